@@ -1,0 +1,66 @@
+"""Columns computed from a record's own columns: the counterparty and its kind, a length in bytes, `extra`.
+
+Belongs here: pure functions over folded rows. Does not belong here: reading (`normalize`), several answers
+(`fold`), and what needs other rows (the marts).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from warehouse.normalize import UNKNOWN, UNREAD
+from warehouse.schemas import USAGE, Table
+
+_KINDS = (
+    ("phone", r"^\+?\(?[0-9][0-9 ().-]{5,}[0-9]$"),
+    ("short_code", r"^[0-9]{3,6}$"),
+    ("login", r"^[^@\s]+@[^@\s]+$"),
+)
+_LENGTH = r"^(?P<amount>[0-9]{1,12}(\.[0-9]{1,6})?)\s*(?P<unit>[KMG]?B|bytes)$"
+_BYTES_PER_UNIT = {"b": 1, "bytes": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
+
+
+def derive_columns(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Add to folded rows the columns that follow from the others; the frame given is left as it was."""
+    derived = frame.copy(deep=False)
+    if table is USAGE:
+        counterparty = frame["from_party"].where(frame["direction"] == "in", frame["to_party"])
+        derived["counterparty"] = counterparty
+        derived["counterparty_kind"] = party_kinds(counterparty)
+    else:
+        derived["length_bytes"] = lengths_in_bytes(frame["length_text"])
+    derived["extra"] = [
+        None if unknown is None and unread is None else _extra({**(unknown or {}), **(unread or {})})
+        for unknown, unread in zip(frame[UNKNOWN], frame[UNREAD], strict=True)
+    ]
+    return derived
+
+
+def party_kinds(parties: pd.Series[Any]) -> pd.Series[Any]:
+    """Say of each party whether it is a `phone`, `login`, `short_code` or `other`; null stays null."""
+    texts = pa.array(parties, pa.string()).dictionary_encode()
+    words = texts.dictionary
+    kinds: pa.Array = pa.array(["other"] * len(words), pa.string())
+    for kind, pattern in reversed(_KINDS):
+        kinds = pc.if_else(pc.match_substring_regex(words, pattern), kind, kinds)
+    return pd.Series(kinds.take(texts.indices), index=parties.index, dtype="str")
+
+
+def lengths_in_bytes(lengths: pd.Series[Any]) -> pd.Series[Any]:
+    """Read sizes as the vendor words them (`434.2 KB`), 1 KB being 1024 bytes; null where it doesn't read.
+
+    Source: "Get Recording Records", response field `length`; the text is rounded, so the bytes are approximate.
+    """
+    parts = lengths.astype("object").str.strip().str.extract(f"(?i){_LENGTH}")
+    amount = pd.to_numeric(parts["amount"])
+    factor = parts["unit"].str.lower().map(_BYTES_PER_UNIT)
+    return (amount.astype("float64") * factor.astype("float64")).round().astype("Int64")
+
+
+def _extra(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, sort_keys=True)

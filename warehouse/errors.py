@@ -1,0 +1,70 @@
+"""What can go wrong between the warehouse and its disk, as one tree.
+
+    WarehouseError
+    ├── StorageFailed        the disk or folder refused a read or a write
+    ├── RawDamaged           a file of the raw log can't be read, and nothing can replace it
+    ├── NothingPublished     there is no snapshot to query yet
+    ├── PublisherBusy        another publisher held the lock for too long
+    └── QueryFailed          a user's SQL was refused by DuckDB
+
+Each says what happened, to which file, and what to do. None holds a row's text.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+
+class WarehouseError(Exception):
+    """Anything the warehouse refuses; its text is one clear line for the person who runs it."""
+
+
+class StorageFailed(WarehouseError):
+    """The disk or a folder refused a read or a write."""
+
+    @classmethod
+    def during(cls, action: str, path: Path, cause: OSError) -> StorageFailed:
+        """Name the cause and the remedy of an `OSError` met while doing `action` to `path`."""
+        remedies = {
+            errno.ENOSPC: "the disk is full: free some space there and run again; nothing written before is lost",
+            errno.EDQUOT: "the disk quota is used up: raise it or free some space, and run again",
+            errno.EACCES: "no permission: let the user who runs this read and write the folder (IPLUM_DATA)",
+            errno.EPERM: "not permitted: let the user who runs this read and write the folder (IPLUM_DATA)",
+            errno.EROFS: "the filesystem is read-only: mount it writable, or point IPLUM_DATA elsewhere",
+            errno.ENOTDIR: "a file stands where a folder is needed: move it, or point IPLUM_DATA elsewhere",
+            errno.EFBIG: "the file is larger than this system allows: raise the limit (ulimit -f) and run again",
+        }
+        reason = cause.strerror or type(cause).__name__
+        remedy = remedies.get(cause.errno or 0, "check the disk and the folder, then run again")
+        return cls(f"can't {action} {path} ({reason}); {remedy}")
+
+
+class RawDamaged(WarehouseError):
+    """A file of the raw log can't be read; it is the one thing that can't be rebuilt from elsewhere."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"the raw file {path} is damaged; restore it from a backup, or move it away and sync its window again"
+        )
+
+
+class NothingPublished(WarehouseError):
+    """There is no snapshot to query yet."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"there is no warehouse at {path} yet; run 'iplum sync' (or 'iplum publish') first")
+
+
+class PublisherBusy(WarehouseError):
+    """Another publisher held the lock for longer than this one would wait."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"another process has been publishing for over {seconds:.0f} s; wait for it to end, then run "
+            "'iplum publish'"
+        )
+
+
+class QueryFailed(WarehouseError):
+    """A user's SQL was refused by DuckDB; the text is DuckDB's own, since it names the place."""

@@ -1,0 +1,117 @@
+"""Writing files so that a reader or a crash never sees half of one.
+
+Belongs here: temporary name, fsync, rename, modes, and the removal of what a killed run left. Does not belong
+here: where files stand (`layout`) and what is in them (`raw`, `lake`, `publish`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from warehouse.errors import StorageFailed
+
+_TEMPORARY_PREFIX = ".tmp-"
+_ABANDONED_AFTER_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Who may read what is written: the owner alone, or also one group (`group`, a numeric id)."""
+
+    group: int | None = None
+
+    @property
+    def file(self) -> int:
+        """The mode of a file."""
+        return 0o600 if self.group is None else 0o640
+
+    @property
+    def folder(self) -> int:
+        """The mode of a folder."""
+        return 0o700 if self.group is None else 0o750
+
+
+def make_folder(path: Path, modes: Modes) -> None:
+    """Make a folder and the parents it lacks, private from the start; raises `StorageFailed`."""
+    if path.is_dir():
+        return
+    make_folder(path.parent, modes)
+    try:
+        path.mkdir(mode=modes.folder, exist_ok=True)
+        _hand_over(path, modes.folder, modes)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StorageFailed.during("make the folder", path, error) from error
+
+
+def write_file(path: Path, content: bytes | memoryview, modes: Modes) -> None:
+    """Put a whole file in place at once, durable when this returns; raises `StorageFailed`.
+
+    A reader sees the old file or the new one, and after a power cut one of the two is there.
+    """
+
+    def fill(temporary: Path) -> None:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, modes.file)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+
+    replace_file(path, fill, modes)
+
+
+def replace_file(path: Path, fill: Callable[[Path], None], modes: Modes) -> None:
+    """Let `fill` make a file under a temporary name beside `path`, then sync and rename it into place.
+
+    Whatever `fill` raises, the temporary file is removed and `path` is as it was. An `OSError` is raised again
+    as `StorageFailed`.
+    """
+    make_folder(path.parent, modes)
+    temporary = temporary_beside(path)
+    try:
+        fill(temporary)
+        _hand_over(temporary, modes.file, modes)
+        _sync_file(temporary)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StorageFailed.during("write", path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Name a file that no listing of ours takes for real, on the same filesystem as `path`."""
+    return path.with_name(f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+
+
+def remove_abandoned(folder: Path, *, now: Callable[[], float] = time.time) -> None:
+    """Remove the temporary files that a killed run left in `folder`, once they are a day old."""
+    for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):
+        try:
+            if now() - path.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # its owner finished in this moment
+
+
+def _hand_over(path: Path, mode: int, modes: Modes) -> None:
+    if modes.group is not None:
+        os.chown(path, -1, modes.group)
+        path.chmod(mode)  # the umask may have taken the group's bits away
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

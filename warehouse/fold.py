@@ -1,0 +1,209 @@
+"""From a window's raw answers to its lake file: a pure function of the raw log, run as often as one likes.
+
+Belongs here: the union of several answers about one record, and the loop that ends when nothing new has
+arrived meanwhile. Does not belong here: reading a single answer (`normalize`) and publishing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from warehouse.derive import derive_columns
+from warehouse.lake import WindowState, fold_version, read_rows, read_state, write_lake_file
+from warehouse.layout import DataFolder
+from warehouse.normalize import UNKNOWN, UNREAD, NormalizedAnswer, normalize_answer
+from warehouse.raw import RawAnswer, RawLog
+from warehouse.schemas import Table
+from warehouse.sightings import find_absences, find_complete_pulls, summarize_sightings
+from warehouse.strays import find_strays
+from warehouse.windows import StorageWindow
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a fold made of a window: its state, how it differs from before, and whom it sent rows to.
+
+    `strays_to` names the windows whose raw log grew by rows of this one's answers; they want folding too.
+    """
+
+    state: WindowState
+    new: int
+    changed: int
+    strays_to: frozenset[StorageWindow]
+
+
+def list_raw(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> tuple[str, ...]:
+    """List what a fold of the window stands for: each raw file of the table's datasets as `dataset/name`."""
+    return tuple(
+        f"{dataset}/{name}" for dataset in table.datasets for name in RawLog(folder, account, dataset).names(window)
+    )
+
+
+def is_folded(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> bool:
+    """Say whether a window's lake file stands for all of its raw files, read as they are read today."""
+    state = read_state(folder, table, account, window)
+    return (
+        state is not None
+        and state.version == fold_version(table)
+        and state.folded == list_raw(folder, table, account, window)
+    )
+
+
+def fold_window(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> FoldResult:
+    """Bring a window's lake file up to its raw log and file strays in their own windows.
+
+    Safe beside other runs without a lock: after writing, the raw log is listed again, and if it grew the
+    window is folded again. Raises `StorageFailed` and `RawDamaged`.
+    """
+    before = read_rows(folder, table, account, window)
+    strays_to: set[StorageWindow] = set()
+    while True:
+        listing = list_raw(folder, table, account, window)
+        answers = _read_listed(folder, account, window, listing)
+        frames = _normalize_bodies(answers, table)
+        strays_to |= _file_strays(folder, account, window, table=table, answers=answers, frames=frames)
+        rows = merge_answers([answer for _, answer in answers], frames, table, window)
+        state = _describe(rows, answers, frames, table=table, window=window, listing=listing)
+        write_lake_file(folder, table, account, window, rows=rows, state=state)
+        if list_raw(folder, table, account, window) == listing:
+            new, changed = _compare(before, rows, table)
+            return FoldResult(state, new, changed, frozenset(strays_to))
+
+
+def fold_with_strays(
+    folder: DataFolder, table: Table, account: str, window: StorageWindow
+) -> dict[StorageWindow, FoldResult]:
+    """Fold a window and every window that its strays went to; gives the result of each."""
+    results = {window: fold_window(folder, table, account, window)}
+    for other in sorted(results[window].strays_to):
+        results[other] = fold_window(folder, table, account, other)
+    return results
+
+
+def merge_answers(
+    answers: Sequence[RawAnswer], frames: dict[str, NormalizedAnswer], table: Table, window: StorageWindow
+) -> pd.DataFrame:
+    """Make the rows of a window: union by record id, the newest answer wins field by field, null never wins.
+
+    `frames` holds each body's records by its hash. The result has at least the columns of the table's lake
+    schema and `unread`, is sorted by start and record id, and doesn't depend on the order of `answers`.
+    """
+    ordered = sorted(answers, key=lambda answer: (answer.pulled_at, answer.body_sha256 or ""))
+    held = {a.body_sha256: frames[a.body_sha256].frame for a in reversed(ordered) if a.body_sha256 in frames}
+    if not held:
+        return table.lake_schema.empty_table().to_pandas().assign(**{UNREAD: None})
+    versions = pd.concat(list(reversed(held.values())), ignore_index=True)
+    merged = _merge_versions(versions)
+    started = merged[table.started]
+    merged = merged[started.isna() | ((started >= window.start) & (started < window.end))]
+    sightings = summarize_sightings(answers, {digest: frame["record_id"] for digest, frame in held.items()})
+    merged = merged.join(sightings, on="record_id")
+    merged["absent_since"] = find_absences(merged, find_complete_pulls(answers, window))
+    return derive_columns(merged, table).sort_values([table.started, "record_id"], ignore_index=True)
+
+
+def _merge_versions(versions: pd.DataFrame) -> pd.DataFrame:
+    if not versions["record_id"].duplicated().any():
+        return versions
+    by_id = versions.groupby("record_id", sort=False)
+    merged = by_id.last()
+    newest = versions.drop_duplicates("record_id", keep="last").set_index("record_id")
+    merged[UNREAD] = newest[UNREAD]
+    merged[UNKNOWN] = _merge_unknown(versions, merged.index)
+    return merged.reset_index()
+
+
+def _merge_unknown(versions: pd.DataFrame, ids: pd.Index[str]) -> pd.Series[Any]:
+    merged: dict[str, dict[str, Any]] = {}
+    having = versions[versions[UNKNOWN].notna()]
+    for record_id, fields in zip(having["record_id"], having[UNKNOWN], strict=True):
+        kept = merged.setdefault(record_id, {})
+        kept.update({name: value for name, value in fields.items() if value is not None or name not in kept})
+    return pd.Series([merged.get(record_id) for record_id in ids], index=ids, dtype="object")
+
+
+def _read_listed(
+    folder: DataFolder, account: str, window: StorageWindow, listing: Sequence[str]
+) -> list[tuple[str, RawAnswer]]:
+    named: list[tuple[str, RawAnswer]] = []
+    for dataset in dict.fromkeys(entry.partition("/")[0] for entry in listing):
+        names = [entry.partition("/")[2] for entry in listing if entry.startswith(f"{dataset}/")]
+        named += RawLog(folder, account, dataset).read(window, names)
+    return sorted(named, key=lambda pair: pair[1].pulled_at)
+
+
+def _normalize_bodies(answers: Sequence[tuple[str, RawAnswer]], table: Table) -> dict[str, NormalizedAnswer]:
+    bodies = {answer.body_sha256: answer.body for _, answer in answers if answer.body is not None}
+    return {digest: normalize_answer(body, table) for digest, body in bodies.items() if digest and body}
+
+
+def _file_strays(
+    folder: DataFolder,
+    account: str,
+    window: StorageWindow,
+    *,
+    table: Table,
+    answers: Sequence[tuple[str, RawAnswer]],
+    frames: dict[str, NormalizedAnswer],
+) -> set[StorageWindow]:
+    log = RawLog(folder, account, table.datasets[0])
+    plain = {digest: normalized.frame for digest, normalized in frames.items()}
+    return {
+        stray.window
+        for stray in find_strays(answers, plain, table, window)
+        if log.append_once(stray.window, stray.answer, stray.name)
+    }
+
+
+def _describe(
+    rows: pd.DataFrame,
+    answers: Sequence[tuple[str, RawAnswer]],
+    frames: dict[str, NormalizedAnswer],
+    *,
+    table: Table,
+    window: StorageWindow,
+    listing: tuple[str, ...],
+) -> WindowState:
+    asked = [answer for _, answer in answers if answer.reason not in {"stray", "callback"}]
+    whole = [a for a in asked if (a.request_start, a.request_end) == (window.start, window.end)]
+    complete = find_complete_pulls(asked, window)
+    return WindowState(
+        version=fold_version(table),
+        folded=listing,
+        complete_at=complete[-1].at if complete else None,
+        refused_at=max((answer.pulled_at for answer in asked if answer.rows is None), default=None),
+        largest_answer=max((answer.rows or 0 for answer in whole), default=0),
+        rows=len(rows),
+        unreadable=_count_unreadable(asked, frames),
+        unread=int(rows[UNREAD].notna().sum()),
+        absent=int(rows["absent_since"].notna().sum()),
+    )
+
+
+def _count_unreadable(asked: Sequence[RawAnswer], frames: dict[str, NormalizedAnswer]) -> int:
+    """Count in the latest pull alone: elements without an id can't be told apart over several pulls."""
+    if not asked:
+        return 0
+    parts = [a for a in asked if a.pull_id == asked[-1].pull_id and a.body_sha256 in frames]
+    widest = max((part.request_end - part.request_start for part in parts), default=None)
+    latest = {
+        part.body_sha256: frames[part.body_sha256].unreadable
+        for part in parts
+        if part.body_sha256 and (part.reason != "halves" or part.request_end - part.request_start == widest)
+    }
+    return sum(latest.values())
+
+
+def _compare(before: pd.DataFrame | None, rows: pd.DataFrame, table: Table) -> tuple[int, int]:
+    if before is None or before.empty:
+        return len(rows), 0
+    names = [column.name for column in table.vendor_columns]
+    old = pd.Series(pd.util.hash_pandas_object(before[names], index=False).array, index=before["record_id"])
+    now = pd.Series(pd.util.hash_pandas_object(rows[names], index=False).array, index=rows["record_id"])
+    known = now.index.isin(old.index)
+    changed = now[known] != old.reindex(now.index[known])
+    return int((~known).sum()), int(changed.sum())

@@ -1,0 +1,106 @@
+"""The lake: one Parquet file per table and window, replaced whole, that says what it was folded from.
+
+Belongs here: writing and reading those files, and the state that each carries. Does not belong here: how rows
+come about (`fold`) and the published database (`publish`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from warehouse.files import write_file
+from warehouse.layout import DataFolder
+from warehouse.schemas import Table
+from warehouse.windows import StorageWindow
+
+_STATE_KEY = b"iplum.window_state"
+# Raise it when reading or folding changes: every window is then folded again from raw at the next publishing.
+_FOLD_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowState:
+    """What a lake file says of itself: the raw files it stands for and what they tell about the window.
+
+    `folded` names raw files as `dataset/name`. `complete_at` is when the latest complete pull was made,
+    `refused_at` when the API last refused the window for want of permission (both UTC, or None).
+    `largest_answer` is the most rows that one request for the whole window brought. `unreadable` counts
+    elements without an id, `unread` the rows with a field that didn't read, `absent` those that the latest
+    complete pull no longer brought.
+    """
+
+    version: str
+    folded: tuple[str, ...]
+    complete_at: datetime | None
+    refused_at: datetime | None
+    largest_answer: int
+    rows: int
+    unreadable: int
+    unread: int
+    absent: int
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash that is the same for two lake files exactly when they stand for the same raw files."""
+        return hashlib.sha256("\n".join((self.version, *self.folded)).encode()).hexdigest()
+
+
+def fold_version(table: Table) -> str:
+    """Name the way rows of `table` are made today; a lake file made another way is folded again."""
+    columns = ",".join(f"{field.name}:{field.type}" for field in table.lake_schema)
+    return f"{_FOLD_VERSION}-{hashlib.sha256(columns.encode()).hexdigest()[:12]}"
+
+
+def write_lake_file(
+    folder: DataFolder, table: Table, account: str, window: StorageWindow, *, rows: pd.DataFrame, state: WindowState
+) -> None:
+    """Replace a window's lake file, durable when this returns; raises `StorageFailed`."""
+    content = pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
+    content = content.replace_schema_metadata({_STATE_KEY: _encode_state(state)})
+    sink = io.BytesIO()
+    pq.write_table(content, sink, compression="zstd")
+    write_file(folder.lake_file(table.name, account, window), sink.getbuffer(), folder.modes)
+
+
+def read_state(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> WindowState | None:
+    """Read what a window's lake file stands for; None where there is none, or one that is damaged.
+
+    A lake file can always be made again from raw, so a damaged one counts as missing.
+    """
+    try:
+        metadata = pq.read_metadata(folder.lake_file(table.name, account, window)).metadata
+    except (FileNotFoundError, pa.ArrowInvalid, OSError):
+        return None
+    encoded = (metadata or {}).get(_STATE_KEY)
+    return None if encoded is None else _decode_state(encoded)
+
+
+def read_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pd.DataFrame | None:
+    """Read a window's rows; None where there is no lake file, or one that is damaged."""
+    try:
+        content = pq.ParquetFile(folder.lake_file(table.name, account, window)).read()
+    except (FileNotFoundError, pa.ArrowInvalid, OSError):
+        return None
+    if content.schema.names != table.lake_schema.names:
+        return None
+    rows: pd.DataFrame = content.to_pandas()
+    return rows
+
+
+def _encode_state(state: WindowState) -> bytes:
+    return json.dumps(asdict(state), default=lambda instant: instant.isoformat()).encode()
+
+
+def _decode_state(encoded: bytes) -> WindowState:
+    fields = json.loads(encoded)
+    for name in ("complete_at", "refused_at"):
+        fields[name] = None if fields[name] is None else datetime.fromisoformat(fields[name])
+    return WindowState(**{**fields, "folded": tuple(fields["folded"])})

@@ -1,0 +1,147 @@
+"""The raw log: every answer verbatim, written once, never changed.
+
+Belongs here: writing an answer, listing and reading a window's answers. Does not belong here: what is in a
+body (`normalize`) and what follows from several answers (`fold`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from warehouse.errors import RawDamaged
+from warehouse.files import write_file
+from warehouse.layout import RAW_SUFFIX, DataFolder
+from warehouse.schemas import RAW_SCHEMA
+from warehouse.windows import StorageWindow
+
+Reason = Literal["pull", "split", "halves", "stray", "callback", "audit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawAnswer:
+    """One answer and the request that brought it; `body` is None for a refused request.
+
+    Times are aware UTC. `rows` counts the elements of the answer. A body that stands in an earlier file of the
+    same window is None on disk, and found again by `body_sha256`.
+    """
+
+    request_start: datetime
+    request_end: datetime
+    usage_types: str | None
+    reason: Reason
+    pull_id: str
+    complete: bool
+    pulled_at: datetime
+    rows: int | None
+    body: bytes | None
+    body_bytes: int | None = None
+    body_sha256: str | None = None
+
+    @property
+    def is_callback(self) -> bool:
+        """Whether it was pushed, not asked for."""
+        return self.reason == "callback"
+
+    def __repr__(self) -> str:
+        return f"RawAnswer({self.reason}, {self.request_start:%Y-%m-%dT%H:%M}, rows={self.rows})"
+
+
+@dataclass(frozen=True)
+class RawLog:
+    """The answers of one dataset of one account: `append` them and `read` them back, window by window."""
+
+    folder: DataFolder
+    account: str
+    dataset: str
+
+    def append(self, window: StorageWindow, answer: RawAnswer) -> Path:
+        """Keep an answer for good, durable when this returns; raises `StorageFailed`.
+
+        A body identical to the last one for the same request is not written a second time: the new row then
+        refers to it by its hash.
+        """
+        name = f"{file_time(answer.pulled_at)}-{uuid.uuid4().hex[:16]}"
+        return self._write(window, answer, name)
+
+    def append_once(self, window: StorageWindow, answer: RawAnswer, name: str) -> bool:
+        """Keep an answer under a name that tells it from all others; False where it is kept already."""
+        if self._path(window, f"{name}{RAW_SUFFIX}").exists():
+            return False
+        self._write(window, answer, name)
+        return True
+
+    def names(self, window: StorageWindow) -> list[str]:
+        """List a window's answers by the names of their files, oldest first."""
+        return [path.name for path in self.folder.raw_files(self.dataset, self.account, window)]
+
+    def read(self, window: StorageWindow, names: Iterable[str]) -> list[tuple[str, RawAnswer]]:
+        """Read the answers of the named files with their bodies, in that order; raises `RawDamaged`."""
+        answers = [(name, _decode(self._path(window, name))) for name in names]
+        bodies = {answer.body_sha256: answer.body for _, answer in answers if answer.body is not None}
+        return [(name, replace(answer, body=bodies.get(answer.body_sha256))) for name, answer in answers]
+
+    def _path(self, window: StorageWindow, name: str) -> Path:
+        return self.folder.raw_folder(self.dataset, self.account, window) / name
+
+    def _write(self, window: StorageWindow, answer: RawAnswer, name: str) -> Path:
+        sealed = _seal(answer)
+        if sealed.body is not None and self._repeats_the_last(window, sealed):
+            sealed = replace(sealed, body=None)
+        path = self._path(window, f"{name}{RAW_SUFFIX}")
+        write_file(path, _encode(sealed), self.folder.modes)
+        return path
+
+    def _repeats_the_last(self, window: StorageWindow, answer: RawAnswer) -> bool:
+        for path in reversed(self.folder.raw_files(self.dataset, self.account, window)):
+            earlier = _decode(path, with_body=False)
+            if earlier.body_sha256 and _request(earlier) == _request(answer):
+                return earlier.body_sha256 == answer.body_sha256
+        return False
+
+
+def _request(answer: RawAnswer) -> tuple[object, ...]:
+    return answer.request_start, answer.request_end, answer.usage_types, answer.reason == "stray"
+
+
+def _seal(answer: RawAnswer) -> RawAnswer:
+    if answer.body is None:
+        return answer
+    digest = hashlib.sha256(answer.body).hexdigest()
+    return replace(answer, body_bytes=len(answer.body), body_sha256=digest)
+
+
+def _encode(answer: RawAnswer) -> memoryview:
+    row = {name: [getattr(answer, name)] for name in RAW_SCHEMA.names}
+    sink = io.BytesIO()
+    pq.write_table(
+        pa.table(row, schema=RAW_SCHEMA),
+        sink,
+        compression="zstd",
+        use_dictionary=False,
+        write_statistics=False,
+    )
+    return sink.getbuffer()
+
+
+def _decode(path: Path, *, with_body: bool = True) -> RawAnswer:
+    names = [name for name in RAW_SCHEMA.names if with_body or name != "body"]
+    try:
+        (row,) = pq.ParquetFile(path).read(columns=names).to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise RawDamaged(path) from error
+    return RawAnswer(**{"body": None, **row})
+
+
+def file_time(instant: datetime) -> str:
+    """Write an instant as the names of raw files begin with it, so that they sort by time."""
+    return instant.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

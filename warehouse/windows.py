@@ -1,0 +1,74 @@
+"""The calendar of storage windows: the intervals by which raw answers and lake files are kept.
+
+Belongs here: which window an instant lies in, and the order of windows. Does not belong here: what a request
+may ask for (`iplum_resource.window`) and how Dagster names partitions (`pipelines.partitions`); a test holds
+the three together.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+_STEP_DAYS = 5
+
+
+@dataclass(frozen=True, order=True)
+class StorageWindow:
+    """One interval `[start, end)` of UTC days under which rows are filed; ordered by time.
+
+    Windows start on the 1st, 6th, 11th, 16th, 21st, 26th and 31st of a month, so none is above five days and
+    each instant lies in exactly one. Make one with `window_of` or `window_of_key`.
+    """
+
+    first_day: date
+
+    @property
+    def key(self) -> str:
+        """The name of the window everywhere: its first day, `YYYY-MM-DD`."""
+        return self.first_day.isoformat()
+
+    @property
+    def start(self) -> datetime:
+        """The first instant that belongs to the window (UTC)."""
+        return datetime.combine(self.first_day, time(), UTC)
+
+    @property
+    def end(self) -> datetime:
+        """The first instant that no longer belongs to the window (UTC): the next window's start."""
+        return self.next().start
+
+    def next(self) -> StorageWindow:
+        """The window that begins where this one ends."""
+        day = self.first_day.day + _STEP_DAYS
+        last_day = calendar.monthrange(self.first_day.year, self.first_day.month)[1]
+        if day <= last_day:
+            return StorageWindow(self.first_day.replace(day=day))
+        return StorageWindow((self.first_day.replace(day=1) + timedelta(days=31)).replace(day=1))
+
+    def __str__(self) -> str:
+        return self.key
+
+
+def window_of(instant: datetime | date) -> StorageWindow:
+    """Say in which window an instant (aware; any zone) or a UTC day lies."""
+    day = instant.astimezone(UTC).date() if isinstance(instant, datetime) else instant
+    return StorageWindow(day.replace(day=day.day - (day.day - 1) % _STEP_DAYS))
+
+
+def window_of_key(key: str) -> StorageWindow:
+    """Read a window's key back; raises `ValueError` for a text that is no window's first day."""
+    window = window_of(date.fromisoformat(key))
+    if window.key != key:
+        raise ValueError(f"{key!r} is not the first day of a window; {window.key!r} is")
+    return window
+
+
+def windows_between(since: datetime, until: datetime) -> Iterator[StorageWindow]:
+    """Go through the windows that overlap `[since, until)`, oldest first; none when the range is empty."""
+    window = window_of(since)
+    while since < until and window.start < until:
+        yield window
+        window = window.next()
