@@ -7,9 +7,11 @@ here: where files stand (`layout`) and what is in them (`raw`, `lake`, `publish`
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +45,8 @@ def make_folder(path: Path, modes: Modes) -> None:
     make_folder(path.parent, modes)
     try:
         path.mkdir(mode=modes.folder, exist_ok=True)
-        _hand_over(path, modes.folder, modes)
+        path.chmod(modes.folder)  # the umask may have taken the group's bits away
+        _hand_over(path, modes)
         _sync_folder(path.parent)
     except OSError as error:
         raise StorageFailed.during("make the folder", path, error) from error
@@ -54,59 +57,61 @@ def write_file(path: Path, content: bytes | memoryview, modes: Modes) -> None:
 
     A reader sees the old file or the new one, and after a power cut one of the two is there.
     """
-
-    def fill(temporary: Path) -> None:
+    make_folder(path.parent, modes)
+    temporary = _temporary_beside(path)
+    try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, modes.file)
         with open(descriptor, "wb") as file:
             file.write(content)
-
-    replace_file(path, fill, modes)
-
-
-def replace_file(path: Path, fill: Callable[[Path], None], modes: Modes) -> None:
-    """Let `fill` make a file under a temporary name beside `path`, then sync and rename it into place.
-
-    Whatever `fill` raises, the temporary file is removed and `path` is as it was. An `OSError` is raised again
-    as `StorageFailed`.
-    """
-    make_folder(path.parent, modes)
-    temporary = temporary_beside(path)
-    try:
-        fill(temporary)
-        _hand_over(temporary, modes.file, modes)
-        _sync_file(temporary)
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        put_in_place(temporary, path, modes)
     except OSError as error:
         raise StorageFailed.during("write", path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def temporary_beside(path: Path) -> Path:
-    """Name a file that no listing of ours takes for real, on the same filesystem as `path`."""
-    return path.with_name(f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+def put_in_place(temporary: Path, path: Path, modes: Modes) -> None:
+    """Sync a finished file and rename it to `path`, durable when this returns; raises `OSError`."""
+    temporary.chmod(modes.file)
+    _hand_over(temporary, modes)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def scratch_folder(parent: Path, modes: Modes) -> Iterator[Path]:
+    """Lend a folder on the same filesystem that nobody else can read, removed afterwards with what is in it."""
+    make_folder(parent, modes)
+    folder = _temporary_beside(parent / "any")
+    try:
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_abandoned(folder: Path, *, now: Callable[[], float] = time.time) -> None:
-    """Remove the temporary files that a killed run left in `folder`, once they are a day old."""
+    """Remove the temporary files and folders that a killed run left in `folder`, once they are a day old."""
     for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):
         try:
-            if now() - path.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
-                path.unlink()
+            abandoned = now() - path.stat().st_mtime > _ABANDONED_AFTER_SECONDS
         except FileNotFoundError:
             continue  # its owner finished in this moment
+        if abandoned and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif abandoned:
+            path.unlink(missing_ok=True)
 
 
-def _hand_over(path: Path, mode: int, modes: Modes) -> None:
+def _temporary_beside(path: Path) -> Path:
+    return path.with_name(f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+
+
+def _hand_over(path: Path, modes: Modes) -> None:
     if modes.group is not None:
         os.chown(path, -1, modes.group)
-        path.chmod(mode)  # the umask may have taken the group's bits away
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _sync_folder(path: Path) -> None:

@@ -39,7 +39,9 @@ class FoldResult:
 def list_raw(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> tuple[str, ...]:
     """List what a fold of the window stands for: each raw file of the table's datasets as `dataset/name`."""
     return tuple(
-        f"{dataset}/{name}" for dataset in table.datasets for name in RawLog(folder, account, dataset).names(window)
+        f"{dataset}/{name}"
+        for dataset in table.datasets
+        for name in RawLog(folder, account, dataset).names(window)
     )
 
 

@@ -60,7 +60,13 @@ def fold_version(table: Table) -> str:
 
 
 def write_lake_file(
-    folder: DataFolder, table: Table, account: str, window: StorageWindow, *, rows: pd.DataFrame, state: WindowState
+    folder: DataFolder,
+    table: Table,
+    account: str,
+    window: StorageWindow,
+    *,
+    rows: pd.DataFrame,
+    state: WindowState,
 ) -> None:
     """Replace a window's lake file, durable when this returns; raises `StorageFailed`."""
     content = pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)

@@ -26,7 +26,9 @@ UNREAD = "unread"
 _DROPPED_FIELDS = frozenset({"content"})
 _TOKEN = r"^[^\s]+$"
 _NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,9})?$"
-_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
+_INSTANT = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
+)
 _PLAIN_INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 # A record dated outside these years tells of a wrong clock, not of a call.
 _EARLIEST = pd.Timestamp("2000-01-01", tz="UTC")
@@ -62,17 +64,21 @@ def normalize_answer(body: bytes, table: Table) -> NormalizedAnswer:
     records = _identified(elements, id_field)
     unread: dict[int, dict[str, Any]] = {}
     columns = {
-        column.name: _read_column([record.get(column.field) for record in records], column, unread)
+        column.name: _read_column([record.get(str(column.field)) for record in records], column, unread)
         for column in table.vendor_columns
     }
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(records)))
     frame[UNKNOWN] = _unknown_fields(records, table)
-    frame[UNREAD] = _objects([unread.get(row) for row in range(len(records))] if unread else [None] * len(records))
+    frame[UNREAD] = _objects(
+        [unread.get(row) for row in range(len(records))] if unread else [None] * len(records)
+    )
     return NormalizedAnswer(frame, len(elements) - len(records))
 
 
 def _identified(elements: list[Any], id_field: str) -> list[dict[str, Any]]:
-    objects = [element for element in elements if type(element) is dict and element.get(id_field) not in (None, "")]
+    objects = [
+        element for element in elements if type(element) is dict and element.get(id_field) not in (None, "")
+    ]
     try:
         pa.array([record[id_field] for record in objects], pa.string())
     except (pa.ArrowException, UnicodeEncodeError, TypeError):
@@ -95,9 +101,9 @@ def _unknown_fields(records: list[dict[str, Any]], table: Table) -> pd.Series[An
 
 
 def _objects(values: list[Any]) -> pd.Series[Any]:
-    series = pd.Series(np.empty(len(values), dtype=object))
-    series[:] = values
-    return series
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return pd.Series(array)
 
 
 def _read_column(values: list[Any], column: Column, unread: dict[int, dict[str, Any]]) -> pd.Series[Any]:

@@ -78,7 +78,14 @@ def summarize_sightings(answers: Sequence[RawAnswer], ids: Mapping[str, pd.Serie
     seen = pd.concat(parts, ignore_index=True)
     if len(parts) > 1 or seen["record_id"].duplicated().any():
         seen = seen.groupby("record_id", sort=False, as_index=False).agg(
-            {"first": "min", "last": "max", "last_pulled": "max", "pulled": "max", "pushed": "max", "is_own": "max"}
+            {
+                "first": "min",
+                "last": "max",
+                "last_pulled": "max",
+                "pulled": "max",
+                "pushed": "max",
+                "is_own": "max",
+            }
         )
     origin = np.select([seen["pulled"] & seen["pushed"], seen["pushed"]], ["both", "callback"], "pull")
     return pd.DataFrame(
@@ -98,7 +105,11 @@ def _sight(digest: str, records: pd.Series[str], answers: Sequence[RawAnswer]) -
     pulled = [a.pulled_at for a in answers if a.body_sha256 == digest and not a.is_callback]
     own = any(a.reason not in {"stray", "callback"} for a in answers if a.body_sha256 == digest)
     seen = pd.DataFrame({"record_id": records.array})
-    for name, instant in (("first", min(times)), ("last", max(times)), ("last_pulled", max(pulled, default=None))):
+    for name, instant in (
+        ("first", min(times)),
+        ("last", max(times)),
+        ("last_pulled", max(pulled, default=None)),
+    ):
         seen[name] = pd.Series(instant, index=seen.index, dtype="datetime64[us, UTC]")
     return seen.assign(pulled=bool(pulled), pushed=len(pulled) < len(times), is_own=own)
 
@@ -114,7 +125,8 @@ def find_absences(rows: pd.DataFrame, pulls: Sequence[CompletePull]) -> pd.Serie
         missed = rows["is_own"] & absent.isna() & (rows["last_pulled_at"] < pull.at)
         if pull.usage_types is not None and missed.any():
             kinds = zip(rows.loc[missed, "channel"], rows.loc[missed, "type"], strict=True)
-            missed[missed] = [_types_bringing(*kind) <= pull.usage_types for kind in kinds]
+            asked = [_types_bringing(*kind) <= pull.usage_types for kind in kinds]
+            missed.loc[missed] = np.array(asked, dtype=bool)
         absent[missed] = pull.at
     return absent
 

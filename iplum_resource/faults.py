@@ -1,0 +1,88 @@
+"""Which of our errors a connection is that failed before it brought an answer.
+
+Belongs here: reading the exceptions of requests, urllib3, ssl and the system. Their texts are never passed
+on, only their kind and the system's own words. Does not belong here: statuses (refusals).
+"""
+
+import ssl
+from collections.abc import Iterator
+from typing import TypeVar
+
+import requests
+from urllib3.exceptions import NameResolutionError, NewConnectionError, ReadTimeoutError
+
+from iplum_resource.errors import (
+    BadCertificate,
+    Interrupted,
+    IPlumError,
+    TimedOut,
+    TlsFailed,
+    Unreachable,
+    WrongAddress,
+)
+
+_E = TypeVar("_E", bound=BaseException)
+
+
+def classify_fault(error: Exception, request: str) -> IPlumError:
+    """Tell a network that is down from one that hiccups, for an exception raised before an answer began.
+
+    `request` names the request in the error that is returned.
+    """
+    causes = tuple(_walk_causes(error))
+    certificate = _find(causes, ssl.SSLCertVerificationError)
+    if certificate is not None:
+        return BadCertificate(request, _describe_certificate(certificate))
+    if isinstance(error, requests.exceptions.ProxyError):
+        return Unreachable(request, "the proxy did not let the request through")
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return Unreachable(request, "the server did not accept the connection in time")
+    if isinstance(error, requests.exceptions.SSLError):
+        return TlsFailed(request)
+    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+        return WrongAddress(request, "not a usable URL")
+    return _classify_connection(error, causes, request=request)
+
+
+def _classify_connection(error: Exception, causes: tuple[BaseException, ...], *, request: str) -> IPlumError:
+    if _find(causes, NameResolutionError) is not None:
+        return Unreachable(request, "the host name was not found")
+    if _find(causes, NewConnectionError) is not None:
+        return Unreachable(request, _describe_system_error(causes))
+    if _find(causes, ReadTimeoutError) is not None or _find(causes, TimeoutError) is not None:
+        return TimedOut(request, "no answer began in time")
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        # Requests lets a bare OSError through for one thing only.
+        return TlsFailed(request, "the file or folder of REQUESTS_CA_BUNDLE can't be read")
+    return Interrupted(request)
+
+
+def _walk_causes(error: BaseException) -> Iterator[BaseException]:
+    # The libraries wrap each other in three ways: a cause, a `reason`, an exception as an argument.
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, BaseException) and id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            waiting += [
+                current.__cause__,
+                current.__context__,
+                getattr(current, "reason", None),
+                *current.args,
+            ]
+
+
+def _find(causes: tuple[BaseException, ...], kind: type[_E]) -> _E | None:
+    return next((cause for cause in causes if isinstance(cause, kind)), None)
+
+
+def _describe_certificate(error: ssl.SSLCertVerificationError) -> str:
+    # OpenSSL's words ("certificate has expired", "Hostname mismatch, ...") name at most the host asked for.
+    return str(getattr(error, "verify_message", "")).rstrip(".") or "verification failed"
+
+
+def _describe_system_error(causes: tuple[BaseException, ...]) -> str:
+    words = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+    return words[0].lower() if words else "no connection could be made"

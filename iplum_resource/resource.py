@@ -1,0 +1,49 @@
+"""The Dagster resource: a thin factory of the plain client, and the only module here that knows Dagster."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from iplum_resource.client import BASE_URL, IPlumClient
+from iplum_resource.limiter import Limiter
+from iplum_resource.signing import Credentials
+
+
+class IPlumResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Give a run one signed client, shared by its steps, so that one refused request ends the whole run.
+
+    Give the keys as `dg.EnvVar(...)`: Dagster then shows the variable's name, never its value. `limiter_file` is
+    what processes share to keep the ceiling of requests per second together; None keeps it to this process.
+    """
+
+    access_key: str = Field(repr=False)
+    secret_key: str = Field(repr=False)
+    login_id: str = Field(repr=False)
+    base_url: str = BASE_URL
+    language: str = "en"
+    login_case: Literal["lower", "typed"] = "lower"
+    requests_per_second: float = 5.0
+    limiter_file: str | None = None
+
+    _client: IPlumClient | None = PrivateAttr(default=None)
+
+    def get_client(self) -> IPlumClient:
+        """Return the run's client; raises ValueError for credentials or a base URL that can't be used."""
+        if self._client is None:
+            self._client = IPlumClient(
+                Credentials(self.access_key, self.secret_key, self.login_id),
+                base_url=self.base_url,
+                language=self.language,
+                login_case=self.login_case,
+                limiter=Limiter(self.requests_per_second, file=self.limiter_file),
+            )
+        return self._client
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        """Close the client's connections when the run ends."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None

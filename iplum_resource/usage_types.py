@@ -1,0 +1,68 @@
+"""Which usage types an API takes: the document's list and its own example disagree.
+
+Belongs here: asking for usage with the types that are accepted, found by trying each alone once the whole list
+was refused (DESIGN 10; document, "Get Usage Records", `Usage`: the list leaves out `iplumcall`, the example
+uses it). Does not belong here: any other refusal.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+
+from iplum_resource.answers import Answer
+from iplum_resource.client import IPlumClient
+from iplum_resource.errors import InvalidDate, InvalidRequest
+from iplum_resource.window import Window
+
+_logger = logging.getLogger("iplum_resource")
+_PROBE_WIDTH = timedelta(hours=1)
+
+
+class UsageRequest:
+    """Ask for usage with every type that the API takes; shared by the threads of a run.
+
+    `wanted` are the types to try. Calling it with a window gives the answer, whose `usage_types` are those that
+    were sent. Raises what `IPlumClient.fetch_usage` raises; `InvalidRequest` only when no type is accepted.
+    """
+
+    def __init__(self, client: IPlumClient, wanted: Sequence[str]) -> None:
+        self._client = client
+        self._accepted = tuple(wanted)
+        self._probed = False
+        self._lock = threading.Lock()
+
+    def __call__(self, window: Window) -> Answer:
+        sent = self._accepted
+        try:
+            return self._client.fetch_usage(window, sent)
+        except InvalidDate:
+            raise
+        except InvalidRequest:
+            with self._lock:
+                if not self._probed:
+                    self._probe(Window(window.start, min(window.end, window.start + _PROBE_WIDTH)))
+            if self._accepted in ((), sent):
+                raise
+            return self._client.fetch_usage(window, self._accepted)
+
+    def _probe(self, window: Window) -> None:
+        self._probed = True
+        accepted = tuple(name for name in self._accepted if self._is_accepted(name, window))
+        refused = [name for name in self._accepted if name not in accepted]
+        if accepted and refused:
+            self._accepted = accepted
+            _logger.warning(
+                "iPlum refuses the usage types %s and takes %s; the sync goes on with those",
+                ", ".join(refused),
+                ", ".join(accepted),
+            )
+
+    def _is_accepted(self, name: str, window: Window) -> bool:
+        try:
+            self._client.fetch_usage(window, [name])
+        except InvalidRequest:
+            return False
+        return True

@@ -1,0 +1,208 @@
+"""What the user decides: every environment variable, its default and its check, read in this one place.
+
+Belongs here: names, defaults, meaning and refusal of each variable. `.env.example` and the README's table are
+held to `VARIABLES` by a test. Does not belong here: what a setting does.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, time
+from pathlib import Path
+from typing import Literal, cast
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dotenv import dotenv_values
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class SettingsError(Exception):
+    """A variable that can't be used; the text names it and says what it should look like."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An environment variable as the documentation shows it."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+_DOCUMENTED_URL = "https://api.iplum.com"
+_CREDENTIALS = ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID")
+
+VARIABLES = (
+    Variable("IPLUM_ACCESS_KEY", "", "Access key, from my.iplum.com under API & Call Backs."),
+    Variable("IPLUM_SECRET_KEY", "", "Secret key, from the same page."),
+    Variable("IPLUM_LOGIN_ID", "", "Login ID of an administrator of the account."),
+    Variable("IPLUM_BASE_URL", _DOCUMENTED_URL, "The API's endpoint; plain http only to a loopback address."),
+    Variable("IPLUM_ACCOUNT", "default", "Name on every row: letters, digits, _ and -, at most 64."),
+    Variable("IPLUM_DATA", "./data", "Folder of the warehouse; relative to the project's folder."),
+    Variable("IPLUM_START_DATE", "2024-01-01", "First day of history; aligned down to its window's start."),
+    Variable("IPLUM_LOOKBACK_DAYS", "7", "How many days back the daily sync pulls again."),
+    Variable("IPLUM_USAGE_TYPES", "iPlumtext,iplumcall,externalcall,externaltext,fax", "The usage types asked for."),
+    Variable("IPLUM_REQUESTS_PER_SECOND", "5", "Ceiling per access key; lowered by itself when iPlum says 429."),
+    Variable("IPLUM_CONCURRENCY", "8", "Requests in flight."),
+    Variable("IPLUM_VERIFY", "auto", "Proof against cut answers: auto (suspicious ones), always or off."),
+    Variable("IPLUM_LANG", "en", "Language of the API's messages, ISO 639-1."),
+    Variable("IPLUM_LOGIN_CASE", "lower", "Send and sign the login ID in lower case, or as typed."),
+    Variable("IPLUM_TIMEZONE", "UTC", "IANA name for local dates and hours, and for IPLUM_SYNC_AT."),
+    Variable("IPLUM_SYNC_AT", "02:15", "When the daily sync runs, local time."),
+    Variable("IPLUM_STATE", "", "Folder for locks and Dagster's history; empty: IPLUM_DATA."),
+    Variable("IPLUM_FILE_GROUP", "", "A group that may read the files; empty: only their owner may."),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The checked settings of one account; holds no key, so that its repr shows none."""
+
+    base_url: str
+    account: str
+    data: Path
+    state: Path
+    start_date: date
+    lookback_days: int
+    usage_types: tuple[str, ...]
+    requests_per_second: float
+    concurrency: int
+    verify: Literal["auto", "always", "off"]
+    language: str
+    login_case: Literal["lower", "typed"]
+    time_zone: str
+    sync_at: time
+    file_group: int | None
+
+
+def read_environment(environ: Mapping[str, str], root: Path = PROJECT) -> dict[str, str]:
+    """Join the variables of the process with those of the `.env` file at `root`; the process wins."""
+    from_file = {name: value for name, value in dotenv_values(root / ".env").items() if value is not None}
+    return {**from_file, **environ}
+
+
+def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
+    """Read and check all but the credentials; raises `SettingsError` naming the first variable that is wrong."""
+    read = _Reader(environ)
+    data = root / Path(read.text("IPLUM_DATA")).expanduser()
+    return Settings(
+        base_url=read.base_url(),
+        account=read.matching("IPLUM_ACCOUNT", r"[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, _ or -"),
+        data=data,
+        state=root / Path(environ.get("IPLUM_STATE") or data).expanduser(),
+        start_date=read.day("IPLUM_START_DATE"),
+        lookback_days=int(read.number("IPLUM_LOOKBACK_DAYS", 0, 3660, whole=True)),
+        usage_types=read.words("IPLUM_USAGE_TYPES"),
+        requests_per_second=read.number("IPLUM_REQUESTS_PER_SECOND", 0.01, 100_000),
+        concurrency=int(read.number("IPLUM_CONCURRENCY", 1, 256, whole=True)),
+        verify=cast("Literal['auto', 'always', 'off']", read.choice("IPLUM_VERIFY", ("auto", "always", "off"))),
+        language=read.matching("IPLUM_LANG", r"[a-z]{2}", "two letters of ISO 639-1, as 'en'"),
+        login_case=cast("Literal['lower', 'typed']", read.choice("IPLUM_LOGIN_CASE", ("lower", "typed"))),
+        time_zone=read.time_zone("IPLUM_TIMEZONE"),
+        sync_at=read.clock_time("IPLUM_SYNC_AT"),
+        file_group=read.group("IPLUM_FILE_GROUP"),
+    )
+
+
+def check_credentials(environ: Mapping[str, str]) -> None:
+    """Refuse credentials that are missing or were pasted with white space or quotes, by name, never by value."""
+    for name in _CREDENTIALS:
+        value = environ.get(name, "")
+        if not value:
+            raise SettingsError(f"{name} is not set; put it into .env (see .env.example) or the environment")
+        if value != value.strip() or value[0] in "'\"`" or value[-1] in "'\"`" or re.search(r"\s", value):
+            raise SettingsError(f"{name} has white space or quotes in or around it; give the bare value")
+
+
+@dataclass(frozen=True)
+class _Reader:
+    environ: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        default = next(variable.default for variable in VARIABLES if variable.name == name)
+        return self.environ.get(name) or default
+
+    def matching(self, name: str, pattern: str, form: str) -> str:
+        text = self.text(name)
+        if not re.fullmatch(pattern, text):
+            raise SettingsError(f"{name} must be {form}, not {text!r}")
+        return text
+
+    def choice(self, name: str, allowed: tuple[str, ...]) -> str:
+        return self.matching(name, "|".join(allowed), f"one of {', '.join(allowed)}")
+
+    def number(self, name: str, low: float, high: float, *, whole: bool = False) -> float:
+        text = self.text(name)
+        try:
+            number = float(int(text) if whole else text)
+        except ValueError:
+            number = float("nan")
+        if not low <= number <= high:
+            raise SettingsError(f"{name} must be a number from {low:g} to {high:g}, not {text!r}")
+        return number
+
+    def words(self, name: str) -> tuple[str, ...]:
+        words = tuple(word.strip() for word in self.text(name).split(",") if word.strip())
+        if not words or not all(re.fullmatch(r"[A-Za-z]+", word) for word in words):
+            raise SettingsError(f"{name} must be a comma-separated list of usage types")
+        return words
+
+    def day(self, name: str) -> date:
+        return read_day(self.text(name), name)
+
+    def clock_time(self, name: str) -> time:
+        text = self.matching(name, r"([01][0-9]|2[0-3]):[0-5][0-9]", "a time of day as HH:MM")
+        return time.fromisoformat(text)
+
+    def time_zone(self, name: str) -> str:
+        text = self.text(name)
+        try:
+            ZoneInfo(text)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise SettingsError(f"{name} must be an IANA time zone as 'America/New_York', not {text!r}") from error
+        return text
+
+    def group(self, name: str) -> int | None:
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            return grp.getgrnam(text).gr_gid
+        except KeyError as error:
+            raise SettingsError(f"{name} must be a group of this machine; there is no group {text!r}") from error
+
+    def base_url(self) -> str:
+        text = self.text("IPLUM_BASE_URL").rstrip("/")
+        parts = urlsplit(text)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+            raise SettingsError("IPLUM_BASE_URL must be a plain https URL, as https://api.iplum.com")
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise SettingsError("IPLUM_BASE_URL must be https: plain http is for a loopback address only")
+        return text
+
+
+def read_day(text: str, name: str) -> date:
+    """Read a day `YYYY-MM-DD` (UTC) that was given under `name`; raises `SettingsError`."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or len(text) != len("YYYY-MM-DD") or not 2000 <= day.year < 2100:
+        raise SettingsError(f"{name} must be a day as 2024-01-31, not {text!r}")
+    return day
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", host))
+
+
+def adopt_environment(environ: Mapping[str, str]) -> None:
+    """Put variables that came from `.env` into the process, where Dagster's own settings look for them."""
+    for name, value in environ.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,230 @@
+"""What the four calls send, and what they make of a good answer."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from iplum_resource.answers import Content
+from iplum_resource.client import IPlumClient
+from iplum_resource.errors import BrokenJson, UnreadableAnswer
+from iplum_resource.limiter import Limiter
+from iplum_resource.signing import sign
+from tests.iplum_resource.asking import CREDENTIALS, NARROW, RECORDS, WIDE, Clock, build_client
+from tests.iplum_resource.scripted import Received, ScriptedServer, respond, send, write_head
+
+TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+
+
+def _expect_signature(request: Received, login_id: str) -> str:
+    epoch = request.headers["x-iplumauth-epochdatetime"]
+    keys = CREDENTIALS.secret_key, CREDENTIALS.access_key, login_id, "v1"
+    return f"iPlumAuth {sign(*keys, epoch, request.path)}"
+
+
+def test_usage_is_asked_for_as_in_the_documents_example() -> None:
+    clock = Clock()
+    with ScriptedServer(respond(200, RECORDS)) as server, build_client(server.url, clock) as client:
+        answer = client.fetch_usage(WIDE, ["iPlumtext", "iplumcall"])
+    (request,) = server.received
+    assert request.path == "/usage/getusage"
+    assert json.loads(request.body) == {
+        "Lang": "en",
+        "Usage": "iPlumtext,iplumcall",
+        "StartDate": "2024-01-01 00:00:00.000",
+        "EndDate": "2024-01-06 00:00:00.000",
+    }
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["x-iplumauth-accesskey"] == CREDENTIALS.access_key
+    assert request.headers["x-iplumauth-username"] == CREDENTIALS.login_id.lower()
+    assert request.headers["x-iplumauth-version"] == "v1"
+    assert request.headers["x-iplumauth-epochdatetime"] == str(int(clock.now().timestamp()))
+    assert request.headers["authorization"] == _expect_signature(request, CREDENTIALS.login_id.lower())
+    assert (answer.window, answer.usage_types) == (WIDE, ("iPlumtext", "iplumcall"))
+    assert (answer.body, answer.records) == (RECORDS, [{"recordId": "r-1", "usage": "call"}])
+    assert answer.asked_at == answer.answered_at == clock.now()
+    assert "r-1" not in repr(answer)
+
+
+def test_a_login_id_is_sent_and_signed_as_typed_on_request() -> None:
+    with (
+        ScriptedServer(respond(200, b"[]")) as server,
+        build_client(server.url, login_case="typed", language="fr", user_agent="checker/1") as client,
+    ):
+        answer = client.fetch_recordings(NARROW)
+    (request,) = server.received
+    assert request.path == "/callrecordings/getrecordings"
+    assert json.loads(request.body) == {
+        "Lang": "fr",
+        "StartDate": "2024-01-01 00:00:00.000",
+        "EndDate": "2024-01-01 01:00:00.000",
+    }
+    assert request.headers["x-iplumauth-username"] == CREDENTIALS.login_id
+    assert request.headers["authorization"] == _expect_signature(request, CREDENTIALS.login_id)
+    assert request.headers["user-agent"] == "checker/1"
+    assert (answer.usage_types, answer.records) == (None, [])
+
+
+@pytest.mark.parametrize("types", [[], "fax"])
+def test_usage_types_are_a_list_of_names(types: list[str] | str) -> None:
+    with build_client("http://127.0.0.1:9") as client, pytest.raises(ValueError, match="usage types"):
+        client.fetch_usage(WIDE, types)
+
+
+def test_a_netrc_or_a_cookie_changes_no_request(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path_factory.mktemp("home") / "netrc"
+    netrc.write_text("default login stranger password secret")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with (
+        ScriptedServer(respond(200, b"[]", {"Set-Cookie": "a=b; Path=/"})) as server,
+        build_client(server.url) as client,
+    ):
+        client.fetch_recordings(WIDE)
+        client.fetch_recordings(WIDE)
+    assert [request.headers["authorization"][:10] for request in server.received] == ["iPlumAuth "] * 2
+    assert [request.headers.get("cookie") for request in server.received] == [None] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "records"),
+    [
+        (b"\xef\xbb\xbf[1]", {}, [1]),
+        (b" \r\n[1]\n", {}, [1]),
+        ('["é"]'.encode(), {"Content-Type": "text/html; charset=iso-8859-1"}, ["é"]),
+        ('["é"]'.encode("latin-1"), {"Content-Type": "application/json; charset=iso-8859-1"}, ["é"]),
+        ('["é"]'.encode("utf-16"), {"Content-Type": "application/json; charset=utf-16"}, ["é"]),
+        (rb'["cut \ud83d", "\\ud83d", "\uD83D\uDC4B"]', {}, ["cut \ud83d", "\\ud83d", "👋"]),
+        (b"[]", {"Content-Type": ""}, []),
+    ],
+)
+def test_records_are_read_whatever_their_encoding(
+    body: bytes, headers: Mapping[str, str], records: list[object]
+) -> None:
+    with ScriptedServer(respond(200, body, headers)) as server, build_client(server.url) as client:
+        answer = client.fetch_recordings(WIDE)
+    assert answer.records == records
+    assert answer.body == body or answer.body.decode() == '["é"]'
+
+
+def test_a_chunked_body_is_put_together() -> None:
+    head = write_head(200, length=None, headers={"Transfer-Encoding": "chunked"})
+    with (
+        ScriptedServer(send(head + b"3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n")) as server,
+        build_client(server.url) as client,
+    ):
+        assert client.fetch_recordings(WIDE).body == b"[1,2]"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "text", "declared_json"),
+    [
+        (b'"Hello"', {}, "Hello", True),
+        (b"Hello", {}, "Hello", True),
+        (b'"Hello"', TEXT, '"Hello"', False),
+        ("\ufeffGrüße 👋\n".encode(), TEXT, "Grüße 👋\n", False),
+        ("Grüße".encode("latin-1"), {"Content-Type": "text/plain; charset=latin-1"}, "Grüße", False),
+        ("Grüße".encode("latin-1"), {"Content-Type": "text/plain"}, "Gr��e", False),
+        ("Grüße".encode(), {"Content-Type": "text/plain; charset=nonsense"}, "Grüße", False),
+        (b'"\\ud83d"', {}, "\ud83d", True),
+        (b'{"a": 1}', {"Content-Type": "application/problem+json"}, '{"a": 1}', True),
+        (b"null", {}, "null", True),
+        (b"", {}, "", True),
+        (b"", TEXT, "", False),
+        (b"<b>I write HTML</b>", {"Content-Type": "text/html"}, "<b>I write HTML</b>", False),
+    ],
+)
+def test_a_content_is_a_json_string_or_plain_text(
+    body: bytes, headers: Mapping[str, str], text: str, declared_json: bool
+) -> None:
+    with ScriptedServer(respond(200, body, headers)) as server, build_client(server.url) as client:
+        assert client.fetch_content("r-\ud83d") == Content(text, declared_json)
+    assert json.loads(server.received[0].body) == {"Lang": "en", "RecordID": "r-\ud83d"}
+    assert server.received[0].path == "/usage/getcontent"
+
+
+def test_an_error_object_or_a_web_page_is_no_content() -> None:
+    with (
+        ScriptedServer(respond(200, b'{"errorCode": "ERR_INVALID_REQUEST"}')) as server,
+        build_client(server.url) as client,
+        pytest.raises(UnreadableAnswer, match="ERR_INVALID_REQUEST"),
+    ):
+        client.fetch_content("r-1")
+    with (
+        ScriptedServer(respond(200, b"\n<!DOCTYPE html>", {"Content-Type": "text/html"})) as server,
+        build_client(server.url) as client,
+        pytest.raises(BrokenJson, match="web page"),
+    ):
+        client.fetch_content("r-1")
+
+
+def test_a_recording_is_at_a_url() -> None:
+    url = "http://media.iplum.com/ae0b4e3e.mp3"
+    with (
+        ScriptedServer(respond(200, f'"{url}"\n'.encode())) as server,
+        build_client(server.url) as client,
+    ):
+        assert client.fetch_recording_url("r-1") == url
+    assert server.received[0].path == "/callrecordings/getrecordingfile"
+
+
+@pytest.mark.parametrize("body", [b"", b'""', b"null", b'"not ready"', b'"https://a b"', b'"file:///etc/passwd"'])
+def test_what_is_no_url_is_no_recording(body: bytes) -> None:
+    with (
+        ScriptedServer(respond(200, body)) as server,
+        build_client(server.url) as client,
+        pytest.raises(UnreadableAnswer),
+    ):
+        client.fetch_recording_url("r-1")
+
+
+def test_the_signature_is_made_after_the_limiter_has_waited() -> None:
+    clock = Clock()
+    limiter = Limiter(0.01, file=None, clock=lambda: clock.now().timestamp(), sleep=clock.sleep)
+    with (
+        ScriptedServer(respond(200, b"[]")) as server,
+        build_client(server.url, clock, limiter=limiter) as client,
+    ):
+        answers = [client.fetch_recordings(WIDE) for _ in range(2)]
+    epochs = [int(request.headers["x-iplumauth-epochdatetime"]) for request in server.received]
+    assert epochs[1] - epochs[0] == 100
+    assert answers[1].asked_at - answers[0].asked_at == timedelta(seconds=100)
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://api.iplum.com", "must be https"),
+        ("ftp://api.iplum.com", "like https"),
+        ("api.iplum.com", "like https"),
+        ("https://", "like https"),
+        ("https://api.iplum.com:port", "[Pp]ort"),
+        ("https://user:CANARY@api.iplum.com", "no user"),
+        ("https://api.iplum.com/?a=b", "no user, query"),
+    ],
+)
+def test_a_base_url_that_must_not_be_used_is_refused(url: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem) as caught:
+        build_client(url)
+    assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.iplum.com/", "http://localhost:1", "http://[::1]:1", "http://127.1.2.3"]
+)
+def test_https_and_loopback_are_fine(url: str) -> None:
+    with build_client(url) as client:
+        assert client is not None
+
+
+def test_the_default_clock_is_the_time_in_utc() -> None:
+    with (
+        ScriptedServer(respond(200, b"[]")) as server,
+        IPlumClient(CREDENTIALS, limiter=Limiter(1000, file=None), base_url=server.url) as client,
+    ):
+        asked_at = client.fetch_recordings(WIDE).asked_at
+    assert abs(datetime.now(UTC) - asked_at) < timedelta(minutes=1)

@@ -1,0 +1,58 @@
+"""Which windows a sync owes: a pure function of the ledger, the calendar and the clock.
+
+Belongs here: when a window is settled. Does not belong here: pulling, and how stretches become runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from warehouse.lake import WindowState, read_state
+from warehouse.layout import DataFolder
+from warehouse.schemas import Table
+from warehouse.windows import StorageWindow, windows_between
+
+
+def read_states(
+    folder: DataFolder, table: Table, account: str, windows: Sequence[StorageWindow]
+) -> dict[StorageWindow, WindowState]:
+    """Read what is known of each window; those never folded are left out."""
+    states = {window: read_state(folder, table, account, window) for window in windows}
+    return {window: state for window, state in states.items() if state is not None}
+
+
+def find_due(
+    states: Mapping[StorageWindow, WindowState], *, since: datetime, now: datetime, lookback: timedelta
+) -> list[StorageWindow]:
+    """List the windows from `since` up to `now` that want pulling, oldest first (times aware UTC).
+
+    A window is settled once a complete pull was made after it left the look-back: so the open window, the
+    look-back, holes after downtime and what was never pulled are all due by one rule. An account that is
+    refused a dataset (no recording plan) owes only the newest window, whose pull tells when that changes.
+    """
+    windows = list(windows_between(since, now + timedelta(microseconds=1)))
+    due = [window for window in windows if not _is_settled(states.get(window), window, lookback)]
+    return due[-1:] if _is_refused(states) else due
+
+
+def find_stretches(windows: Sequence[StorageWindow], *, at_most: int) -> Iterator[list[StorageWindow]]:
+    """Cut windows into contiguous stretches of at most so many, the newest stretch first."""
+    stretch: list[StorageWindow] = []
+    for window in reversed(windows):
+        if stretch and (window.next() != stretch[0] or len(stretch) == at_most):
+            yield stretch
+            stretch = []
+        stretch.insert(0, window)
+    if stretch:
+        yield stretch
+
+
+def _is_settled(state: WindowState | None, window: StorageWindow, lookback: timedelta) -> bool:
+    return state is not None and state.complete_at is not None and state.complete_at >= window.end + lookback
+
+
+def _is_refused(states: Mapping[StorageWindow, WindowState]) -> bool:
+    refused = max((state.refused_at for state in states.values() if state.refused_at), default=None)
+    complete = max((state.complete_at for state in states.values() if state.complete_at), default=None)
+    return refused is not None and (complete is None or refused > complete)

@@ -1,0 +1,159 @@
+"""The published database file from the inside: its tables, and the notes it keeps on what they stand for.
+
+Belongs here: DDL made from the schemas, replacing the rows of windows, counting. Does not belong here: which
+windows changed, locks, and the copy and rename around all this (`publish`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files as package_files
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from warehouse.schemas import PUBLISHED_TABLES, Table
+from warehouse.windows import StorageWindow, window_of_key
+
+# What 1.2 and later, BI drivers among them, can read; 2.0's own format can't be opened by 1.x (DESIGN 5).
+_STORAGE_VERSION = "v1.2.0"
+_FORMAT = 1
+_FILES_PER_READ = 2000
+
+WindowKey = tuple[str, StorageWindow]
+Fingerprints = Mapping[WindowKey, str]
+
+_DUCKDB_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.float64(): "DOUBLE",
+    pa.int64(): "BIGINT",
+    pa.bool_(): "BOOLEAN",
+    pa.date32(): "DATE",
+    pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
+}
+
+
+def read_select(table: Table) -> str:
+    """Read the one SELECT by which a table's rows come out of its files."""
+    return (package_files("warehouse") / "sql" / "tables" / f"{table.name}.sql").read_text()
+
+
+def build_fingerprint() -> str:
+    """Hash all that decides what a snapshot looks like; when it differs, everything is rebuilt."""
+    parts = [str(_FORMAT), _STORAGE_VERSION]
+    for table in PUBLISHED_TABLES:
+        parts += [table.description, read_select(table)]
+        parts += [f"{column.name} {column.type} {column.description}" for column in table.columns]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+class Snapshot:
+    """An open database file that is being built; a context manager that closes it, checkpointed.
+
+    `path` is never the published file itself, but a copy or a new one beside it. Raises `duckdb.Error`.
+    """
+
+    def __init__(self, path: Path, *, spill_folder: Path) -> None:
+        self._path = path
+        self._connection = duckdb.connect(
+            config={"temp_directory": str(spill_folder), "autoinstall_known_extensions": "false"}
+        )
+
+    def __enter__(self) -> Snapshot:
+        quoted = str(self._path).replace("'", "''")
+        self._connection.execute(f"ATTACH '{quoted}' AS built (STORAGE_VERSION '{_STORAGE_VERSION}')")
+        self._connection.execute("USE built")
+        self._connection.execute("SET TimeZone = 'UTC'")
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._connection.close()
+
+    def create(self) -> None:
+        """Make the empty tables, with a comment on each and on each column."""
+        self._connection.execute("CREATE SCHEMA publication")
+        self._connection.execute(
+            "CREATE TABLE publication.build (fingerprint VARCHAR, published_at TIMESTAMPTZ)"
+        )
+        self._connection.execute(
+            "CREATE TABLE publication.windows "
+            "(table_name VARCHAR, account VARCHAR, window_start DATE, fingerprint VARCHAR)"
+        )
+        for table in PUBLISHED_TABLES:
+            columns = ", ".join(f'"{column.name}" {_DUCKDB_TYPES[column.type]}' for column in table.columns)
+            self._connection.execute(f"CREATE TABLE {table.name} ({columns})")
+            self._comment(f"TABLE {table.name}", table.description)
+            for column in table.columns:
+                self._comment(f'COLUMN {table.name}."{column.name}"', column.description)
+
+    def replace_windows(self, table: Table, gone: Sequence[WindowKey], *, came: Fingerprints) -> None:
+        """Take out the rows of some windows and note those that come instead (`insert` brings their rows)."""
+        out = [*gone, *came]
+        away = {"accounts": [account for account, _ in out], "days": [window.first_day for _, window in out]}
+        outgoing = "(account, window_start) IN (SELECT (unnest($accounts), unnest($days)))"
+        self._connection.execute(f"DELETE FROM {table.name} WHERE {outgoing}", away)
+        self._connection.execute(
+            f"DELETE FROM publication.windows WHERE table_name = $name AND {outgoing}",
+            {"name": table.name, **away},
+        )
+        self._connection.execute(
+            "INSERT INTO publication.windows SELECT $name, unnest($accounts), unnest($days), unnest($fingerprints)",
+            {
+                "name": table.name,
+                "accounts": [account for account, _ in came],
+                "days": [window.first_day for _, window in came],
+                "fingerprints": list(came.values()),
+            },
+        )
+
+    def insert(self, table: Table, files: Sequence[Path]) -> None:
+        """Append the rows of some files, through the table's SELECT."""
+        select = read_select(table)
+        for first in range(0, len(files), _FILES_PER_READ):
+            batch = [str(path) for path in files[first : first + _FILES_PER_READ]]
+            self._connection.execute(f"INSERT INTO {table.name} {select}", {"files": batch})
+
+    def seal(self) -> None:
+        """Note how and when the file was built, as the last thing before it is published."""
+        self._connection.execute("DELETE FROM publication.build")
+        self._connection.execute("INSERT INTO publication.build VALUES (?, now())", [build_fingerprint()])
+        self._connection.execute("CHECKPOINT built")
+
+    def _comment(self, target: str, text: str) -> None:
+        quoted = text.replace("'", "''")
+        self._connection.execute(f"COMMENT ON {target} IS '{quoted}'")
+
+
+def read_standing(path: Path) -> dict[Table, dict[WindowKey, str]] | None:
+    """Say what a published file stands for: each table's windows with the fingerprint they came from.
+
+    None for a file that isn't there, is damaged, or was built in another way than today's.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            (built,) = connection.execute("SELECT fingerprint FROM publication.build").fetchall()
+            rows = connection.execute(
+                "SELECT table_name, account, window_start, fingerprint FROM publication.windows"
+            ).fetchall()
+    except (duckdb.Error, ValueError):
+        return None
+    if built != (build_fingerprint(),):
+        return None
+    standing: dict[Table, dict[WindowKey, str]] = {table: {} for table in PUBLISHED_TABLES}
+    tables = {table.name: table for table in PUBLISHED_TABLES}
+    for name, account, day, fingerprint in rows:
+        standing[tables[name]][account, window_of_key(str(day))] = fingerprint
+    return standing
+
+
+def count_rows(path: Path) -> dict[str, int]:
+    """Count the rows of each table of a published file, by name; raises `duckdb.Error`."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return {
+            table.name: int(connection.execute(f"SELECT count(*) FROM {table.name}").fetchall()[0][0])
+            for table in PUBLISHED_TABLES
+        }
