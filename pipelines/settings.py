@@ -9,7 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
@@ -47,7 +47,9 @@ VARIABLES = (
     Variable("IPLUM_DATA", "./data", "Folder of the warehouse; relative to the project's folder."),
     Variable("IPLUM_START_DATE", "2024-01-01", "First day of history; aligned down to its window's start."),
     Variable("IPLUM_LOOKBACK_DAYS", "7", "How many days back the daily sync pulls again."),
-    Variable("IPLUM_USAGE_TYPES", "iPlumtext,iplumcall,externalcall,externaltext,fax", "The usage types asked for."),
+    Variable(
+        "IPLUM_USAGE_TYPES", "iPlumtext,iplumcall,externalcall,externaltext,fax", "The usage types asked for."
+    ),
     Variable("IPLUM_REQUESTS_PER_SECOND", "5", "Ceiling per access key; lowered by itself when iPlum says 429."),
     Variable("IPLUM_CONCURRENCY", "8", "Requests in flight."),
     Variable("IPLUM_VERIFY", "auto", "Proof against cut answers: auto (suspicious ones), always or off."),
@@ -118,6 +120,18 @@ def check_credentials(environ: Mapping[str, str]) -> None:
             raise SettingsError(f"{name} is not set; put it into .env (see .env.example) or the environment")
         if value != value.strip() or value[0] in "'\"`" or value[-1] in "'\"`" or re.search(r"\s", value):
             raise SettingsError(f"{name} has white space or quotes in or around it; give the bare value")
+
+
+def check_account(settings: Settings, accounts: Sequence[str]) -> None:
+    """Refuse a changed account name where data stand under the old one; raises `SettingsError`.
+
+    Going on would pull the whole history a second time, and count every record twice.
+    """
+    if accounts and settings.account not in accounts:
+        raise SettingsError(
+            f"IPLUM_ACCOUNT is {settings.account!r}, but the data in {settings.data} stand under "
+            f"{', '.join(repr(name) for name in accounts)}: set it back, or choose another IPLUM_DATA"
+        )
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,10 @@ class DataFolder:
         """The lock on which publishers queue."""
         return self.state / "locks" / "publish.lock"
 
+    def limiter_file(self, account: str) -> Path:
+        """What processes of this machine share to keep one ceiling of requests per second."""
+        return self.state / "locks" / f"requests-{account}"
+
     def raw_folder(self, dataset: str, account: str, window: StorageWindow) -> Path:
         """Where the answers of one window are appended."""
         return self._window_folder("raw", dataset, account, window)

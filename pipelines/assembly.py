@@ -1,0 +1,72 @@
+"""The assembly: every asset, check, job, schedule, sensor and resource of one account, in one list.
+
+Belongs here: the list. Does not belong here: what is on it, and the environment. Assembling asks nobody
+anything: it needs no key, no folder and no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from iplum_resource.resource import IPlumResource
+from pipelines.assets.recordings import build_recordings_assets
+from pipelines.assets.tables import build_tables_assets
+from pipelines.assets.usage import build_usage_assets
+from pipelines.checks import build_checks
+from pipelines.progress import Progress, Silence
+from pipelines.schedules import build_daily_sync
+from pipelines.sensors import build_stale_snapshot
+from pipelines.settings import Settings
+from pipelines.storage import open_folder
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def build_definitions(
+    settings: Settings, *, clock: Callable[[], datetime] = _now, progress: Progress | None = None
+) -> dg.Definitions:
+    """Assemble assets, checks, jobs, schedule and sensor for one account; `clock` gives aware UTC."""
+    watcher = progress or Silence()
+    pulls = [
+        build_usage_assets(settings, clock=clock, progress=watcher),
+        build_recordings_assets(settings, clock=clock, progress=watcher),
+    ]
+    tables = build_tables_assets(settings)
+    sync = dg.define_asset_job(
+        "sync",
+        selection=dg.AssetSelection.assets(*pulls, tables),
+        description="Pull and fold a range of windows, then publish: what runs each day.",
+    )
+    publish = dg.define_asset_job(
+        "publish",
+        selection=dg.AssetSelection.assets(tables),
+        description="Bring warehouse.duckdb up to the lake, without asking iPlum.",
+    )
+    return dg.Definitions(
+        assets=[*pulls, tables],
+        asset_checks=build_checks(settings),
+        jobs=[sync, publish],
+        schedules=[build_daily_sync(settings, sync, clock=clock)],
+        sensors=[build_stale_snapshot(settings, publish, clock=clock)],
+        resources={"iplum": build_resource(settings)},
+        executor=dg.in_process_executor,
+    )
+
+
+def build_resource(settings: Settings) -> IPlumResource:
+    """Make the client's factory: Dagster is told which variables hold the keys, never the keys."""
+    return IPlumResource(
+        access_key=dg.EnvVar("IPLUM_ACCESS_KEY"),
+        secret_key=dg.EnvVar("IPLUM_SECRET_KEY"),
+        login_id=dg.EnvVar("IPLUM_LOGIN_ID"),
+        base_url=settings.base_url,
+        language=settings.language,
+        login_case=settings.login_case,
+        requests_per_second=settings.requests_per_second,
+        limiter_file=str(open_folder(settings).limiter_file(settings.account)),
+    )

@@ -1,0 +1,37 @@
+"""Recordings: what was recorded and when; the files themselves are fetched by the archive."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import dagster as dg
+
+from iplum_resource.pull import Ask
+from iplum_resource.resource import IPlumResource
+from pipelines.assets.windows import Dataset, build_window_assets
+from pipelines.progress import Progress
+from pipelines.settings import Settings
+from warehouse.schemas import RECORDINGS
+
+
+def build_recordings_assets(
+    settings: Settings, *, clock: Callable[[], datetime], progress: Progress
+) -> dg.AssetsDefinition:
+    """Make `raw_recordings` and `recordings`; an account without a recording plan keeps them empty and green."""
+
+    def build_ask(iplum: IPlumResource) -> Ask:
+        return iplum.get_client().fetch_recordings
+
+    dataset = Dataset(
+        table=RECORDINGS,
+        raw_description=(
+            "Every answer of iPlum's recordings endpoint, verbatim and append-only, one file each, with its "
+            "request and time; a refusal (no recording plan) leaves a note here and no rows."
+        ),
+        description=(
+            "Call recordings of a window as iPlum announces them, one row a recording, folded like usage. "
+            "Says nothing of the files: those are the archive's."
+        ),
+        build_ask=build_ask,
+        refusable=True,
+    )
+    return build_window_assets(dataset, settings, clock=clock, progress=progress)

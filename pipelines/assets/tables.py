@@ -1,0 +1,98 @@
+"""The published tables: one step that brings `warehouse.duckdb` up to the lake.
+
+Belongs here: what Dagster knows of each table: its columns, its row count, where its columns come from. Does
+not belong here: publishing itself (`warehouse.publish`).
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow as pa
+
+from pipelines.failures import fail
+from pipelines.settings import Settings
+from pipelines.storage import open_folder
+from warehouse.errors import WarehouseError
+from warehouse.publish import Publication, publish
+from warehouse.schemas import FOLDED_TABLES, PUBLISHED_TABLES, Table
+
+_TYPES = {
+    pa.string(): "text",
+    pa.float64(): "double",
+    pa.int64(): "bigint",
+    pa.bool_(): "boolean",
+    pa.date32(): "date",
+}
+
+
+def key_of_table(table: Table) -> dg.AssetKey:
+    """Name the asset of a published table."""
+    return dg.AssetKey(["warehouse", table.name])
+
+
+def build_tables_assets(settings: Settings) -> dg.AssetsDefinition:
+    """Make the assets `warehouse/<table>`, published together."""
+
+    @dg.multi_asset(name="publish_tables", specs=[_build_spec(table) for table in PUBLISHED_TABLES])
+    def publish_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        try:
+            publication = publish(open_folder(settings))
+        except WarehouseError as error:
+            raise fail(error) from error
+        context.log.info(f"{publication.refolded} windows were folded again before publishing")
+        for table in PUBLISHED_TABLES:
+            yield dg.MaterializeResult(
+                asset_key=key_of_table(table), metadata=_describe_publication(publication, table)
+            )
+
+    return publish_tables
+
+
+def _describe_publication(publication: Publication, table: Table) -> dict[str, int | bool]:
+    return {
+        "dagster/row_count": publication.rows[table.name],
+        "windows_replaced": publication.replaced[table.name],
+        "rebuilt": publication.rebuilt,
+    }
+
+
+def _build_spec(table: Table) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key_of_table(table),
+        deps=[dg.AssetKey(name) for name in _find_sources(table)],
+        description=table.description,
+        group_name="warehouse",
+        kinds={"duckdb"},
+        metadata={
+            "dagster/table_name": f"main.{table.name}",
+            "dagster/column_schema": _build_schema(table),
+            "dagster/column_lineage": _build_lineage(table),
+        },
+    )
+
+
+def _find_sources(table: Table) -> list[str]:
+    if table in FOLDED_TABLES:
+        return [table.name]
+    return [f"raw_{folded.name}" for folded in FOLDED_TABLES]
+
+
+def _build_schema(table: Table) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(column.name, _TYPES.get(column.type, "timestamptz"), description=column.description)
+            for column in table.columns
+        ]
+    )
+
+
+def _build_lineage(table: Table) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage(
+        deps_by_column={
+            column.name: [
+                dg.TableColumnDep(asset_key=dg.AssetKey(name), column_name=column.name)
+                for name in _find_sources(table)
+            ]
+            for column in table.columns
+        }
+    )

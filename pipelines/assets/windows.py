@@ -1,0 +1,158 @@
+"""The step that usage and recordings share: pull a range of windows, fold each, and say what came of it.
+
+Belongs here: how a dataset's two assets are made of one step, and what Dagster is told of each window. Does
+not belong here: what is asked of the API (`usage`, `recordings`) and the work itself (`pipelines.pulling`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from iplum_resource.pull import Ask
+from iplum_resource.resource import IPlumResource
+from pipelines.failures import fail, fail_windows
+from pipelines.partitions import BACKFILL_POLICY, build_partitions
+from pipelines.progress import Progress
+from pipelines.pulling import DatasetPull, WindowOutcome
+from pipelines.settings import Settings, SettingsError, check_account
+from pipelines.storage import open_folder
+from warehouse.errors import WarehouseError
+from warehouse.files import make_folder
+from warehouse.fold import FoldResult
+from warehouse.schemas import Table
+from warehouse.windows import StorageWindow, window_of_key
+
+Metadata = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One dataset of the vendor: its table, its two assets' descriptions, and how it is asked for."""
+
+    table: Table
+    raw_description: str
+    description: str
+    build_ask: Callable[[IPlumResource], Ask]
+    refusable: bool = False
+
+    @property
+    def keys(self) -> tuple[dg.AssetKey, dg.AssetKey]:
+        """The keys of the raw asset and of the folded one."""
+        return dg.AssetKey(f"raw_{self.table.name}"), dg.AssetKey(self.table.name)
+
+
+def build_window_assets(
+    dataset: Dataset, settings: Settings, *, clock: Callable[[], datetime], progress: Progress
+) -> dg.AssetsDefinition:
+    """Make the assets `raw_<name>` and `<name>`, pulled and folded in one step (DESIGN 6).
+
+    A failed step skips all that stands downstream in its run, so pull and fold are one: the step goes through
+    all its windows, and if some failed, records the finished ones before it raises.
+    """
+    raw_key, key = dataset.keys
+
+    @dg.multi_asset(
+        name=f"pull_{dataset.table.name}",
+        partitions_def=build_partitions(settings.start_date),
+        backfill_policy=BACKFILL_POLICY,
+        specs=[
+            dg.AssetSpec(
+                raw_key, description=dataset.raw_description, group_name="raw", kinds={"python", "parquet"}
+            ),
+            dg.AssetSpec(
+                key,
+                deps=[raw_key],
+                description=dataset.description,
+                group_name="lake",
+                kinds={"pandas", "parquet"},
+            ),
+        ],
+    )
+    def pull(context: dg.AssetExecutionContext, iplum: IPlumResource) -> tuple[None, None]:
+        outcomes: dict[StorageWindow, WindowOutcome] = {}
+        windows = [window_of_key(key) for key in context.partition_keys]
+        progress.start(dataset.table.name, len(windows))
+        for outcome in _open_pull(dataset, settings, iplum, clock=clock).pull(windows):
+            outcomes[outcome.window] = outcome
+            progress.finish_window(dataset.table.name, outcome)
+        _report(context, dataset, windows, outcomes)
+        return None, None
+
+    return pull
+
+
+def _open_pull(
+    dataset: Dataset, settings: Settings, iplum: IPlumResource, *, clock: Callable[[], datetime]
+) -> DatasetPull:
+    folder = open_folder(settings)
+    try:
+        check_account(settings, folder.accounts())
+        make_folder(folder.limiter_file(settings.account).parent, folder.modes)
+        ask = dataset.build_ask(iplum)
+    except (SettingsError, WarehouseError, ValueError) as error:
+        raise fail(error) from error
+    return DatasetPull(
+        folder=folder,
+        account=settings.account,
+        table=dataset.table,
+        ask=ask,
+        concurrency=settings.concurrency,
+        verify=settings.verify,
+        clock=clock,
+        refusable=dataset.refusable,
+    )
+
+
+def _report(
+    context: dg.AssetExecutionContext,
+    dataset: Dataset,
+    windows: Sequence[StorageWindow],
+    outcomes: dict[StorageWindow, WindowOutcome],
+) -> None:
+    failed = [outcome for outcome in outcomes.values() if outcome.error is not None]
+    refused = any(outcome.refused for outcome in outcomes.values())
+    if refused:
+        context.log.warning(
+            f"iPlum refuses {dataset.table.name} for this account (403): it needs a call recording plan. "
+            "The rest goes on without."
+        )
+    if not failed:
+        for window in windows:
+            for key, metadata in _describe(dataset, outcomes.get(window), window, refused=refused):
+                context.add_asset_metadata(metadata, asset_key=key, partition_key=window.key)
+        return
+    for outcome in outcomes.values():
+        if outcome.error is None:
+            for key, metadata in _describe(dataset, outcome, outcome.window, refused=refused):
+                context.log_event(dg.AssetMaterialization(key, partition=outcome.window.key, metadata=metadata))
+    failure = fail_windows(dataset.table.name, failed, left_out=len(windows) - len(outcomes))
+    raise failure from failed[0].error
+
+
+def _describe(
+    dataset: Dataset, outcome: WindowOutcome | None, window: StorageWindow, *, refused: bool
+) -> list[tuple[dg.AssetKey, Metadata]]:
+    """Say what Dagster keeps of a window: counts, never content."""
+    raw_key, key = dataset.keys
+    if outcome is None or outcome.refused:
+        return [(raw_key, {"refused": refused}), (key, {"refused": refused})]
+    raw = {
+        "answers": outcome.answers,
+        "body_bytes": outcome.body_bytes,
+        "proven_in_halves": outcome.proven_in_halves,
+    }
+    return [(raw_key, raw), (key, _count(outcome.folds[window]))]
+
+
+def _count(fold: FoldResult) -> Metadata:
+    return {
+        "dagster/partition_row_count": fold.state.rows,
+        "rows": fold.state.rows,
+        "new": fold.new,
+        "changed": fold.changed,
+        "absent": fold.state.absent,
+        "unreadable": fold.state.unreadable + fold.state.unread,
+    }

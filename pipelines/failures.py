@@ -1,0 +1,42 @@
+"""What a failure looks like in Dagster: one place that turns our errors into its `Failure`.
+
+Belongs here: the text of a red step. Does not belong here: what went wrong (`iplum_resource.errors`,
+`warehouse.errors`) and whether to try again: the client has retried, so Dagster must not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from pipelines.pulling import WindowOutcome
+
+_SHOWN = 5
+
+
+def fail_windows(dataset: str, failed: Sequence[WindowOutcome], *, left_out: int) -> dg.Failure:
+    """Say which windows failed and why; those that succeeded are kept, and the next sync tries the rest."""
+    reasons: dict[str, list[str]] = {}
+    for outcome in failed:
+        reasons.setdefault(str(outcome.error), []).append(outcome.window.key)
+    lines = [f"{_list(keys)}: {reason}" for reason, keys in list(reasons.items())[:_SHOWN]]
+    if len(reasons) > _SHOWN:
+        lines.append(f"and {len(reasons) - _SHOWN} more windows for other reasons")
+    if left_out:
+        lines.append(f"{left_out} further windows were not tried")
+    return dg.Failure(
+        description=f"{dataset}: {len(failed)} windows failed. " + " · ".join(lines),
+        metadata={"windows_failed": len(failed), "windows_not_tried": left_out},
+        allow_retries=False,
+    )
+
+
+def fail(error: Exception) -> dg.Failure:
+    """Make a red step of an error whose text already says cause and remedy."""
+    return dg.Failure(description=str(error), allow_retries=False)
+
+
+def _list(keys: Sequence[str]) -> str:
+    shown = ", ".join(keys[:_SHOWN])
+    return shown if len(keys) <= _SHOWN else f"{shown} and {len(keys) - _SHOWN} more"

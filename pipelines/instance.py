@@ -1,0 +1,50 @@
+"""Dagster's own memory: one history that the UI, the daemon and the command line share.
+
+Belongs here: where it stands and how it is opened. Does not belong here: what is run on it.
+
+`python -m pipelines.instance` prints the folder to use as DAGSTER_HOME, ready to be used.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import dagster as dg
+
+from pipelines.settings import PROJECT, Settings, load_settings, read_environment
+from warehouse.files import Modes, make_folder, write_file
+
+_CONFIGURATION = b"""# Written by iplum: no telemetry, no first-run dialog. Yours to change; it is not overwritten.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+"""
+
+
+def prepare_dagster_home(settings: Settings) -> Path:
+    """Make the folder of Dagster's history, private, with its configuration; raises `StorageFailed`."""
+    home = settings.state / "dagster"
+    modes = Modes(settings.file_group)
+    make_folder(home, modes)
+    configuration = home / "dagster.yaml"
+    if not configuration.exists():
+        write_file(configuration, _CONFIGURATION, modes)
+    return home
+
+
+def open_instance(settings: Settings) -> AbstractContextManager[dg.DagsterInstance]:
+    """Open the history that `make ui` shows; raises `StorageFailed`."""
+    home = prepare_dagster_home(settings)
+    return dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}})
+
+
+def main() -> None:
+    """Print the folder to use as DAGSTER_HOME."""
+    print(prepare_dagster_home(load_settings(read_environment(os.environ), PROJECT)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

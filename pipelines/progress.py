@@ -1,0 +1,30 @@
+"""How a run tells a person, while it goes, what is done: a protocol, and the silent default.
+
+Belongs here: the calls that assets make. Does not belong here: how it is shown (`cli`).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pipelines.pulling import WindowOutcome
+
+
+class Progress(Protocol):
+    """See windows being finished, as they are."""
+
+    def start(self, dataset: str, windows: int) -> None:
+        """A step begins that has so many windows to go through."""
+
+    def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
+        """A window of the step is done, or has failed."""
+
+
+class Silence:
+    """Progress that nobody watches."""
+
+    def start(self, dataset: str, windows: int) -> None:
+        """Say nothing."""
+
+    def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
+        """Say nothing."""

@@ -1,0 +1,215 @@
+"""Pulling windows side by side: each answer is kept the moment it comes, each finished window is folded.
+
+Belongs here: what happens to a window between the API and its lake file, threads, and when a run gives up. Does
+not belong here: Dagster (`assets`), requests (`iplum_resource`), what is in a file (`warehouse`).
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from iplum_resource.answers import Answer
+from iplum_resource.errors import AccountError, Forbidden, IPlumError
+from iplum_resource.pull import AnswerSizes, Ask, PulledAnswer, PullReason, WindowPull
+from iplum_resource.window import Window
+from warehouse.due import read_states
+from warehouse.errors import StorageFailed, WarehouseError
+from warehouse.fold import FoldResult, fold_with_strays
+from warehouse.layout import DataFolder
+from warehouse.raw import RawAnswer, RawLog
+from warehouse.schemas import Table
+from warehouse.windows import StorageWindow
+
+# So many windows failing with none succeeding is an outage: more requests would only make it worse.
+_OUTAGE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowOutcome:
+    """What became of one window: how it was folded, what was asked for it, and what went wrong, if anything.
+
+    `folds` holds the window's own fold and those of the windows that its strays went to. `refused` says that
+    the account may not have this dataset.
+    """
+
+    window: StorageWindow
+    folds: Mapping[StorageWindow, FoldResult] = field(default_factory=dict)
+    answers: int = 0
+    body_bytes: int = 0
+    proven_in_halves: bool = False
+    refused: bool = False
+    error: IPlumError | WarehouseError | None = None
+
+    @property
+    def own(self) -> FoldResult:
+        """The fold of the window itself; `KeyError` where it came to none."""
+        return self.folds[self.window]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetPull:
+    """Bring the windows of one dataset of one account from the API into the lake.
+
+    `ask` sends one request. `refusable` says that a 403 is a plan that lacks the dataset, not a wrong login.
+    Memory holds the answers of `concurrency` windows and the fold of one.
+    """
+
+    folder: DataFolder
+    account: str
+    table: Table
+    ask: Ask
+    concurrency: int
+    verify: Literal["auto", "always", "off"]
+    clock: Callable[[], datetime]
+    refusable: bool = False
+    reason: PullReason = "pull"
+    _folding: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def pull(self, windows: Sequence[StorageWindow]) -> Iterator[WindowOutcome]:
+        """Go through the windows, newest first, and give each one's outcome as it is finished.
+
+        A window's error is in its outcome. Windows that are left out, because no further one can succeed, get
+        no outcome. Those found to hold an answer that was cut off come once more.
+        """
+        sizes = self._recall_sizes(windows)
+        trusted: dict[StorageWindow, set[int]] = {}
+        yield from self._pull_side_by_side(sorted(windows, reverse=True), sizes, trusted)
+        # That answers are cut off at a size shows at the second of that size; the first was believed.
+        again = [window for window in trusted if trusted[window] & sizes.capped]
+        yield from self._pull_side_by_side(again, sizes, {})
+
+    def _pull_side_by_side(
+        self, windows: Sequence[StorageWindow], sizes: AnswerSizes, trusted: dict[StorageWindow, set[int]]
+    ) -> Iterator[WindowOutcome]:
+        waiting = list(reversed(windows))
+        failed = succeeded = 0
+        running: set[Future[WindowOutcome]] = set()
+        with ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"pull-{self.table.name}") as threads:
+            while waiting or running:
+                while waiting and len(running) < self.concurrency:
+                    running.add(threads.submit(self._pull_window, waiting.pop(), sizes, trusted))
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    outcome = future.result()
+                    failed += outcome.error is not None
+                    succeeded += outcome.error is None
+                    if _is_final(outcome) or (failed >= _OUTAGE and not succeeded):
+                        waiting.clear()
+                    yield outcome
+
+    def _pull_window(
+        self, window: StorageWindow, sizes: AnswerSizes, trusted: dict[StorageWindow, set[int]]
+    ) -> WindowOutcome:
+        log = RawLog(self.folder, self.account, self.table.datasets[0])
+        keeper = _Keeper(log, window)
+        error: IPlumError | WarehouseError | None = None
+        refused = False
+        try:
+            for pulled in WindowPull(
+                self.ask,
+                Window(window.start, window.end),
+                sizes,
+                verify=self.verify,
+                now=self.clock,
+                reason=self.reason,
+            ):
+                keeper.keep(pulled)
+            trusted[window] = keeper.trusted
+        except Forbidden as refusal:
+            refused = self.refusable
+            error = None if refused else refusal
+            if refused:
+                keeper.keep_refusal(self.clock())
+        except (IPlumError, WarehouseError) as failure:
+            error = failure
+        return self._fold(keeper, refused=refused, error=error)
+
+    def _fold(self, keeper: _Keeper, *, refused: bool, error: IPlumError | WarehouseError | None) -> WindowOutcome:
+        folds: Mapping[StorageWindow, FoldResult] = {}
+        if keeper.answers or refused:
+            try:
+                with self._folding:
+                    folds = fold_with_strays(self.folder, self.table, self.account, keeper.window)
+            except WarehouseError as failure:
+                error = error or failure
+        return WindowOutcome(
+            window=keeper.window,
+            folds=folds,
+            answers=keeper.answers,
+            body_bytes=keeper.body_bytes,
+            proven_in_halves=keeper.proven_in_halves,
+            refused=refused,
+            error=error,
+        )
+
+    def _recall_sizes(self, windows: Sequence[StorageWindow]) -> AnswerSizes:
+        """Begin with what earlier runs saw, so that a daily run of two windows knows the largest answers too."""
+        known = self.folder.lake_windows(self.table.name, self.account)
+        states = read_states(self.folder, self.table, self.account, [w for w in known if w not in windows])
+        return AnswerSizes(
+            {Window(window.start, window.end): state.largest_answer for window, state in states.items()}
+        )
+
+
+def _is_final(outcome: WindowOutcome) -> bool:
+    return outcome.refused or isinstance(outcome.error, AccountError | StorageFailed)
+
+
+class _Keeper:
+    """Keeps the answers of one pull of one window in the raw log."""
+
+    def __init__(self, log: RawLog, window: StorageWindow) -> None:
+        self.window = window
+        self.answers = 0
+        self.body_bytes = 0
+        self.proven_in_halves = False
+        self.trusted: set[int] = set()
+        self._log = log
+        self._pull_id = uuid.uuid4().hex
+        self._doubted: set[Window] = set()
+
+    def keep(self, pulled: PulledAnswer) -> None:
+        answer = pulled.answer
+        self._log.append(self.window, self._make_row(answer, pulled.reason, complete=pulled.complete))
+        if pulled.complete and answer.window not in self._doubted:
+            self.trusted.add(len(answer.records))
+        if not pulled.complete:
+            self._doubted.add(answer.window)
+        if not (pulled.complete and answer.window in self._doubted):
+            self.answers += 1
+            self.body_bytes += len(answer.body)
+        self.proven_in_halves |= pulled.reason == "halves"
+
+    def keep_refusal(self, refused_at: datetime) -> None:
+        """Note in the ledger that the account may not have this window: no rows, no body, not pulled."""
+        row = RawAnswer(
+            request_start=self.window.start,
+            request_end=self.window.end,
+            usage_types=None,
+            reason="pull",
+            pull_id=self._pull_id,
+            complete=False,
+            pulled_at=refused_at,
+            rows=None,
+            body=None,
+        )
+        self._log.append(self.window, row)
+
+    def _make_row(self, answer: Answer, reason: PullReason, *, complete: bool) -> RawAnswer:
+        return RawAnswer(
+            request_start=answer.window.start,
+            request_end=answer.window.end,
+            usage_types=None if answer.usage_types is None else ",".join(answer.usage_types),
+            reason=reason,
+            pull_id=self._pull_id,
+            complete=complete,
+            pulled_at=answer.answered_at,
+            rows=len(answer.records),
+            body=answer.body,
+        )

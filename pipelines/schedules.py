@@ -1,0 +1,73 @@
+"""When windows are pulled: each day, whatever is missing or due by then.
+
+Belongs here: what a tick asks for. Does not belong here: the rule of what is due (`warehouse.due`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, time, timedelta
+
+import dagster as dg
+
+from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
+from pipelines.settings import Settings
+from pipelines.storage import open_folder
+from warehouse.due import find_due, find_stretches, read_states
+from warehouse.errors import WarehouseError
+from warehouse.schemas import FOLDED_TABLES
+from warehouse.windows import StorageWindow, window_of, windows_between
+
+
+def find_due_stretches(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
+    """List what a sync at `now` (aware UTC) owes: stretches of windows for one run each, newest first.
+
+    A window is owed when usage or recordings are: what no complete pull covers, the look-back, holes.
+    """
+    since = window_of(settings.start_date).start
+    windows = list(windows_between(since, now + timedelta(microseconds=1)))
+    folder = open_folder(settings)
+    due = {
+        window
+        for table in FOLDED_TABLES
+        for window in find_due(
+            read_states(folder, table, settings.account, windows),
+            since=since,
+            now=now,
+            lookback=timedelta(days=settings.lookback_days),
+        )
+    }
+    return list(find_stretches(sorted(due), at_most=MAX_WINDOWS_PER_RUN))
+
+
+def build_daily_sync(
+    settings: Settings, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition, *, clock: Callable[[], datetime]
+) -> dg.ScheduleDefinition:
+    """Make `daily_sync`, which is on from the start.
+
+    Dagster doesn't catch up on ticks missed while the machine was off; what they would have pulled is due.
+    """
+
+    @dg.schedule(
+        name="daily_sync",
+        job=job,
+        cron_schedule=_write_cron(settings.sync_at),
+        execution_timezone=settings.time_zone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            "Each day: the window still open, the look-back, and every hole since IPLUM_START_DATE, in runs of at "
+            "most a year, newest first."
+        ),
+    )
+    def daily_sync() -> Sequence[dg.RunRequest] | dg.SkipReason:
+        try:
+            stretches = find_due_stretches(settings, clock())
+        except WarehouseError as error:
+            raise dg.Failure(description=str(error)) from error
+        return [dg.RunRequest(tags=tag_range(stretch)) for stretch in stretches]
+
+    return daily_sync
+
+
+def _write_cron(at: time) -> str:
+    return f"{at.minute} {at.hour} * * *"

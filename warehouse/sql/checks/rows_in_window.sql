@@ -1,0 +1,19 @@
+-- One row per window that holds a row which started outside of it.
+SELECT
+    table_name,
+    account,
+    window_start,
+    count(*) AS "rows"
+FROM
+    (
+        SELECT 'usage' AS table_name, account, window_start, started_at
+        FROM usage
+        UNION ALL
+        SELECT 'recordings', account, window_start, recorded_at
+        FROM recordings
+    )
+WHERE
+    started_at < window_start::TIMESTAMP AT TIME ZONE 'UTC'
+    OR started_at
+    >= least(window_start + INTERVAL 5 DAY, date_trunc('month', window_start) + INTERVAL 1 MONTH) AT TIME ZONE 'UTC'
+GROUP BY table_name, account, window_start
