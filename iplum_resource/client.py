@@ -156,6 +156,7 @@ class IPlumClient:
             is_over=lambda: self._gate.is_refused,
             clock=self._clock,
             random=self._random,
+            has_answered=lambda: self._gate.is_open,
         )
         with self._gate.pass_through():
             try:
@@ -167,6 +168,8 @@ class IPlumClient:
     def _attempt(self, call: _Call, read: Callable[[Reply, str], _T]) -> tuple[_T, datetime, datetime]:
         self._gate.check()
         self._limiter.acquire()
+        # Again: the keys may have been refused while this thread stood in line.
+        self._gate.check()
         asked_at = self._clock()
         # Escaped to ASCII, any record id can be sent, half a surrogate pair too.
         body = json.dumps({"Lang": self._language, **call.parameters}).encode("ascii")

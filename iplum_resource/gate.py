@@ -22,6 +22,11 @@ class Gate:
         self._refusal: AccountError | None = None
 
     @property
+    def is_open(self) -> bool:
+        """Whether iPlum has answered this client before."""
+        return self._is_open
+
+    @property
     def is_refused(self) -> bool:
         """Whether every further call is going to be refused."""
         return self._refusal is not None

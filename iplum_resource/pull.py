@@ -27,6 +27,7 @@ _NARROWEST_PROOF = timedelta(minutes=1)
 _ROUND_CAP = 50
 # Nobody caps answers below this; a tie among smaller counts, or all of them in one half, is chance.
 _SMALLEST_CAP = 10
+# So many stretches refused in a row raise the question whether the server answers anything at all.
 _HOPELESS = 2
 
 
@@ -46,8 +47,9 @@ class PulledAnswer:
 class AnswerSizes:
     """What a run learns from the sizes of its answers; shared by its threads.
 
-    `by_window` holds the rows of each answer to a whole window; start it with what earlier runs saw. `capped`
-    collects the sizes at which answers were found cut off: whoever has such an answer must ask again.
+    `by_window` holds the rows of the answer to each window, or to the parts it had to be split into; start it
+    with what earlier runs saw. `capped` collects the sizes at which answers were found cut off: whoever has such
+    an answer must ask again.
     """
 
     by_window: dict[Window, int] = field(default_factory=dict)
@@ -56,7 +58,7 @@ class AnswerSizes:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def note(self, window: Window, rows: int) -> None:
-        """Remember how many rows a whole window's answer had."""
+        """Remember how many rows the answer to a window, or to a part that was asked for alone, had."""
         with self._lock:
             self.by_window[window] = rows
 
@@ -72,11 +74,13 @@ class AnswerSizes:
 
     def is_suspect(self, rows: int, *, besides: Window) -> bool:
         """Say whether an answer of so many rows may be cut off: a round number, or a largest that is tied."""
-        if rows > 0 and rows % _ROUND_CAP == 0:
+        if rows < _SMALLEST_CAP:
+            return False
+        if rows % _ROUND_CAP == 0:
             return True
         with self._lock:
             others = [size for window, size in self.by_window.items() if window != besides]
-            return rows in self.capped or (rows >= _SMALLEST_CAP and rows == max(others, default=0))
+            return rows in self.capped or rows == max(others, default=0)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,9 @@ class _Outcome:
     ids: frozenset[str]
     proof: tuple[tuple[Answer, PullReason], ...] = ()
     failed: WindowError | None = None
+
+    def join(self, later: _Outcome) -> _Outcome:
+        return _Outcome(self.ids | later.ids, self.proof + later.proof, self.failed or later.failed)
 
 
 _Steps = Generator[PulledAnswer, None, _Outcome]
@@ -97,7 +104,8 @@ class WindowPull:
 
     `ask` sends one request, with its retries. `now` cuts the window that is still open, whose later half is
     empty. Raises the errors of `ask`; `Capped` or `Unproven` for a window that can't be shown to be whole.
-    A part that the server keeps refusing does not hold up the others: they come first, then its error.
+    A part that the server keeps refusing, or that can't be shown to be whole, does not hold up the others: they
+    come first, then its error.
     """
 
     ask: Ask
@@ -106,30 +114,26 @@ class WindowPull:
     verify: Verify
     now: Callable[[], datetime]
     reason: PullReason = "pull"
-    _succeeded: bool = False
-    _refused: int = 0
+    # Before the first answer, one refusal is enough to ask whether the server answers anything.
+    _refused_in_a_row: int = _HOPELESS - 1
 
     def __iter__(self) -> Iterator[PulledAnswer]:
         outcome = yield from self._pull(self.window, self.reason)
-        if outcome.failed is not None:
-            raise outcome.failed
         for answer, reason in outcome.proof:
             yield PulledAnswer(answer, reason, complete=True)
+        if outcome.failed is not None:
+            raise outcome.failed
 
     def _pull(self, window: Window, reason: PullReason) -> _Steps:
         known = self.sizes.widest_that_worked
         if known is not None and window.width > max(known, _NARROWEST_SPLIT):
             return (yield from self._split(window))
         try:
-            answer = self.ask(window)
+            answer = self._ask(window)
         except (ServerFailed, TimedOut, TooLarge) as error:
             if window.width > _NARROWEST_SPLIT:
                 return (yield from self._split(window))
-            self._refused += 1
-            if not self._succeeded and self._refused >= _HOPELESS:
-                raise
-            return _Outcome(frozenset(), failed=error)
-        self._succeeded = True
+            return (yield from self._leave_out(window, error))
         if reason == "split":
             self.sizes.note_width(window.width)
         if not self._is_doubted(answer):
@@ -137,41 +141,70 @@ class WindowPull:
             return _Outcome(_ids(answer))
         return (yield from self._prove(answer, reason))
 
+    def _ask(self, window: Window) -> Answer:
+        answer = self.ask(window)
+        self._refused_in_a_row = 0
+        return answer
+
     def _split(self, window: Window) -> _Steps:
         early, late = window.halves()
         first = yield from self._pull(early, "split")
         second = yield from self._pull(late, "split")
-        return _Outcome(first.ids | second.ids, first.proof + second.proof, first.failed or second.failed)
+        return first.join(second)
+
+    def _leave_out(self, window: Window, error: WindowError) -> _Steps:
+        """Go on without a stretch that the server refuses, or raise when it refuses the far end as well."""
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row >= _HOPELESS and window != self.window:
+            yield PulledAnswer(self._ask(self._find_far_hour(window)), "split", complete=False)
+        return _Outcome(frozenset(), failed=error)
+
+    def _find_far_hour(self, window: Window) -> Window:
+        start, end = self.window.start, self.window.end
+        if window.start - start < end - window.end:
+            return Window(max(start, end - _NARROWEST_SPLIT), end)
+        return Window(start, min(end, start + _NARROWEST_SPLIT))
 
     def _is_doubted(self, answer: Answer) -> bool:
         rows = len(answer.records)
-        suspect = self.sizes.is_suspect(rows, besides=answer.window)
-        if answer.window == self.window:
-            self.sizes.note(answer.window, rows)
+        # Noted, then compared: of two threads that have the same size at once, one must see the other's.
+        self.sizes.note(answer.window, rows)
         if self.verify == "off":
             return False
+        suspect = self.sizes.is_suspect(rows, besides=answer.window)
         return suspect or (self.verify == "always" and rows > 0)
 
     def _prove(self, answer: Answer, reason: PullReason) -> _Steps:
         yield PulledAnswer(answer, reason, complete=False)
-        if answer.window.width <= _NARROWEST_PROOF:
-            if not self.sizes.is_suspect(len(answer.records), besides=self.window):
-                return _Outcome(_ids(answer), ((answer, reason),))
-            raise Capped(str(answer.window), f"{len(answer.records)} rows in {answer.window.width}")
-        ids, proof = frozenset[str](), tuple[tuple[Answer, PullReason], ...]()
-        for half in answer.window.halves(at=self.now()):
-            outcome = yield from self._prove_half(half, whole=answer)
-            ids, proof = ids | outcome.ids, proof + outcome.proof
-        missing = len(_ids(answer) - ids)
+        window, rows, ids = answer.window, len(answer.records), _ids(answer)
+        if window.width <= _NARROWEST_PROOF:
+            if rows < _SMALLEST_CAP:
+                return _Outcome(ids, ((answer, reason),))
+            return _Outcome(ids, failed=Capped(str(window), f"{rows} rows in {window.width}"))
+        # The open window is cut at now once: cut again at each later now, it would never get narrow.
+        cut = None if reason == "halves" else self.now()
+        halves = yield from self._prove_halves(window.halves(cut), whole=answer)
+        if halves.ids - ids:
+            self.sizes.note_cap(rows)
+        missing = len(ids - halves.ids)
         if missing:
-            raise Unproven(str(answer.window), f"{missing} rows came with the whole and with neither half")
-        if ids == _ids(answer):
-            return _Outcome(ids, ((answer, reason),))
-        self.sizes.note_cap(len(answer.records))
-        return _Outcome(ids, proof)
+            text = f"{missing} rows came with the whole and with neither half"
+            return _Outcome(ids | halves.ids, failed=halves.failed or Unproven(str(window), text))
+        whole_is_proven = halves.failed is None and halves.ids == ids
+        return _Outcome(ids, ((answer, reason),)) if whole_is_proven else halves
+
+    def _prove_halves(self, halves: tuple[Window, Window], *, whole: Answer) -> _Steps:
+        first = yield from self._prove_half(halves[0], whole=whole)
+        second = yield from self._prove_half(halves[1], whole=whole)
+        return first.join(second)
 
     def _prove_half(self, half: Window, *, whole: Answer) -> _Steps:
-        answer = self.ask(half)
+        try:
+            answer = self._ask(half)
+        except (ServerFailed, TimedOut, TooLarge) as error:
+            if half.width > _NARROWEST_SPLIT:
+                return (yield from self._prove_halves(half.halves(), whole=whole))
+            return (yield from self._leave_out(half, error))
         rows = len(answer.records)
         as_large = rows >= max(_SMALLEST_CAP, len(whole.records))
         if as_large or self.sizes.is_suspect(rows, besides=self.window):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Literal
 
 import dagster as dg
@@ -29,21 +30,27 @@ class IPlumResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     limiter_file: str | None = None
 
     _client: IPlumClient | None = PrivateAttr(default=None)
+    _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     def get_client(self) -> IPlumClient:
-        """Return the run's client; raises ValueError for credentials or a base URL that can't be used."""
-        if self._client is None:
-            self._client = IPlumClient(
-                Credentials(self.access_key, self.secret_key, self.login_id),
-                base_url=self.base_url,
-                language=self.language,
-                login_case=self.login_case,
-                limiter=Limiter(self.requests_per_second, file=self.limiter_file),
-            )
-        return self._client
+        """Return the run's client, the same to all threads.
+
+        Raises ValueError for credentials or a base URL that can't be used.
+        """
+        with self._lock:
+            if self._client is None:
+                self._client = IPlumClient(
+                    Credentials(self.access_key, self.secret_key, self.login_id),
+                    base_url=self.base_url,
+                    language=self.language,
+                    login_case=self.login_case,
+                    limiter=Limiter(self.requests_per_second, file=self.limiter_file),
+                )
+            return self._client
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
         """Close the client's connections when the run ends."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None

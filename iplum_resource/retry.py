@@ -43,13 +43,15 @@ class Retries:
     """Ride out what passes by itself, and stop early at what doesn't: the rules for one call.
 
     `attempts_500` is how often a 5xx or a time-out is tried; everything else has its own fixed number.
-    `is_over` says that no request can succeed any more. `random` gives numbers from 0 up to 1.
+    `is_over` says that no request can succeed any more. `random` gives numbers from 0 up to 1. `has_answered`
+    says that iPlum was reached before: then a lost connection is a blip to sit out, else a wrong setting.
     """
 
     attempts_500: int
     is_over: Callable[[], bool]
     clock: Callable[[], datetime]
     random: Callable[[], float]
+    has_answered: Callable[[], bool] = lambda: False
     _failures: Counter[str] = field(default_factory=Counter, init=False)
 
     def build_loop(self, sleep: Callable[[float], None]) -> Retrying:
@@ -82,7 +84,7 @@ class Retries:
             case BadCertificate():
                 return "certificate", 1
             case Unreachable():
-                return "network", HASTY
+                return "network", PATIENT if self.has_answered() else HASTY
             case _:
                 return "final", 1
 

@@ -24,8 +24,7 @@ _PROBE_WIDTH = timedelta(hours=1)
 class UsageRequest:
     """Ask for usage with every type that the API takes; shared by the threads of a run.
 
-    `wanted` are the types to try. Calling it with a window gives the answer, whose `usage_types` are those that
-    were sent. Raises what `IPlumClient.fetch_usage` raises; `InvalidRequest` only when no type is accepted.
+    `wanted` are the types to try.
     """
 
     def __init__(self, client: IPlumClient, wanted: Sequence[str]) -> None:
@@ -35,6 +34,11 @@ class UsageRequest:
         self._lock = threading.Lock()
 
     def __call__(self, window: Window) -> Answer:
+        """Get a window's answer, whose `usage_types` are those that were sent.
+
+        Raises what `IPlumClient.fetch_usage` raises: `InvalidRequest` where no type is accepted, or where this
+        request is refused for something else than its types.
+        """
         sent = self._accepted
         try:
             return self._client.fetch_usage(window, sent)
@@ -49,7 +53,6 @@ class UsageRequest:
             return self._client.fetch_usage(window, self._accepted)
 
     def _probe(self, window: Window) -> None:
-        self._probed = True
         accepted = tuple(name for name in self._accepted if self._is_accepted(name, window))
         refused = [name for name in self._accepted if name not in accepted]
         if accepted and refused:
@@ -59,6 +62,8 @@ class UsageRequest:
                 ", ".join(refused),
                 ", ".join(accepted),
             )
+        # Only now: a probe that failed for another reason has found out nothing, so the next window tries again.
+        self._probed = True
 
     def _is_accepted(self, name: str, window: Window) -> bool:
         try:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -20,7 +20,7 @@ from iplum_resource.pull import AnswerSizes, Ask, PulledAnswer, PullReason, Wind
 from iplum_resource.window import Window
 from warehouse.due import read_states
 from warehouse.errors import StorageFailed, WarehouseError
-from warehouse.fold import FoldResult, fold_with_strays
+from warehouse.fold import FoldResult, fold_window, is_folded
 from warehouse.layout import DataFolder
 from warehouse.raw import RawAnswer, RawLog
 from warehouse.schemas import Table
@@ -32,24 +32,20 @@ _OUTAGE = 8
 
 @dataclass(frozen=True, kw_only=True)
 class WindowOutcome:
-    """What became of one window: how it was folded, what was asked for it, and what went wrong, if anything.
+    """What became of one window: its fold, what was asked for it, and what went wrong, if anything.
 
-    `folds` holds the window's own fold and those of the windows that its strays went to. `refused` says that
-    the account may not have this dataset.
+    `again` marks one that was heard of before, or that only received rows of a neighbour's answer. `refused`
+    says that the account may not have this dataset.
     """
 
     window: StorageWindow
-    folds: Mapping[StorageWindow, FoldResult] = field(default_factory=dict)
+    fold: FoldResult | None = None
     answers: int = 0
     body_bytes: int = 0
     proven_in_halves: bool = False
     refused: bool = False
+    again: bool = False
     error: IPlumError | WarehouseError | None = None
-
-    @property
-    def own(self) -> FoldResult:
-        """The fold of the window itself; `KeyError` where it came to none."""
-        return self.folds[self.window]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,17 +68,29 @@ class DatasetPull:
     _folding: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def pull(self, windows: Sequence[StorageWindow]) -> Iterator[WindowOutcome]:
-        """Go through the windows, newest first, and give each one's outcome as it is finished.
+        """Go through the windows, oldest first, and give each one's outcome as it is finished.
 
         A window's error is in its outcome. Windows that are left out, because no further one can succeed, get
-        no outcome. Those found to hold an answer that was cut off come once more.
+        no outcome. Windows found to hold an answer that was cut off, and those that got rows of a neighbour's
+        answer after they were folded, come once more.
         """
         sizes = self._recall_sizes(windows)
         trusted: dict[StorageWindow, set[int]] = {}
-        yield from self._pull_side_by_side(sorted(windows, reverse=True), sizes, trusted)
+        owed: set[StorageWindow] = set()
+        for outcome in self._pull_side_by_side(sorted(windows), sizes, trusted):
+            owed |= outcome.fold.strays_to if outcome.fold else set()
+            yield outcome
         # That answers are cut off at a size shows at the second of that size; the first was believed.
-        again = [window for window in trusted if trusted[window] & sizes.capped]
-        yield from self._pull_side_by_side(again, sizes, {})
+        cut_off = sorted(window for window in trusted if trusted[window] & sizes.capped)
+        for outcome in self._pull_side_by_side(cut_off, sizes, {}):
+            yield replace(outcome, again=True)
+        for window in sorted(owed):
+            if not is_folded(self.folder, self.table, self.account, window):
+                yield self._fold(_Keeper(self._log, window), again=True)
+
+    @property
+    def _log(self) -> RawLog:
+        return RawLog(self.folder, self.account, self.table.datasets[0])
 
     def _pull_side_by_side(
         self, windows: Sequence[StorageWindow], sizes: AnswerSizes, trusted: dict[StorageWindow, set[int]]
@@ -106,8 +114,7 @@ class DatasetPull:
     def _pull_window(
         self, window: StorageWindow, sizes: AnswerSizes, trusted: dict[StorageWindow, set[int]]
     ) -> WindowOutcome:
-        log = RawLog(self.folder, self.account, self.table.datasets[0])
-        keeper = _Keeper(log, window)
+        keeper = _Keeper(self._log, window)
         error: IPlumError | WarehouseError | None = None
         refused = False
         try:
@@ -130,21 +137,29 @@ class DatasetPull:
             error = failure
         return self._fold(keeper, refused=refused, error=error)
 
-    def _fold(self, keeper: _Keeper, *, refused: bool, error: IPlumError | WarehouseError | None) -> WindowOutcome:
-        folds: Mapping[StorageWindow, FoldResult] = {}
-        if keeper.answers or refused:
+    def _fold(
+        self,
+        keeper: _Keeper,
+        *,
+        refused: bool = False,
+        again: bool = False,
+        error: IPlumError | WarehouseError | None = None,
+    ) -> WindowOutcome:
+        fold: FoldResult | None = None
+        if keeper.answers or refused or again:
             try:
                 with self._folding:
-                    folds = fold_with_strays(self.folder, self.table, self.account, keeper.window)
+                    fold = fold_window(self.folder, self.table, self.account, keeper.window)
             except WarehouseError as failure:
                 error = error or failure
         return WindowOutcome(
             window=keeper.window,
-            folds=folds,
+            fold=fold,
             answers=keeper.answers,
             body_bytes=keeper.body_bytes,
             proven_in_halves=keeper.proven_in_halves,
             refused=refused,
+            again=again,
             error=error,
         )
 

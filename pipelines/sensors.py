@@ -42,7 +42,7 @@ def build_stale_snapshot(
         job=job,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Publishes whenever the lake holds what warehouse.duckdb doesn't and no other run is under way.",
+        description="Publishes whenever the lake holds what warehouse.duckdb doesn't and no run is under way.",
     )
     def stale_snapshot(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         recent = dg.RunsFilter(created_after=clock() - _PATIENCE, statuses=_UNDER_WAY)

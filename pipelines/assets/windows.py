@@ -72,11 +72,11 @@ def build_window_assets(
         ],
     )
     def pull(context: dg.AssetExecutionContext, iplum: IPlumResource) -> tuple[None, None]:
-        outcomes: dict[StorageWindow, WindowOutcome] = {}
         windows = [window_of_key(key) for key in context.partition_keys]
         progress.start(dataset.table.name, len(windows))
+        outcomes: list[WindowOutcome] = []
         for outcome in _open_pull(dataset, settings, iplum, clock=clock).pull(windows):
-            outcomes[outcome.window] = outcome
+            outcomes.append(outcome)
             progress.finish_window(dataset.table.name, outcome)
         _report(context, dataset, windows, outcomes)
         return None, None
@@ -110,41 +110,37 @@ def _report(
     context: dg.AssetExecutionContext,
     dataset: Dataset,
     windows: Sequence[StorageWindow],
-    outcomes: dict[StorageWindow, WindowOutcome],
+    outcomes: Sequence[WindowOutcome],
 ) -> None:
-    failed = [outcome for outcome in outcomes.values() if outcome.error is not None]
-    refused = any(outcome.refused for outcome in outcomes.values())
-    if refused:
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    latest = {outcome.window: outcome for outcome in outcomes if outcome.window in windows}
+    if any(outcome.refused for outcome in outcomes):
         context.log.warning(
             f"iPlum refuses {dataset.table.name} for this account (403): it needs a call recording plan. "
             "The rest goes on without."
         )
     if not failed:
         for window in windows:
-            for key, metadata in _describe(dataset, outcomes.get(window), window, refused=refused):
+            for key, metadata in _describe(dataset, latest.get(window)):
                 context.add_asset_metadata(metadata, asset_key=key, partition_key=window.key)
         return
-    for outcome in outcomes.values():
-        if outcome.error is None:
-            for key, metadata in _describe(dataset, outcome, outcome.window, refused=refused):
-                context.log_event(dg.AssetMaterialization(key, partition=outcome.window.key, metadata=metadata))
-    failure = fail_windows(dataset.table.name, failed, left_out=len(windows) - len(outcomes))
-    raise failure from failed[0].error
+    for window in latest.keys() - {outcome.window for outcome in failed}:
+        for key, metadata in _describe(dataset, latest[window]):
+            context.log_event(dg.AssetMaterialization(key, partition=window.key, metadata=metadata))
+    raise fail_windows(dataset.table.name, failed, left_out=len(windows) - len(latest)) from failed[0].error
 
 
-def _describe(
-    dataset: Dataset, outcome: WindowOutcome | None, window: StorageWindow, *, refused: bool
-) -> list[tuple[dg.AssetKey, Metadata]]:
+def _describe(dataset: Dataset, outcome: WindowOutcome | None) -> list[tuple[dg.AssetKey, Metadata]]:
     """Say what Dagster keeps of a window: counts, never content."""
     raw_key, key = dataset.keys
-    if outcome is None or outcome.refused:
-        return [(raw_key, {"refused": refused}), (key, {"refused": refused})]
+    if outcome is None or outcome.fold is None or outcome.refused:
+        return [(raw_key, {"refused": True}), (key, {"refused": True})]
     raw = {
         "answers": outcome.answers,
         "body_bytes": outcome.body_bytes,
         "proven_in_halves": outcome.proven_in_halves,
     }
-    return [(raw_key, raw), (key, _count(outcome.folds[window]))]
+    return [(raw_key, raw), (key, _count(outcome.fold))]
 
 
 def _count(fold: FoldResult) -> Metadata:

@@ -1,0 +1,32 @@
+# A fresh machine needs Python 3.11 or later, make and git; the rest comes into .venv from the lock file.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test ui lock
+
+setup: .venv/ready
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo "This Python lacks venv: install the package python3-venv, or say PYTHON=/path/to/python3 make ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	@$(BIN)/python -m pipelines.demo
+
+test: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+ui: setup
+	@home=$$($(BIN)/python -m pipelines.instance) && DAGSTER_HOME=$$home exec $(BIN)/dagster dev -w workspace.yaml
+
+# Run this after changing the dependencies in pyproject.toml; it needs uv.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--group dev --output-file requirements.lock pyproject.toml

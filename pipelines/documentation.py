@@ -1,0 +1,69 @@
+"""The parts of the documentation that are made from the code, so that the two can't drift apart.
+
+Belongs here: `.env.example`, and the README's tables of variables, commands and columns. Does not belong here: prose.
+
+`python -m pipelines.documentation` writes them anew; a test fails when they differ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipelines.settings import PROJECT, VARIABLES
+from warehouse.schemas import PUBLISHED_TABLES, Table
+
+_MARKED = r"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+
+
+def render_env_example() -> str:
+    """Write `.env.example`: every variable with its meaning and default, commented out where it has one."""
+    lines = [
+        "# Copy this to .env and fill in the first three. What stands behind a # is the default.",
+        "# Values stand bare: no quotes, no spaces.",
+        "",
+    ]
+    for variable in VARIABLES:
+        lines.append(f"# {variable.meaning}")
+        lines.append(f"{'# ' if variable.default else ''}{variable.name}={variable.default}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def render_readme(text: str) -> str:
+    """Put the tables that are made from the code into the README, between their marks."""
+    sections = {"variables": _render_variables(), "tables": _render_tables(PUBLISHED_TABLES)}
+    for name, section in sections.items():
+        text = re.sub(
+            _MARKED.format(name=name), lambda mark, body=section: f"{mark[1]}{body}\n{mark[2]}", text, flags=re.S
+        )
+    return text
+
+
+def _render_variables() -> str:
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for variable in VARIABLES:
+        default = f"`{variable.default}`" if variable.default else "none"
+        lines.append(f"| `{variable.name}` | {default} | {variable.meaning} |")
+    return "\n".join(lines)
+
+
+def _render_tables(tables: Iterable[Table]) -> str:
+    blocks = []
+    for table in tables:
+        lines = [f"**`{table.name}`** {table.description}", "", "| column | type | meaning |", "|---|---|---|"]
+        lines += [f"| `{c.name}` | {str(c.type).split('[')[0]} | {c.description} |" for c in table.columns]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def write_documentation(root: Path) -> None:
+    """Write all of it anew under `root`."""
+    (root / ".env.example").write_text(render_env_example())
+    readme = root / "README.md"
+    readme.write_text(render_readme(readme.read_text()))
+
+
+if __name__ == "__main__":
+    write_documentation(PROJECT)

@@ -1,0 +1,151 @@
+"""A sync from start to end, through Dagster and recorded in its history: what `iplum sync` and the demo run.
+
+Belongs here: which windows, one run after the other, publishing after a red one, and the report. Does not belong
+here: what a run does (`assets`), and how the report is shown (`cli`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+
+import dagster as dg
+
+from iplum_resource.errors import AccountError
+from pipelines.assembly import build_definitions
+from pipelines.instance import open_instance
+from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
+from pipelines.progress import Progress
+from pipelines.pulling import WindowOutcome
+from pipelines.schedules import find_due_stretches
+from pipelines.settings import Settings, SettingsError, check_account, check_credentials
+from pipelines.storage import open_folder
+from warehouse.due import find_stretches
+from warehouse.errors import StorageFailed
+from warehouse.snapshot import count_rows
+from warehouse.windows import StorageWindow, windows_between
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class DatasetTally:
+    """What a sync did to one dataset: windows gone through, rows new and changed, windows that failed."""
+
+    windows: int = 0
+    new: int = 0
+    changed: int = 0
+    failed: int = 0
+    refused: bool = False
+
+
+@dataclass
+class SyncReport:
+    """What a sync did: a tally per dataset, the rows now published, and what went wrong, a line each."""
+
+    datasets: dict[str, DatasetTally] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+class _Tallying:
+    """Counts what a run does, and passes it on to whoever watches."""
+
+    def __init__(self, report: SyncReport, progress: Progress) -> None:
+        self.report = report
+        self.is_hopeless = False
+        self._progress = progress
+
+    def start(self, dataset: str, windows: int) -> None:
+        self._progress.start(dataset, windows)
+
+    def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
+        tally = self.report.datasets.setdefault(dataset, DatasetTally())
+        tally.windows += not outcome.again
+        tally.failed += outcome.error is not None
+        tally.refused |= outcome.refused
+        if outcome.fold is not None:
+            tally.new += outcome.fold.new
+            tally.changed += outcome.fold.changed
+        self.is_hopeless |= isinstance(outcome.error, AccountError | StorageFailed)
+        self._progress.finish_window(dataset, outcome)
+
+
+def choose_stretches(
+    settings: Settings, *, since: date | None, until: date | None, now: datetime
+) -> list[list[StorageWindow]]:
+    """List the windows to sync, a stretch for each run, newest first; without days, what is due.
+
+    `since` is included and `until` excluded (UTC days); windows that overlap the range are taken whole. Raises
+    `SettingsError` for days that can't be synced.
+    """
+    if since is None and until is None:
+        return find_due_stretches(settings, now)
+    first = since or settings.start_date
+    if first < settings.start_date:
+        raise SettingsError(f"--since {first} is before IPLUM_START_DATE ({settings.start_date})")
+    if first > now.date():
+        raise SettingsError(f"--since {first} is in the future (it is {now:%Y-%m-%d} in UTC)")
+    if until is not None and until <= first:
+        raise SettingsError(f"--until {until} leaves nothing after --since {first}: it is excluded")
+    end = now + timedelta(microseconds=1)
+    if until is not None:
+        end = min(end, datetime.combine(until, time(), UTC))
+    windows = list(windows_between(datetime.combine(first, time(), UTC), end))
+    return list(find_stretches(windows, at_most=MAX_WINDOWS_PER_RUN))
+
+
+def sync(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    progress: Progress,
+    clock: Callable[[], datetime],
+) -> SyncReport:
+    """Pull, fold and publish, and report; `environ` holds the credentials.
+
+    Raises `SettingsError` before any request where the settings can't work, and `WarehouseError` where the data
+    folder can't be used. What fails after that is in the report.
+    """
+    check_credentials(environ)
+    stretches = choose_stretches(settings, since=since, until=until, now=clock())
+    folder = open_folder(settings)
+    check_account(settings, folder.accounts())
+    report = SyncReport()
+    watcher = _Tallying(report, progress)
+    definitions = build_definitions(settings, clock=clock, progress=watcher)
+    with open_instance(settings) as instance:
+        for stretch in stretches:
+            failures = run_job(definitions, "sync", instance, tags=tag_range(stretch))
+            if failures:
+                report.failures += failures
+                report.failures += run_job(definitions, "publish", instance)
+            if watcher.is_hopeless:
+                break
+    if folder.snapshot.is_file():
+        report.rows = count_rows(folder.snapshot)
+    return report
+
+
+def run_job(
+    definitions: dg.Definitions, name: str, instance: dg.DagsterInstance, *, tags: Mapping[str, str] | None = None
+) -> Sequence[str]:
+    """Run a job in this process, recorded in Dagster's history; gives what failed, a line for each step."""
+    # Dagster's own log goes to its history; on a terminal it would drown the progress.
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    result = definitions.resolve_job_def(name).execute_in_process(
+        instance=instance, tags=dict(tags or {}), run_config=_QUIET, raise_on_error=False
+    )
+    return [_describe_failure(event) for event in result.all_events if event.is_step_failure]
+
+
+def _describe_failure(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    message = data.error.to_string().strip().splitlines()[0] if data.error else "unknown"
+    return f"{event.step_key}: {message}"
