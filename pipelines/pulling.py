@@ -6,11 +6,10 @@ not belong here: Dagster (`assets`), requests (`iplum_resource`), what is in a f
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -53,7 +52,7 @@ class DatasetPull:
     """Bring the windows of one dataset of one account from the API into the lake.
 
     `ask` sends one request. `refusable` says that a 403 is a plan that lacks the dataset, not a wrong login.
-    Memory holds the answers of `concurrency` windows and the fold of one.
+    Memory holds the answers of `concurrency` requests and the fold of one window.
     """
 
     folder: DataFolder
@@ -65,7 +64,6 @@ class DatasetPull:
     clock: Callable[[], datetime]
     refusable: bool = False
     reason: PullReason = "pull"
-    _folding: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def pull(self, windows: Sequence[StorageWindow]) -> Iterator[WindowOutcome]:
         """Go through the windows, oldest first, and give each one's outcome as it is finished.
@@ -95,61 +93,54 @@ class DatasetPull:
     def _pull_side_by_side(
         self, windows: Sequence[StorageWindow], sizes: AnswerSizes, trusted: dict[StorageWindow, set[int]]
     ) -> Iterator[WindowOutcome]:
-        waiting = list(reversed(windows))
+        """Pull in threads and fold here, in order: what an answer sends to the next window is there in time.
+
+        Threads run ahead of the folding; what they bring waits on the disk, not in memory.
+        """
         failed = succeeded = 0
-        running: set[Future[WindowOutcome]] = set()
-        with ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"pull-{self.table.name}") as threads:
-            while waiting or running:
-                while waiting and len(running) < self.concurrency:
-                    running.add(threads.submit(self._pull_window, waiting.pop(), sizes, trusted))
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    outcome = future.result()
-                    failed += outcome.error is not None
-                    succeeded += outcome.error is None
-                    if _is_final(outcome) or (failed >= _OUTAGE and not succeeded):
-                        waiting.clear()
-                    yield outcome
+        threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"pull-{self.table.name}")
+        try:
+            pulls = [threads.submit(self._pull_window, window, sizes, trusted) for window in windows]
+            for pull in pulls:
+                if pull.cancelled():
+                    continue
+                outcome = self._fold(pull.result())
+                failed += outcome.error is not None
+                succeeded += outcome.error is None
+                if _is_final(outcome) or (failed >= _OUTAGE and not succeeded):
+                    for later in pulls:
+                        later.cancel()
+                yield outcome
+        finally:
+            # Whoever is interrupted here does not wait for the requests under way.
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _pull_window(
         self, window: StorageWindow, sizes: AnswerSizes, trusted: dict[StorageWindow, set[int]]
-    ) -> WindowOutcome:
+    ) -> _Keeper:
         keeper = _Keeper(self._log, window)
-        error: IPlumError | WarehouseError | None = None
-        refused = False
+        asked = Window(window.start, window.end)
         try:
             for pulled in WindowPull(
-                self.ask,
-                Window(window.start, window.end),
-                sizes,
-                verify=self.verify,
-                now=self.clock,
-                reason=self.reason,
+                self.ask, asked, sizes, verify=self.verify, now=self.clock, reason=self.reason
             ):
                 keeper.keep(pulled)
             trusted[window] = keeper.trusted
         except Forbidden as refusal:
-            refused = self.refusable
-            error = None if refused else refusal
-            if refused:
+            if self.refusable:
                 keeper.keep_refusal(self.clock())
+            else:
+                keeper.error = refusal
         except (IPlumError, WarehouseError) as failure:
-            error = failure
-        return self._fold(keeper, refused=refused, error=error)
+            keeper.error = failure
+        return keeper
 
-    def _fold(
-        self,
-        keeper: _Keeper,
-        *,
-        refused: bool = False,
-        again: bool = False,
-        error: IPlumError | WarehouseError | None = None,
-    ) -> WindowOutcome:
+    def _fold(self, keeper: _Keeper, *, again: bool = False) -> WindowOutcome:
         fold: FoldResult | None = None
-        if keeper.answers or refused or again:
+        error = keeper.error
+        if keeper.answers or keeper.refused or again:
             try:
-                with self._folding:
-                    fold = fold_window(self.folder, self.table, self.account, keeper.window)
+                fold = fold_window(self.folder, self.table, self.account, keeper.window)
             except WarehouseError as failure:
                 error = error or failure
         return WindowOutcome(
@@ -158,7 +149,7 @@ class DatasetPull:
             answers=keeper.answers,
             body_bytes=keeper.body_bytes,
             proven_in_halves=keeper.proven_in_halves,
-            refused=refused,
+            refused=keeper.refused,
             again=again,
             error=error,
         )
@@ -185,6 +176,8 @@ class _Keeper:
         self.body_bytes = 0
         self.proven_in_halves = False
         self.trusted: set[int] = set()
+        self.refused = False
+        self.error: IPlumError | WarehouseError | None = None
         self._log = log
         self._pull_id = uuid.uuid4().hex
         self._doubted: set[Window] = set()
@@ -215,6 +208,7 @@ class _Keeper:
             body=None,
         )
         self._log.append(self.window, row)
+        self.refused = True
 
     def _make_row(self, answer: Answer, reason: PullReason, *, complete: bool) -> RawAnswer:
         return RawAnswer(
