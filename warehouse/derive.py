@@ -43,7 +43,9 @@ def derive_columns(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
 
 def party_kinds(parties: pd.Series[Any]) -> pd.Series[Any]:
     """Say of each party whether it is a `phone`, `login`, `short_code` or `other`; null stays null."""
-    texts = pa.array(parties, pa.string()).dictionary_encode()
+    # One chunk, as several have a dictionary each.
+    texts = pa.Table.from_pandas(parties.to_frame("party"), preserve_index=False)["party"].combine_chunks()
+    texts = texts.cast(pa.string()).dictionary_encode()
     words = texts.dictionary
     kinds: pa.Array = pa.array(["other"] * len(words), pa.string())
     for kind, pattern in reversed(_KINDS):

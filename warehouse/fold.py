@@ -18,7 +18,7 @@ from warehouse.layout import DataFolder
 from warehouse.normalize import UNKNOWN, UNREAD, NormalizedAnswer, normalize_answer
 from warehouse.raw import RawAnswer, RawLog
 from warehouse.schemas import Table
-from warehouse.sightings import find_absences, find_complete_pulls, summarize_sightings
+from warehouse.sightings import SIGHTINGS, add_sightings, find_absences, find_complete_pulls, name_origins
 from warehouse.strays import find_strays
 from warehouse.windows import StorageWindow
 
@@ -95,28 +95,34 @@ def merge_answers(
     schema and `unread`, is sorted by start and record id, and doesn't depend on the order of `answers`.
     """
     ordered = sorted(answers, key=lambda answer: (answer.pulled_at, answer.body_sha256 or ""))
-    held = {a.body_sha256: frames[a.body_sha256].frame for a in reversed(ordered) if a.body_sha256 in frames}
+    held = list(dict.fromkeys(a.body_sha256 for a in reversed(ordered) if a.body_sha256 in frames))
     if not held:
         return table.lake_schema.empty_table().to_pandas().assign(**{UNREAD: None})
-    versions = pd.concat(list(reversed(held.values())), ignore_index=True)
-    merged = _merge_versions(versions)
+    versions = [
+        add_sightings(frames[digest].frame, [a for a in ordered if a.body_sha256 == digest])
+        for digest in reversed(held)
+        if digest is not None
+    ]
+    merged = _merge_versions(pd.concat(versions, ignore_index=True) if len(versions) > 1 else versions[0])
     started = merged[table.started]
     merged = merged[started.isna() | ((started >= window.start) & (started < window.end))]
-    sightings = summarize_sightings(answers, {digest: frame["record_id"] for digest, frame in held.items()})
-    merged = merged.join(sightings, on="record_id")
+    merged["origin"] = name_origins(merged)
     merged["absent_since"] = find_absences(merged, find_complete_pulls(answers, window))
     return derive_columns(merged, table).sort_values([table.started, "record_id"], ignore_index=True)
 
 
 def _merge_versions(versions: pd.DataFrame) -> pd.DataFrame:
-    if not versions["record_id"].duplicated().any():
+    several = versions["record_id"].duplicated(keep=False)
+    if not several.any():
         return versions
-    by_id = versions.groupby("record_id", sort=False)
+    by_id = versions[several].groupby("record_id", sort=False)
     merged = by_id.last()
-    newest = versions.drop_duplicates("record_id", keep="last").set_index("record_id")
+    for function, names in SIGHTINGS.items():
+        merged[names] = by_id[names].agg(function)
+    newest = versions[several].drop_duplicates("record_id", keep="last").set_index("record_id")
     merged[UNREAD] = newest[UNREAD]
-    merged[UNKNOWN] = _merge_unknown(versions, merged.index)
-    return merged.reset_index()
+    merged[UNKNOWN] = _merge_unknown(versions[several], merged.index)
+    return pd.concat([versions[~several], merged.reset_index()[versions.columns]], ignore_index=True)
 
 
 def _merge_unknown(versions: pd.DataFrame, ids: pd.Index[str]) -> pd.Series[Any]:
@@ -154,11 +160,13 @@ def _file_strays(
 ) -> set[StorageWindow]:
     log = RawLog(folder, account, table.datasets[0])
     plain = {digest: normalized.frame for digest, normalized in frames.items()}
-    return {
-        stray.window
-        for stray in find_strays(answers, plain, table, window)
-        if log.append_once(stray.window, stray.answer, stray.name)
-    }
+    filed = set()
+    for stray in find_strays(answers, plain, table, window):
+        if not log.holds(stray.window, stray.name):
+            elements = frames[str(stray.answer.body_sha256)].elements
+            log.append_once(stray.window, stray.copy(elements), stray.name)
+            filed.add(stray.window)
+    return filed
 
 
 def _describe(

@@ -75,9 +75,7 @@ def publish(folder: DataFolder, *, full: bool = False, wait_seconds: float = 900
 
 def is_behind(folder: DataFolder) -> bool:
     """Say whether the snapshot lacks anything of the raw log or the lake; cheap enough to ask each half minute."""
-    if any(
-        not is_folded(folder, table, *key) for table in FOLDED_TABLES for key in _raw_windows(folder, table)
-    ):
+    if any(not is_folded(folder, table, *key) for table in FOLDED_TABLES for key in _raw_windows(folder, table)):
         return True
     target = _read_lake(folder)
     standing = read_standing(folder.snapshot)
@@ -167,14 +165,10 @@ def _hash_names(paths: Sequence[Path]) -> str:
     return hashlib.sha256(names.encode()).hexdigest()
 
 
-def _make_plan(
-    target: dict[Table, dict[WindowKey, str]], standing: dict[Table, dict[WindowKey, str]]
-) -> _Plan:
+def _make_plan(target: dict[Table, dict[WindowKey, str]], standing: dict[Table, dict[WindowKey, str]]) -> _Plan:
     came = {
         table: {key: now for key, now in windows.items() if standing.get(table, {}).get(key) != now}
         for table, windows in target.items()
     }
-    gone = {
-        table: [k for k in standing.get(table, {}) if k not in windows] for table, windows in target.items()
-    }
+    gone = {table: [k for k in standing.get(table, {}) if k not in windows] for table, windows in target.items()}
     return _Plan(dict(came), gone)

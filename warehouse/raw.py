@@ -73,9 +73,13 @@ class RawLog:
         name = f"{file_time(answer.pulled_at)}-{uuid.uuid4().hex[:16]}"
         return self._write(window, answer, name)
 
+    def holds(self, window: StorageWindow, name: str) -> bool:
+        """Say whether an answer is kept under this name."""
+        return self._path(window, f"{name}{RAW_SUFFIX}").exists()
+
     def append_once(self, window: StorageWindow, answer: RawAnswer, name: str) -> bool:
         """Keep an answer under a name that tells it from all others; False where it is kept already."""
-        if self._path(window, f"{name}{RAW_SUFFIX}").exists():
+        if self.holds(window, name):
             return False
         self._write(window, answer, name)
         return True

@@ -97,16 +97,12 @@ USAGE = Table(
         _DIRECTION,
         Column("from_party", pa.string(), "Number, login or short code it came from.", "from"),
         Column("to_party", pa.string(), "Number, login or short code it went to.", "to"),
-        Column(
-            "counterparty", pa.string(), "The other side: `from_party` of an inbound record, else `to_party`."
-        ),
+        Column("counterparty", pa.string(), "The other side: `from_party` of an inbound record, else `to_party`."),
         Column("counterparty_kind", pa.string(), "`phone`, `login`, `short_code` or `other`."),
         Column("user_id", pa.string(), "The iPlum user whom the record belongs to.", "userId"),
         Column("started_at", INSTANT, "When it started.", "startTimeUTC", "instant"),
         Column("ended_at", INSTANT, "When it ended.", "endTimeUTC", "instant"),
-        Column(
-            "duration_minutes", pa.float64(), "Minutes as billed; a text always says 1.", "duration", "number"
-        ),
+        Column("duration_minutes", pa.float64(), "Minutes as billed; a text always says 1.", "duration", "number"),
         Column("credits", pa.float64(), "iPlum credits used; null is not 0.", "iPlumCredits", "number"),
         *_SEEN,
         _WINDOW,
@@ -121,9 +117,7 @@ RECORDINGS = Table(
     started="recorded_at",
     columns=(
         _ACCOUNT,
-        Column(
-            "record_id", pa.string(), "The vendor's id of the recording, unique in its account.", "recordId"
-        ),
+        Column("record_id", pa.string(), "The vendor's id of the recording, unique in its account.", "recordId"),
         _SOURCE,
         _CLIENT,
         Column("phone_number", pa.string(), "The called or calling party.", "phonenumber"),
@@ -132,9 +126,7 @@ RECORDINGS = Table(
         Column("recorded_at", INSTANT, "When it was recorded.", "dateTimeUTC", "instant"),
         Column("duration_minutes", pa.float64(), "Minutes recorded.", "duration", "number"),
         Column("length_text", pa.string(), "The file's size in the vendor's words, as `434.2 KB`.", "length"),
-        Column(
-            "length_bytes", pa.int64(), "The same in bytes (1 KB = 1024), approximate as the text is rounded."
-        ),
+        Column("length_bytes", pa.int64(), "The same in bytes (1 KB = 1024), approximate as the text is rounded."),
         *_SEEN,
         _WINDOW,
         _EXTRA,
@@ -150,9 +142,7 @@ PULLS = Table(
         Column("window_start", pa.date32(), "First day (UTC) of the window that the answer is filed in."),
         Column("request_start", INSTANT, "First instant that was asked for."),
         Column("request_end", INSTANT, "End of what was asked for."),
-        Column(
-            "usage_types", pa.string(), "The usage types asked for, comma-separated; null for recordings."
-        ),
+        Column("usage_types", pa.string(), "The usage types asked for, comma-separated; null for recordings."),
         Column(
             "reason",
             pa.string(),

@@ -6,9 +6,10 @@ belong here: the rows' own fields (`normalize`, `fold`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,51 +68,40 @@ def _types_asked(parts: Sequence[RawAnswer]) -> frozenset[str] | None:
     return frozenset.intersection(*asked) if asked else None
 
 
-def summarize_sightings(answers: Sequence[RawAnswer], ids: Mapping[str, pd.Series[str]]) -> pd.DataFrame:
-    """Say for each record id when it was first and last seen, and by what.
+#: How what several versions of a record tell about its sightings becomes one.
+SIGHTINGS = {
+    "min": ["first_seen_at"],
+    "max": ["last_seen_at", "last_pulled_at", "pulled", "pushed", "is_own"],
+}
 
-    `ids` gives the record ids of each body by its hash. Columns, indexed by record id: `first_seen_at`,
-    `last_seen_at`, `last_pulled_at` (null for one only pushed), `origin`, `is_own` (once brought by a request
-    for its own window).
+
+def add_sightings(records: pd.DataFrame, answers: Sequence[RawAnswer]) -> pd.DataFrame:
+    """Say of the records of one body when they were first and last seen, and by what.
+
+    `answers` are those that brought the body. Adds the columns of `SIGHTINGS`: `last_pulled_at` is null for
+    what was only pushed, `is_own` says that a request for the window itself brought it.
     """
-    parts = [_sight(digest, records, answers) for digest, records in ids.items()]
-    seen = pd.concat(parts, ignore_index=True)
-    if len(parts) > 1 or seen["record_id"].duplicated().any():
-        seen = seen.groupby("record_id", sort=False, as_index=False).agg(
-            {
-                "first": "min",
-                "last": "max",
-                "last_pulled": "max",
-                "pulled": "max",
-                "pushed": "max",
-                "is_own": "max",
-            }
-        )
-    origin = np.select([seen["pulled"] & seen["pushed"], seen["pushed"]], ["both", "callback"], "pull")
-    return pd.DataFrame(
-        {
-            "first_seen_at": seen["first"].array,
-            "last_seen_at": seen["last"].array,
-            "last_pulled_at": seen["last_pulled"].array,
-            "origin": origin,
-            "is_own": seen["is_own"].array,
+    times = [answer.pulled_at for answer in answers]
+    pulled = [answer.pulled_at for answer in answers if not answer.is_callback]
+    instants = {
+        "first_seen_at": min(times),
+        "last_seen_at": max(times),
+        "last_pulled_at": max(pulled, default=None),
+    }
+    return records.assign(
+        **{
+            name: pd.Series(instant, index=records.index, dtype="datetime64[us, UTC]")
+            for name, instant in instants.items()
         },
-        index=pd.Index(seen["record_id"], dtype="str"),
+        pulled=bool(pulled),
+        pushed=len(pulled) < len(times),
+        is_own=any(answer.reason not in {"stray", "callback"} for answer in answers),
     )
 
 
-def _sight(digest: str, records: pd.Series[str], answers: Sequence[RawAnswer]) -> pd.DataFrame:
-    times = [answer.pulled_at for answer in answers if answer.body_sha256 == digest]
-    pulled = [a.pulled_at for a in answers if a.body_sha256 == digest and not a.is_callback]
-    own = any(a.reason not in {"stray", "callback"} for a in answers if a.body_sha256 == digest)
-    seen = pd.DataFrame({"record_id": records.array})
-    for name, instant in (
-        ("first", min(times)),
-        ("last", max(times)),
-        ("last_pulled", max(pulled, default=None)),
-    ):
-        seen[name] = pd.Series(instant, index=seen.index, dtype="datetime64[us, UTC]")
-    return seen.assign(pulled=bool(pulled), pushed=len(pulled) < len(times), is_own=own)
+def name_origins(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Say of each row whether it was pulled, pushed, or both."""
+    return np.select([rows["pulled"] & rows["pushed"], rows["pushed"]], ["both", "callback"], "pull")
 
 
 def find_absences(rows: pd.DataFrame, pulls: Sequence[CompletePull]) -> pd.Series[pd.Timestamp]:

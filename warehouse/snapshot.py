@@ -74,9 +74,7 @@ class Snapshot:
     def create(self) -> None:
         """Make the empty tables, with a comment on each and on each column."""
         self._connection.execute("CREATE SCHEMA publication")
-        self._connection.execute(
-            "CREATE TABLE publication.build (fingerprint VARCHAR, published_at TIMESTAMPTZ)"
-        )
+        self._connection.execute("CREATE TABLE publication.build (fingerprint VARCHAR, published_at TIMESTAMPTZ)")
         self._connection.execute(
             "CREATE TABLE publication.windows "
             "(table_name VARCHAR, account VARCHAR, window_start DATE, fingerprint VARCHAR)"

@@ -10,10 +10,10 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
-from warehouse.normalize import load_records
 from warehouse.raw import RawAnswer, file_time
 from warehouse.schemas import Table
 from warehouse.windows import StorageWindow, window_of
@@ -26,6 +26,13 @@ class Stray:
     window: StorageWindow
     name: str
     answer: RawAnswer
+    ids: frozenset[str]
+
+    def copy(self, elements: Sequence[Any]) -> RawAnswer:
+        """Make the answer to file of the records that the original's body holds, `elements`."""
+        records = [e for e in elements if isinstance(e, dict) and str(e.get("recordId")) in self.ids]
+        body = json.dumps(records).encode()
+        return replace(self.answer, reason="stray", complete=False, rows=len(records), body=body)
 
 
 def find_strays(
@@ -48,7 +55,8 @@ def find_strays(
         if not homes:
             continue
         for target, ids in _owed(homes, frame).items():
-            yield _copy(name, answer, target, ids)
+            digest = hashlib.sha256(f"{name}/{target.key}".encode()).hexdigest()[:16]
+            yield Stray(target, f"{file_time(answer.pulled_at)}-{digest}", answer, frozenset(ids))
 
 
 def _note_homes(
@@ -66,17 +74,3 @@ def _owed(homes: Mapping[str, set[StorageWindow]], frame: pd.DataFrame) -> dict[
         for target in homes[record_id]:
             owed.setdefault(target, set()).add(record_id)
     return owed
-
-
-def _copy(name: str, answer: RawAnswer, target: StorageWindow, ids: set[str]) -> Stray:
-    elements = load_records(answer.body or b"[]")
-    records = [e for e in elements if isinstance(e, dict) and str(e.get("recordId")) in ids]
-    digest = hashlib.sha256(f"{name}/{target.key}".encode()).hexdigest()[:16]
-    copied = replace(
-        answer,
-        reason="stray",
-        complete=False,
-        rows=len(records),
-        body=json.dumps(records).encode(),
-    )
-    return Stray(target, f"{file_time(answer.pulled_at)}-{digest}", copied)
