@@ -61,7 +61,7 @@ def write_file(path: Path, content: bytes | memoryview, modes: Modes) -> None:
     temporary = _temporary_beside(path)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, modes.file)
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         put_in_place(temporary, path, modes)
     except OSError as error:

@@ -97,7 +97,8 @@ def merge_answers(
     ordered = sorted(answers, key=lambda answer: (answer.pulled_at, answer.body_sha256 or ""))
     held = list(dict.fromkeys(a.body_sha256 for a in reversed(ordered) if a.body_sha256 in frames))
     if not held:
-        return table.lake_schema.empty_table().to_pandas().assign(**{UNREAD: None})
+        empty: pd.DataFrame = table.lake_schema.empty_table().to_pandas().assign(**{UNREAD: None})
+        return empty
     versions = [
         add_sightings(frames[digest].frame, [a for a in ordered if a.body_sha256 == digest])
         for digest in reversed(held)

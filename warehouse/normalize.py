@@ -24,7 +24,7 @@ UNREAD = "unread"
 
 # Pushed records may carry it; a body or a media URL has no place in these tables (DESIGN 14).
 _DROPPED_FIELDS = frozenset({"content"})
-_TOKEN = r"^[^\s]+$"
+_WORD = r"^[^\s]+$"
 _NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,9})?$"
 _INSTANT = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
@@ -198,7 +198,7 @@ def _is_storable(text: str) -> bool:
 
 def _tokens(values: list[Any]) -> pd.Series[Any]:
     trimmed = _texts(values).str.strip().str.lower()
-    return trimmed.where(_matches(trimmed, _TOKEN))
+    return trimmed.where(_matches(trimmed, _WORD))
 
 
 def _numbers(values: list[Any]) -> pd.Series[Any]:

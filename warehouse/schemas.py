@@ -165,7 +165,59 @@ RAW_SCHEMA = pa.schema(
     ]
 )
 
+_STATUS = (
+    Column(
+        "status",
+        pa.string(),
+        "`verified`; `pending` (nothing to fetch yet), `failed` (what came can't be kept): both are tried again; "
+        "`gone` (nothing for over a day).",
+    ),
+    Column("attempts", pa.int64(), "How often it was tried."),
+    Column("error", pa.string(), "Why it is not verified; else null."),
+    Column("fetched_at", INSTANT, "When it was fetched, or last tried."),
+)
+_FILE = (
+    Column("sha256", pa.string(), "Hash of the file, or of the body in UTF-8, in hexadecimal."),
+    Column("bytes", pa.int64(), "Size of the file, or of the body in UTF-8."),
+    Column("media_type", pa.string(), "What it is, by its first bytes."),
+    Column("path", pa.string(), "Where the file stands, relative to IPLUM_DATA; null for a body."),
+)
+_FETCHED = Column("record_id", pa.string(), "The record that it belongs to.")
+
+CONTENTS = Table(
+    name="contents",
+    description="What a text or fax held: its body, or its file; one row a record that was tried.",
+    datasets=("contents",),
+    columns=(
+        _ACCOUNT,
+        _FETCHED,
+        Column("kind", pa.string(), "`text`, `media` (a file), or `empty`; null until verified."),
+        Column("body", pa.string(), "The text as it was sent; null for a file."),
+        *_FILE,
+        *_STATUS,
+        _WINDOW,
+    ),
+)
+
+RECORDING_FILES = Table(
+    name="recording_files",
+    description="The file of a call recording; one row a recording that was tried.",
+    datasets=("recording_files",),
+    columns=(_ACCOUNT, _FETCHED, *_FILE, *_STATUS, _WINDOW),
+)
+
+ATTEMPT_SCHEMA = pa.schema(
+    [
+        ("record_id", pa.string()),
+        ("attempted_at", INSTANT),
+        ("status", pa.string()),
+        *((c.name, c.type) for c in CONTENTS.columns if c.name in {"kind", "body", "error"}),
+        *((c.name, c.type) for c in _FILE),
+    ]
+)
+
 FOLDED_TABLES = (USAGE, RECORDINGS)
+ARCHIVE_TABLES = (CONTENTS, RECORDING_FILES)
 PUBLISHED_TABLES = (USAGE, RECORDINGS, PULLS)
 
 

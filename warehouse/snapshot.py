@@ -97,7 +97,8 @@ class Snapshot:
             {"name": table.name, **away},
         )
         self._connection.execute(
-            "INSERT INTO publication.windows SELECT $name, unnest($accounts), unnest($days), unnest($fingerprints)",
+            "INSERT INTO publication.windows "
+            "SELECT $name, unnest($accounts), unnest($days), unnest($fingerprints)",
             {
                 "name": table.name,
                 "accounts": [account for account, _ in came],

@@ -1,0 +1,127 @@
+"""The archive's log: every attempt to fetch a body or a file, and the fold of a window's attempts into rows.
+
+Belongs here: writing attempts, and what several of them say of one record. Does not belong here: the files
+(`media`), which records are to be tried (`wanted`), and fetching.
+"""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from warehouse.errors import RawDamaged
+from warehouse.files import write_file
+from warehouse.fold import FoldResult, list_raw
+from warehouse.lake import WindowState, fold_version, read_rows, write_lake_file
+from warehouse.layout import RAW_SUFFIX, DataFolder
+from warehouse.raw import file_time
+from warehouse.schemas import ATTEMPT_SCHEMA, Table
+from warehouse.windows import StorageWindow
+
+# A file that was announced may not be ready yet; what isn't there after so long never will be (DESIGN 12).
+_PATIENCE = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One attempt to fetch what belongs to a record; `attempted_at` is aware UTC.
+
+    `verified` has a body, or a file with hash, size, type and path. `pending` means that there was nothing to
+    fetch yet, `failed` that what came can't be kept; both say why in `error`, without content or address.
+    """
+
+    record_id: str = field(repr=False)
+    attempted_at: datetime
+    status: Literal["verified", "pending", "failed"]
+    kind: Literal["text", "media", "empty"] | None = None
+    body: str | None = field(default=None, repr=False)
+    sha256: str | None = None
+    bytes: int | None = None
+    media_type: str | None = None
+    path: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class AttemptLog:
+    """The attempts on one dataset (`contents` or `recording_files`) of one account, append-only."""
+
+    folder: DataFolder
+    account: str
+    dataset: str
+
+    def append(self, window: StorageWindow, attempts: Sequence[Attempt]) -> None:
+        """Keep some attempts on records of a window, durable when this returns; raises `StorageFailed`."""
+        rows = pa.Table.from_pylist([asdict(attempt) for attempt in attempts], schema=ATTEMPT_SCHEMA)
+        sink = io.BytesIO()
+        pq.write_table(rows, sink, compression="zstd")
+        name = (
+            f"{file_time(max(attempt.attempted_at for attempt in attempts))}-{uuid.uuid4().hex[:16]}{RAW_SUFFIX}"
+        )
+        folder = self.folder.raw_folder(self.dataset, self.account, window)
+        write_file(folder / name, sink.getbuffer(), self.folder.modes)
+
+    def read(self, window: StorageWindow, names: Sequence[str]) -> pd.DataFrame:
+        """Read the attempts of the named files, oldest first; raises `RawDamaged`."""
+        folder = self.folder.raw_folder(self.dataset, self.account, window)
+        tables = [ATTEMPT_SCHEMA.empty_table()]
+        for name in names:
+            try:
+                tables.append(pq.ParquetFile(folder / name).read())
+            except (pa.ArrowException, OSError, ValueError) as error:
+                raise RawDamaged(folder / name) from error
+        frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        return frame.sort_values(["attempted_at", "record_id"], kind="stable", ignore_index=True)
+
+
+def fold_attempts(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> FoldResult:
+    """Bring the window's lake file of an archive table up to its log; safe beside other runs without a lock.
+
+    Raises `StorageFailed` and `RawDamaged`.
+    """
+    before = read_rows(folder, table, account, window)
+    (dataset,) = table.datasets
+    while True:
+        listing = list_raw(folder, table, account, window)
+        names = [entry.partition("/")[2] for entry in listing]
+        rows = merge_attempts(AttemptLog(folder, account, dataset).read(window, names))
+        state = WindowState(
+            version=fold_version(table),
+            folded=listing,
+            complete_at=None,
+            refused_at=None,
+            largest_answer=0,
+            rows=len(rows),
+            unreadable=0,
+            unread=0,
+            absent=0,
+        )
+        write_lake_file(folder, table, account, window, rows=rows, state=state)
+        if list_raw(folder, table, account, window) == listing:
+            return FoldResult(state, len(rows) - (0 if before is None else len(before)), 0, frozenset())
+
+
+def merge_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Make one row a record: the first attempt that was verified, else the latest; the order is of no account.
+
+    Adds `attempts` and `fetched_at`; `pending` becomes `gone` when it was tried for over a day.
+    """
+    ordered = attempts.sort_values(["attempted_at", "status", "sha256", "error"], kind="stable")
+    by_id = ordered.groupby("record_id", sort=False)
+    first, count = by_id["attempted_at"].min(), by_id.size()
+    verified = ordered[ordered["status"] == "verified"].drop_duplicates("record_id", keep="first")
+    others = ordered[~ordered["record_id"].isin(verified["record_id"])].drop_duplicates("record_id", keep="last")
+    rows = pd.concat([verified, others]).sort_values("record_id", ignore_index=True)
+    rows = rows.rename(columns={"attempted_at": "fetched_at"})
+    rows["attempts"] = rows["record_id"].map(count).astype("int64")
+    waited = rows["fetched_at"] - rows["record_id"].map(first)
+    rows.loc[(rows["status"] == "pending") & (waited >= _PATIENCE), "status"] = "gone"
+    return rows
