@@ -116,6 +116,7 @@ class WindowPull:
     reason: PullReason = "pull"
     # Before the first answer, one refusal is enough to ask whether the server answers anything.
     _refused_in_a_row: int = _HOPELESS - 1
+    _answered: set[Window] = field(default_factory=set)
 
     def __iter__(self) -> Iterator[PulledAnswer]:
         outcome = yield from self._pull(self.window, self.reason)
@@ -134,8 +135,6 @@ class WindowPull:
             if window.width > _NARROWEST_SPLIT:
                 return (yield from self._split(window))
             return (yield from self._leave_out(window, error))
-        if reason == "split":
-            self.sizes.note_width(window.width)
         if not self._is_doubted(answer):
             yield PulledAnswer(answer, reason, complete=True)
             return _Outcome(_ids(answer))
@@ -144,12 +143,16 @@ class WindowPull:
     def _ask(self, window: Window) -> Answer:
         answer = self.ask(window)
         self._refused_in_a_row = 0
+        self._answered.add(window)
         return answer
 
     def _split(self, window: Window) -> _Steps:
         early, late = window.halves()
         first = yield from self._pull(early, "split")
         second = yield from self._pull(late, "split")
+        # Where one half fails as well, it is what lies in it that the server can't bear, and not the width.
+        if {early, late} <= self._answered:
+            self.sizes.note_width(max(early.width, late.width))
         return first.join(second)
 
     def _leave_out(self, window: Window, error: WindowError) -> _Steps:

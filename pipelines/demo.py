@@ -12,17 +12,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import typer
 from rich.console import Console
+from warehouse.query import run_query
 
 from pipelines.bar import WindowBar
 from pipelines.rows import write_rows
 from pipelines.settings import PROJECT, adopt_environment, load_settings
 from pipelines.storage import open_folder
 from pipelines.sync import sync
-from warehouse.query import run_query
 
 _DAYS = 90
 _FOLDER = PROJECT / "demo-data"
@@ -48,7 +47,7 @@ def main() -> None:
         environ = _describe_account(url, first_day=began - timedelta(days=_DAYS))
         adopt_environment(environ)
         settings = load_settings(environ, PROJECT)
-        typer.echo(f"Syncing {_DAYS} days of invented history from {url} into {settings.data.name}/ ...")
+        typer.echo(f"{_DAYS} days of invented history, from {url} into {settings.data.name}/")
         with WindowBar(Console(stderr=True)) as bar:
             report = sync(settings, environ, progress=bar, clock=lambda: datetime.now(UTC))
     for failure in report.failures:
@@ -59,7 +58,9 @@ def main() -> None:
     write_rows(run_query(folder, _SUMMARY), "table", sys.stdout)
     tables = ", ".join(f"{name} {rows:,}" for name, rows in report.rows.items())
     seconds = (datetime.now(UTC) - began).total_seconds()
-    typer.echo(f"\nIn {seconds:.0f} s, through Dagster, into {folder.snapshot.relative_to(PROJECT)}: {tables} rows.")
+    typer.echo(
+        f"\nIn {seconds:.0f} s, through Dagster, into {folder.snapshot.relative_to(PROJECT)}: {tables} rows."
+    )
     typer.echo("Ask it something:  IPLUM_DATA=demo-data .venv/bin/iplum sql 'SELECT * FROM usage LIMIT 5'")
     typer.echo("See it in Dagster: IPLUM_DATA=demo-data make ui")
 

@@ -1,6 +1,6 @@
-"""The parts of the documentation that are made from the code, so that the two can't drift apart.
+"""The parts of the documentation that are made from the code, so that they can't drift apart.
 
-Belongs here: `.env.example`, and the README's tables of variables, commands and columns. Does not belong here: prose.
+Belongs here: `.env.example`, and the README's tables of variables and columns. Does not belong here: prose.
 
 `python -m pipelines.documentation` writes them anew; a test fails when they differ.
 """
@@ -36,7 +36,10 @@ def render_readme(text: str) -> str:
     sections = {"variables": _render_variables(), "tables": _render_tables(PUBLISHED_TABLES)}
     for name, section in sections.items():
         text = re.sub(
-            _MARKED.format(name=name), lambda mark, body=section: f"{mark[1]}{body}\n{mark[2]}", text, flags=re.S
+            _MARKED.format(name=name),
+            lambda mark, body=section: f"{mark[1]}{body}\n{mark[2]}",
+            text,
+            flags=re.DOTALL,
         )
     return text
 

@@ -6,6 +6,7 @@ not belong here: Dagster (`assets`), requests (`iplum_resource`), what is in a f
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -95,21 +96,29 @@ class DatasetPull:
     ) -> Iterator[WindowOutcome]:
         """Pull in threads and fold here, in order: what an answer sends to the next window is there in time.
 
-        Threads run ahead of the folding; what they bring waits on the disk, not in memory.
+        The first window goes alone, so that a refusal costs one request. Then threads run ahead of the folding;
+        what they bring waits on the disk, not in memory.
         """
         failed = succeeded = 0
         threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"pull-{self.table.name}")
+        is_over = threading.Event()
+
+        def pull(window: StorageWindow) -> _Keeper | None:
+            return None if is_over.is_set() else self._pull_window(window, sizes, trusted)
+
+        def pull_all() -> Iterator[_Keeper | None]:
+            yield from map(pull, windows[:1])
+            yield from threads.map(pull, windows[1:])
+
         try:
-            pulls = [threads.submit(self._pull_window, window, sizes, trusted) for window in windows]
-            for pull in pulls:
-                if pull.cancelled():
+            for keeper in pull_all():
+                if keeper is None:
                     continue
-                outcome = self._fold(pull.result())
+                outcome = self._fold(keeper)
                 failed += outcome.error is not None
                 succeeded += outcome.error is None
                 if _is_final(outcome) or (failed >= _OUTAGE and not succeeded):
-                    for later in pulls:
-                        later.cancel()
+                    is_over.set()
                 yield outcome
         finally:
             # Whoever is interrupted here does not wait for the requests under way.
