@@ -7,14 +7,11 @@ Belongs here: `.env.example`, and the README's tables of variables and columns. 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from pipelines.settings import PROJECT, VARIABLES
 from warehouse.schemas import PUBLISHED_TABLES, Table
-
-_MARKED = r"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
 
 
 def render_env_example() -> str:
@@ -35,12 +32,9 @@ def render_readme(text: str) -> str:
     """Put the tables that are made from the code into the README, between their marks."""
     sections = {"variables": _render_variables(), "tables": _render_tables(PUBLISHED_TABLES)}
     for name, section in sections.items():
-        text = re.sub(
-            _MARKED.format(name=name),
-            lambda mark, body=section: f"{mark[1]}{body}\n{mark[2]}",
-            text,
-            flags=re.DOTALL,
-        )
+        before, mark, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        text = f"{before}{mark}{section}\n{end}{after}"
     return text
 
 
