@@ -21,6 +21,11 @@ _LINGER_ZERO = struct.pack("ii", 1, 0)  # makes close send RST in place of FIN
 class Protocol(HttpToolsProtocol):
     """Speak HTTP as uvicorn does, with the transport within the application's reach."""
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Send small answers at once: asyncio sees to that only for sockets that name their protocol."""
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(transport)
+
     def on_message_begin(self) -> None:
         """Begin a request, its transport in its state."""
         super().on_message_begin()

@@ -1,0 +1,52 @@
+"""What every test gets: a guard against the network, and a stand-in for iPlum's API on request."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from iplum_resource.standin import Options, Running, running
+from tests.network_guard import sitecustomize
+
+
+@pytest.fixture(scope="session", autouse=True)
+def network_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Hand the guard on to subprocesses; the file is where all of them note what they were kept from."""
+    log = tmp_path_factory.mktemp("network") / "refused.txt"
+    log.touch()
+    folder = str(Path(sitecustomize.__file__).parent)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(sitecustomize.LOG, str(log))
+        environment.setenv("PYTHONPATH", folder, prepend=os.pathsep)
+        yield log
+
+
+@pytest.fixture(autouse=True)
+def _stay_on_loopback(network_log: Path) -> Iterator[None]:
+    """Fail the test that reached for the network, even where a thread or subprocess hid the exception."""
+    yield
+    refused = network_log.read_text()
+    if refused:
+        network_log.write_text("")
+        pytest.fail(f"tests reach only the loopback, and this one tried:\n{refused}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def standin_server() -> Iterator[Running]:
+    """Run one stand-in for all tests; take `standin` instead, unless its options are set by the test itself."""
+    before = set(threading.enumerate())
+    with running(Options()) as server:
+        # The tests of the stand-in look for threads by its name that were left behind; this one stays on purpose.
+        for thread in set(threading.enumerate()) - before:
+            thread.name = f"{thread.name}-of-the-session"
+        yield server
+
+
+@pytest.fixture
+def standin(standin_server: Running) -> Running:
+    """Get the stand-in as if it had just been started: default options, nothing received."""
+    standin_server.options = Options()
+    standin_server.requests.clear()
+    return standin_server

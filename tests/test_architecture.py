@@ -1,0 +1,213 @@
+"""The rules that hold for the project as a whole: who may import whom, and what each module says of itself."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("iplum_resource", "warehouse", "pipelines")
+STANDIN = "iplum_resource.standin"
+#: The one command that starts the stand-in.
+STANDIN_COMMAND = "pipelines.standin_command"
+#: What takes so long to import that `iplum --help` must not.
+HEAVY = ("dagster", "pandas", "duckdb", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name; `name` is as long as the source says, so `from a import b` gives `a.b`."""
+
+    name: str
+    line: int
+
+    def is_of(self, *packages: str) -> bool:
+        return any(self.name == package or self.name.startswith(f"{package}.") for package in packages)
+
+
+@dataclass(frozen=True)
+class Module:
+    """A source file by its dotted name."""
+
+    name: str
+    tree: ast.Module
+    is_package: bool
+
+    def find_imports(self) -> list[Import]:
+        """Every import, also those in functions and those for the type checker alone."""
+        return [found for node in ast.walk(self.tree) for found in self._read(node)]
+
+    def find_imports_at_start(self) -> list[Import]:
+        """The imports that importing this module carries out."""
+        return [found for node in _walk_what_runs(self.tree.body) for found in self._read(node)]
+
+    def _read(self, node: ast.AST) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = self._resolve(node)
+            yield from (Import(f"{base}.{alias.name}", node.lineno) for alias in node.names)
+
+    def _resolve(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        parts = self.name.split(".")
+        parts = parts[: len(parts) - node.level + self.is_package]
+        return ".".join([*parts, *([node.module] if node.module else [])])
+
+
+def _walk_what_runs(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for statement in body:
+        yield statement
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        is_for_types = isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test)
+        for name in ("orelse",) if is_for_types else ("body", "handlers", "orelse", "finalbody"):
+            for child in getattr(statement, name, []):
+                yield from _walk_what_runs(child.body if isinstance(child, ast.ExceptHandler) else [child])
+
+
+def _parse(source: str, name: str, *, is_package: bool = False) -> Module:
+    return Module(name, ast.parse(source), is_package)
+
+
+def _load(*packages: str) -> list[Module]:
+    modules = []
+    for package in packages:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            parts = file.relative_to(ROOT).with_suffix("").parts
+            is_package = parts[-1] == "__init__"
+            name = ".".join(parts[:-1] if is_package else parts)
+            modules.append(_parse(file.read_text(encoding="utf-8"), name, is_package=is_package))
+    return modules
+
+
+def _is_standin(module: Module) -> bool:
+    return Import(module.name, 0).is_of(STANDIN)
+
+
+def _find_breaches(modules: list[Module], *forbidden: str) -> list[str]:
+    return [
+        f"{module.name}, line {found.line}, imports {found.name}"
+        for module in modules
+        for found in module.find_imports()
+        if found.is_of(*forbidden)
+    ]
+
+
+def test_every_package_is_looked_at() -> None:
+    names = {module.name for module in _load(*PACKAGES)}
+    assert names >= {*PACKAGES, STANDIN, "iplum_resource.client", "warehouse.layout", "pipelines.assets.usage"}
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("import a.b, c as d", ["a.b", "c"]),
+        ("from a import b as x, c", ["a.b", "a.c"]),
+        ("from . import b", ["own.inner.b"]),
+        ("from .b import c", ["own.inner.b.c"]),
+        ("from .. import b", ["own.b"]),
+        ("def f():\n    import a", ["a"]),
+        ("if TYPE_CHECKING:\n    import a", ["a"]),
+    ],
+)
+def test_all_forms_of_import_are_seen(source: str, names: list[str]) -> None:
+    assert [found.name for found in _parse(source, "own.inner.module").find_imports()] == names
+    # A package's own relative imports start one level further in.
+    if source.startswith("from .b"):
+        assert _parse(source, "own.inner", is_package=True).find_imports()[0].name == names[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("import a", ["a"]),
+        ("def f():\n    import a", []),
+        ("class C:\n    import a\n    def f(self):\n        import b", ["a"]),
+        ("if TYPE_CHECKING:\n    import a\nelse:\n    import b", ["b"]),
+        ("if typing.TYPE_CHECKING:\n    import a", []),
+        ("try:\n    import a\nexcept ImportError:\n    import b\nfinally:\n    import c", ["a", "b", "c"]),
+        ("with f():\n    import a", ["a"]),
+    ],
+)
+def test_what_an_import_carries_out_is_told_from_what_it_does_not(source: str, names: list[str]) -> None:
+    assert [found.name for found in _parse(source, "own").find_imports_at_start()] == names
+
+
+def test_the_resource_knows_neither_warehouse_nor_pipelines() -> None:
+    storage = ("pandas", "numpy", "duckdb", "pyarrow", "obstore", "sqlalchemy")
+    assert _find_breaches(_load("iplum_resource"), "warehouse", "pipelines", *storage) == []
+
+
+def test_only_one_module_of_the_resource_knows_dagster() -> None:
+    modules = _load("iplum_resource")
+    knowing = {module.name for module in modules if _find_breaches([module], "dagster")}
+    assert knowing == {"iplum_resource.resource"}
+
+
+def test_the_warehouse_knows_no_http_no_dagster_and_none_of_the_others() -> None:
+    http = ("requests", "urllib3", "httpx", "http", "urllib.request", "socket")
+    assert _find_breaches(_load("warehouse"), "dagster", "iplum_resource", "pipelines", *http) == []
+
+
+def test_production_code_does_not_import_the_standin() -> None:
+    modules = [module for module in _load(*PACKAGES) if not _is_standin(module)]
+    assert _find_breaches([module for module in modules if module.name != STANDIN_COMMAND], STANDIN) == []
+
+
+def test_the_command_imports_the_standin_only_when_it_runs() -> None:
+    commands = [module for module in _load("pipelines") if module.name == STANDIN_COMMAND]
+    assert [
+        found.name for module in commands for found in module.find_imports_at_start() if found.is_of(STANDIN)
+    ] == []
+
+
+def test_the_standin_shares_no_line_with_the_client() -> None:
+    breaches = [
+        f"{module.name}, line {found.line}, imports {found.name}"
+        for module in _load("iplum_resource")
+        if _is_standin(module)
+        for found in module.find_imports()
+        if found.is_of(*PACKAGES) and not found.is_of(STANDIN)
+    ]
+    assert breaches == []
+
+
+def test_nobody_imports_what_is_private() -> None:
+    breaches = [
+        f"{module.name}, line {found.line}, imports {found.name}"
+        for module in _load(*PACKAGES, "tests")
+        for found in module.find_imports()
+        if any(part.startswith("_") and not part.endswith("__") for part in found.name.split("."))
+    ]
+    assert breaches == []
+
+
+def test_production_code_does_not_import_tests() -> None:
+    assert _find_breaches(_load(*PACKAGES), "tests", "pytest", "hypothesis") == []
+
+
+def test_every_module_has_a_docstring() -> None:
+    assert [module.name for module in _load(*PACKAGES) if not ast.get_docstring(module.tree)] == []
+
+
+@pytest.mark.skipif(not (ROOT / "pipelines/cli.py").exists(), reason="there is no command line yet")
+def test_help_does_not_wait_for_heavy_libraries() -> None:
+    modules = {module.name: module for module in _load(*PACKAGES)}
+    reached, waiting = set[str](), ["pipelines.cli"]
+    breaches = []
+    while waiting:
+        name = waiting.pop()
+        if name in reached or name not in modules:
+            continue
+        reached.add(name)
+        for found in modules[name].find_imports_at_start():
+            if found.is_of(*HEAVY):
+                breaches.append(f"{name}, line {found.line}, imports {found.name}")
+            parts = found.name.split(".")
+            waiting += [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    assert breaches == []
+    assert "pipelines.settings" in reached
