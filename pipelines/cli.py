@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -66,11 +67,11 @@ def sync(since: Since = None, until: Until = None) -> None:
     """
     settings, environ = _read_settings()
     first, last = _read_day(since, "--since"), _read_day(until, "--until")
-    from pipelines.bar import WindowBar
+    from pipelines.bar import ProgressBar
     from pipelines.sync import sync as run_sync
 
     console = Console(stderr=True)
-    with WindowBar(console) as bar:
+    with ProgressBar(console) as bar:
         report = run_sync(settings, environ, since=first, until=last, progress=bar, clock=_now)
     _show_report(report, settings)
 
@@ -106,10 +107,9 @@ def sql(
     Example: `iplum sql "SELECT channel, count(*) FROM usage GROUP BY 1"`
     """
     settings, _ = _read_settings()
-    from warehouse.query import run_query
-
     from pipelines.rows import write_rows
     from pipelines.storage import open_folder
+    from warehouse.query import run_query
 
     write_rows(run_query(open_folder(settings), query), form, sys.stdout)
 
@@ -179,11 +179,15 @@ def _show_report(report: SyncReport, settings: Settings) -> None:
         )
     if not report.datasets and not report.failures:
         typer.echo("nothing is due")
-    for failure in report.failures:
-        typer.echo(f"error: {failure}", err=True)
-    if report.failures:
-        raise typer.Exit(1)
+    _end(report.failures)
     typer.echo(f"published {settings.data / 'warehouse.duckdb'}")
+
+
+def _end(failures: Sequence[str]) -> None:
+    for failure in failures:
+        typer.echo(f"error: {failure}", err=True)
+    if failures:
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,13 @@ from datetime import UTC, datetime, timedelta
 
 import typer
 from rich.console import Console
-from warehouse.query import run_query
 
-from pipelines.bar import WindowBar
+from pipelines.bar import ProgressBar
 from pipelines.rows import write_rows
 from pipelines.settings import PROJECT, adopt_environment, load_settings
 from pipelines.storage import open_folder
 from pipelines.sync import sync
+from warehouse.query import run_query
 
 _DAYS = 90
 _FOLDER = PROJECT / "demo-data"
@@ -48,7 +48,7 @@ def main() -> None:
         adopt_environment(environ)
         settings = load_settings(environ, PROJECT)
         typer.echo(f"{_DAYS} days of invented history, from {url} into {settings.data.name}/")
-        with WindowBar(Console(stderr=True)) as bar:
+        with ProgressBar(Console(stderr=True)) as bar:
             report = sync(settings, environ, progress=bar, clock=lambda: datetime.now(UTC))
     for failure in report.failures:
         typer.echo(f"error: {failure}", err=True)

@@ -32,6 +32,18 @@ def fail_windows(dataset: str, failed: Sequence[WindowOutcome], *, left_out: int
     )
 
 
+def fail_records(dataset: str, errors: Sequence[Exception], *, left_out: int) -> dg.Failure:
+    """Say why an archive run ended before its end; what was fetched is kept, and the next run goes on there."""
+    reason = (
+        str(errors[0]) if errors else "every record that was tried failed at iPlum or its media host; try later"
+    )
+    return dg.Failure(
+        description=f"{dataset}: ended with {left_out} windows left. {reason}",
+        metadata={"windows_left": left_out},
+        allow_retries=False,
+    )
+
+
 def fail(error: Exception) -> dg.Failure:
     """Make a red step of an error whose text already says cause and remedy."""
     return dg.Failure(description=str(error), allow_retries=False)

@@ -19,6 +19,12 @@ class Progress(Protocol):
     def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
         """A window of the step is done, or has failed."""
 
+    def start_records(self, dataset: str, records: int) -> None:
+        """A step begins that has so many records to fetch something for."""
+
+    def finish_record(self, dataset: str, size: int) -> None:
+        """One of them was tried, and brought so many bytes."""
+
 
 class Silence:
     """Progress that nobody watches."""
@@ -27,4 +33,10 @@ class Silence:
         """Say nothing."""
 
     def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
+        """Say nothing."""
+
+    def start_records(self, dataset: str, records: int) -> None:
+        """Say nothing."""
+
+    def finish_record(self, dataset: str, size: int) -> None:
         """Say nothing."""

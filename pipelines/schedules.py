@@ -10,12 +10,14 @@ from datetime import datetime, time, timedelta
 
 import dagster as dg
 
+from pipelines.failures import fail
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
 from warehouse.due import find_due, find_stretches, read_states
 from warehouse.errors import WarehouseError
-from warehouse.schemas import FOLDED_TABLES
+from warehouse.schemas import ARCHIVE_TABLES, FOLDED_TABLES
+from warehouse.wanted import find_wanted
 from warehouse.windows import StorageWindow, window_of, windows_between
 
 
@@ -63,10 +65,50 @@ def build_daily_sync(
         try:
             stretches = find_due_stretches(settings, clock())
         except WarehouseError as error:
-            raise dg.Failure(description=str(error)) from error
+            raise fail(error) from error
         return [dg.RunRequest(tags=tag_range(stretch)) for stretch in stretches]
 
     return daily_sync
+
+
+def find_wanted_stretches(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
+    """List the windows with something to fetch at `now` (aware UTC): stretches for one run each, newest first."""
+    folder = open_folder(settings)
+    windows = {
+        window
+        for table in ARCHIVE_TABLES
+        for announced_by in FOLDED_TABLES
+        for window in folder.lake_windows(announced_by.name, settings.account)
+        if window >= window_of(settings.start_date)
+        and find_wanted(folder, table, settings.account, window, now=now)
+    }
+    return list(find_stretches(sorted(windows), at_most=MAX_WINDOWS_PER_RUN))
+
+
+def build_daily_archive(
+    settings: Settings, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition, *, clock: Callable[[], datetime]
+) -> dg.ScheduleDefinition:
+    """Make `daily_archive`, which is off until somebody decides to keep what was said (DESIGN 14)."""
+
+    @dg.schedule(
+        name="daily_archive",
+        job=job,
+        cron_schedule=_write_cron(time((settings.sync_at.hour + 1) % 24, settings.sync_at.minute)),
+        execution_timezone=settings.time_zone,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=(
+            "Each day, an hour after the sync: bodies, attachments, faxes and recording files that are not "
+            "verified yet. Off until you switch it on."
+        ),
+    )
+    def daily_archive() -> Sequence[dg.RunRequest]:
+        try:
+            stretches = find_wanted_stretches(settings, clock())
+        except WarehouseError as error:
+            raise fail(error) from error
+        return [dg.RunRequest(tags=tag_range(stretch)) for stretch in stretches]
+
+    return daily_archive
 
 
 def _write_cron(at: time) -> str:

@@ -55,6 +55,11 @@ VARIABLES = (
     Variable("IPLUM_VERIFY", "auto", "Proof against cut answers: auto (suspicious ones), always or off."),
     Variable("IPLUM_LANG", "en", "Language of the API's messages, ISO 639-1."),
     Variable("IPLUM_LOGIN_CASE", "lower", "Send and sign the login ID in lower case, or as typed."),
+    Variable(
+        "IPLUM_MEDIA_HOSTS",
+        "media.iplum.com",
+        "Hosts, comma-separated, that files may come from; with the port where it isn't the standard one.",
+    ),
     Variable("IPLUM_TIMEZONE", "UTC", "IANA name for local dates and hours, and for IPLUM_SYNC_AT."),
     Variable("IPLUM_SYNC_AT", "02:15", "When the daily sync runs, local time."),
     Variable("IPLUM_STATE", "", "Folder for locks and Dagster's history; empty: IPLUM_DATA."),
@@ -78,6 +83,7 @@ class Settings:
     verify: Literal["auto", "always", "off"]
     language: str
     login_case: Literal["lower", "typed"]
+    media_hosts: frozenset[str]
     time_zone: str
     sync_at: time
     file_group: int | None
@@ -106,6 +112,7 @@ def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
         verify=cast("Literal['auto', 'always', 'off']", read.choice("IPLUM_VERIFY", ("auto", "always", "off"))),
         language=read.matching("IPLUM_LANG", r"[a-z]{2}", "two letters of ISO 639-1, as 'en'"),
         login_case=cast("Literal['lower', 'typed']", read.choice("IPLUM_LOGIN_CASE", ("lower", "typed"))),
+        media_hosts=read.hosts("IPLUM_MEDIA_HOSTS"),
         time_zone=read.time_zone("IPLUM_TIMEZONE"),
         sync_at=read.clock_time("IPLUM_SYNC_AT"),
         file_group=read.group("IPLUM_FILE_GROUP"),
@@ -166,6 +173,14 @@ class _Reader:
         if not words or not all(re.fullmatch(r"[A-Za-z]+", word) for word in words):
             raise SettingsError(f"{name} must be a comma-separated list of usage types")
         return words
+
+    def hosts(self, name: str) -> frozenset[str]:
+        hosts = frozenset(word.strip().lower() for word in self.text(name).split(",") if word.strip())
+        if not hosts or not all(
+            re.fullmatch(r"(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?", host) for host in hosts
+        ):
+            raise SettingsError(f"{name} must be a comma-separated list of hosts, as 'media.iplum.com'")
+        return hosts
 
     def day(self, name: str) -> date:
         return read_day(self.text(name), name)

@@ -72,6 +72,12 @@ class _Tallying:
         self.is_hopeless |= isinstance(outcome.error, AccountError | StorageFailed)
         self._progress.finish_window(dataset, outcome)
 
+    def start_records(self, dataset: str, records: int) -> None:
+        self._progress.start_records(dataset, records)
+
+    def finish_record(self, dataset: str, size: int) -> None:
+        self._progress.finish_record(dataset, size)
+
 
 def choose_stretches(
     settings: Settings, *, since: date | None, until: date | None, now: datetime

@@ -15,12 +15,13 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock, Timeout
 
+from warehouse.attempts import fold_attempts
 from warehouse.errors import PublisherBusy, StorageFailed
 from warehouse.files import make_folder, put_in_place, remove_abandoned, scratch_folder
 from warehouse.fold import fold_window, is_folded
 from warehouse.lake import read_state
 from warehouse.layout import DataFolder
-from warehouse.schemas import FOLDED_TABLES, PULLS, Table
+from warehouse.schemas import ARCHIVE_TABLES, FOLDED_TABLES, LAKE_TABLES, PULLS, Table
 from warehouse.snapshot import Fingerprints, Snapshot, WindowKey, count_rows, read_standing
 from warehouse.windows import StorageWindow
 
@@ -75,7 +76,7 @@ def publish(folder: DataFolder, *, full: bool = False, wait_seconds: float = 900
 
 def is_behind(folder: DataFolder) -> bool:
     """Say whether the snapshot lacks anything of the raw log or the lake; cheap enough to ask each half minute."""
-    if any(not is_folded(folder, table, *key) for table in FOLDED_TABLES for key in _raw_windows(folder, table)):
+    if any(not is_folded(folder, table, *key) for table in LAKE_TABLES for key in _raw_windows(folder, table)):
         return True
     target = _read_lake(folder)
     standing = read_standing(folder.snapshot)
@@ -120,11 +121,12 @@ def _files(folder: DataFolder, table: Table, key: WindowKey) -> list[Path]:
 def _fold_behind(folder: DataFolder) -> int:
     """Fold what a run killed before its second look, or an older version of this code, left behind."""
     count = 0
-    for table in FOLDED_TABLES:
+    for table in LAKE_TABLES:
+        fold = fold_attempts if table in ARCHIVE_TABLES else fold_window
         queue = [key for key in _raw_windows(folder, table) if not is_folded(folder, table, *key)]
         while queue:
             account, window = queue.pop()
-            result = fold_window(folder, table, account, window)
+            result = fold(folder, table, account, window)
             queue += [(account, other) for other in result.strays_to]
             count += 1
     return count
@@ -149,7 +151,7 @@ def _read_lake(folder: DataFolder) -> dict[Table, dict[WindowKey, str]]:
             for window in folder.lake_windows(table.name, account)
             if (state := read_state(folder, table, account, window)) is not None
         }
-        for table in FOLDED_TABLES
+        for table in LAKE_TABLES
     }
     keys = {key for table in FOLDED_TABLES for key in _raw_windows(folder, table)}
     target[PULLS] = {key: _hash_names(_raw_files(folder, *key)) for key in sorted(keys)}

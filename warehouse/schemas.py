@@ -218,7 +218,26 @@ ATTEMPT_SCHEMA = pa.schema(
 
 FOLDED_TABLES = (USAGE, RECORDINGS)
 ARCHIVE_TABLES = (CONTENTS, RECORDING_FILES)
-PUBLISHED_TABLES = (USAGE, RECORDINGS, PULLS)
+LAKE_TABLES = (*FOLDED_TABLES, *ARCHIVE_TABLES)
+PUBLISHED_TABLES = (*LAKE_TABLES, PULLS)
+
+
+def _pick(table: Table, *names: str) -> tuple[Column, ...]:
+    return tuple(column for name in names for column in table.columns if column.name == name)
+
+
+MESSAGES = Table(
+    name="messages",
+    description="Every text and fax with what it held: `usage` joined with `contents`; the one to open first.",
+    columns=(
+        *_pick(USAGE, "account", "record_id", "started_at", "channel", "type", "direction", "user_id"),
+        *_pick(USAGE, "from_party", "to_party", "counterparty"),
+        *_pick(CONTENTS, "kind", "body", "path", "media_type", "bytes"),
+        Column("status", pa.string(), "As in `contents`; `not fetched` where the archive hasn't tried it."),
+        *_pick(USAGE, "client_reference_id", "credits", "absent_since", "window_start"),
+    ),
+)
+VIEWS = (MESSAGES,)
 
 
 def table_of_dataset(dataset: str) -> Table:

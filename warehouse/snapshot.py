@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from warehouse.schemas import PUBLISHED_TABLES, Table
+from warehouse.schemas import PUBLISHED_TABLES, VIEWS, Table
 from warehouse.windows import StorageWindow, window_of_key
 
 # What 1.2 and later, BI drivers among them, can read; 2.0's own format can't be opened by 1.x (DESIGN 5).
@@ -36,14 +36,15 @@ _DUCKDB_TYPES = {
 
 
 def read_select(table: Table) -> str:
-    """Read the one SELECT by which a table's rows come out of its files."""
-    return (package_files("warehouse") / "sql" / "tables" / f"{table.name}.sql").read_text()
+    """Read the one SELECT by which a table's rows come out of its files, or a view's out of tables."""
+    kind = "views" if table in VIEWS else "tables"
+    return (package_files("warehouse") / "sql" / kind / f"{table.name}.sql").read_text()
 
 
 def build_fingerprint() -> str:
     """Hash all that decides what a snapshot looks like; when it differs, everything is rebuilt."""
     parts = [str(_FORMAT), _STORAGE_VERSION]
-    for table in PUBLISHED_TABLES:
+    for table in (*PUBLISHED_TABLES, *VIEWS):
         parts += [table.description, read_select(table)]
         parts += [f"{column.name} {column.type} {column.description}" for column in table.columns]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -82,9 +83,10 @@ class Snapshot:
         for table in PUBLISHED_TABLES:
             columns = ", ".join(f'"{column.name}" {_DUCKDB_TYPES[column.type]}' for column in table.columns)
             self._connection.execute(f"CREATE TABLE {table.name} ({columns})")
-            self._comment(f"TABLE {table.name}", table.description)
-            for column in table.columns:
-                self._comment(f'COLUMN {table.name}."{column.name}"', column.description)
+            self._describe(table, "TABLE")
+        for view in VIEWS:
+            self._connection.execute(f"CREATE VIEW {view.name} AS {read_select(view)}")
+            self._describe(view, "VIEW")
 
     def replace_windows(self, table: Table, gone: Sequence[WindowKey], *, came: Fingerprints) -> None:
         """Take out the rows of some windows and note those that come instead (`insert` brings their rows)."""
@@ -119,6 +121,11 @@ class Snapshot:
         self._connection.execute("DELETE FROM publication.build")
         self._connection.execute("INSERT INTO publication.build VALUES (?, now())", [build_fingerprint()])
         self._connection.execute("CHECKPOINT built")
+
+    def _describe(self, table: Table, kind: str) -> None:
+        self._comment(f"{kind} {table.name}", table.description)
+        for column in table.columns:
+            self._comment(f'COLUMN {table.name}."{column.name}"', column.description)
 
     def _comment(self, target: str, text: str) -> None:
         quoted = text.replace("'", "''")

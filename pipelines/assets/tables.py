@@ -14,7 +14,7 @@ from pipelines.settings import Settings
 from pipelines.storage import open_folder
 from warehouse.errors import WarehouseError
 from warehouse.publish import Publication, publish
-from warehouse.schemas import FOLDED_TABLES, PUBLISHED_TABLES, Table
+from warehouse.schemas import CONTENTS, FOLDED_TABLES, MESSAGES, PUBLISHED_TABLES, PULLS, USAGE, VIEWS, Table
 
 _TYPES = {
     pa.string(): "text",
@@ -33,14 +33,14 @@ def key_of_table(table: Table) -> dg.AssetKey:
 def build_tables_assets(settings: Settings) -> dg.AssetsDefinition:
     """Make the assets `warehouse/<table>`, published together."""
 
-    @dg.multi_asset(name="publish_tables", specs=[_build_spec(table) for table in PUBLISHED_TABLES])
+    @dg.multi_asset(name="publish_tables", specs=[_build_spec(table) for table in (*PUBLISHED_TABLES, *VIEWS)])
     def publish_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
         try:
             publication = publish(open_folder(settings))
         except WarehouseError as error:
             raise fail(error) from error
         context.log.info(f"{publication.refolded} windows were folded again before publishing")
-        for table in PUBLISHED_TABLES:
+        for table in (*PUBLISHED_TABLES, *VIEWS):
             yield dg.MaterializeResult(
                 asset_key=key_of_table(table), metadata=_describe_publication(publication, table)
             )
@@ -49,6 +49,8 @@ def build_tables_assets(settings: Settings) -> dg.AssetsDefinition:
 
 
 def _describe_publication(publication: Publication, table: Table) -> dict[str, int | bool]:
+    if table in VIEWS:
+        return {}
     return {
         "dagster/row_count": publication.rows[table.name],
         "windows_replaced": publication.replaced[table.name],
@@ -59,7 +61,7 @@ def _describe_publication(publication: Publication, table: Table) -> dict[str, i
 def _build_spec(table: Table) -> dg.AssetSpec:
     return dg.AssetSpec(
         key_of_table(table),
-        deps=[dg.AssetKey(name) for name in _find_sources(table)],
+        deps=_find_sources(table),
         description=table.description,
         group_name="warehouse",
         kinds={"duckdb"},
@@ -71,10 +73,12 @@ def _build_spec(table: Table) -> dg.AssetSpec:
     )
 
 
-def _find_sources(table: Table) -> list[str]:
-    if table in FOLDED_TABLES:
-        return [table.name]
-    return [f"raw_{folded.name}" for folded in FOLDED_TABLES]
+def _find_sources(table: Table) -> list[dg.AssetKey]:
+    if table is MESSAGES:
+        return [key_of_table(USAGE), key_of_table(CONTENTS)]
+    if table is PULLS:
+        return [dg.AssetKey(f"raw_{folded.name}") for folded in FOLDED_TABLES]
+    return [dg.AssetKey(table.name)]
 
 
 def _build_schema(table: Table) -> dg.TableSchema:
@@ -90,9 +94,19 @@ def _build_lineage(table: Table) -> dg.TableColumnLineage:
     return dg.TableColumnLineage(
         deps_by_column={
             column.name: [
-                dg.TableColumnDep(asset_key=dg.AssetKey(name), column_name=column.name)
-                for name in _find_sources(table)
+                dg.TableColumnDep(asset_key=source, column_name=column.name)
+                for source in _find_sources(table)
+                if source.path[-1].startswith("raw_") or _has_column(source.path[-1], column.name)
             ]
             for column in table.columns
         }
+    )
+
+
+def _has_column(table_name: str, column_name: str) -> bool:
+    return any(
+        column.name == column_name
+        for table in PUBLISHED_TABLES
+        if table.name == table_name
+        for column in table.columns
     )
