@@ -28,5 +28,5 @@ ui: setup
 
 # Run this after changing the dependencies in pyproject.toml; it needs uv.
 lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --no-strip-extras \
 		--group dev --output-file requirements.lock pyproject.toml
