@@ -5,6 +5,7 @@ Belongs here: showing. Does not belong here: what is done.
 
 from __future__ import annotations
 
+import logging
 import threading
 from types import TracebackType
 from typing import Self
@@ -32,10 +33,12 @@ class ProgressBar:
         )
         self._tasks: dict[str, TaskID] = {}
         self._brought: dict[str, int] = {}
+        self._notes = _Notes(console)
         # Records are finished in threads.
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
+        logging.getLogger("iplum_resource").addHandler(self._notes)
         self._bar.start()
         return self
 
@@ -43,15 +46,14 @@ class ProgressBar:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bar.stop()
+        logging.getLogger("iplum_resource").removeHandler(self._notes)
 
     def start(self, dataset: str, windows: int) -> None:
         """Begin a bar of windows, or lengthen the one that a stretch before began."""
         self._start(dataset, windows, unit="windows", nothing="0 new rows")
 
     def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
-        """Take one step, or say what stands in the way."""
-        if outcome.error is not None:
-            self._console.print(f"{dataset} {outcome.window.key} failed: {outcome.error}", markup=False)
+        """Take one step."""
         if outcome.fold is not None:
             self._brought[dataset] += outcome.fold.new
         steps = 0 if outcome.again else 1
@@ -76,3 +78,14 @@ class ProgressBar:
         self._tasks[dataset] = self._bar.add_task(dataset, total=total, unit=unit, brought=nothing)
         if not self._console.is_terminal:
             self._console.print(f"{dataset}: {total:,} {unit}")
+
+
+class _Notes(logging.Handler):
+    """Shows what the client has to say, a retry or a refused usage type, above the bars."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(f"note: {record.getMessage()}", markup=False, highlight=False, soft_wrap=True)

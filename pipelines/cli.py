@@ -70,8 +70,7 @@ def sync(since: Since = None, until: Until = None) -> None:
     from pipelines.bar import ProgressBar
     from pipelines.sync import sync as run_sync
 
-    console = Console(stderr=True)
-    with ProgressBar(console) as bar:
+    with ProgressBar(Console(stderr=True)) as bar:
         report = run_sync(settings, environ, since=first, until=last, progress=bar, clock=_now)
     _show_report(report, settings)
 

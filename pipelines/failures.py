@@ -22,11 +22,11 @@ def fail_windows(dataset: str, failed: Sequence[WindowOutcome], *, left_out: int
         reasons.setdefault(str(outcome.error), []).append(outcome.window.key)
     lines = [f"{_list(keys)}: {reason}" for reason, keys in list(reasons.items())[:_SHOWN]]
     if len(reasons) > _SHOWN:
-        lines.append(f"and {len(reasons) - _SHOWN} more windows for other reasons")
+        lines.append(f"and {_count(len(reasons) - _SHOWN)} more for other reasons")
     if left_out:
-        lines.append(f"{left_out} further windows were not tried")
+        lines.append(f"{_count(left_out)} not tried")
     return dg.Failure(
-        description=f"{dataset}: {len(failed)} windows failed. " + " · ".join(lines),
+        description=f"{dataset}: {_count(len(failed))} failed. " + " · ".join(lines),
         metadata={"windows_failed": len(failed), "windows_not_tried": left_out},
         allow_retries=False,
     )
@@ -47,6 +47,10 @@ def fail_records(dataset: str, errors: Sequence[Exception], *, left_out: int) ->
 def fail(error: Exception) -> dg.Failure:
     """Make a red step of an error whose text already says cause and remedy."""
     return dg.Failure(description=str(error), allow_retries=False)
+
+
+def _count(windows: int) -> str:
+    return "1 window" if windows == 1 else f"{windows} windows"
 
 
 def _list(keys: Sequence[str]) -> str:

@@ -55,7 +55,7 @@ class _Tallying:
 
     def __init__(self, report: SyncReport, progress: Progress) -> None:
         self.report = report
-        self.is_hopeless = False
+        self.final: Exception | None = None
         self._progress = progress
 
     def start(self, dataset: str, windows: int) -> None:
@@ -69,7 +69,8 @@ class _Tallying:
         if outcome.fold is not None:
             tally.new += outcome.fold.new
             tally.changed += outcome.fold.changed
-        self.is_hopeless |= isinstance(outcome.error, AccountError | StorageFailed)
+        if isinstance(outcome.error, AccountError | StorageFailed):
+            self.final = outcome.error
         self._progress.finish_window(dataset, outcome)
 
     def start_records(self, dataset: str, records: int) -> None:
@@ -130,8 +131,11 @@ def sync(
             if failures:
                 report.failures += failures
                 report.failures += run_job(definitions, "publish", instance)
-            if watcher.is_hopeless:
+            if watcher.final is not None:
+                # It stopped every dataset, and would stop every further stretch, for the same reason.
+                report.failures = [str(watcher.final)]
                 break
+    report.failures = list(dict.fromkeys(report.failures))
     if folder.snapshot.is_file():
         report.rows = count_rows(folder.snapshot)
     return report

@@ -6,7 +6,9 @@ copy, replace and rename. Does not belong here: the inside of the file (`snapsho
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,10 +70,18 @@ def publish(folder: DataFolder, *, full: bool = False, wait_seconds: float = 900
     except Timeout as error:
         raise PublisherBusy(wait_seconds) from error
     except duckdb.Error as error:
-        cause = OSError(str(error).splitlines()[0])
-        raise StorageFailed.during("build", folder.snapshot, cause) from error
+        raise StorageFailed.during("build", folder.snapshot, _find_cause(error)) from error
     except OSError as error:
         raise StorageFailed.during("publish to", folder.snapshot, error) from error
+
+
+def _find_cause(error: duckdb.Error) -> OSError:
+    """Say as an `OSError` what DuckDB has only words for: it quotes the system's."""
+    words = str(error).splitlines()[0]
+    number = next(
+        (n for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS) if os.strerror(n) in words), 0
+    )
+    return OSError(number, os.strerror(number) if number else words)
 
 
 def is_behind(folder: DataFolder) -> bool:
