@@ -130,7 +130,9 @@ def run(arguments: list[str]) -> int:
     """Run one command and give its exit code; with `--debug`, anywhere, an error's traceback is let through."""
     debug = "--debug" in arguments
     try:
-        code = app([a for a in arguments if a != "--debug"], standalone_mode=False)
+        # Not by calling `app`, which puts a hook of its own in the place of the one above.
+        command = typer.main.get_command(app)
+        code = command.main([a for a in arguments if a != "--debug"], "iplum", standalone_mode=False)
     except typer.TyperException as error:
         typer.echo(f"error: {error}; see 'iplum {' '.join(arguments[:1])} --help'", err=True)
         return 2

@@ -8,12 +8,16 @@ Belongs here: where it stands and how it is opened. Does not belong here: what i
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.settings import PROJECT, Settings, load_settings, read_environment
+from warehouse.errors import StorageFailed
 from warehouse.files import Modes, make_folder, write_file
 
 _CONFIGURATION = b"""# Written by iplum: no telemetry, no first-run dialog. Yours to change; it is not overwritten.
@@ -35,10 +39,20 @@ def prepare_dagster_home(settings: Settings) -> Path:
     return home
 
 
-def open_instance(settings: Settings) -> AbstractContextManager[dg.DagsterInstance]:
-    """Open the history that `make ui` shows; raises `StorageFailed`."""
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Lend the history that `make ui` shows; raises `StorageFailed`, also where it can't be written later on."""
     home = prepare_dagster_home(settings)
-    return dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}})
+    try:
+        with dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as instance:
+            yield instance
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        # SQLAlchemy's own text quotes the statement and its values over many lines.
+        words = str(getattr(error, "orig", error))
+        raise StorageFailed(
+            f"can't write Dagster's history in {home} ({words}); free some space there or mend its permissions, "
+            "then run again; nothing of the data is lost"
+        ) from error
 
 
 def main() -> None:
