@@ -33,6 +33,7 @@ class StorageFailed(WarehouseError):
             errno.EPERM: "not permitted: let the user who runs this read and write the folder (IPLUM_DATA)",
             errno.EROFS: "the filesystem is read-only: mount it writable, or point IPLUM_DATA elsewhere",
             errno.ENOTDIR: "a file stands where a folder is needed: move it, or point IPLUM_DATA elsewhere",
+            errno.EEXIST: "a file stands where a folder is needed: move it, or point IPLUM_DATA elsewhere",
             errno.EFBIG: "the file is larger than this system allows: raise the limit (ulimit -f) and run again",
         }
         reason = cause.strerror or type(cause).__name__

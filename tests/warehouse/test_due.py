@@ -1,0 +1,81 @@
+"""Which windows a sync owes, and how they are cut into runs."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warehouse.due import find_due, find_stretches
+from warehouse.lake import WindowState
+from warehouse.windows import StorageWindow, window_of, windows_between
+
+SINCE = datetime(2024, 1, 1, tzinfo=UTC)
+NOW = datetime(2024, 3, 14, 9, tzinfo=UTC)
+LOOKBACK = timedelta(days=7)
+WINDOWS = list(windows_between(SINCE, NOW))
+NEVER = WindowState(
+    version="1",
+    folded=(),
+    complete_at=None,
+    refused_at=None,
+    largest_answer=0,
+    rows=0,
+    unreadable=0,
+    unread=0,
+    absent=0,
+)
+
+
+def pulled(at: datetime) -> WindowState:
+    return replace(NEVER, complete_at=at)
+
+
+def due(states: dict[StorageWindow, WindowState]) -> list[str]:
+    return [window.key for window in find_due(states, since=SINCE, now=NOW, lookback=LOOKBACK)]
+
+
+def test_everything_is_due_at_first() -> None:
+    assert due({}) == [window.key for window in WINDOWS]
+
+
+def test_after_a_sync_a_moment_ago_the_open_window_and_the_look_back_are_due() -> None:
+    assert due(dict.fromkeys(WINDOWS, pulled(NOW))) == ["2024-03-06", "2024-03-11"]
+
+
+def test_a_window_is_pulled_once_more_when_it_has_left_the_look_back() -> None:
+    """A row that came late, on the look-back's last day, would be missed otherwise."""
+    window = window_of(datetime(2024, 2, 26, tzinfo=UTC))
+    states = dict.fromkeys(WINDOWS, pulled(NOW))
+    assert window.key in due({**states, window: pulled(window.end + LOOKBACK - timedelta(seconds=1))})
+    assert window.key not in due({**states, window: pulled(window.end + LOOKBACK)})
+
+
+def test_holes_are_due() -> None:
+    states = dict.fromkeys(WINDOWS, pulled(NOW))
+    del states[WINDOWS[3]]
+    states[WINDOWS[5]] = NEVER
+    assert due(states) == [WINDOWS[3].key, WINDOWS[5].key, "2024-03-06", "2024-03-11"]
+
+
+def test_a_refused_dataset_owes_the_newest_window_alone() -> None:
+    refused = {WINDOWS[0]: replace(NEVER, refused_at=NOW - timedelta(days=1))}
+    assert due(refused) == ["2024-03-11"]
+
+
+def test_a_dataset_that_is_permitted_again_owes_its_history() -> None:
+    states = {
+        WINDOWS[0]: replace(NEVER, refused_at=NOW - timedelta(days=2)),
+        WINDOWS[-1]: pulled(NOW - timedelta(days=1)),
+    }
+    assert due(states) == [window.key for window in WINDOWS]
+
+
+@given(st.sets(st.sampled_from(WINDOWS)), st.integers(1, 5))
+def test_stretches_hold_each_window_once_and_run_without_a_hole(chosen: set[StorageWindow], at_most: int) -> None:
+    stretches = list(find_stretches(sorted(chosen), at_most=at_most))
+    assert sorted(window for stretch in stretches for window in stretch) == sorted(chosen)
+    assert [stretch[0] for stretch in stretches] == sorted((s[0] for s in stretches), reverse=True)
+    for stretch in stretches:
+        assert 1 <= len(stretch) <= at_most
+        assert [window.next() for window in stretch[:-1]] == stretch[1:]

@@ -1,0 +1,62 @@
+"""A user's own SQL: everything can be read, nothing changed, no other file reached."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.warehouse.answers import answer, call, fold, make_folder
+from warehouse.errors import NothingPublished, QueryFailed
+from warehouse.layout import DataFolder
+from warehouse.publish import publish
+from warehouse.query import run_query
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DataFolder:
+    folder = make_folder(tmp_path)
+    fold(folder, answer([call(), call("b")], 1))
+    publish(folder)
+    return folder
+
+
+def test_rows_come_with_the_names_of_their_columns_and_instants_in_utc(folder: DataFolder) -> None:
+    result = run_query(folder, "SELECT record_id, started_at FROM usage ORDER BY 1;")
+    assert result.columns == ("record_id", "started_at")
+    rows = list(result.rows)
+    assert [row[0] for row in rows] == ["a", "b"]
+    assert rows[0][1].isoformat() == "2023-03-24T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM usage",
+        "CREATE TABLE t (x INTEGER)",
+        "COPY usage TO '{elsewhere}'",
+        "SELECT * FROM read_csv('/etc/hosts')",
+        "SELECT * FROM '{elsewhere}'",
+        "ATTACH '{elsewhere}'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "SET lock_configuration = false",
+        "SELECT 1; SELECT 2",
+        "SELEC",
+        "",
+    ],
+)
+def test_what_is_no_question_is_refused(folder: DataFolder, tmp_path: Path, sql: str) -> None:
+    elsewhere = tmp_path / "elsewhere.parquet"
+    with pytest.raises(QueryFailed, match=r"\w+"):
+        list(run_query(folder, sql.format(elsewhere=elsewhere)).rows)
+    assert not elsewhere.exists()
+    assert len(list(run_query(folder, "FROM usage").rows)) == 2
+
+
+def test_an_error_in_the_middle_of_the_rows_is_the_same_error(folder: DataFolder) -> None:
+    with pytest.raises(QueryFailed, match="Conversion"):
+        list(run_query(folder, "SELECT from_party::INTEGER FROM usage").rows)
+
+
+def test_without_a_snapshot_the_remedy_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NothingPublished, match="iplum sync"):
+        run_query(make_folder(tmp_path), "SELECT 1")
