@@ -48,6 +48,7 @@ class _Call:
     path: str
     parameters: Mapping[str, str] = field(repr=False)
     window: Window | None = None
+    patient: bool = True
 
     def __str__(self) -> str:
         return f"POST {self.path}" if self.window is None else f"POST {self.path} for {self.window}"
@@ -99,22 +100,24 @@ class IPlumClient:
             monotonic=monotonic,
         )
 
-    def fetch_usage(self, window: Window, usage_types: Sequence[str]) -> Answer:
+    def fetch_usage(self, window: Window, usage_types: Sequence[str], *, patient: bool = True) -> Answer:
         """Get the calls, texts and faxes of a window (document, "Get Usage Records").
 
-        Raises ValueError for no usage types, and any IPlumError.
+        Without `patient`, a 500 or a time-out is not tried again. Raises ValueError for no usage types, and any
+        IPlumError.
         """
         if isinstance(usage_types, str) or not usage_types:
             raise ValueError("usage types are a sequence of at least one name")
         types = tuple(usage_types)
-        return self._fetch_answer(_USAGE, window, usage_types=types)
+        return self._fetch_answer(_USAGE, window, usage_types=types, patient=patient)
 
-    def fetch_recordings(self, window: Window) -> Answer:
+    def fetch_recordings(self, window: Window, *, patient: bool = True) -> Answer:
         """Get the records of the calls recorded in a window (document, "Get Recording Records").
 
-        Raises any IPlumError; Forbidden may mean only that the account has no call recording plan.
+        Without `patient`, a 500 or a time-out is not tried again. Raises any IPlumError; Forbidden may mean only
+        that the account has no call recording plan.
         """
-        return self._fetch_answer(_RECORDINGS, window, usage_types=None)
+        return self._fetch_answer(_RECORDINGS, window, usage_types=None, patient=patient)
 
     def fetch_content(self, record_id: str) -> Content:
         """Get a text's body, or the URL of an attachment or fax (document, "Get Usage Content").
@@ -142,17 +145,19 @@ class IPlumClient:
     ) -> None:
         self.close()
 
-    def _fetch_answer(self, path: str, window: Window, *, usage_types: tuple[str, ...] | None) -> Answer:
+    def _fetch_answer(
+        self, path: str, window: Window, *, usage_types: tuple[str, ...] | None, patient: bool
+    ) -> Answer:
         start, end = window.request_dates
         usage = {} if usage_types is None else {"Usage": ",".join(usage_types)}
-        call = _Call(path, {**usage, "StartDate": start, "EndDate": end}, window)
+        call = _Call(path, {**usage, "StartDate": start, "EndDate": end}, window, patient)
         (body, records), asked_at, answered_at = self._run(call, read_records)
         return Answer(window, usage_types, body, records, asked_at, answered_at)
 
     def _run(self, call: _Call, read: Callable[[Reply, str], _T]) -> tuple[_T, datetime, datetime]:
         """Return what `read` makes of the answer, when it was asked for, and when it came."""
         retries = Retries(
-            attempts_500=choose_attempts(call.window),
+            attempts_500=choose_attempts(call.window) if call.patient else 1,
             is_over=lambda: self._gate.is_refused,
             clock=self._clock,
             random=self._random,

@@ -102,7 +102,9 @@ _Steps = Generator[PulledAnswer, None, _Outcome]
 class WindowPull:
     """One pull of one window: iterate over it, keep each answer as it comes, and it ends when all is there.
 
-    `ask` sends one request, with its retries. `now` cuts the window that is still open, whose later half is
+    `ask` sends one request, with its retries; `ask_once`, where it is given, gives up at the first 500 or
+    time-out: with it the rest of a window is asked for once a stretch of it was given up, since a day that the
+    server can't bear has twenty-four such hours. `now` cuts the window that is still open, whose later half is
     empty. Raises the errors of `ask`; `Capped` or `Unproven` for a window that can't be shown to be whole.
     A part that the server keeps refusing, or that can't be shown to be whole, does not hold up the others: they
     come first, then its error.
@@ -114,9 +116,11 @@ class WindowPull:
     verify: Verify
     now: Callable[[], datetime]
     reason: PullReason = "pull"
+    ask_once: Ask | None = None
     # Before the first answer, one refusal is enough to ask whether the server answers anything.
     _refused_in_a_row: int = _HOPELESS - 1
     _answered: set[Window] = field(default_factory=set)
+    _gave_up: bool = False
 
     def __iter__(self) -> Iterator[PulledAnswer]:
         outcome = yield from self._pull(self.window, self.reason)
@@ -141,7 +145,8 @@ class WindowPull:
         return (yield from self._prove(answer, reason))
 
     def _ask(self, window: Window) -> Answer:
-        answer = self.ask(window)
+        ask = self.ask_once if self._gave_up and self.ask_once else self.ask
+        answer = ask(window)
         self._refused_in_a_row = 0
         self._answered.add(window)
         return answer
@@ -158,6 +163,7 @@ class WindowPull:
     def _leave_out(self, window: Window, error: WindowError) -> _Steps:
         """Go on without a stretch that the server refuses, or raise when it refuses the far end as well."""
         self._refused_in_a_row += 1
+        self._gave_up = True
         if self._refused_in_a_row >= _HOPELESS and window != self.window:
             yield PulledAnswer(self._ask(self._find_far_hour(window)), "split", complete=False)
         return _Outcome(frozenset(), failed=error)

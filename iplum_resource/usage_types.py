@@ -33,7 +33,11 @@ class UsageRequest:
         self._probed = False
         self._lock = threading.Lock()
 
-    def __call__(self, window: Window) -> Answer:
+    def once(self, window: Window) -> Answer:
+        """Ask without a second try after a 500 or a time-out."""
+        return self(window, patient=False)
+
+    def __call__(self, window: Window, *, patient: bool = True) -> Answer:
         """Get a window's answer, whose `usage_types` are those that were sent.
 
         Raises what `IPlumClient.fetch_usage` raises: `InvalidRequest` where no type is accepted, or where this
@@ -41,7 +45,7 @@ class UsageRequest:
         """
         sent = self._accepted
         try:
-            return self._client.fetch_usage(window, sent)
+            return self._client.fetch_usage(window, sent, patient=patient)
         except InvalidDate:
             raise
         except InvalidRequest:
@@ -50,7 +54,7 @@ class UsageRequest:
                     self._probe(Window(window.start, min(window.end, window.start + _PROBE_WIDTH)))
             if self._accepted in ((), sent):
                 raise
-            return self._client.fetch_usage(window, self._accepted)
+            return self._client.fetch_usage(window, self._accepted, patient=patient)
 
     def _probe(self, window: Window) -> None:
         accepted = tuple(name for name in self._accepted if self._is_accepted(name, window))

@@ -52,14 +52,16 @@ class WindowOutcome:
 class DatasetPull:
     """Bring the windows of one dataset of one account from the API into the lake.
 
-    `ask` sends one request. `refusable` says that a 403 is a plan that lacks the dataset, not a wrong login.
-    Memory holds the answers of `concurrency` requests and the fold of one window.
+    `ask` sends one request, `ask_once` one that is not repeated after a 500. `refusable` says that a 403 is a plan
+    that lacks the dataset, not a wrong login. Memory holds the answers of `concurrency` requests and the fold of
+    one window.
     """
 
     folder: DataFolder
     account: str
     table: Table
     ask: Ask
+    ask_once: Ask
     concurrency: int
     verify: Literal["auto", "always", "off"]
     clock: Callable[[], datetime]
@@ -131,7 +133,13 @@ class DatasetPull:
         asked = Window(window.start, window.end)
         try:
             for pulled in WindowPull(
-                self.ask, asked, sizes, verify=self.verify, now=self.clock, reason=self.reason
+                self.ask,
+                asked,
+                sizes,
+                verify=self.verify,
+                now=self.clock,
+                reason=self.reason,
+                ask_once=self.ask_once,
             ):
                 keeper.keep(pulled)
             trusted[window] = keeper.trusted

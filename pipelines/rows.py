@@ -13,6 +13,7 @@ from typing import Any, Literal, TextIO
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
 from warehouse.query import QueryResult
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import dagster as dg
 
@@ -18,8 +19,9 @@ def build_recordings_assets(
 ) -> dg.AssetsDefinition:
     """Make `raw_recordings` and `recordings`; an account without a recording plan keeps them empty and green."""
 
-    def build_ask(iplum: IPlumResource) -> Ask:
-        return iplum.get_client().fetch_recordings
+    def build_asks(iplum: IPlumResource) -> tuple[Ask, Ask]:
+        client = iplum.get_client()
+        return client.fetch_recordings, partial(client.fetch_recordings, patient=False)
 
     dataset = Dataset(
         table=RECORDINGS,
@@ -31,7 +33,7 @@ def build_recordings_assets(
             "Call recordings of a window as iPlum announces them, one row a recording, folded like usage. "
             "Says nothing of the files: those are the archive's."
         ),
-        build_ask=build_ask,
+        build_asks=build_asks,
         refusable=True,
     )
     return build_window_assets(dataset, settings, clock=clock, progress=progress)

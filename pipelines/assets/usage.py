@@ -5,6 +5,7 @@ from datetime import datetime
 
 import dagster as dg
 
+from iplum_resource.pull import Ask
 from iplum_resource.resource import IPlumResource
 from iplum_resource.usage_types import UsageRequest
 from pipelines.assets.windows import Dataset, build_window_assets
@@ -18,8 +19,9 @@ def build_usage_assets(
 ) -> dg.AssetsDefinition:
     """Make `raw_usage` and `usage`."""
 
-    def build_ask(iplum: IPlumResource) -> UsageRequest:
-        return UsageRequest(iplum.get_client(), settings.usage_types)
+    def build_asks(iplum: IPlumResource) -> tuple[Ask, Ask]:
+        request = UsageRequest(iplum.get_client(), settings.usage_types)
+        return request, request.once
 
     dataset = Dataset(
         table=USAGE,
@@ -31,6 +33,6 @@ def build_usage_assets(
             "Calls, texts and faxes of a window, one row a record: the union of all answers about it, the newest "
             "field by field. What iPlum no longer has stays, with the date since when."
         ),
-        build_ask=build_ask,
+        build_asks=build_asks,
     )
     return build_window_assets(dataset, settings, clock=clock, progress=progress)

@@ -30,12 +30,12 @@ Metadata = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """One dataset of the vendor: its table, its two assets' descriptions, and how it is asked for."""
+    """One dataset of the vendor: its table, its assets' descriptions, and how it is asked for, patiently and once."""
 
     table: Table
     raw_description: str
     description: str
-    build_ask: Callable[[IPlumResource], Ask]
+    build_asks: Callable[[IPlumResource], tuple[Ask, Ask]]
     refusable: bool = False
 
     @property
@@ -91,7 +91,7 @@ def _open_pull(
     try:
         check_account(settings, folder.accounts())
         make_folder(folder.limiter_file(settings.account).parent, folder.modes)
-        ask = dataset.build_ask(iplum)
+        ask, ask_once = dataset.build_asks(iplum)
     except (SettingsError, WarehouseError, ValueError) as error:
         raise fail(error) from error
     return DatasetPull(
@@ -99,6 +99,7 @@ def _open_pull(
         account=settings.account,
         table=dataset.table,
         ask=ask,
+        ask_once=ask_once,
         concurrency=settings.concurrency,
         verify=settings.verify,
         clock=clock,
