@@ -61,12 +61,12 @@ def build_daily_sync(
             "most a year, newest first."
         ),
     )
-    def daily_sync() -> Sequence[dg.RunRequest] | dg.SkipReason:
+    def daily_sync(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest]:
         try:
             stretches = find_due_stretches(settings, clock())
         except WarehouseError as error:
             raise fail(error) from error
-        return [dg.RunRequest(tags=tag_range(stretch)) for stretch in stretches]
+        return _request_runs(context, stretches)
 
     return daily_sync
 
@@ -101,14 +101,22 @@ def build_daily_archive(
             "verified yet. Off until you switch it on."
         ),
     )
-    def daily_archive() -> Sequence[dg.RunRequest]:
+    def daily_archive(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest]:
         try:
             stretches = find_wanted_stretches(settings, clock())
         except WarehouseError as error:
             raise fail(error) from error
-        return [dg.RunRequest(tags=tag_range(stretch)) for stretch in stretches]
+        return _request_runs(context, stretches)
 
     return daily_archive
+
+
+def _request_runs(
+    context: dg.ScheduleEvaluationContext, stretches: Sequence[Sequence[StorageWindow]]
+) -> list[dg.RunRequest]:
+    # Dagster wants a key on each where there are several; a tick that is repeated repeats its keys.
+    tick = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
+    return [dg.RunRequest(run_key=f"{tick}/{stretch[0].key}", tags=tag_range(stretch)) for stretch in stretches]
 
 
 def _write_cron(at: time) -> str:

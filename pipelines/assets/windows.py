@@ -30,7 +30,7 @@ Metadata = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """One dataset of the vendor: its table, its assets' descriptions, and how it is asked for, patiently and once."""
+    """One dataset of the vendor: its table, its descriptions, how it is asked for: patiently, and once."""
 
     table: Table
     raw_description: str

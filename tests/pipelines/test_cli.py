@@ -1,0 +1,220 @@
+"""The command line: exit codes, one clear line for an error, and that nothing is asked before it must be."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import requests
+import typer
+
+from iplum_resource.standin import Options
+from pipelines import cli
+from pipelines.settings import SettingsError
+from tests.pipelines.account import Account
+from tests.warehouse.answers import answer, call, fold
+from warehouse.publish import publish
+
+IPLUM = [sys.executable, "-m", "pipelines.cli"]
+
+
+def run(*arguments: str) -> int:
+    return cli.run(list(arguments))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sync", "--since", "2001-01-01"),
+        ("sync", "--since", "2099-01-01"),
+        ("sync", "--since", "yesterday"),
+        ("sync", "--until", "2024-1-1"),
+        ("sync", "--sinse", "2024-01-01"),
+        ("sink",),
+        ("sql", "SELECT 1", "--format", "xml"),
+        ("sql",),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_2_before_any_request(
+    account: Account, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "Traceback" not in error
+    assert account.server.requests == []
+
+
+def test_an_end_that_is_not_after_the_start_is_refused(account: Account) -> None:
+    assert run("sync", "--since", str(account.first_day), "--until", str(account.first_day)) == 2
+
+
+def test_missing_credentials_are_2_and_named(
+    account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IPLUM_SECRET_KEY", "")
+    assert run("sync") == 2
+    assert "IPLUM_SECRET_KEY is not set" in capsys.readouterr().err
+    assert account.server.requests == []
+
+
+def test_a_renamed_account_is_2(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    fold(account.folder, answer([call()], 1))
+    monkeypatch.setenv("IPLUM_ACCOUNT", "renamed")
+    assert run("sync") == 2
+    assert account.server.requests == []
+
+
+def test_a_sync_says_what_came_and_what_failed(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sync", "--since", str(account.began.date())) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^usage +1 windows +\d+ new", shown, re.MULTILINE)
+    assert "published" in shown
+
+    account.play(usage_permission=False)
+    assert run("sync", "--since", str(account.began.date())) == 1
+    error = capsys.readouterr().err
+    assert [line for line in error.splitlines() if line.startswith("error: ")] == [error.splitlines()[-1]]
+    assert "403" in error
+
+
+def test_debug_lets_the_traceback_through(account: Account) -> None:
+    with pytest.raises(SettingsError):
+        run("sync", "--since", "2001-01-01", "--debug")
+    assert account.server.requests == []
+
+
+@pytest.fixture
+def published(account: Account) -> Account:
+    fold(account.folder, answer([call(**{"from": 'a "quoted", name'}), call("b", iPlumCredits=None)], 1))
+    publish(account.folder)
+    return account
+
+
+QUERY = "SELECT record_id, started_at, from_party, credits FROM usage ORDER BY 1"
+
+
+def test_sql_writes_json_for_programs(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sql", QUERY, "--format", "json") == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert first == {
+        "record_id": "a",
+        "started_at": "2023-03-24T00:00:00+00:00",
+        "from_party": 'a "quoted", name',
+        "credits": 2.0,
+    }
+    assert second["credits"] is None
+    assert run("sql", "SELECT 1 WHERE false", "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert published.server.requests == []
+
+
+def test_sql_writes_csv_for_spreadsheets(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sql", QUERY, "--format", "csv") == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert rows[0] == ["record_id", "started_at", "from_party", "credits"]
+    assert rows[1][2] == 'a "quoted", name'
+    assert rows[2][3] == ""
+    assert published.folder.snapshot.exists()
+
+
+def test_sql_writes_a_table_for_people(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sql", QUERY) == 0
+    shown = capsys.readouterr().out
+    assert "(2 rows)" in shown
+    assert "null" in shown
+    assert published.folder.snapshot.exists()
+
+
+def test_sql_without_a_warehouse_and_wrong_sql_are_1(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sql", "SELECT 1") == 1
+    assert "iplum sync" in capsys.readouterr().err
+    assert run("publish") == 0
+    assert run("sql", "SELEC") == 1
+    assert "Parser Error" in capsys.readouterr().err
+    assert account.server.requests == []
+
+
+def test_help_is_quick_because_it_loads_little() -> None:
+    heavy = "{'dagster', 'pandas', 'duckdb', 'pyarrow'}"
+    script = (
+        f"import sys; from pipelines import cli; cli.run(['--help']); print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_each_switch_of_the_stand_in_has_an_option() -> None:
+    command = typer.main.get_command(cli.app).commands["standin"]  # type: ignore[attr-defined]
+    options = {parameter.name for parameter in command.params}
+    not_switches = {"clock", "now", "max_epoch_age"}
+    assert {field.name for field in fields(Options)} - not_switches == options - {"host", "port", "help"}
+
+
+def test_the_stand_in_says_where_it_is_and_stops_when_asked() -> None:
+    command = [*IPLUM, "standin", "--port", "0", "--row-cap", "10", "--no-recording-plan"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
+        assert requests.get(f"{url}/usage/getusage", timeout=10).status_code == 405, "the API is POST alone"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
+def test_interrupted_a_sync_ends_soon_and_the_next_goes_on(account: Account) -> None:
+    account.play(latency=0.4)
+    environ = {**os.environ, **account.environ, "IPLUM_CONCURRENCY": "1"}
+    with subprocess.Popen([*IPLUM, "sync"], env=environ, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: account.asked("/callrecordings/getrecordings") + account.asked("/usage/getusage") >= 3)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=20)
+    assert process.returncode in {130, 1}, error
+    assert "Traceback" not in error
+    account.play()
+    assert account.sync().failures == []
+    assert account.ids() == account.expected_ids()
+
+
+@pytest.mark.slow
+def test_killed_and_run_beside_another_the_table_is_the_same(account: Account) -> None:
+    account.play(latency=0.05)
+    environ = {**os.environ, **account.environ}
+    for _ in range(2):
+        with subprocess.Popen([*IPLUM, "sync"], env=environ, stderr=subprocess.DEVNULL) as victim:
+            seen = len(account.server.requests)
+            wait_for(lambda seen=seen: len(account.server.requests) >= seen + 4)
+            victim.send_signal(signal.SIGKILL)
+    both = [subprocess.Popen([*IPLUM, "sync"], env=environ, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for one in both:
+        one.communicate(timeout=60)
+        assert one.returncode == 0
+    assert account.ids() == account.expected_ids()
+    assert account.ids("recordings") == account.expected_ids("recordings")
+
+
+def test_a_data_folder_that_is_a_file_is_1_and_named(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("IPLUM_DATA", str(tmp_path / "file"))
+    assert run("sync") == 1
+    assert "a file stands where a folder is needed" in capsys.readouterr().err
+    assert account.server.requests == []
+
+
+def wait_for(condition: object, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    assert callable(condition)
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)

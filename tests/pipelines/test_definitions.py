@@ -1,0 +1,200 @@
+"""What Dagster loads: names, descriptions, calendar, schedule and sensor, without asking anybody anything."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pipelines.assembly import build_definitions
+from pipelines.partitions import MAX_WINDOWS_PER_RUN, build_partitions, tag_range
+from pipelines.progress import Silence
+from pipelines.settings import PROJECT, load_settings
+from pipelines.sync import run_job
+from tests.pipelines.account import Account, Watcher, now
+from tests.warehouse.answers import answer, call, fold
+from warehouse.schemas import PUBLISHED_TABLES
+from warehouse.windows import window_of, windows_between
+
+NOW = datetime(2024, 3, 14, 9, tzinfo=UTC)
+
+
+def definitions(tmp_path: Path, **environ: str) -> dg.Definitions:
+    environ = {"IPLUM_START_DATE": "2024-01-01", **environ}
+    return build_definitions(load_settings(environ, tmp_path), clock=lambda: NOW)
+
+
+def own_specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    owned = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+    return {spec.key.to_user_string(): spec for asset in owned for spec in asset.specs}
+
+
+def test_names_that_users_hold_on_to_are_there_and_each_is_described(tmp_path: Path) -> None:
+    defs = definitions(tmp_path)
+    specs = own_specs(defs)
+    assert {"raw_usage", "usage", "raw_recordings", "recordings"} <= specs.keys()
+    assert {f"warehouse/{table.name}" for table in PUBLISHED_TABLES} <= specs.keys()
+    assert all(spec.description for spec in specs.values())
+    assert defs.resolve_job_def("sync").description
+    assert defs.resolve_job_def("publish").description
+    assert defs.resolve_schedule_def("daily_sync").description
+    assert defs.resolve_sensor_def("stale_snapshot").description
+    checks = [spec for check in defs.asset_checks or [] for spec in check.check_specs]
+    assert {"unique_ids", "rows_in_window", "all_read", "nothing_gone", "permitted"} == {c.name for c in checks}
+    assert all(check.description for check in checks)
+
+
+def test_published_tables_say_their_columns_and_where_they_come_from(tmp_path: Path) -> None:
+    specs = own_specs(definitions(tmp_path))
+    for table in PUBLISHED_TABLES:
+        metadata = specs[f"warehouse/{table.name}"].metadata
+        schema = metadata["dagster/column_schema"]
+        assert [column.name for column in schema.columns] == [column.name for column in table.columns]
+        assert all(column.description for column in schema.columns)
+        lineage = metadata["dagster/column_lineage"].deps_by_column
+        assert set(lineage) == {column.name for column in table.columns}
+        assert all(lineage.values())
+
+
+def test_an_empty_environment_loads_and_shows_no_secret() -> None:
+    script = "from pipelines.definitions import defs; import json; print(defs.resolve_job_def('sync').name)"
+    bare = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        env=bare,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("sync\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("start", [date(2023, 12, 30), date(2024, 2, 28), date(2024, 1, 1), date(2025, 3, 31)])
+def test_partitions_are_the_windows_of_storage(start: date) -> None:
+    """Tried: `1,6,11,…` as a cron line gives windows of six days, and a start inside one drops days."""
+    instant = datetime.combine(start, datetime.min.time(), UTC)
+    until = instant + timedelta(days=800)
+    keys = build_partitions(start).get_partition_keys(until)
+    assert keys == [
+        window.key for window in windows_between(window_of(start).start, until + timedelta(microseconds=1))
+    ]
+    assert window_of(until).key == keys[-1], "the window that is still open is there"
+
+
+def due_tags(tmp_path: Path, **environ: str) -> list[dict[str, str]]:
+    schedule = definitions(tmp_path, **environ).resolve_schedule_def("daily_sync")
+    with dg.DagsterInstance.ephemeral() as instance:
+        ticked = schedule.evaluate_tick(dg.build_schedule_context(instance, scheduled_execution_time=NOW))
+    return [
+        {name: value for name, value in request.tags.items() if "partition_range" in name}
+        for request in ticked.run_requests or []
+    ]
+
+
+def test_the_schedule_asks_for_what_is_due_newest_first_a_year_a_run(tmp_path: Path) -> None:
+    windows = list(windows_between(datetime(2022, 11, 1, tzinfo=UTC), NOW))
+    newest = windows[-MAX_WINDOWS_PER_RUN:]
+    assert due_tags(tmp_path, IPLUM_START_DATE="2022-11-01") == [
+        tag_range(newest),
+        tag_range(windows[: -len(newest)]),
+    ]
+
+
+def test_the_schedule_is_on_and_runs_by_the_clock_of_the_account(tmp_path: Path) -> None:
+    defs = definitions(tmp_path, IPLUM_TIMEZONE="America/New_York", IPLUM_SYNC_AT="23:05")
+    schedule = defs.resolve_schedule_def("daily_sync")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("5 23 * * *", "America/New_York")
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert defs.resolve_sensor_def("stale_snapshot").default_status == dg.DefaultSensorStatus.RUNNING
+
+
+def tick_sensor(defs: dg.Definitions, instance: dg.DagsterInstance) -> tuple[int, str]:
+    context = dg.build_sensor_context(instance=instance, definitions=defs)
+    data = defs.resolve_sensor_def("stale_snapshot").evaluate_tick(context)
+    return len(data.run_requests or []), data.skip_message or ""
+
+
+def test_the_sensor_publishes_what_a_killed_run_left_and_then_rests(tmp_path: Path) -> None:
+    settings = load_settings({}, tmp_path)
+    defs = build_definitions(settings, clock=now)
+    from pipelines.storage import open_folder
+
+    folder = open_folder(settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert tick_sensor(defs, instance) == (0, "the snapshot is up to date")
+        fold(folder, answer([call()], 1))
+        assert tick_sensor(defs, instance) == (1, "")
+        assert run_job(defs, "publish", instance) == []
+        assert tick_sensor(defs, instance) == (0, "the snapshot is up to date")
+
+
+def test_the_sensor_does_not_hammer_a_publishing_that_fails(tmp_path: Path) -> None:
+    settings = load_settings({}, tmp_path)
+    defs = build_definitions(settings, clock=now)
+    from pipelines.storage import open_folder
+
+    folder = open_folder(settings)
+    fold(folder, answer([call()], 1))
+    folder.snapshot.mkdir()
+    with dg.DagsterInstance.ephemeral() as instance:
+        (failure,) = run_job(defs, "publish", instance)
+        assert "warehouse.duckdb" in failure
+        requests, why = tick_sensor(defs, instance)
+        assert (requests, "failed within the last hour" in why) == (0, True)
+        later = build_definitions(settings, clock=lambda: now() + timedelta(hours=2))
+        assert tick_sensor(later, instance) == (1, "")
+
+
+def test_a_range_run_records_each_window_once_with_its_counts(account: Account) -> None:
+    watcher = Watcher()
+    defs = build_definitions(account.settings, clock=now, progress=watcher)
+    windows = list(windows_between(account.began - timedelta(days=12), account.began))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run_job(defs, "sync", instance, tags=tag_range(windows)) == []
+        for name in ("raw_usage", "usage", "raw_recordings", "recordings"):
+            records = instance.fetch_materializations(dg.AssetKey(name), limit=100).records
+            assert sorted(str(record.partition_key) for record in records) == [window.key for window in windows]
+        newest = instance.fetch_materializations(dg.AssetKey("usage"), limit=1).records[0]
+        assert newest.asset_materialization is not None
+        metadata = newest.asset_materialization.metadata
+        assert metadata["rows"].value == metadata["new"].value
+        assert {"changed", "absent", "unreadable"} <= metadata.keys()
+    assert sorted({outcome.window for _, outcome in watcher.outcomes}) == windows
+
+
+@pytest.mark.slow
+def test_a_red_run_keeps_the_windows_that_were_finished(account: Account) -> None:
+    windows = list(windows_between(account.began - timedelta(days=12), account.began))
+    bad = windows[0].first_day
+    account.play(fail_500_days=frozenset({bad}), recording_plan=False)
+    account.changes["IPLUM_CONCURRENCY"] = "4"
+    defs = build_definitions(account.settings, clock=now, progress=Silence())
+    with dg.DagsterInstance.ephemeral() as instance:
+        (failure,) = run_job(defs, "sync", instance, tags=tag_range(windows))
+        assert windows[0].key in failure
+        kept = instance.get_materialized_partitions(dg.AssetKey("usage"))
+        assert kept == {window.key for window in windows[1:]}
+
+
+def test_checks_warn_and_leave_the_run_green(account: Account) -> None:
+    account.play(odd_rows=True, recording_plan=False)
+    defs = build_definitions(account.settings, clock=now, progress=Silence())
+    windows = list(windows_between(account.began - timedelta(days=6), account.began))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run_job(defs, "sync", instance, tags=tag_range(windows)) == []
+        (run,) = instance.get_runs()
+        logs = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+        found = {
+            (data.asset_key.path[-1], data.check_name): data.passed
+            for entry in logs
+            if entry.dagster_event and (data := entry.dagster_event.asset_check_evaluation_data)
+        }
+    assert found["usage", "all_read"] is False
+    assert found["recordings", "permitted"] is False
+    assert (
+        found["usage", "unique_ids"] is found["usage", "rows_in_window"] is found["usage", "nothing_gone"] is True
+    )

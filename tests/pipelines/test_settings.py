@@ -1,0 +1,119 @@
+"""Settings: what each variable accepts, and that a refusal names it."""
+
+from datetime import date, time
+from pathlib import Path
+
+import pytest
+
+from pipelines.settings import (
+    VARIABLES,
+    SettingsError,
+    check_account,
+    check_credentials,
+    load_settings,
+    read_environment,
+)
+
+#: As CONTRACT has them, for the variables that exist so far.
+DEFAULTS = {
+    "IPLUM_BASE_URL": "https://api.iplum.com",
+    "IPLUM_ACCOUNT": "default",
+    "IPLUM_DATA": "./data",
+    "IPLUM_START_DATE": "2024-01-01",
+    "IPLUM_LOOKBACK_DAYS": "7",
+    "IPLUM_TIMEZONE": "UTC",
+    "IPLUM_USAGE_TYPES": "iPlumtext,iplumcall,externalcall,externaltext,fax",
+    "IPLUM_REQUESTS_PER_SECOND": "5",
+    "IPLUM_CONCURRENCY": "8",
+    "IPLUM_VERIFY": "auto",
+    "IPLUM_LANG": "en",
+    "IPLUM_LOGIN_CASE": "lower",
+    "IPLUM_SYNC_AT": "02:15",
+    "IPLUM_MEDIA_HOSTS": "media.iplum.com",
+}
+
+
+@pytest.mark.parametrize(("name", "default"), DEFAULTS.items())
+def test_defaults_are_those_that_users_hold_on_to(name: str, default: str) -> None:
+    assert {variable.name: variable.default for variable in VARIABLES}[name] == default
+
+
+def test_an_empty_environment_is_enough(tmp_path: Path) -> None:
+    settings = load_settings({}, tmp_path)
+    assert settings.data == settings.state == tmp_path / "data"
+    assert settings.start_date == date(2024, 1, 1)
+    assert settings.sync_at == time(2, 15)
+    assert settings.usage_types == ("iPlumtext", "iplumcall", "externalcall", "externaltext", "fax")
+    assert settings.media_hosts == {"media.iplum.com"}
+    assert settings.file_group is None
+
+
+def test_an_empty_variable_counts_as_none(tmp_path: Path) -> None:
+    assert load_settings({variable.name: "" for variable in VARIABLES}, tmp_path) == load_settings({}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("IPLUM_BASE_URL", "http://api.iplum.com"),
+        ("IPLUM_BASE_URL", "api.iplum.com"),
+        ("IPLUM_BASE_URL", "https://user@api.iplum.com"),
+        ("IPLUM_ACCOUNT", "a/b"),
+        ("IPLUM_ACCOUNT", "x" * 65),
+        ("IPLUM_ACCOUNT", ".."),
+        ("IPLUM_START_DATE", "2024-13-01"),
+        ("IPLUM_START_DATE", "20240101"),
+        ("IPLUM_START_DATE", "1999-12-31"),
+        ("IPLUM_LOOKBACK_DAYS", "-1"),
+        ("IPLUM_LOOKBACK_DAYS", "1.5"),
+        ("IPLUM_TIMEZONE", "Mars/Olympus"),
+        ("IPLUM_TIMEZONE", "../etc/passwd"),
+        ("IPLUM_USAGE_TYPES", ","),
+        ("IPLUM_USAGE_TYPES", "call;text"),
+        ("IPLUM_REQUESTS_PER_SECOND", "0"),
+        ("IPLUM_REQUESTS_PER_SECOND", "nan"),
+        ("IPLUM_CONCURRENCY", "0"),
+        ("IPLUM_VERIFY", "maybe"),
+        ("IPLUM_LANG", "english"),
+        ("IPLUM_LOGIN_CASE", "upper"),
+        ("IPLUM_SYNC_AT", "24:00"),
+        ("IPLUM_FILE_GROUP", "no-such-group"),
+        ("IPLUM_MEDIA_HOSTS", "https://media.iplum.com"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} must be"):
+        load_settings({name: value}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:9", "https://x.example"]
+)
+def test_plain_http_is_for_loopback_addresses(url: str, tmp_path: Path) -> None:
+    assert load_settings({"IPLUM_BASE_URL": url}, tmp_path).base_url == url.rstrip("/")
+
+
+CREDENTIALS = {"IPLUM_ACCESS_KEY": "key", "IPLUM_SECRET_KEY": "c4nary", "IPLUM_LOGIN_ID": "a@b.example"}
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+@pytest.mark.parametrize("odd", ["", " c4nary", "c4nary\n", '"c4nary"', "'c4nary", "c4n ary"])
+def test_a_credential_that_was_pasted_wrongly_is_refused_by_name_and_not_shown(name: str, odd: str) -> None:
+    check_credentials(CREDENTIALS)
+    with pytest.raises(SettingsError, match=name) as caught:
+        check_credentials({**CREDENTIALS, name: odd})
+    assert "c4n" not in str(caught.value)
+
+
+def test_an_account_that_was_renamed_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    settings = load_settings({"IPLUM_ACCOUNT": "new"}, tmp_path)
+    check_account(settings, [])
+    check_account(settings, ["new", "other"])
+    with pytest.raises(SettingsError, match="'old': set it back"):
+        check_account(settings, ["old"])
+
+
+def test_a_file_is_read_too_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("IPLUM_LANG=de\nIPLUM_ACCOUNT='quoted'\n# comment\nEMPTY\n")
+    environ = read_environment({"IPLUM_LANG": "fr"}, tmp_path)
+    assert (environ["IPLUM_LANG"], environ["IPLUM_ACCOUNT"]) == ("fr", "quoted")
