@@ -17,6 +17,7 @@ from iplum_resource.answers import Answer, Content, read_content, read_records, 
 from iplum_resource.errors import (
     AccountError,
     Forbidden,
+    InvalidRequest,
     RateLimited,
     Unauthorized,
     Unreachable,
@@ -181,6 +182,9 @@ class IPlumClient:
         auth = Signature(self._credentials, self._login_id, asked_at)
         reply = self._transport.post(call.path, body, auth=auth, request=str(call))
         error = judge_status(reply, str(call))
+        if isinstance(error, WrongAddress) and call.window is None:
+            # Of a record, a 404 may say that there is none; that the address is wrong shows at the windows.
+            error = InvalidRequest(str(call), None, reply.status)
         if not isinstance(error, AccountError) or (isinstance(error, Forbidden) and call.path != _USAGE):
             self._gate.open()
         if isinstance(error, RateLimited):

@@ -19,6 +19,10 @@
         ├── UnreadableAnswer    a 200 that isn't what the document describes
         │   ├── BrokenJson      not JSON at all: cut, HTML, empty
         │   └── TooLarge        over the size ceiling: ask for less
+        ├── MediaError          a file that can't be had from the media host
+        │   ├── MediaExpired    403, 404, 410: the URL is no longer good, or the file not there yet
+        │   ├── MediaRefused    what our own rules forbid: another host, a private address, too large
+        │   └── MediaUnreachable  no connection to the media host
         └── Unproven            an answer whose halves don't bear it out
             └── Capped          as many rows in a minute as the API will ever give
 
@@ -206,6 +210,30 @@ class TooLarge(UnreadableAnswer):
 
     happened = "iPlum's answer is over the size ceiling"
     remedy = "Ask for a narrower window."
+
+
+class MediaError(WindowError):
+    """Know that one file can't be had, and that others still may."""
+
+    happened = "the media host did not give the file"
+    remedy = "The next archive run tries again."
+
+
+class MediaExpired(MediaError):
+    """Know that the URL is no longer good, or the file not ready yet: ask iPlum for a fresh one, or wait."""
+
+
+class MediaRefused(MediaError):
+    """Know that the file was not fetched because it would be unsafe to."""
+
+    happened = "the file was not fetched"
+    remedy = "If iPlum's files have moved to another host, name it in IPLUM_MEDIA_HOSTS."
+
+
+class MediaUnreachable(MediaError):
+    """Know that the media host could not be reached, which says nothing about the API."""
+
+    happened = "no connection to the media host"
 
 
 class Unproven(WindowError):

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from iplum_resource.resource import IPlumResource
+from pipelines.assets.archive import CONTENT_ARCHIVE, RECORDING_ARCHIVE, build_archive_assets
 from pipelines.assets.recordings import build_recordings_assets
 from pipelines.assets.tables import build_tables_assets
 from pipelines.assets.usage import build_usage_assets
 from pipelines.checks import build_checks
 from pipelines.progress import Progress, Silence
-from pipelines.schedules import build_daily_sync
+from pipelines.schedules import build_daily_archive, build_daily_sync
 from pipelines.sensors import build_stale_snapshot
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
@@ -36,6 +37,10 @@ def build_definitions(
         build_usage_assets(settings, clock=clock, progress=watcher),
         build_recordings_assets(settings, clock=clock, progress=watcher),
     ]
+    archives = [
+        build_archive_assets(archive, settings, clock=clock, progress=watcher)
+        for archive in (CONTENT_ARCHIVE, RECORDING_ARCHIVE)
+    ]
     tables = build_tables_assets(settings)
     sync = dg.define_asset_job(
         "sync",
@@ -47,11 +52,19 @@ def build_definitions(
         selection=dg.AssetSelection.assets(tables),
         description="Bring warehouse.duckdb up to the lake, without asking iPlum.",
     )
+    archive = dg.define_asset_job(
+        "archive",
+        selection=dg.AssetSelection.assets(*archives, tables),
+        description="Fetch bodies, attachments, faxes and recording files not yet verified, then publish.",
+    )
     return dg.Definitions(
-        assets=[*pulls, tables],
+        assets=[*pulls, *archives, tables],
         asset_checks=build_checks(settings),
-        jobs=[sync, publish],
-        schedules=[build_daily_sync(settings, sync, clock=clock)],
+        jobs=[sync, archive, publish],
+        schedules=[
+            build_daily_sync(settings, sync, clock=clock),
+            build_daily_archive(settings, archive, clock=clock),
+        ],
         sensors=[build_stale_snapshot(settings, publish, clock=clock)],
         resources={"iplum": build_resource(settings)},
         executor=dg.in_process_executor,

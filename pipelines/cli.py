@@ -76,6 +76,26 @@ def sync(since: Since = None, until: Until = None) -> None:
 
 
 @app.command()
+def archive(since: Since = None, until: Until = None) -> None:
+    """Fetch text bodies, attachments, faxes and recording files that are not verified yet, then publish.
+
+    Stopped at any time, the next call goes on from there. Example: `iplum archive --since 2024-03-01`
+    """
+    settings, environ = _read_settings()
+    first, last = _read_day(since, "--since"), _read_day(until, "--until")
+    from pipelines.archive import archive as run_archive
+    from pipelines.bar import ProgressBar
+
+    with ProgressBar(Console(stderr=True)) as bar:
+        report = run_archive(settings, environ, since=first, until=last, progress=bar, clock=_now)
+    for table, status, records, size in report.holdings:
+        typer.echo(f"{table:<16}{status:<10}{records:>10,} records {size:>16,} bytes")
+    if not report.holdings and not report.failures:
+        typer.echo("nothing to fetch: 'iplum sync' first")
+    _end(report.failures)
+
+
+@app.command()
 def publish(
     full: Annotated[bool, typer.Option("--full", help="Rebuild it from nothing.")] = False,
 ) -> None:

@@ -22,6 +22,7 @@ _KINDS = (
     ("login", r"^[^@\s]+@[^@\s]+$"),
 )
 _LENGTH = r"^(?P<amount>[0-9]{1,12}(\.[0-9]{1,6})?)\s*(?P<unit>[KMG]?B|bytes)$"
+_TOO_LARGE = 2.0**63
 _BYTES_PER_UNIT = {"b": 1, "bytes": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
 
@@ -61,7 +62,8 @@ def lengths_in_bytes(lengths: pd.Series[Any]) -> pd.Series[Any]:
     parts = lengths.astype("object").str.strip().str.extract(f"(?i){_LENGTH}")
     amount = pd.to_numeric(parts["amount"])
     factor = parts["unit"].str.lower().map(_BYTES_PER_UNIT)
-    return (amount.astype("float64") * factor.astype("float64")).round().astype("Int64")
+    sizes = (amount.astype("float64") * factor.astype("float64")).round()
+    return sizes.where(sizes < _TOO_LARGE).astype("Int64")
 
 
 def _extra(fields: dict[str, Any]) -> str:

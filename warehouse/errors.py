@@ -3,8 +3,10 @@
     WarehouseError
     ├── StorageFailed        the disk or folder refused a read or a write
     ├── RawDamaged           a file of the raw log can't be read, and nothing can replace it
+    ├── PublishedInPart      all was published but what damaged raw files hold
     ├── NothingPublished     there is no snapshot to query yet
     ├── PublisherBusy        another publisher held the lock for too long
+    ├── FileRefused          what came in the place of a file is none
     └── QueryFailed          a user's SQL was refused by DuckDB
 
 Each says what happened, to which file, and what to do. None holds a row's text.
@@ -13,7 +15,10 @@ Each says what happened, to which file, and what to do. None holds a row's text.
 from __future__ import annotations
 
 import errno
+from collections.abc import Collection
 from pathlib import Path
+
+_SHOWN = 3
 
 
 class WarehouseError(Exception):
@@ -45,8 +50,22 @@ class RawDamaged(WarehouseError):
     """A file of the raw log can't be read; it is the one thing that can't be rebuilt from elsewhere."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         super().__init__(
             f"the raw file {path} is damaged; restore it from a backup, or move it away and sync its window again"
+        )
+
+
+class PublishedInPart(WarehouseError):
+    """Everything was published but what is in damaged raw files; their windows keep the rows they had."""
+
+    def __init__(self, damaged: Collection[Path]) -> None:
+        self.damaged = tuple(sorted(damaged))
+        files = "1 raw file is damaged" if len(damaged) == 1 else f"{len(damaged)} raw files are damaged"
+        names = ", ".join(map(str, self.damaged[:_SHOWN])) + (" …" if len(damaged) > _SHOWN else "")
+        super().__init__(
+            f"{files} and all the rest is published: {names}; restore from a backup, or move away what is damaged "
+            "and sync the windows again, which keep the rows they had until then"
         )
 
 
@@ -65,6 +84,13 @@ class PublisherBusy(WarehouseError):
             f"another process has been publishing for over {seconds:.0f} s; wait for it to end, then run "
             "'iplum publish'"
         )
+
+
+class FileRefused(WarehouseError):
+    """What came in the place of a file is none, or not the kind that was asked for."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"what came was not kept: {reason}; the next archive run tries again")
 
 
 class QueryFailed(WarehouseError):

@@ -11,9 +11,10 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from warehouse.errors import StorageFailed
 
@@ -40,8 +41,11 @@ class Modes:
 
 def make_folder(path: Path, modes: Modes) -> None:
     """Make a folder and the parents it lacks, private from the start; raises `StorageFailed`."""
-    if path.is_dir():
-        return
+    try:
+        if path.is_dir():
+            return
+    except OSError as error:  # a folder above it may not be entered
+        raise StorageFailed.during("reach the folder", path, error) from error
     make_folder(path.parent, modes)
     try:
         path.mkdir(mode=modes.folder, exist_ok=True)
@@ -67,7 +71,18 @@ def write_file(path: Path, content: bytes | memoryview, modes: Modes) -> None:
     except OSError as error:
         raise StorageFailed.during("write", path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what refused the write says more
+            temporary.unlink(missing_ok=True)
+
+
+def open_temporary(path: Path, modes: Modes) -> tuple[Path, BinaryIO]:
+    """Open a new private file beside `path`, to be written and put in place; raises `StorageFailed`."""
+    temporary = _temporary_beside(path)
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, modes.file)
+    except OSError as error:
+        raise StorageFailed.during("write", path, error) from error
+    return temporary, os.fdopen(descriptor, "w+b")
 
 
 def put_in_place(temporary: Path, path: Path, modes: Modes) -> None:

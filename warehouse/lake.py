@@ -72,7 +72,7 @@ def write_lake_file(
     content = pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
     content = content.replace_schema_metadata({_STATE_KEY: _encode_state(state)})
     sink = io.BytesIO()
-    pq.write_table(content, sink, compression="zstd")
+    pq.write_table(content, sink, compression="zstd", write_page_checksum=True)
     write_file(folder.lake_file(table.name, account, window), sink.getbuffer(), folder.modes)
 
 
@@ -83,21 +83,38 @@ def read_state(folder: DataFolder, table: Table, account: str, window: StorageWi
     """
     try:
         metadata = pq.read_metadata(folder.lake_file(table.name, account, window)).metadata
-    except (FileNotFoundError, pa.ArrowInvalid, OSError):
+    except (pa.ArrowException, OSError):
         return None
     encoded = (metadata or {}).get(_STATE_KEY)
     return None if encoded is None else _decode_state(encoded)
 
 
+def read_fingerprint(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> str | None:
+    """Name the content of a window's lake file; None where there is none, or one not made as today's are.
+
+    It differs for each writing of the file: one that is exchanged between this look and the reading of its rows
+    is then known to have been.
+    """
+    try:
+        written = folder.lake_file(table.name, account, window).stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+    state = read_state(folder, table, account, window)
+    if state is None or state.version != fold_version(table):
+        return None
+    return f"{state.fingerprint}-{written}"
+
+
 def read_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pd.DataFrame | None:
     """Read a window's rows; None where there is no lake file, or one that is damaged."""
     try:
-        content = pq.ParquetFile(folder.lake_file(table.name, account, window)).read()
-    except (FileNotFoundError, pa.ArrowInvalid, OSError):
+        path = folder.lake_file(table.name, account, window)
+        content = pq.ParquetFile(path, page_checksum_verification=True).read()
+        if content.schema.names != table.lake_schema.names:
+            return None
+        rows: pd.DataFrame = content.to_pandas()
+    except (pa.ArrowException, OSError, ValueError):
         return None
-    if content.schema.names != table.lake_schema.names:
-        return None
-    rows: pd.DataFrame = content.to_pandas()
     return rows
 
 
@@ -105,8 +122,11 @@ def _encode_state(state: WindowState) -> bytes:
     return json.dumps(asdict(state), default=lambda instant: instant.isoformat()).encode()
 
 
-def _decode_state(encoded: bytes) -> WindowState:
-    fields = json.loads(encoded)
-    for name in ("complete_at", "refused_at"):
-        fields[name] = None if fields[name] is None else datetime.fromisoformat(fields[name])
-    return WindowState(**{**fields, "folded": tuple(fields["folded"])})
+def _decode_state(encoded: bytes) -> WindowState | None:
+    try:
+        fields = json.loads(encoded)
+        for name in ("complete_at", "refused_at"):
+            fields[name] = None if fields[name] is None else datetime.fromisoformat(fields[name])
+        return WindowState(**{**fields, "folded": tuple(fields["folded"])})
+    except (ValueError, KeyError, TypeError):
+        return None  # damaged, or another version's

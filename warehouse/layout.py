@@ -4,6 +4,7 @@ Belongs here: where each file stands and which there are. Does not belong here: 
 
     raw/<dataset>/account=<a>/window_start=<key>/<pulled_at>-<id>.parquet
     lake/<table>/account=<a>/window_start=<key>/part-0.parquet
+    media/<first two of sha256>/<sha256>.<ext>
     warehouse.duckdb
 """
 
@@ -35,6 +36,15 @@ class DataFolder:
     def snapshot(self) -> Path:
         """The published database; only ever replaced by rename."""
         return self.root / "warehouse.duckdb"
+
+    @property
+    def media(self) -> Path:
+        """Where files stand by their content."""
+        return self.root / "media"
+
+    def media_file(self, sha256: str, ending: str) -> Path:
+        """Where a file stands that has this hash."""
+        return self.media / sha256[:2] / f"{sha256}.{ending}"
 
     @property
     def publish_lock(self) -> Path:
@@ -69,6 +79,13 @@ class DataFolder:
         """List the windows that have a lake file, oldest first."""
         folder = self.root / "lake" / table / f"{_ACCOUNT}{account}"
         return [w for w in _windows_in(folder) if self.lake_file(table, account, w).is_file()]
+
+    def window_folders(self) -> Iterator[Path]:
+        """Go through all folders that hold raw or lake files."""
+        for layer in ("raw", "lake"):
+            for name in _children(self.root / layer):
+                for account in _children(name):
+                    yield from _children(account)
 
     def accounts(self) -> list[str]:
         """List the accounts that have anything in the raw log, by name."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +26,13 @@ UNREAD = "unread"
 # Pushed records may carry it; a body or a media URL has no place in these tables (DESIGN 14).
 _DROPPED_FIELDS = frozenset({"content"})
 _WORD = r"^[^\s]+$"
-_NUMBER = r"^[+-]?[0-9]{1,15}(\.[0-9]{1,9})?$"
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,9})?")
+_TOO_LARGE = 1e15
+_TOO_LARGE_FOR_64_BITS = 2.0**63
 _INSTANT = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
 )
-_PLAIN_INSTANT = "%Y-%m-%dT%H:%M:%SZ"
+_PLAIN_LENGTH = 20
 # A record dated outside these years tells of a wrong clock, not of a call.
 _EARLIEST = pd.Timestamp("2000-01-01", tz="UTC")
 _LATEST = pd.Timestamp("2100-01-01", tz="UTC")
@@ -54,8 +57,20 @@ def load_records(body: bytes) -> list[Any]:
         records = orjson.loads(body)
     except orjson.JSONDecodeError:
         # orjson refuses lone surrogates, NaN and a byte order mark; the log keeps what the vendor sent
-        records = json.loads(body.decode("utf-8-sig"), parse_constant=str)
+        text = body.decode("utf-8-sig")
+        records = json.loads(text, parse_constant=str, parse_float=_parse_float, parse_int=_parse_integer)
     return records if isinstance(records, list) else [records]
+
+
+def _parse_float(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
+
+
+def _parse_integer(text: str) -> int | float | str:
+    """Do as orjson, which makes a float of what 64 bits don't hold."""
+    number = _parse_float(text)
+    return int(text) if isinstance(number, float) and abs(number) < _TOO_LARGE_FOR_64_BITS else number
 
 
 def normalize_answer(body: bytes, table: Table) -> NormalizedAnswer:
@@ -92,7 +107,11 @@ def _gather_columns(records: list[dict[str, Any]], table: Table) -> dict[str, pa
 
 
 def _is_number(records: list[dict[str, Any]], column: Column) -> bool:
-    return column.parse == "number" and bool(records) and type(records[0].get(str(column.field))) in (int, float)
+    field = str(column.field)
+    if column.parse != "number" or not records or type(records[0].get(field)) not in (int, float):
+        return False
+    # Arrow would take true for 1.
+    return bool not in {type(record.get(field)) for record in records}
 
 
 def _identified(elements: list[Any], id_field: str) -> list[dict[str, Any]]:
@@ -146,8 +165,10 @@ def _read_column(
 
 def _read_array(array: pa.Array, column: Column) -> pa.Array:
     """Read a column that has one type throughout; what does not read is null."""
-    if column.parse == "text" or array.type == pa.float64():
+    if column.parse == "text":
         return array
+    if array.type == pa.float64():
+        return pc.if_else(pc.less(pc.abs(array), _TOO_LARGE), array, None)
     if column.parse == "instant":
         return _read_plain_instants(array)
     # Few words and few numbers fill these columns, so each is read once.
@@ -157,7 +178,11 @@ def _read_array(array: pa.Array, column: Column) -> pa.Array:
 
 
 def _read_plain_instants(array: pa.Array) -> pa.Array:
+    """Read instants to the second or finer that end in Z; Arrow's own reading takes more than is meant here."""
+    shortest = pc.min(pc.binary_length(array)).as_py()
     try:
+        if shortest is not None and (shortest < _PLAIN_LENGTH or not pc.all(pc.ends_with(array, "Z")).as_py()):
+            return pa.nulls(len(array), INSTANT)
         instants = array.cast(INSTANT)
     except pa.ArrowException:
         return pa.nulls(len(array), INSTANT)
@@ -186,8 +211,8 @@ def _text(value: Any) -> str | None:
         return value if _is_storable(value) else None
     if type(value) is int:
         return str(value)
-    if type(value) is float and math.isfinite(value):
-        return format(value, "f").rstrip("0").rstrip(".")
+    if type(value) is float:
+        return str(int(value)) if value.is_integer() and abs(value) < _TOO_LARGE else repr(value)
     return None
 
 
@@ -202,23 +227,19 @@ def _tokens(values: list[Any]) -> pd.Series[Any]:
 
 
 def _numbers(values: list[Any]) -> pd.Series[Any]:
-    try:
-        numbers = pa.array(values, pa.int64()).cast(pa.float64())
-    except (pa.ArrowException, TypeError, OverflowError):
-        trimmed = _texts(values).str.strip()
-        numbers = pa.array(trimmed.where(_matches(trimmed, _NUMBER)), pa.string()).cast(pa.float64())
-    return pd.Series(numbers.to_numpy(zero_copy_only=False))
+    return pd.Series([_number(value) for value in values], dtype="float64")
+
+
+def _number(value: Any) -> float | None:
+    if type(value) is str:
+        return float(value) if _NUMBER.fullmatch(value.strip()) else None
+    return float(value) if type(value) in (int, float) and abs(value) < _TOO_LARGE else None
 
 
 def _instants(values: list[Any]) -> pd.Series[Any]:
-    texts = _texts(values)
-    try:
-        instants = pd.to_datetime(texts, format=_PLAIN_INSTANT, utc=True)
-    except ValueError:
-        trimmed = texts.str.strip()
-        readable = trimmed.where(_matches(trimmed, _INSTANT))
-        instants = pd.to_datetime(readable, format="ISO8601", utc=True, errors="coerce")
-    instants = instants.astype("datetime64[us, UTC]")
+    trimmed = _texts(values).str.strip()
+    readable = trimmed.where(_matches(trimmed, _INSTANT))
+    instants = pd.to_datetime(readable, format="ISO8601", utc=True, errors="coerce").astype("datetime64[us, UTC]")
     return instants.where((instants >= _EARLIEST) & (instants < _LATEST))
 
 

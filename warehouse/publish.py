@@ -1,7 +1,7 @@
 """Publishing: one database file that readers can keep open while the next is being made.
 
-Belongs here: the publishers' lock, healing windows that a killed run left unfolded, finding what changed, and
-copy, replace and rename. Does not belong here: the inside of the file (`snapshot`).
+Belongs here: the publishers' lock, finding what changed, and copy, replace and rename. Does not belong here: the
+inside of the file (`snapshot`), and making the lake whole (`healing`).
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 from filelock import FileLock, Timeout
 
-from warehouse.attempts import fold_attempts
-from warehouse.errors import PublisherBusy, StorageFailed
+from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
 from warehouse.files import make_folder, put_in_place, remove_abandoned, scratch_folder
-from warehouse.fold import fold_window, is_folded
-from warehouse.lake import read_state
+from warehouse.fold import is_folded
+from warehouse.healing import find_unreadable, fold_behind, fold_unreadable, list_raw_windows
+from warehouse.lake import read_fingerprint
 from warehouse.layout import DataFolder
-from warehouse.schemas import ARCHIVE_TABLES, FOLDED_TABLES, LAKE_TABLES, PULLS, Table
+from warehouse.schemas import FOLDED_TABLES, LAKE_TABLES, PULLS, Table
 from warehouse.snapshot import Fingerprints, Snapshot, WindowKey, count_rows, read_standing
 from warehouse.windows import StorageWindow
 
@@ -59,7 +59,8 @@ def publish(folder: DataFolder, *, full: bool = False, wait_seconds: float = 900
     """Bring `warehouse.duckdb` up to the lake; with `full`, rebuild it from nothing.
 
     Publishers queue on a lock. Readers keep the file they opened. Killed at any moment, the last snapshot
-    stands. Raises `PublisherBusy`, `StorageFailed`, `RawDamaged`.
+    stands. Raises `PublisherBusy`, `StorageFailed`, and `PublishedInPart` when it published all but what is in
+    damaged raw files.
     """
     make_folder(folder.root, folder.modes)
     make_folder(folder.publish_lock.parent, folder.modes)
@@ -86,7 +87,7 @@ def _find_cause(error: duckdb.Error) -> OSError:
 
 def is_behind(folder: DataFolder) -> bool:
     """Say whether the snapshot lacks anything of the raw log or the lake; cheap enough to ask each half minute."""
-    if any(not is_folded(folder, table, *key) for table in LAKE_TABLES for key in _raw_windows(folder, table)):
+    if any(not is_folded(folder, table, *key) for table in LAKE_TABLES for key in list_raw_windows(folder, table)):
         return True
     target = _read_lake(folder)
     standing = read_standing(folder.snapshot)
@@ -96,20 +97,36 @@ def is_behind(folder: DataFolder) -> bool:
 
 
 def _publish_locked(folder: DataFolder, *, full: bool) -> Publication:
-    remove_abandoned(folder.root)
-    refolded = _fold_behind(folder)
-    target = _read_lake(folder)
+    for used in (folder.root, *folder.window_folders()):
+        remove_abandoned(used)
+    damaged: set[Path] = set()
+    refolded = fold_behind(folder, damaged)
+    try:
+        publication = _bring_up(folder, damaged, refolded=refolded, full=full)
+    except duckdb.Error:
+        # What the disk has spoiled of lake or snapshot can be made again; a second refusal is the user's to know.
+        damaged |= find_unreadable(path for key in _ledger_keys(folder) for path in _raw_files(folder, *key))
+        refolded += fold_unreadable(folder, damaged)
+        publication = _bring_up(folder, damaged, refolded=refolded, full=True)
+    if damaged:
+        raise PublishedInPart(damaged)
+    return publication
+
+
+def _bring_up(folder: DataFolder, damaged: Collection[Path], *, refolded: int, full: bool) -> Publication:
+    target = _read_lake(folder, without=damaged)
     standing = None if full else read_standing(folder.snapshot)
     plan = _make_plan(target, standing or {})
     replaced = {table.name: len(plan.came[table]) + len(plan.gone[table]) for table in target}
     if standing is None or not plan.is_empty:
         with scratch_folder(folder.root, folder.modes) as scratch:
-            _build(folder, scratch / folder.snapshot.name, plan, start_over=standing is None)
-            put_in_place(scratch / folder.snapshot.name, folder.snapshot, folder.modes)
+            built = scratch / folder.snapshot.name
+            _build(folder, built, plan, without=damaged, start_over=standing is None)
+            put_in_place(built, folder.snapshot, folder.modes)
     return Publication(count_rows(folder.snapshot), replaced, refolded, rebuilt=standing is None)
 
 
-def _build(folder: DataFolder, path: Path, plan: _Plan, *, start_over: bool) -> None:
+def _build(folder: DataFolder, path: Path, plan: _Plan, *, without: Collection[Path], start_over: bool) -> None:
     if not start_over:
         shutil.copyfile(folder.snapshot, path)
     with Snapshot(path, spill_folder=path.parent / "spill") as snapshot:
@@ -117,7 +134,8 @@ def _build(folder: DataFolder, path: Path, plan: _Plan, *, start_over: bool) -> 
             snapshot.create()
         for table in plan.came:
             snapshot.replace_windows(table, plan.gone[table], came=plan.came[table])
-            snapshot.insert(table, [path for key in plan.came[table] for path in _files(folder, table, key)])
+            files = [file for key in plan.came[table] for file in _files(folder, table, key)]
+            snapshot.insert(table, [file for file in files if file not in without])
         snapshot.seal()
 
 
@@ -128,44 +146,25 @@ def _files(folder: DataFolder, table: Table, key: WindowKey) -> list[Path]:
     return [folder.lake_file(table.name, account, window)]
 
 
-def _fold_behind(folder: DataFolder) -> int:
-    """Fold what a run killed before its second look, or an older version of this code, left behind."""
-    count = 0
-    for table in LAKE_TABLES:
-        fold = fold_attempts if table in ARCHIVE_TABLES else fold_window
-        queue = [key for key in _raw_windows(folder, table) if not is_folded(folder, table, *key)]
-        while queue:
-            account, window = queue.pop()
-            result = fold(folder, table, account, window)
-            queue += [(account, other) for other in result.strays_to]
-            count += 1
-    return count
-
-
-def _raw_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
-    return sorted(
-        {
-            (account, window)
-            for account in folder.accounts()
-            for dataset in table.datasets
-            for window in folder.raw_windows(dataset, account)
-        }
-    )
-
-
-def _read_lake(folder: DataFolder) -> dict[Table, dict[WindowKey, str]]:
+def _read_lake(folder: DataFolder, *, without: Collection[Path] = ()) -> dict[Table, dict[WindowKey, str]]:
     target: dict[Table, dict[WindowKey, str]] = {
         table: {
-            (account, window): state.fingerprint
+            (account, window): fingerprint
             for account in folder.accounts()
             for window in folder.lake_windows(table.name, account)
-            if (state := read_state(folder, table, account, window)) is not None
+            if (fingerprint := read_fingerprint(folder, table, account, window)) is not None
         }
         for table in LAKE_TABLES
     }
-    keys = {key for table in FOLDED_TABLES for key in _raw_windows(folder, table)}
-    target[PULLS] = {key: _hash_names(_raw_files(folder, *key)) for key in sorted(keys)}
+    target[PULLS] = {
+        key: _hash_names([path for path in _raw_files(folder, *key) if path not in without])
+        for key in _ledger_keys(folder)
+    }
     return target
+
+
+def _ledger_keys(folder: DataFolder) -> list[WindowKey]:
+    return sorted({key for table in FOLDED_TABLES for key in list_raw_windows(folder, table)})
 
 
 def _raw_files(folder: DataFolder, account: str, window: StorageWindow) -> list[Path]:

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 
-import duckdb
-
 from warehouse.errors import NothingPublished
 from warehouse.lake import WindowState, read_state
 from warehouse.layout import DataFolder
 from warehouse.schemas import Table
+from warehouse.snapshot import open_snapshot
 from warehouse.windows import StorageWindow, window_of
 
 
@@ -35,8 +34,7 @@ def find_by_select(folder: DataFolder, name: str, table: Table) -> list[Finding]
     if not folder.snapshot.is_file():
         raise NothingPublished(folder.snapshot)
     select = (package_files("warehouse") / "sql" / "checks" / f"{name}.sql").read_text()
-    with duckdb.connect(str(folder.snapshot), read_only=True) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with open_snapshot(folder.snapshot) as connection:
         rows = connection.execute(select).fetchall()
     return [
         Finding(account, window_of(day), int(count))

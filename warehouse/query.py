@@ -6,7 +6,7 @@ Belongs here: opening the snapshot safely and running one statement. Does not be
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,15 @@ import duckdb
 
 from warehouse.errors import NothingPublished, QueryFailed
 from warehouse.layout import DataFolder
+from warehouse.snapshot import open_snapshot
 
 _ROWS_AT_A_TIME = 10_000
-_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": "false",
-    "autoinstall_known_extensions": "false",
-}
+# The last of them keeps a query from taking the others back.
+_LOCKS = (
+    "SET enable_external_access = false",
+    "SET python_enable_replacements = false",
+    "SET lock_configuration = true",
+)
 
 
 @dataclass(frozen=True)
@@ -38,20 +41,21 @@ def run_query(folder: DataFolder, sql: str) -> QueryResult:
     """
     if not folder.snapshot.is_file():
         raise NothingPublished(folder.snapshot)
-    with _saying_why():
-        connection = duckdb.connect(str(folder.snapshot), read_only=True, config=_SETTINGS)
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET lock_configuration = true")
+    with _saying_why(), ExitStack() as stack:
+        connection = stack.enter_context(open_snapshot(folder.snapshot))
+        for lock in _LOCKS:
+            connection.execute(lock)
         statements = connection.extract_statements(sql)
         if len(statements) != 1:
             raise QueryFailed(f"one statement at a time, not {len(statements)}")
         result = connection.execute(statements[0])
         columns = tuple(str(column[0]) for column in result.description or ())
-    return QueryResult(columns, _read_rows(result))
+        opened = stack.pop_all()
+    return QueryResult(columns, _read_rows(result, opened))
 
 
-def _read_rows(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    with _saying_why():
+def _read_rows(result: duckdb.DuckDBPyConnection, opened: ExitStack) -> Iterator[tuple[Any, ...]]:
+    with _saying_why(), opened:
         while rows := result.fetchmany(_ROWS_AT_A_TIME):
             yield from rows
 
@@ -61,4 +65,5 @@ def _saying_why() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise QueryFailed(str(error)) from error
+        # After an empty line DuckDB shows the statement, which the user has before them.
+        raise QueryFailed(" ".join(str(error).partition("\n\n")[0].split())) from error

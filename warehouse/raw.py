@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,8 +67,8 @@ class RawLog:
     def append(self, window: StorageWindow, answer: RawAnswer) -> Path:
         """Keep an answer for good, durable when this returns; raises `StorageFailed`.
 
-        A body identical to the last one for the same request is not written a second time: the new row then
-        refers to it by its hash.
+        A body identical to the last one for the same request is not written a second time, as long as it can
+        still be read: the new row then refers to it by its hash.
         """
         name = f"{file_time(answer.pulled_at)}-{uuid.uuid4().hex[:16]}"
         return self._write(window, answer, name)
@@ -89,10 +89,13 @@ class RawLog:
         return [path.name for path in self.folder.raw_files(self.dataset, self.account, window)]
 
     def read(self, window: StorageWindow, names: Iterable[str]) -> list[tuple[str, RawAnswer]]:
-        """Read the answers of the named files with their bodies, in that order; raises `RawDamaged`."""
+        """Read the answers of the named files with their bodies, in that order; raises `RawDamaged`.
+
+        One whose body is gone, since the file that held it was moved away, no longer counts as complete.
+        """
         answers = [(name, _decode(self._path(window, name))) for name in names]
         bodies = {answer.body_sha256: answer.body for _, answer in answers if answer.body is not None}
-        return [(name, replace(answer, body=bodies.get(answer.body_sha256))) for name, answer in answers]
+        return [(name, _give_body(answer, bodies)) for name, answer in answers]
 
     def _path(self, window: StorageWindow, name: str) -> Path:
         return self.folder.raw_folder(self.dataset, self.account, window) / name
@@ -106,11 +109,29 @@ class RawLog:
         return path
 
     def _repeats_the_last(self, window: StorageWindow, answer: RawAnswer) -> bool:
-        for path in reversed(self.folder.raw_files(self.dataset, self.account, window)):
-            earlier = _decode(path, with_body=False)
-            if earlier.body_sha256 and _request(earlier) == _request(answer):
-                return earlier.body_sha256 == answer.body_sha256
-        return False
+        if answer.is_callback:
+            return False  # each is a request of its own, and a busy day has thousands
+        paths = self.folder.raw_files(self.dataset, self.account, window)
+        try:
+            earlier = (_decode(path, with_body=False) for path in reversed(paths))
+            last = next((one for one in earlier if one.body_sha256 and _request(one) == _request(answer)), None)
+            return last is not None and last.body_sha256 == answer.body_sha256 and _holds_body(paths, answer)
+        except RawDamaged:
+            return False  # reading will name the file; what comes in is kept whole
+
+
+def _holds_body(paths: Iterable[Path], answer: RawAnswer) -> bool:
+    """Look from the oldest on, which mostly holds it: a window that changes no more is pulled many times."""
+    return any(
+        _decode(path, with_body=False).body_sha256 == answer.body_sha256 and _decode(path).body is not None
+        for path in paths
+    )
+
+
+def _give_body(answer: RawAnswer, bodies: Mapping[str | None, bytes]) -> RawAnswer:
+    body = bodies.get(answer.body_sha256)
+    is_lost = body is None and answer.body_sha256 is not None
+    return replace(answer, body=body, complete=answer.complete and not is_lost)
 
 
 def _request(answer: RawAnswer) -> tuple[object, ...]:
@@ -120,8 +141,11 @@ def _request(answer: RawAnswer) -> tuple[object, ...]:
 def _seal(answer: RawAnswer) -> RawAnswer:
     if answer.body is None:
         return answer
-    digest = hashlib.sha256(answer.body).hexdigest()
-    return replace(answer, body_bytes=len(answer.body), body_sha256=digest)
+    return replace(answer, body_bytes=len(answer.body), body_sha256=_hash(answer.body))
+
+
+def _hash(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _encode(answer: RawAnswer) -> memoryview:
@@ -133,6 +157,7 @@ def _encode(answer: RawAnswer) -> memoryview:
         compression="zstd",
         use_dictionary=False,
         write_statistics=False,
+        write_page_checksum=True,
     )
     return sink.getbuffer()
 
@@ -140,10 +165,23 @@ def _encode(answer: RawAnswer) -> memoryview:
 def _decode(path: Path, *, with_body: bool = True) -> RawAnswer:
     names = [name for name in RAW_SCHEMA.names if with_body or name != "body"]
     try:
-        (row,) = pq.ParquetFile(path).read(columns=names).to_pylist()
-    except (pa.ArrowException, OSError, ValueError) as error:
+        (row,) = pq.ParquetFile(path, page_checksum_verification=True).read(columns=names).to_pylist()
+        answer = RawAnswer(**{"body": None, **row})
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         raise RawDamaged(path) from error
-    return RawAnswer(**{"body": None, **row})
+    # Bits that turned over in what describes a page pass its checksum.
+    if answer.body is not None and _hash(answer.body) != answer.body_sha256:
+        raise RawDamaged(path)
+    return answer
+
+
+def is_readable(path: Path) -> bool:
+    """Say whether a raw file can be read to its end."""
+    try:
+        _decode(path)
+    except RawDamaged:
+        return False
+    return True
 
 
 def file_time(instant: datetime) -> str:

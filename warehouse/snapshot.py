@@ -7,7 +7,8 @@ windows changed, locks, and the copy and rename around all this (`publish`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.resources import files as package_files
 from pathlib import Path
 
@@ -132,6 +133,21 @@ class Snapshot:
         self._connection.execute(f"COMMENT ON {target} IS '{quoted}'")
 
 
+@contextmanager
+def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Lend a read-only connection to a published file as it is now; instants come in UTC. Raises `duckdb.Error`.
+
+    `duckdb.connect(path)` would give a process that still holds an earlier snapshot open that one again, as it
+    looks for the path among its open databases.
+    """
+    with duckdb.connect(config={"temp_directory": f"{path}.tmp", "autoinstall_known_extensions": "false"}) as lent:
+        quoted = str(path).replace("'", "''")
+        lent.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
+        lent.execute("USE warehouse")
+        lent.execute("SET TimeZone = 'UTC'")
+        yield lent
+
+
 def read_standing(path: Path) -> dict[Table, dict[WindowKey, str]] | None:
     """Say what a published file stands for: each table's windows with the fingerprint they came from.
 
@@ -140,7 +156,7 @@ def read_standing(path: Path) -> dict[Table, dict[WindowKey, str]] | None:
     if not path.is_file():
         return None
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with open_snapshot(path) as connection:
             (built,) = connection.execute("SELECT fingerprint FROM publication.build").fetchall()
             rows = connection.execute(
                 "SELECT table_name, account, window_start, fingerprint FROM publication.windows"
@@ -158,7 +174,7 @@ def read_standing(path: Path) -> dict[Table, dict[WindowKey, str]] | None:
 
 def count_rows(path: Path) -> dict[str, int]:
     """Count the rows of each table of a published file, by name; raises `duckdb.Error`."""
-    with duckdb.connect(str(path), read_only=True) as connection:
+    with open_snapshot(path) as connection:
         return {
             table.name: int(connection.execute(f"SELECT count(*) FROM {table.name}").fetchall()[0][0])
             for table in PUBLISHED_TABLES

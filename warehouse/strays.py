@@ -48,9 +48,9 @@ def find_strays(
     """
     homes: dict[str, set[StorageWindow]] = {}
     for name, answer in named_answers:
-        if answer.reason in {"stray", "callback"} or answer.body is None or answer.body_sha256 is None:
+        if answer.reason in {"stray", "callback"} or answer.body_sha256 not in frames:
             continue
-        frame = frames[answer.body_sha256]
+        frame = frames[str(answer.body_sha256)]
         _note_homes(homes, frame, table, window)
         if not homes:
             continue

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from tests.warehouse.answers import WINDOW, answer, call, fold, keep, make_folder
-from warehouse.errors import PublisherBusy, RawDamaged, StorageFailed
+from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
 from warehouse.files import Modes
 from warehouse.layout import DataFolder
 from warehouse.publish import is_behind, publish
@@ -26,8 +26,8 @@ RECORDING = {"recordId": "r", "dateTimeUTC": "2023-03-22T00:24:00Z", "duration":
 #: As CONTRACT has them: who changes one breaks somebody's query.
 CONTRACT = {
     "usage": "account record_id source client_reference_id channel type direction from_party to_party "
-    "counterparty counterparty_kind user_id started_at ended_at duration_minutes credits origin first_seen_at last_seen_at "
-    "absent_since window_start extra",
+    "counterparty counterparty_kind user_id started_at ended_at duration_minutes credits origin first_seen_at "
+    "last_seen_at absent_since window_start extra",
     "recordings": "account record_id source client_reference_id phone_number direction user_id recorded_at "
     "duration_minutes length_text length_bytes origin first_seen_at last_seen_at absent_since window_start extra",
     "contents": "account record_id kind body sha256 bytes media_type path status attempts error fetched_at "
@@ -167,7 +167,7 @@ def test_a_damaged_raw_file_is_named_with_the_remedy(folder: DataFolder) -> None
     (path,) = folder.raw_files("usage", "default", WINDOW)
     path.write_bytes(b"x" * 100)
     folder.lake_file("usage", "default", WINDOW).unlink()
-    with pytest.raises(RawDamaged, match=r"restore it from a backup") as caught:
+    with pytest.raises(PublishedInPart, match=r"restore from a backup") as caught:
         publish(folder)
     assert path.name in str(caught.value)
 

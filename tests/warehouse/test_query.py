@@ -60,3 +60,55 @@ def test_an_error_in_the_middle_of_the_rows_is_the_same_error(folder: DataFolder
 def test_without_a_snapshot_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(NothingPublished, match="iplum sync"):
         run_query(make_folder(tmp_path), "SELECT 1")
+
+
+def test_an_error_is_one_line_that_names_the_place(folder: DataFolder) -> None:
+    with pytest.raises(QueryFailed) as caught:
+        run_query(folder, "SELECT nothing\nFROM usage")
+    assert "nothing" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_query_sees_no_variable_of_this_program(folder: DataFolder) -> None:
+    with pytest.raises(QueryFailed, match="Table with name folder does not exist"):
+        run_query(folder, "SELECT * FROM folder")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO usage SELECT * FROM usage",
+        "UPDATE usage SET record_id = 'x'",
+        "DROP TABLE usage",
+        "EXPORT DATABASE '{folder}'",
+        "COPY (SELECT 1) TO '{folder}/out.csv'",
+        "SELECT * FROM glob('/*')",
+        "SELECT * FROM read_text('/etc/hosts')",
+        "CREATE SECRET s (TYPE s3)",
+        "LOAD httpfs",
+        "SET TimeZone = 'Asia/Tokyo'",
+        "SET temp_directory = '/tmp'",
+        "PRAGMA threads = 1",
+        "RESET enable_external_access",
+        "-- nothing",
+    ],
+)
+def test_nothing_outside_is_reached_and_no_setting_changed(folder: DataFolder, tmp_path: Path, sql: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(QueryFailed, match=r"\w+"):
+        list(run_query(folder, sql.format(folder=tmp_path)).rows)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_query_sees_the_snapshot_of_its_moment_and_the_next_query_the_next(folder: DataFolder) -> None:
+    before = run_query(folder, "SELECT unnest(range(200_000)), count(*) FROM usage")
+    first = next(before.rows)
+    fold(folder, answer([call("c")], 2))
+    publish(folder)
+    assert list(run_query(folder, "SELECT count(*) FROM usage").rows) == [(3,)]
+    assert {row[1] for row in (first, *before.rows)} == {2}
+
+
+def test_tables_go_by_their_names_with_and_without_the_schema(folder: DataFolder) -> None:
+    for name in ("usage", "main.usage", "warehouse.main.usage", "pulls"):
+        assert list(run_query(folder, f"SELECT count(*) > 0 FROM {name}").rows) == [(True,)]

@@ -1,8 +1,8 @@
 -- One row per answer of the API, as the raw log holds it.
 SELECT
-    account,
+    regexp_extract(filename, '/account=([^/]+)/window_start=[^/]+/[^/]+$', 1) AS account,
     regexp_extract(filename, '/raw/([a-z_]+)/account=[^/]+/window_start=[^/]+/[^/]+$', 1) AS dataset,
-    window_start,
+    regexp_extract(filename, '/window_start=([^/]+)/[^/]+$', 1)::DATE AS window_start,
     request_start,
     request_end,
     usage_types,
@@ -17,6 +17,5 @@ FROM
     read_parquet(
         $files,
         filename => TRUE,
-        hive_partitioning => TRUE,
-        hive_types => {'account': VARCHAR, 'window_start': DATE}
+        hive_partitioning => FALSE
     )

@@ -1,6 +1,6 @@
 -- One row per recording whose file the archive has tried to fetch.
 SELECT
-    account,
+    regexp_extract(filename, '/account=([^/]+)/window_start=[^/]+/[^/]+$', 1) AS account,
     record_id,
     sha256,
     bytes,
@@ -10,10 +10,10 @@ SELECT
     attempts,
     error,
     fetched_at,
-    window_start
+    regexp_extract(filename, '/window_start=([^/]+)/[^/]+$', 1)::DATE AS window_start
 FROM
     read_parquet(
         $files,
-        hive_partitioning => TRUE,
-        hive_types => {'account': VARCHAR, 'window_start': DATE}
+        filename => TRUE,
+        hive_partitioning => FALSE
     )

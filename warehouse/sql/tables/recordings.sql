@@ -1,6 +1,6 @@
 -- One row per recording that the vendor announced.
 SELECT
-    account,
+    regexp_extract(filename, '/account=([^/]+)/window_start=[^/]+/[^/]+$', 1) AS account,
     record_id,
     source,
     client_reference_id,
@@ -15,11 +15,11 @@ SELECT
     first_seen_at,
     last_seen_at,
     absent_since,
-    window_start,
+    regexp_extract(filename, '/window_start=([^/]+)/[^/]+$', 1)::DATE AS window_start,
     extra
 FROM
     read_parquet(
         $files,
-        hive_partitioning => TRUE,
-        hive_types => {'account': VARCHAR, 'window_start': DATE}
+        filename => TRUE,
+        hive_partitioning => FALSE
     )

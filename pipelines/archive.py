@@ -1,0 +1,78 @@
+"""An archive run from start to end, through Dagster and recorded in its history: what `iplum archive` runs.
+
+Belongs here: which windows, one run after the other, and the report. Does not belong here: what a run does
+(`assets.archive`), and how the report is shown (`cli`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from pipelines.assembly import build_definitions
+from pipelines.instance import open_instance
+from pipelines.partitions import tag_range
+from pipelines.progress import Progress
+from pipelines.schedules import find_wanted_stretches
+from pipelines.settings import Settings, check_account, check_credentials
+from pipelines.storage import open_folder
+from pipelines.sync import choose_stretches, run_job
+from warehouse.query import run_query
+
+_SUMMARY = """
+SELECT 'contents' AS table_name, status, count(*) AS records, coalesce(sum(bytes), 0) AS bytes
+FROM contents
+GROUP BY ALL
+UNION ALL
+SELECT 'recording_files', status, count(*), coalesce(sum(bytes), 0)
+FROM recording_files
+GROUP BY ALL
+ORDER BY table_name, status DESC
+"""
+
+
+@dataclass
+class ArchiveReport:
+    """What the archive holds after a run, as (table, status, records, bytes), and what went wrong, a line each."""
+
+    holdings: list[tuple[str, str, int, int]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def archive(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    progress: Progress,
+    clock: Callable[[], datetime],
+) -> ArchiveReport:
+    """Fetch what is not verified yet, publish, and report; `environ` holds the credentials.
+
+    Without days, all of history; with them, the windows that overlap them (UTC; `until` excluded). Raises
+    `SettingsError` before any request where the settings can't work, and `WarehouseError` where the data folder
+    can't be used. What fails after that is in the report.
+    """
+    check_credentials(environ)
+    folder = open_folder(settings)
+    check_account(settings, folder.accounts())
+    now = clock()
+    bounded = since is not None or until is not None
+    stretches = (
+        choose_stretches(settings, since=since, until=until, now=now)
+        if bounded
+        else find_wanted_stretches(settings, now)
+    )
+    report = ArchiveReport()
+    definitions = build_definitions(settings, clock=clock, progress=progress)
+    with open_instance(settings) as instance:
+        for stretch in stretches:
+            failures = run_job(definitions, "archive", instance, tags=tag_range(stretch))
+            if failures:
+                report.failures += [*failures, *run_job(definitions, "publish", instance)]
+                break
+    if folder.snapshot.is_file():
+        report.holdings = [tuple(row) for row in run_query(folder, _SUMMARY).rows]
+    return report

@@ -1,0 +1,150 @@
+"""The archive's assets: what texts and faxes held, and the files of recordings; off until it is switched on.
+
+Belongs here: which archives there are, and what Dagster is told of each window: counts, never content. Does not
+belong here: fetching one record (`pipelines.fetching`), threads, rows and tries (`pipelines.archiving`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import dagster as dg
+
+from iplum_resource.client import IPlumClient
+from iplum_resource.media import MediaClient
+from iplum_resource.resource import IPlumResource
+from pipelines.archiving import STATUSES, ArchiveOutcome, ArchivePull, Fetch
+from pipelines.failures import fail, fail_records
+from pipelines.fetching import ContentFetch, RecordingFetch
+from pipelines.partitions import BACKFILL_POLICY, build_partitions
+from pipelines.progress import Progress
+from pipelines.settings import Settings, SettingsError, check_account
+from pipelines.storage import open_folder
+from warehouse.errors import WarehouseError
+from warehouse.files import make_folder
+from warehouse.media import MediaStore
+from warehouse.schemas import CONTENTS, RECORDING_FILES, RECORDINGS, USAGE, Table
+from warehouse.windows import StorageWindow, window_of_key
+
+_ON_DEMAND = "Off until the schedule `daily_archive` is switched on, or `iplum archive` is called."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """One kind of thing to fetch: its table, the table that announces it, and how one record's is fetched."""
+
+    table: Table
+    announced_by: Table
+    description: str
+    build_fetch: Callable[[IPlumClient, MediaClient, MediaStore], Fetch]
+
+
+CONTENT_ARCHIVE = Archive(
+    table=CONTENTS,
+    announced_by=USAGE,
+    description=(
+        "Bodies of texts, attachments and faxes, each verified; what was verified is never asked for again. "
+        f"{_ON_DEMAND}"
+    ),
+    build_fetch=ContentFetch,
+)
+RECORDING_ARCHIVE = Archive(
+    table=RECORDING_FILES,
+    announced_by=RECORDINGS,
+    description=(
+        f"Files of call recordings, each verified; what was verified is never asked for again. {_ON_DEMAND}"
+    ),
+    build_fetch=RecordingFetch,
+)
+
+
+def build_archive_assets(
+    archive: Archive, settings: Settings, *, clock: Callable[[], datetime], progress: Progress
+) -> dg.AssetsDefinition:
+    """Make the partitioned asset of one archive table."""
+
+    @dg.multi_asset(
+        name=f"archive_{archive.table.name}",
+        partitions_def=build_partitions(settings.start_date),
+        backfill_policy=BACKFILL_POLICY,
+        specs=[
+            dg.AssetSpec(
+                archive.table.name,
+                deps=[archive.announced_by.name],
+                description=archive.description,
+                group_name="archive",
+                kinds={"python", "parquet"},
+            )
+        ],
+    )
+    def fetch(context: dg.AssetExecutionContext, iplum: IPlumResource) -> None:
+        windows = [window_of_key(key) for key in context.partition_keys]
+        with MediaClient(settings.media_hosts) as media:
+            pull = _open_pull(archive, settings, iplum, media=media, clock=clock, progress=progress)
+            wanted = pull.list_wanted(windows)
+            progress.start_records(archive.table.name, sum(map(len, wanted.values())))
+            outcomes = list(pull.pull(wanted))
+        _report(context, archive, windows, outcomes)
+
+    return fetch
+
+
+def _open_pull(
+    archive: Archive,
+    settings: Settings,
+    iplum: IPlumResource,
+    *,
+    media: MediaClient,
+    clock: Callable[[], datetime],
+    progress: Progress,
+) -> ArchivePull:
+    folder = open_folder(settings)
+    try:
+        check_account(settings, folder.accounts())
+        make_folder(folder.limiter_file(settings.account).parent, folder.modes)
+        fetch = archive.build_fetch(iplum.get_client(), media, MediaStore(folder))
+    except (SettingsError, WarehouseError, ValueError) as error:
+        raise fail(error) from error
+    return ArchivePull(
+        folder=folder,
+        account=settings.account,
+        table=archive.table,
+        fetch=fetch,
+        concurrency=settings.concurrency,
+        clock=clock,
+        on_try=lambda size: progress.finish_record(archive.table.name, size),
+    )
+
+
+def _report(
+    context: dg.AssetExecutionContext,
+    archive: Archive,
+    windows: Sequence[StorageWindow],
+    outcomes: Sequence[ArchiveOutcome],
+) -> None:
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    is_refused = any(outcome.refused for outcome in outcomes)
+    if is_refused:
+        context.log.warning(
+            f"iPlum refuses {archive.table.name} for this account (403): it lacks the plan or the permission. "
+            "The rest goes on without."
+        )
+    finished = {outcome.window: outcome for outcome in outcomes if outcome.error is None}
+    left_out = len(windows) - len(finished)
+    if not left_out or is_refused:
+        for window in windows:
+            metadata = _describe(finished.get(window))
+            context.add_asset_metadata(metadata, asset_key=archive.table.name, partition_key=window.key)
+        return
+    for window, outcome in finished.items():
+        context.log_event(
+            dg.AssetMaterialization(archive.table.name, partition=window.key, metadata=_describe(outcome))
+        )
+    failure = fail_records(archive.table.name, errors, left_out=left_out)
+    raise failure from (errors[0] if errors else None)
+
+
+def _describe(outcome: ArchiveOutcome | None) -> dict[str, int | bool]:
+    if outcome is None or outcome.refused:
+        return {"refused": True}
+    return {"bytes": outcome.bytes, **{name: outcome.statuses.get(name, 0) for name in STATUSES}}

@@ -1,0 +1,85 @@
+"""Making the lake whole before it is published: windows left unfolded, lake files that the disk has spoiled.
+
+Belongs here: finding such windows, folding them again, and telling which raw files nothing can heal. Does not
+belong here: the fold itself (`fold`, `attempts`) and publishing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from warehouse.attempts import fold_attempts
+from warehouse.errors import RawDamaged
+from warehouse.fold import fold_window, is_folded
+from warehouse.lake import read_rows
+from warehouse.layout import DataFolder
+from warehouse.raw import is_readable
+from warehouse.schemas import ARCHIVE_TABLES, LAKE_TABLES, Table
+from warehouse.windows import StorageWindow
+
+WindowKey = tuple[str, StorageWindow]
+
+
+def list_raw_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
+    """List the windows, of every account, for which a table has raw files."""
+    return sorted(
+        {
+            (account, window)
+            for account in folder.accounts()
+            for dataset in table.datasets
+            for window in folder.raw_windows(dataset, account)
+        }
+    )
+
+
+def fold_behind(folder: DataFolder, damaged: set[Path]) -> int:
+    """Fold what a run killed before its second look, or an older version of this code, left behind.
+
+    Gives the number of folds. A damaged raw file is added to `damaged` and keeps back its own window alone.
+    Raises `StorageFailed`.
+    """
+    return sum(
+        _fold(
+            folder,
+            table,
+            [k for k in list_raw_windows(folder, table) if not is_folded(folder, table, *k)],
+            damaged,
+        )
+        for table in LAKE_TABLES
+    )
+
+
+def fold_unreadable(folder: DataFolder, damaged: set[Path]) -> int:
+    """Fold the windows whose lake file can't be read to its end; otherwise like `fold_behind`."""
+    return sum(
+        _fold(
+            folder, table, [k for k in list_raw_windows(folder, table) if not _is_whole(folder, table, k)], damaged
+        )
+        for table in LAKE_TABLES
+    )
+
+
+def find_unreadable(paths: Iterable[Path]) -> set[Path]:
+    """Pick the raw files that can't be read to their end."""
+    return {path for path in paths if not is_readable(path)}
+
+
+def _is_whole(folder: DataFolder, table: Table, key: WindowKey) -> bool:
+    return read_rows(folder, table, *key) is not None
+
+
+def _fold(folder: DataFolder, table: Table, keys: Iterable[WindowKey], damaged: set[Path]) -> int:
+    fold = fold_attempts if table in ARCHIVE_TABLES else fold_window
+    queue = list(keys)
+    count = 0
+    while queue:
+        account, window = queue.pop()
+        try:
+            result = fold(folder, table, account, window)
+        except RawDamaged as error:
+            damaged.add(error.path)
+            continue
+        queue += [(account, other) for other in result.strays_to]
+        count += 1
+    return count
