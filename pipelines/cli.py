@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -115,6 +116,62 @@ def publish(
 
 
 @app.command()
+def verify(since: Since = None, until: Until = None) -> None:
+    """Prove what is kept: every file and body against its hash, the lake against raw, the tables against the lake.
+
+    Prints a line for each difference and exits with 1 when there is one. Nothing is changed.
+
+    Example: `iplum verify --since 2024-01-01 --until 2024-02-01`
+    """
+    settings, _ = _read_settings()
+    first, last = _read_day(since, "--since"), _read_day(until, "--until")
+    from pipelines.storage import open_folder
+    from warehouse.verification import Verification
+
+    sizes: list[int] = []
+    verification = Verification(
+        folder=open_folder(settings), since=_begin_day(first), until=_begin_day(last), on_file=sizes.append
+    )
+    differences = [str(difference) for difference in verification.find_differences()]
+    typer.echo(f"{len(sizes):,} files hashed, {sum(sizes):,} bytes; {len(differences):,} differences")
+    _end(differences)
+
+
+@app.command()
+def export(
+    folder: Annotated[str, typer.Argument(help="The folder to write; it must not be there yet.")],
+    since: Annotated[str, typer.Option(metavar="DAY", help="First day, UTC; included.")],
+    until: Annotated[str, typer.Option(metavar="DAY", help="Day to stop before, UTC; excluded.")],
+    user: Annotated[str | None, typer.Option(help="Of this iPlum user alone.")] = None,
+    counterparty: Annotated[str | None, typer.Option(help="With this number or login alone.")] = None,
+) -> None:
+    """Write an extract for whoever asks: records, bodies and files, with a manifest that proves them.
+
+    `cd FOLDER && sha256sum -c SHA256SUMS` checks it anywhere.
+
+    Example: `iplum export --since 2024-01-01 --until 2024-04-01 --user ann@clinic.example case-17`
+    """
+    settings, _ = _read_settings()
+    first, last = _begin_day(read_day(since, "--since")), _begin_day(read_day(until, "--until"))
+    if first is None or last is None or last <= first:
+        raise SettingsError(f"--until {until} leaves nothing after --since {since}: it is excluded")
+    from pipelines.storage import open_folder
+    from warehouse.export import Selection
+    from warehouse.export import export as write_extract
+
+    selection = Selection(since=first, until=last, user=user, counterparty=counterparty)
+    extract = write_extract(open_folder(settings), selection, Path(folder))
+    for part, rows in extract.rows.items():
+        typer.echo(f"{part:<12}{rows:>10,} rows")
+    typer.echo(f"{'files':<12}{extract.files:>10,}")
+    if extract.missing:
+        typer.echo(
+            f"warning: {extract.missing:,} bodies or files are not in the archive: 'iplum archive'", err=True
+        )
+    typer.echo(f"written to {folder}; check it with: cd {folder} && sha256sum -c SHA256SUMS")
+
+
+@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT.")],
     form: Annotated[
@@ -182,6 +239,10 @@ def _read_settings() -> tuple[Settings, dict[str, str]]:
 
 def _read_day(text: str | None, name: str) -> date | None:
     return None if text is None else read_day(text, name)
+
+
+def _begin_day(day: date | None) -> datetime | None:
+    return None if day is None else datetime.combine(day, time(), UTC)
 
 
 def _now() -> datetime:

@@ -7,6 +7,7 @@
     ├── NothingPublished     there is no snapshot to query yet
     ├── PublisherBusy        another publisher held the lock for too long
     ├── FileRefused          what came in the place of a file is none
+    ├── ExportFailed         an extract that would not be whole
     └── QueryFailed          a user's SQL was refused by DuckDB
 
 Each says what happened, to which file, and what to do. None holds a row's text.
@@ -91,6 +92,10 @@ class FileRefused(WarehouseError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"what came was not kept: {reason}; the next archive run tries again")
+
+
+class ExportFailed(WarehouseError):
+    """An extract was not written, since it would not be what it says."""
 
 
 class QueryFailed(WarehouseError):

@@ -1,0 +1,110 @@
+"""Proving what is kept: bodies and files against their rows, the lake against raw, the snapshot against both.
+
+Belongs here: finding differences. Does not belong here: mending them, and asking the API.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from warehouse.fold import is_folded
+from warehouse.healing import list_raw_windows
+from warehouse.lake import read_rows
+from warehouse.layout import DataFolder
+from warehouse.media import MediaStore
+from warehouse.publish import is_behind
+from warehouse.schemas import ARCHIVE_TABLES, LAKE_TABLES, Table
+from warehouse.windows import StorageWindow
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not what it should be: what, where, and what to do about it."""
+
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.remedy}"
+
+
+_RESTORE = "restore it from a backup"
+_PUBLISH = "run 'iplum publish'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """A look at everything that is kept, or at the windows that overlap `since` up to `until` (aware UTC).
+
+    Nothing is changed. `on_file` hears of each file that was hashed, with its size.
+    """
+
+    folder: DataFolder
+    since: datetime | None = None
+    until: datetime | None = None
+    on_file: Callable[[int], None] = lambda _size: None
+
+    def find_differences(self) -> Iterator[Difference]:
+        """Give each difference; files without a row are looked for only without bounds. Raises `StorageFailed`."""
+        referred: set[str] = set()
+        for table in ARCHIVE_TABLES:
+            for account, window in self._list_windows(table):
+                rows = read_rows(self.folder, table, account, window)
+                if rows is not None:
+                    where = f"{table.name} {account} {window}"
+                    verified = rows[rows["status"] == "verified"]
+                    yield from self._verify_bodies(verified, where)
+                    yield from self._verify_files(verified, where, referred)
+        if self.since is None and self.until is None:
+            yield from self._find_unreferred(referred)
+        yield from self._verify_folds()
+
+    def _list_windows(self, table: Table) -> Iterator[tuple[str, StorageWindow]]:
+        for account, window in list_raw_windows(self.folder, table):
+            if (self.since is None or window.end > self.since) and (
+                self.until is None or window.start < self.until
+            ):
+                yield account, window
+
+    def _verify_bodies(self, verified: pd.DataFrame, where: str) -> Iterator[Difference]:
+        if "body" not in verified:
+            return
+        bodies = verified[verified["body"].notna()]
+        for body, digest in zip(bodies["body"], bodies["sha256"], strict=True):
+            if hashlib.sha256(str(body).encode()).hexdigest() != digest:
+                yield Difference(f"a body in {where} is not what its hash says", _RESTORE)
+
+    def _verify_files(self, verified: pd.DataFrame, where: str, referred: set[str]) -> Iterator[Difference]:
+        store = MediaStore(self.folder)
+        files = verified[verified["path"].notna()].drop_duplicates("path")
+        for path, digest, size in zip(files["path"], files["sha256"], files["bytes"], strict=True):
+            if path in referred:
+                continue
+            referred.add(str(path))
+            if not (self.folder.root / str(path)).exists():
+                yield Difference(f"{path} is missing ({where})", _RESTORE)
+            elif not store.check(self.folder.root / str(path), str(digest)):
+                yield Difference(f"{path} is damaged ({where})", _RESTORE)
+            self.on_file(int(size))
+
+    def _find_unreferred(self, referred: set[str]) -> Iterator[Difference]:
+        for path in sorted(MediaStore(self.folder).list_files()):
+            name = str(path.relative_to(self.folder.root))
+            if name not in referred:
+                yield Difference(
+                    f"{name} has no row", "a killed run left it; the next 'iplum archive' takes it up"
+                )
+
+    def _verify_folds(self) -> Iterator[Difference]:
+        for table in LAKE_TABLES:
+            for account, window in self._list_windows(table):
+                if not is_folded(self.folder, table, account, window):
+                    what = f"the lake file of {table.name} {account} {window} is behind its raw log"
+                    yield Difference(what, _PUBLISH)
+        if is_behind(self.folder):
+            yield Difference("warehouse.duckdb is behind the lake", _PUBLISH)
