@@ -109,7 +109,7 @@ def _windows_in(folder: Path) -> Iterator[StorageWindow]:
 
 def _children(folder: Path) -> list[Path]:
     try:
-        return sorted(folder / name for name in os.listdir(folder))  # noqa: PTH208 twice as fast as iterdir
+        return [folder / name for name in sorted(os.listdir(folder))]  # noqa: PTH208 twice as fast as iterdir
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -11,9 +11,10 @@ from warehouse.publish import publish
 from warehouse.query import run_query
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> DataFolder:
-    folder = make_folder(tmp_path)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
+    """Two rows, published once for all tests that only read."""
+    folder = make_folder(tmp_path_factory.mktemp("published"))
     fold(folder, answer([call(), call("b")], 1))
     publish(folder)
     return folder
@@ -93,14 +94,17 @@ def test_a_query_sees_no_variable_of_this_program(folder: DataFolder) -> None:
         "-- nothing",
     ],
 )
-def test_nothing_outside_is_reached_and_no_setting_changed(folder: DataFolder, tmp_path: Path, sql: str) -> None:
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+def test_nothing_outside_is_reached_and_no_setting_changed(folder: DataFolder, sql: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.root.rglob("*")}
     with pytest.raises(QueryFailed, match=r"\w+"):
-        list(run_query(folder, sql.format(folder=tmp_path)).rows)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+        list(run_query(folder, sql.format(folder=folder.root)).rows)
+    assert {path: path.stat().st_mtime_ns for path in folder.root.rglob("*")} == before
 
 
-def test_a_query_sees_the_snapshot_of_its_moment_and_the_next_query_the_next(folder: DataFolder) -> None:
+def test_a_query_sees_the_snapshot_of_its_moment_and_the_next_query_the_next(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    fold(folder, answer([call(), call("b")], 1))
+    publish(folder)
     before = run_query(folder, "SELECT unnest(range(200_000)), count(*) FROM usage")
     first = next(before.rows)
     fold(folder, answer([call("c")], 2))
