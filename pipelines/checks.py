@@ -16,7 +16,7 @@ from pipelines.storage import open_folder
 from warehouse.errors import WarehouseError
 from warehouse.layout import DataFolder
 from warehouse.quality import Finding, find_by_select, find_refused, find_unread
-from warehouse.schemas import FOLDED_TABLES, RECORDINGS, Table
+from warehouse.schemas import ARCHIVE_TABLES, LAKE_TABLES, RECORDINGS, Table
 
 _SHOWN = 10
 
@@ -55,14 +55,23 @@ _PERMITTED = Check(
 )
 
 
+_FETCHED = Check(
+    "all_fetched",
+    "Every body and file that was asked for came whole. What didn't has a row that says why, and is tried again.",
+    _select("all_fetched"),
+)
+
+
 def list_checks(table: Table) -> tuple[Check, ...]:
     """List the checks that stand on a table."""
+    if table in ARCHIVE_TABLES:
+        return (_FETCHED,)
     return (*_ON_EVERY_TABLE, _PERMITTED) if table is RECORDINGS else _ON_EVERY_TABLE
 
 
 def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     """Make one step of checks for each table; they run with every publishing."""
-    return [_build_table_checks(table, settings) for table in FOLDED_TABLES]
+    return [_build_table_checks(table, settings) for table in LAKE_TABLES]
 
 
 def _build_table_checks(table: Table, settings: Settings) -> dg.AssetChecksDefinition:

@@ -1,7 +1,7 @@
 """`make demo`: the whole pipeline on this machine alone, against the stand-in API, in a folder of its own.
 
-Belongs here: starting the stand-in as another process, a sync of ninety days, and a summary. Does not belong here:
-anything that a real account would need.
+Belongs here: starting the stand-in as another process, ninety days synced and archived, and a summary. Does not
+belong here: anything that a real account would need.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from datetime import UTC, datetime, timedelta
 import typer
 from rich.console import Console
 
+from pipelines.archive import archive
 from pipelines.bar import ProgressBar
 from pipelines.rows import write_rows
 from pipelines.settings import PROJECT, adopt_environment, load_settings
 from pipelines.storage import open_folder
 from pipelines.sync import sync
 from warehouse.query import run_query
+from warehouse.snapshot import count_rows
 
 _DAYS = 90
 _FOLDER = PROJECT / "demo-data"
@@ -41,28 +43,33 @@ ORDER BY channel, direction
 
 
 def main() -> None:
-    """Sync ninety invented days into `./demo-data` and show what came; exits 1 when anything failed."""
-    began = datetime.now(UTC)
+    """Sync and archive ninety invented days into `./demo-data`, show what came; exits 1 when anything failed."""
+    began = _now()
     with _run_standin() as url:
         environ = _describe_account(url, first_day=began - timedelta(days=_DAYS))
         adopt_environment(environ)
         settings = load_settings(environ, PROJECT)
         typer.echo(f"{_DAYS} days of invented history, from {url} into {settings.data.name}/")
         with ProgressBar(Console(stderr=True)) as bar:
-            report = sync(settings, environ, progress=bar, clock=lambda: datetime.now(UTC))
-    for failure in report.failures:
+            report = sync(settings, environ, progress=bar, clock=_now)
+            held = archive(settings, environ, progress=bar, clock=_now)
+    for failure in (*report.failures, *held.failures):
         typer.echo(f"error: {failure}", err=True)
-    if report.failures:
+    if report.failures or held.failures:
         sys.exit(1)
     folder = open_folder(settings)
     write_rows(run_query(folder, _SUMMARY), "table", sys.stdout)
-    tables = ", ".join(f"{name} {rows:,}" for name, rows in report.rows.items())
-    seconds = (datetime.now(UTC) - began).total_seconds()
+    tables = ", ".join(f"{name} {rows:,}" for name, rows in count_rows(folder.snapshot).items())
+    seconds = (_now() - began).total_seconds()
     typer.echo(
         f"\nIn {seconds:.0f} s, through Dagster, into {folder.snapshot.relative_to(PROJECT)}: {tables} rows."
     )
     typer.echo("Ask it something:  IPLUM_DATA=demo-data .venv/bin/iplum sql 'SELECT * FROM usage LIMIT 5'")
     typer.echo("See it in Dagster: IPLUM_DATA=demo-data make ui")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @contextmanager
@@ -87,7 +94,8 @@ def _describe_account(url: str, *, first_day: datetime) -> Mapping[str, str]:
         "IPLUM_BASE_URL": url,
         "IPLUM_DATA": str(_FOLDER),
         "IPLUM_START_DATE": f"{first_day:%Y-%m-%d}",
-        "IPLUM_REQUESTS_PER_SECOND": "100",
+        "IPLUM_MEDIA_HOSTS": url.removeprefix("http://"),
+        "IPLUM_REQUESTS_PER_SECOND": "1000",
     }
 
 

@@ -102,7 +102,9 @@ def _open_pull(
     try:
         check_account(settings, folder.accounts())
         make_folder(folder.limiter_file(settings.account).parent, folder.modes)
-        fetch = archive.build_fetch(iplum.get_client(), media, MediaStore(folder))
+        store = MediaStore(folder)
+        store.clean()
+        fetch = archive.build_fetch(iplum.get_client(), media, store)
     except (SettingsError, WarehouseError, ValueError) as error:
         raise fail(error) from error
     return ArchivePull(

@@ -35,15 +35,20 @@ def own_specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
 def test_names_that_users_hold_on_to_are_there_and_each_is_described(tmp_path: Path) -> None:
     defs = definitions(tmp_path)
     specs = own_specs(defs)
-    assert {"raw_usage", "usage", "raw_recordings", "recordings"} <= specs.keys()
+    assert {"raw_usage", "usage", "raw_recordings", "recordings", "contents", "recording_files"} <= specs.keys()
     assert {f"warehouse/{table.name}" for table in PUBLISHED_TABLES} <= specs.keys()
     assert all(spec.description for spec in specs.values())
     assert defs.resolve_job_def("sync").description
     assert defs.resolve_job_def("publish").description
+    assert defs.resolve_job_def("archive").description
+    daily_archive = defs.resolve_schedule_def("daily_archive")
+    assert daily_archive.description
+    assert daily_archive.default_status == dg.DefaultScheduleStatus.STOPPED, "what was said is private (DESIGN 14)"
     assert defs.resolve_schedule_def("daily_sync").description
     assert defs.resolve_sensor_def("stale_snapshot").description
     checks = [spec for check in defs.asset_checks or [] for spec in check.check_specs]
-    assert {"unique_ids", "rows_in_window", "all_read", "nothing_gone", "permitted"} == {c.name for c in checks}
+    expected = {"unique_ids", "rows_in_window", "all_read", "nothing_gone", "permitted", "all_fetched"}
+    assert expected == {c.name for c in checks}
     assert all(check.description for check in checks)
 
 
