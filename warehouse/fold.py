@@ -76,16 +76,6 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
             return FoldResult(state, new, changed, frozenset(strays_to))
 
 
-def fold_with_strays(
-    folder: DataFolder, table: Table, account: str, window: StorageWindow
-) -> dict[StorageWindow, FoldResult]:
-    """Fold a window and every window that its strays went to; gives the result of each."""
-    results = {window: fold_window(folder, table, account, window)}
-    for other in sorted(results[window].strays_to):
-        results[other] = fold_window(folder, table, account, other)
-    return results
-
-
 def merge_answers(
     answers: Sequence[RawAnswer], frames: dict[str, NormalizedAnswer], table: Table, window: StorageWindow
 ) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from warehouse.fold import FoldResult, fold_with_strays
+from warehouse.fold import FoldResult, fold_window
 from warehouse.lake import read_rows
 from warehouse.layout import DataFolder
 from warehouse.raw import RawAnswer, RawLog, Reason
@@ -90,7 +90,10 @@ def fold(
 ) -> FoldResult:
     """Keep answers and fold their window, with the windows that strays went to."""
     keep(folder, *answers, window=window, dataset=table.datasets[0])
-    return fold_with_strays(folder, table, "default", window)[window]
+    result = fold_window(folder, table, "default", window)
+    for other in result.strays_to:
+        fold_window(folder, table, "default", other)
+    return result
 
 
 def rows_of(folder: DataFolder, window: StorageWindow = WINDOW, table: Table = USAGE) -> pd.DataFrame:
