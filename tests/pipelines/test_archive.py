@@ -2,16 +2,19 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from iplum_resource.standin import Running
 from pipelines import cli
 from pipelines.archive import ArchiveReport, archive
 from pipelines.progress import Silence
@@ -21,15 +24,28 @@ CONTENT, RECORDING = "/usage/getcontent", "/callrecordings/getrecordingfile"
 IPLUM = [sys.executable, "-m", "pipelines.cli"]
 
 
-@pytest.fixture
-def synced(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """An account with a week of records, synced, whose files come from the stand-in's own media host."""
+@pytest.fixture(scope="session")
+def synced_once(standin_server: Running, tmp_path_factory: pytest.TempPathFactory) -> Account:
+    """Make an account with a week of records, synced, whose files come from the stand-in's own media host."""
+    account = Account(standin_server, tmp_path_factory.mktemp("synced"))
+    account.play()
     account.changes["IPLUM_MEDIA_HOSTS"] = account.server.media_host
     account.changes["IPLUM_START_DATE"] = str((account.began - timedelta(days=5)).date())
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in account.environ.items():
+            environment.setenv(name, value)
+        assert account.sync().failures == []
+    return account
+
+
+@pytest.fixture
+def synced(synced_once: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """Lend a copy of that account, so that it is synced once for all tests."""
+    shutil.copytree(synced_once.path / "data", tmp_path / "data")
+    account = Account(synced_once.server, tmp_path, dict(synced_once.changes), synced_once.began)
+    account.play()
     for name, value in account.environ.items():
         monkeypatch.setenv(name, value)
-    assert account.sync().failures == []
-    account.server.requests.clear()
     return account
 
 

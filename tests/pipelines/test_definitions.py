@@ -171,20 +171,6 @@ def test_a_range_run_records_each_window_once_with_its_counts(account: Account) 
     assert sorted({outcome.window for _, outcome in watcher.outcomes}) == windows
 
 
-@pytest.mark.slow
-def test_a_red_run_keeps_the_windows_that_were_finished(account: Account) -> None:
-    windows = list(windows_between(account.began - timedelta(days=12), account.began))
-    bad = windows[0].first_day
-    account.play(fail_500_days=frozenset({bad}), recording_plan=False)
-    account.changes["IPLUM_CONCURRENCY"] = "4"
-    defs = build_definitions(account.settings, clock=now, progress=Silence())
-    with dg.DagsterInstance.ephemeral() as instance:
-        (failure,) = run_job(defs, "sync", instance, tags=tag_range(windows))
-        assert windows[0].key in failure
-        kept = instance.get_materialized_partitions(dg.AssetKey("usage"))
-        assert kept == {window.key for window in windows[1:]}
-
-
 def test_checks_warn_and_leave_the_run_green(account: Account) -> None:
     account.play(odd_rows=True, recording_plan=False)
     defs = build_definitions(account.settings, clock=now, progress=Silence())
