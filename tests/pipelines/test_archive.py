@@ -19,6 +19,8 @@ from pipelines import cli
 from pipelines.archive import ArchiveReport, archive
 from pipelines.progress import Silence
 from tests.pipelines.account import Account, now
+from warehouse.quality import find_by_select
+from warehouse.schemas import RECORDING_FILES
 
 CONTENT, RECORDING = "/usage/getcontent", "/callrecordings/getrecordingfile"
 IPLUM = [sys.executable, "-m", "pipelines.cli"]
@@ -128,6 +130,8 @@ def test_an_error_page_is_never_a_recording_and_is_tried_again_by_the_schedule(s
     expected = due(synced)
     assert count(synced, "recording_files") == {"failed": expected["recording_files"]}
     assert synced.ask("SELECT DISTINCT error LIKE '%web page%' FROM recording_files") == [(True,)]
+    findings = find_by_select(synced.folder, "all_fetched", RECORDING_FILES)
+    assert sum(finding.rows for finding in findings) == expected["recording_files"], "the check shows them"
     assert not [path for path in (synced.folder.root / "media").rglob("*") if path.is_file()]
 
     synced.play()
