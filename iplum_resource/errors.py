@@ -9,6 +9,7 @@
     │   └── Unreachable         no connection: DNS, refused, firewall, proxy
     │       ├── TlsFailed       a connection, but no encrypted one
     │       └── BadCertificate  a certificate that isn't this host's, or isn't to be trusted
+    ├── UnreadableCallback      what was pushed is not what the document describes
     └── WindowError             another window, or this one later, may succeed
         ├── InvalidRequest      400 and other refusals of this request
         │   └── InvalidDate     400 ERR_INVALID_DATE
@@ -53,6 +54,13 @@ class IPlumError(Exception):
     def __str__(self) -> str:
         happened = f"{self.happened} ({self.detail})" if self.detail else self.happened
         return f"{self.request}: {happened}. {self.remedy}"
+
+
+class UnreadableCallback(IPlumError):
+    """Tell whoever pushed something why it was not taken (document, "Callbacks")."""
+
+    happened = "what was pushed was not taken"
+    remedy = "Push one record, or an array of records, each a JSON object with its recordId."
 
 
 class AccountError(IPlumError):

@@ -6,7 +6,6 @@ belong here: Dagster (`assets`), requests (`iplum_resource`), files and rows (`w
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -209,16 +208,4 @@ def _describe(fetched: Fetched, record_id: str, now: datetime) -> Attempt:
             media_type=fetched.file.media_type,
             path=fetched.file.path,
         )
-    body = fetched.body or ""
-    # Half a surrogate pair can be sent and can't be stored: it is kept as JSON would write it.
-    encoded = body.encode("utf-8", errors="backslashreplace")
-    return Attempt(
-        record_id=record_id,
-        attempted_at=now,
-        status="verified",
-        kind="text" if body else "empty",
-        body=encoded.decode(),
-        sha256=hashlib.sha256(encoded).hexdigest(),
-        bytes=len(encoded),
-        media_type="text/plain",
-    )
+    return Attempt.of_body(record_id, fetched.body or "", now)

@@ -13,13 +13,14 @@ import dagster as dg
 
 from iplum_resource.resource import IPlumResource
 from pipelines.assets.archive import CONTENT_ARCHIVE, RECORDING_ARCHIVE, build_archive_assets
+from pipelines.assets.callbacks import build_callbacks_asset
 from pipelines.assets.recordings import build_recordings_assets
 from pipelines.assets.tables import build_tables_assets
 from pipelines.assets.usage import build_usage_assets
 from pipelines.checks import build_checks
 from pipelines.progress import Progress, Silence
 from pipelines.schedules import build_daily_archive, build_daily_sync
-from pipelines.sensors import build_stale_snapshot
+from pipelines.sensors import build_callback_inbox, build_stale_snapshot
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
 
@@ -41,11 +42,17 @@ def build_definitions(
         build_archive_assets(archive, settings, clock=clock, progress=watcher)
         for archive in (CONTENT_ARCHIVE, RECORDING_ARCHIVE)
     ]
+    callbacks = build_callbacks_asset(settings, clock=clock)
     tables = build_tables_assets(settings)
     sync = dg.define_asset_job(
         "sync",
-        selection=dg.AssetSelection.assets(*pulls, tables),
-        description="Pull and fold a range of windows, then publish: what runs each day.",
+        selection=dg.AssetSelection.assets(*pulls, callbacks, tables),
+        description="Pull and fold a range of windows, take in what was pushed, publish: what runs each day.",
+    )
+    drain = dg.define_asset_job(
+        "drain",
+        selection=dg.AssetSelection.assets(callbacks, tables),
+        description="Move what was pushed from the inbox to the tables.",
     )
     publish = dg.define_asset_job(
         "publish",
@@ -58,14 +65,17 @@ def build_definitions(
         description="Fetch bodies, attachments, faxes and recording files not yet verified, then publish.",
     )
     return dg.Definitions(
-        assets=[*pulls, *archives, tables],
+        assets=[*pulls, callbacks, *archives, tables],
         asset_checks=build_checks(settings),
-        jobs=[sync, archive, publish],
+        jobs=[sync, archive, drain, publish],
         schedules=[
             build_daily_sync(settings, sync, clock=clock),
             build_daily_archive(settings, archive, clock=clock),
         ],
-        sensors=[build_stale_snapshot(settings, publish, clock=clock)],
+        sensors=[
+            build_stale_snapshot(settings, publish, clock=clock),
+            build_callback_inbox(settings, drain, clock=clock),
+        ],
         resources={"iplum": build_resource(settings)},
         executor=dg.in_process_executor,
     )

@@ -172,6 +172,22 @@ def export(
 
 
 @app.command()
+def receiver(
+    host: Annotated[str, typer.Option(help="Address to listen on; TLS is a proxy's work.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8088,
+) -> None:
+    """Receive what iPlum pushes: on the disk before it is acknowledged, in the tables within a minute.
+
+    Its paths are /callbacks/IPLUM_CALLBACK_TOKEN/usage and …/recordings; /healthz tells whether it can keep
+    events. It stops with Ctrl-C. Example: `iplum receiver --port 8088`
+    """
+    settings, environ = _read_settings()
+    from pipelines.receiver_command import serve
+
+    serve(settings, environ, host=host, port=port, clock=_now)
+
+
+@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT.")],
     form: Annotated[

@@ -7,6 +7,7 @@ belong here: anything that a real account would need.
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ from warehouse.query import run_query
 from warehouse.snapshot import count_rows
 
 _DAYS = 90
+_PUSHED_DAYS = 10
 _FOLDER = PROJECT / "demo-data"
 _SUMMARY = """
 SELECT
@@ -45,11 +47,18 @@ ORDER BY channel, direction
 def main() -> None:
     """Sync and archive ninety invented days into `./demo-data`, show what came; exits 1 when anything failed."""
     began = _now()
-    with _run_standin() as url:
+    token = secrets.token_urlsafe(16)
+    receiver = {**os.environ, "IPLUM_DATA": str(_FOLDER), "IPLUM_CALLBACK_TOKEN": token}
+    with (
+        _run("receiver", "--port", "0", environ=receiver) as receiving,
+        _run("standin", "--port", "0", *_pushing(_read_url(receiving), token)) as standing_in,
+    ):
+        url = _read_url(standing_in)
         environ = _describe_account(url, first_day=began - timedelta(days=_DAYS))
         adopt_environment(environ)
         settings = load_settings(environ, PROJECT)
         typer.echo(f"{_DAYS} days of invented history, from {url} into {settings.data.name}/")
+        typer.echo(f"Callbacks of the last {_PUSHED_DAYS} days: {_read_line(standing_in)}")
         with ProgressBar(Console(stderr=True)) as bar:
             report = sync(settings, environ, progress=bar, clock=_now)
             held = archive(settings, environ, progress=bar, clock=_now)
@@ -73,15 +82,34 @@ def _now() -> datetime:
 
 
 @contextmanager
-def _run_standin() -> Iterator[str]:
-    """Run the stand-in on a free port, give its URL, and stop it."""
-    command = [sys.executable, "-m", "pipelines.cli", "standin", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT) as process:  # noqa: S603 our own
+def _run(*command: str, environ: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Run a command of ours beside this process, and stop it."""
+    with subprocess.Popen(  # noqa: S603 our own
+        [sys.executable, "-m", "pipelines.cli", *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=PROJECT,
+        env=environ,
+    ) as process:
         try:
-            line = process.stdout.readline() if process.stdout else ""
-            yield line.split()[-1]
+            yield process
         finally:
             process.terminate()
+
+
+def _read_line(process: subprocess.Popen[str]) -> str:
+    return process.stdout.readline().strip() if process.stdout else ""
+
+
+def _read_url(process: subprocess.Popen[str]) -> str:
+    return _read_line(process).split()[-1]
+
+
+def _pushing(url: str, token: str) -> list[str]:
+    """Say what the stand-in is to push where: some of it twice, some late, some never."""
+    faults = {"--push-duplicates": "0.05", "--push-reorder": "0.1", "--push-drops": "0.02"}
+    options = {"--push": f"{url}/callbacks/{token}", "--push-past": str(24 * _PUSHED_DAYS), **faults}
+    return [word for option in options.items() for word in option]
 
 
 def _describe_account(url: str, *, first_day: datetime) -> Mapping[str, str]:

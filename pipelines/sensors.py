@@ -12,7 +12,7 @@ import dagster as dg
 
 from pipelines.failures import fail
 from pipelines.settings import Settings
-from pipelines.storage import open_folder
+from pipelines.storage import has_inbox, open_folder, open_inbox
 from warehouse.errors import WarehouseError
 from warehouse.publish import is_behind
 
@@ -24,6 +24,9 @@ _UNDER_WAY = [
 ]
 # A run that was killed stays "started" in Dagster's history for good, and must not hold this up for as long.
 _PATIENCE = timedelta(hours=1)
+# Draining beside another run does no harm, so a killed one need not be waited for as long.
+_DRAIN_PATIENCE = timedelta(minutes=1)
+_DRAIN_REST = timedelta(minutes=5)
 
 
 def build_stale_snapshot(
@@ -59,6 +62,42 @@ def build_stale_snapshot(
         return dg.RunRequest()
 
     return stale_snapshot
+
+
+def build_callback_inbox(
+    settings: Settings,
+    job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition,
+    *,
+    clock: Callable[[], datetime],
+) -> dg.SensorDefinition:
+    """Make `callback_inbox`, which starts `drain` whenever events wait: within a minute they are in the tables."""
+
+    @dg.sensor(
+        name="callback_inbox",
+        job=job,
+        minimum_interval_seconds=15,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Moves what iPlum pushed from the receiver's inbox to the tables, within a minute.",
+    )
+    def callback_inbox(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        folder = open_folder(settings)
+        if not has_inbox(settings, folder):
+            return dg.SkipReason("there is no inbox: no receiver has run yet")
+        under_way = dg.RunsFilter(job_name=job.name, created_after=clock() - _DRAIN_PATIENCE, statuses=_UNDER_WAY)
+        if context.instance.get_run_records(under_way, limit=1):
+            return dg.SkipReason("a run is draining it")
+        try:
+            with open_inbox(settings, folder) as inbox:
+                waiting = inbox.count_pending()
+        except WarehouseError as error:
+            raise fail(error) from error
+        if not waiting:
+            return dg.SkipReason("nothing waits")
+        if _has_just_failed(context.instance, job.name, since=clock() - _DRAIN_REST):
+            return dg.SkipReason("draining failed in the last minutes; see its run")
+        return dg.RunRequest()
+
+    return callback_inbox
 
 
 def _has_just_failed(instance: dg.DagsterInstance, job_name: str, *, since: datetime) -> bool:

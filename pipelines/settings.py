@@ -10,7 +10,7 @@ import grp
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, time
 from pathlib import Path
 from typing import Literal, cast
@@ -36,6 +36,7 @@ class Variable:
 
 
 _DOCUMENTED_URL = "https://api.iplum.com"
+_SHORTEST_TOKEN = 16
 _CREDENTIALS = ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID")
 
 VARIABLES = (
@@ -59,6 +60,13 @@ VARIABLES = (
         "IPLUM_MEDIA_HOSTS",
         "media.iplum.com",
         "Hosts, comma-separated, that files may come from; with the port where it isn't the standard one.",
+    ),
+    Variable("IPLUM_CALLBACK_TOKEN", "", "Secret part of the callback paths, 16 characters or more."),
+    Variable("IPLUM_KEEP_CONTENT", "false", "Keep the words of texts that are pushed: true or false."),
+    Variable(
+        "IPLUM_INBOX_URL",
+        "",
+        "SQLAlchemy URL of the callback inbox, as postgresql+psycopg2://…; empty: inbox.sqlite in IPLUM_STATE.",
     ),
     Variable("IPLUM_TIMEZONE", "UTC", "IANA name for local dates and hours, and for IPLUM_SYNC_AT."),
     Variable("IPLUM_SYNC_AT", "02:15", "When the daily sync runs, local time."),
@@ -84,6 +92,8 @@ class Settings:
     language: str
     login_case: Literal["lower", "typed"]
     media_hosts: frozenset[str]
+    keep_content: bool
+    inbox_url: str = field(repr=False)
     time_zone: str
     sync_at: time
     file_group: int | None
@@ -113,6 +123,8 @@ def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
         language=read.matching("IPLUM_LANG", r"[a-z]{2}", "two letters of ISO 639-1, as 'en'"),
         login_case=cast("Literal['lower', 'typed']", read.choice("IPLUM_LOGIN_CASE", ("lower", "typed"))),
         media_hosts=read.hosts("IPLUM_MEDIA_HOSTS"),
+        keep_content=read.choice("IPLUM_KEEP_CONTENT", ("true", "false")) == "true",
+        inbox_url=read.inbox_url("IPLUM_INBOX_URL"),
         time_zone=read.time_zone("IPLUM_TIMEZONE"),
         sync_at=read.clock_time("IPLUM_SYNC_AT"),
         file_group=read.group("IPLUM_FILE_GROUP"),
@@ -127,6 +139,19 @@ def check_credentials(environ: Mapping[str, str]) -> None:
             raise SettingsError(f"{name} is not set; put it into .env (see .env.example) or the environment")
         if value != value.strip() or value[0] in "'\"`" or value[-1] in "'\"`" or re.search(r"\s", value):
             raise SettingsError(f"{name} has white space or quotes in or around it; give the bare value")
+
+
+def read_callback_token(environ: Mapping[str, str]) -> str:
+    """Read the secret part of the callback paths; raises `SettingsError` where it could be guessed or misread."""
+    token = environ.get("IPLUM_CALLBACK_TOKEN", "")
+    if len(token) < _SHORTEST_TOKEN:
+        raise SettingsError(
+            f"IPLUM_CALLBACK_TOKEN must have {_SHORTEST_TOKEN} characters or more: who knows it can push rows; "
+            "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    if not re.fullmatch(r"[!$&-.0-;=@-Z_a-z~]+", token):
+        raise SettingsError("IPLUM_CALLBACK_TOKEN must be of letters, digits and - _ . ~, as it is part of a URL")
+    return token
 
 
 def check_account(settings: Settings, accounts: Sequence[str]) -> None:
@@ -181,6 +206,12 @@ class _Reader:
         ):
             raise SettingsError(f"{name} must be a comma-separated list of hosts, as 'media.iplum.com'")
         return hosts
+
+    def inbox_url(self, name: str) -> str:
+        url = self.text(name)
+        if url and not re.match(r"(sqlite|postgresql)(\+[a-z0-9]+)?://", url):
+            raise SettingsError(f"{name} must begin with postgresql+psycopg2:// or sqlite://")
+        return url
 
     def day(self, name: str) -> date:
         return read_day(self.text(name), name)

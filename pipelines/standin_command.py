@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 _HISTORY, _DOCUMENT, _FAULTS, _MEDIA = "History", "What the document leaves open", "Faults", "Media"
+_CALLBACKS = "Callbacks"
 
 
 def _switch(text: str, panel: str, *names: str) -> Any:
@@ -68,6 +69,13 @@ def standin(
     cut: Annotated[float, _switch("Share of bodies cut short.", _FAULTS)] = 0,
     cut_first: Annotated[int, _switch("Cut the first N bodies short.", _FAULTS)] = 0,
     cut_chunked_first: Annotated[int, _switch("The same without Content-Length.", _FAULTS)] = 0,
+    push: Annotated[
+        str | None, _switch("Base of the callback URIs; pushes to URL/usage and URL/recordings.", _CALLBACKS)
+    ] = None,
+    push_past: Annotated[float, _switch("Hours of the past to push at the start.", _CALLBACKS)] = 0,
+    push_duplicates: Annotated[float, _switch("Share pushed twice.", _CALLBACKS)] = 0,
+    push_reorder: Annotated[float, _switch("Share pushed late, after others.", _CALLBACKS)] = 0,
+    push_drops: Annotated[float, _switch("Share never pushed.", _CALLBACKS)] = 0,
     media_base: Annotated[str | None, _switch("Base of the media URLs it gives; else its own.", _MEDIA)] = None,
     media_bytes: Annotated[int, _switch("Size of a file.", _MEDIA)] = 24_000,
     media_not_ready_first: Annotated[int, _switch("Files answered with 404 at first, N times.", _MEDIA)] = 0,
@@ -86,6 +94,7 @@ def standin(
         first_day=None if first_day is None else first_day.date(),
         purge_before=None if purge_before is None else purge_before.replace(tzinfo=UTC),
         late_by=timedelta(hours=late_by),
+        push_past=timedelta(hours=push_past),
         refuse_types=frozenset(refuse_types.split(",")) - {""},
         fail_500_days=frozenset(_read_days(fail_500_days)),
         fail_500_wider_than=None if fail_500_wider_than is None else timedelta(hours=fail_500_wider_than),

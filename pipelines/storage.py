@@ -1,15 +1,32 @@
-"""The warehouse's folder as the settings name it.
+"""The warehouse's folder and the inbox as the settings name them.
 
-Belongs here: the one step from settings to paths. Does not belong here: the paths (`warehouse.layout`).
+Belongs here: the one step from settings to places. Does not belong here: the paths (`warehouse.layout`).
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from pipelines.settings import Settings
 from warehouse.files import Modes
 from warehouse.layout import DataFolder
 
+if TYPE_CHECKING:
+    from warehouse.inbox import Inbox
+
 
 def open_folder(settings: Settings) -> DataFolder:
     """Say where the warehouse stands and who may read it."""
     return DataFolder(settings.data, settings.state, Modes(settings.file_group))
+
+
+def has_inbox(settings: Settings, folder: DataFolder) -> bool:
+    """Say whether there is an inbox: a server that was named, or the file that a receiver made."""
+    return bool(settings.inbox_url) or folder.inbox.exists()
+
+
+def open_inbox(settings: Settings, folder: DataFolder) -> Inbox:
+    """Open the inbox, made where it isn't there yet; raises `InboxFailed` and `StorageFailed`."""
+    from warehouse.inbox import Inbox
+
+    return Inbox(settings.inbox_url or f"sqlite:///{folder.inbox}", settings.account, folder.modes)

@@ -21,7 +21,7 @@ from pipelines.progress import Progress
 from pipelines.pulling import WindowOutcome
 from pipelines.schedules import find_due_stretches
 from pipelines.settings import Settings, SettingsError, check_account, check_credentials
-from pipelines.storage import open_folder
+from pipelines.storage import has_inbox, open_folder
 from warehouse.due import find_stretches
 from warehouse.errors import StorageFailed
 from warehouse.snapshot import count_rows
@@ -126,15 +126,19 @@ def sync(
     watcher = _Tallying(report, progress)
     definitions = build_definitions(settings, clock=clock, progress=watcher)
     with open_instance(settings) as instance:
+        is_drained = not has_inbox(settings, folder)
         for stretch in stretches:
             failures = run_job(definitions, "sync", instance, tags=tag_range(stretch))
             if failures:
                 report.failures += failures
                 report.failures += run_job(definitions, "publish", instance)
+            is_drained = True
             if watcher.final is not None:
                 # It stopped every dataset, and would stop every further stretch, for the same reason.
                 report.failures = [str(watcher.final)]
                 break
+        if not is_drained:
+            report.failures += run_job(definitions, "drain", instance)
     report.failures = list(dict.fromkeys(report.failures))
     if folder.snapshot.is_file():
         report.rows = count_rows(folder.snapshot)

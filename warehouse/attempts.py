@@ -6,6 +6,7 @@ Belongs here: writing attempts, and what several of them say of one record. Does
 
 from __future__ import annotations
 
+import hashlib
 import io
 import uuid
 from collections.abc import Sequence
@@ -49,6 +50,22 @@ class Attempt:
     path: str | None = None
     error: str | None = None
 
+    @classmethod
+    def of_body(cls, record_id: str, body: str, attempted_at: datetime) -> Attempt:
+        """Describe the body of a text, as it was sent; an empty one too."""
+        # Half a surrogate pair can be sent and can't be stored: it is kept as JSON would write it.
+        encoded = body.encode("utf-8", errors="backslashreplace")
+        return cls(
+            record_id=record_id,
+            attempted_at=attempted_at,
+            status="verified",
+            kind="text" if body else "empty",
+            body=encoded.decode(),
+            sha256=hashlib.sha256(encoded).hexdigest(),
+            bytes=len(encoded),
+            media_type="text/plain",
+        )
+
 
 @dataclass(frozen=True)
 class AttemptLog:
@@ -60,14 +77,18 @@ class AttemptLog:
 
     def append(self, window: StorageWindow, attempts: Sequence[Attempt]) -> None:
         """Keep some attempts on records of a window, durable when this returns; raises `StorageFailed`."""
+        latest = max(attempt.attempted_at for attempt in attempts)
+        self.append_once(window, attempts, f"{file_time(latest)}-{uuid.uuid4().hex[:16]}")
+
+    def append_once(self, window: StorageWindow, attempts: Sequence[Attempt], name: str) -> None:
+        """Keep them under a name that tells them from all others; a second time, nothing happens."""
+        path = self.folder.raw_folder(self.dataset, self.account, window) / f"{name}{RAW_SUFFIX}"
+        if path.exists():
+            return
         rows = pa.Table.from_pylist([asdict(attempt) for attempt in attempts], schema=ATTEMPT_SCHEMA)
         sink = io.BytesIO()
         pq.write_table(rows, sink, compression="zstd")
-        name = (
-            f"{file_time(max(attempt.attempted_at for attempt in attempts))}-{uuid.uuid4().hex[:16]}{RAW_SUFFIX}"
-        )
-        folder = self.folder.raw_folder(self.dataset, self.account, window)
-        write_file(folder / name, sink.getbuffer(), self.folder.modes)
+        write_file(path, sink.getbuffer(), self.folder.modes)
 
     def read(self, window: StorageWindow, names: Sequence[str]) -> pd.DataFrame:
         """Read the attempts of the named files, oldest first; raises `RawDamaged`."""

@@ -6,6 +6,7 @@
     ├── PublishedInPart      all was published but what damaged raw files hold
     ├── NothingPublished     there is no snapshot to query yet
     ├── PublisherBusy        another publisher held the lock for too long
+    ├── InboxFailed          the database of the callback inbox can't be reached or written
     ├── FileRefused          what came in the place of a file is none
     ├── ExportFailed         an extract that would not be whole
     └── QueryFailed          a user's SQL was refused by DuckDB
@@ -84,6 +85,18 @@ class PublisherBusy(WarehouseError):
         super().__init__(
             f"another process has been publishing for over {seconds:.0f} s; wait for it to end, then run "
             "'iplum publish'"
+        )
+
+
+class InboxFailed(WarehouseError):
+    """The database of the callback inbox can't be reached or written."""
+
+    def __init__(self, cause: str, database: str) -> None:
+        self.cause = cause
+        self.database = database
+        super().__init__(
+            f"the callback inbox can't be used ({database}: {cause}); see that its database runs, takes writes "
+            "and has room (IPLUM_INBOX_URL; without it, IPLUM_STATE); nothing that was acknowledged is lost"
         )
 
 

@@ -6,7 +6,7 @@ arrived meanwhile. Does not belong here: reading a single answer (`normalize`) a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from warehouse.derive import derive_columns
 from warehouse.lake import WindowState, fold_version, read_rows, read_state, write_lake_file
 from warehouse.layout import DataFolder
 from warehouse.normalize import UNKNOWN, UNREAD, NormalizedAnswer, normalize_answer
+from warehouse.pushed import gather_pushed
 from warehouse.raw import RawAnswer, RawLog
 from warehouse.schemas import Table
 from warehouse.sightings import SIGHTINGS, add_sightings, find_absences, find_complete_pulls, name_origins
@@ -65,10 +66,11 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
     strays_to: set[StorageWindow] = set()
     while True:
         listing = list_raw(folder, table, account, window)
-        answers = _read_listed(folder, account, window, listing)
+        answers = _read_asked(folder, account, window, table=table, listing=listing)
         frames = _normalize_bodies(answers, table)
         strays_to |= _file_strays(folder, account, window, table=table, answers=answers, frames=frames)
-        rows = merge_answers([answer for _, answer in answers], frames, table, window)
+        pushed = gather_pushed(_read_pushed(folder, account, window, table=table, listing=listing), table)
+        rows = merge_answers([answer for _, answer in answers], frames, table, window, pushed=pushed)
         state = _describe(rows, answers, frames, table=table, window=window, listing=listing)
         write_lake_file(folder, table, account, window, rows=rows, state=state)
         if list_raw(folder, table, account, window) == listing:
@@ -77,16 +79,22 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
 
 
 def merge_answers(
-    answers: Sequence[RawAnswer], frames: dict[str, NormalizedAnswer], table: Table, window: StorageWindow
+    answers: Sequence[RawAnswer],
+    frames: dict[str, NormalizedAnswer],
+    table: Table,
+    window: StorageWindow,
+    *,
+    pushed: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Make the rows of a window: union by record id, the newest answer wins field by field, null never wins.
 
-    `frames` holds each body's records by its hash. The result has at least the columns of the table's lake
-    schema and `unread`, is sorted by start and record id, and doesn't depend on the order of `answers`.
+    `frames` holds each body's records by its hash, `pushed` those that came unasked. The result has at least the
+    columns of the table's lake schema and `unread`, is sorted by start and record id, and doesn't depend on the
+    order of `answers`.
     """
     ordered = sorted(answers, key=lambda answer: (answer.pulled_at, answer.body_sha256 or ""))
     held = list(dict.fromkeys(a.body_sha256 for a in reversed(ordered) if a.body_sha256 in frames))
-    if not held:
+    if not held and pushed is None:
         empty: pd.DataFrame = table.lake_schema.empty_table().to_pandas().assign(**{UNREAD: None})
         return empty
     versions = [
@@ -94,7 +102,12 @@ def merge_answers(
         for digest in reversed(held)
         if digest is not None
     ]
-    merged = _merge_versions(pd.concat(versions, ignore_index=True) if len(versions) > 1 else versions[0])
+    if pushed is not None:
+        versions.append(pushed)
+    together = pd.concat(versions, ignore_index=True) if len(versions) > 1 else versions[0]
+    if pushed is not None:
+        together = together.sort_values("last_seen_at", kind="stable", ignore_index=True)
+    merged = _merge_versions(together)
     started = merged[table.started]
     merged = merged[started.isna() | ((started >= window.start) & (started < window.end))]
     merged["origin"] = name_origins(merged)
@@ -125,14 +138,25 @@ def _merge_unknown(versions: pd.DataFrame, ids: pd.Index[str]) -> pd.Series[Any]
     return pd.Series([merged.get(record_id) for record_id in ids], index=ids, dtype="object")
 
 
-def _read_listed(
-    folder: DataFolder, account: str, window: StorageWindow, listing: Sequence[str]
+def _read_asked(
+    folder: DataFolder, account: str, window: StorageWindow, *, table: Table, listing: Sequence[str]
 ) -> list[tuple[str, RawAnswer]]:
-    named: list[tuple[str, RawAnswer]] = []
-    for dataset in dict.fromkeys(entry.partition("/")[0] for entry in listing):
-        names = [entry.partition("/")[2] for entry in listing if entry.startswith(f"{dataset}/")]
-        named += RawLog(folder, account, dataset).read(window, names)
+    dataset = table.datasets[0]
+    named = RawLog(folder, account, dataset).read(window, _names_of(dataset, listing))
     return sorted(named, key=lambda pair: pair[1].pulled_at)
+
+
+def _read_pushed(
+    folder: DataFolder, account: str, window: StorageWindow, *, table: Table, listing: Sequence[str]
+) -> Iterator[RawAnswer]:
+    for dataset in table.datasets[1:]:
+        log = RawLog(folder, account, dataset)
+        for name in _names_of(dataset, listing):
+            yield from (event for _, event in log.read(window, [name]))
+
+
+def _names_of(dataset: str, listing: Sequence[str]) -> list[str]:
+    return [entry.partition("/")[2] for entry in listing if entry.startswith(f"{dataset}/")]
 
 
 def _normalize_bodies(answers: Sequence[tuple[str, RawAnswer]], table: Table) -> dict[str, NormalizedAnswer]:

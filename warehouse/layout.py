@@ -51,6 +51,11 @@ class DataFolder:
         """The lock on which publishers queue."""
         return self.state / "locks" / "publish.lock"
 
+    @property
+    def inbox(self) -> Path:
+        """Where pushed events wait, unless a database server keeps them."""
+        return self.state / "inbox.sqlite"
+
     def limiter_file(self, account: str) -> Path:
         """What processes of this machine share to keep one ceiling of requests per second."""
         return self.state / "locks" / f"requests-{account}"

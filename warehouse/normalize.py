@@ -42,13 +42,21 @@ _LATEST = pd.Timestamp("2100-01-01", tz="UTC")
 class NormalizedAnswer:
     """The readable records of one answer, and how many elements had no record id or were no object.
 
-    `frame` has the table's vendor columns, typed, and two columns of dicts or None: `unknown` (fields that the
-    document doesn't name) and `unread` (the original values of those that didn't read).
+    `records` are the readable ones of `elements`. `frame` has the table's vendor columns, typed, and two columns
+    of dicts or None: `unknown` (fields that the document doesn't name) and `unread` (the original values of those
+    that didn't read).
     """
 
     frame: pd.DataFrame
     unreadable: int
     elements: list[Any]
+    records: list[dict[str, Any]]
+
+    @property
+    def positions(self) -> list[int]:
+        """The place among the elements of each row's own."""
+        readable = {id(record) for record in self.records}
+        return [place for place, element in enumerate(self.elements) if id(element) in readable]
 
 
 def load_records(body: bytes) -> list[Any]:
@@ -75,7 +83,11 @@ def _parse_integer(text: str) -> int | float | str:
 
 def normalize_answer(body: bytes, table: Table) -> NormalizedAnswer:
     """Turn a raw body into typed columns, one row per readable record, in the answer's order."""
-    elements = load_records(body)
+    return normalize_records(load_records(body), table)
+
+
+def normalize_records(elements: list[Any], table: Table) -> NormalizedAnswer:
+    """Turn parsed elements into typed columns, one row per readable record, in their order."""
     id_field = str(next(column.field for column in table.vendor_columns if column.name == "record_id"))
     records = _identified(elements, id_field)
     unread: dict[int, dict[str, Any]] = {}
@@ -87,7 +99,7 @@ def normalize_answer(body: bytes, table: Table) -> NormalizedAnswer:
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(records)))
     frame[UNKNOWN] = _unknown_fields(records, table)
     frame[UNREAD] = _objects([unread.get(row) for row in range(len(records))] if unread else [None] * len(records))
-    return NormalizedAnswer(frame, len(elements) - len(records), elements)
+    return NormalizedAnswer(frame, len(elements) - len(records), elements, records)
 
 
 def _gather_columns(records: list[dict[str, Any]], table: Table) -> dict[str, pa.Array]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ Reason = Literal["pull", "split", "halves", "stray", "callback", "audit"]
 
 @dataclass(frozen=True, kw_only=True)
 class RawAnswer:
-    """One answer and the request that brought it; `body` is None for a refused request.
+    """One answer and the request that brought it, or one pushed event; `body` is None for a refused request.
 
     Times are aware UTC. `rows` counts the elements of the answer. A body that stands in an earlier file of the
     same window is None on disk, and found again by `body_sha256`.
@@ -84,6 +84,12 @@ class RawLog:
         self._write(window, answer, name)
         return True
 
+    def append_events_once(self, window: StorageWindow, events: Sequence[RawAnswer], name: str) -> None:
+        """Keep pushed events, a row each, in one file of this name; a second time, nothing happens."""
+        if not self.holds(window, name):
+            path = self._path(window, f"{name}{RAW_SUFFIX}")
+            write_file(path, _encode([_seal(event) for event in events]), self.folder.modes)
+
     def names(self, window: StorageWindow) -> list[str]:
         """List a window's answers by the names of their files, oldest first."""
         return [path.name for path in self.folder.raw_files(self.dataset, self.account, window)]
@@ -91,9 +97,10 @@ class RawLog:
     def read(self, window: StorageWindow, names: Iterable[str]) -> list[tuple[str, RawAnswer]]:
         """Read the answers of the named files with their bodies, in that order; raises `RawDamaged`.
 
+        A file of pushed events gives as many answers as it holds.
         One whose body is gone, since the file that held it was moved away, no longer counts as complete.
         """
-        answers = [(name, _decode(self._path(window, name))) for name in names]
+        answers = [(name, answer) for name in names for answer in _decode(self._path(window, name))]
         bodies = {answer.body_sha256: answer.body for _, answer in answers if answer.body is not None}
         return [(name, _give_body(answer, bodies)) for name, answer in answers]
 
@@ -105,7 +112,7 @@ class RawLog:
         if sealed.body is not None and self._repeats_the_last(window, sealed):
             sealed = replace(sealed, body=None)
         path = self._path(window, f"{name}{RAW_SUFFIX}")
-        write_file(path, _encode(sealed), self.folder.modes)
+        write_file(path, _encode([sealed]), self.folder.modes)
         return path
 
     def _repeats_the_last(self, window: StorageWindow, answer: RawAnswer) -> bool:
@@ -113,7 +120,7 @@ class RawLog:
             return False  # each is a request of its own, and a busy day has thousands
         paths = self.folder.raw_files(self.dataset, self.account, window)
         try:
-            earlier = (_decode(path, with_body=False) for path in reversed(paths))
+            earlier = (answer for path in reversed(paths) for answer in _decode(path, with_body=False))
             last = next((one for one in earlier if one.body_sha256 and _request(one) == _request(answer)), None)
             return last is not None and last.body_sha256 == answer.body_sha256 and _holds_body(paths, answer)
         except RawDamaged:
@@ -123,8 +130,9 @@ class RawLog:
 def _holds_body(paths: Iterable[Path], answer: RawAnswer) -> bool:
     """Look from the oldest on, which mostly holds it: a window that changes no more is pulled many times."""
     return any(
-        _decode(path, with_body=False).body_sha256 == answer.body_sha256 and _decode(path).body is not None
+        one.body_sha256 == answer.body_sha256 and any(whole.body is not None for whole in _decode(path))
         for path in paths
+        for one in _decode(path, with_body=False)
     )
 
 
@@ -148,11 +156,11 @@ def _hash(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _encode(answer: RawAnswer) -> memoryview:
-    row = {name: [getattr(answer, name)] for name in RAW_SCHEMA.names}
+def _encode(answers: Sequence[RawAnswer]) -> memoryview:
+    rows = {name: [getattr(answer, name) for answer in answers] for name in RAW_SCHEMA.names}
     sink = io.BytesIO()
     pq.write_table(
-        pa.table(row, schema=RAW_SCHEMA),
+        pa.table(rows, schema=RAW_SCHEMA),
         sink,
         compression="zstd",
         use_dictionary=False,
@@ -162,17 +170,17 @@ def _encode(answer: RawAnswer) -> memoryview:
     return sink.getbuffer()
 
 
-def _decode(path: Path, *, with_body: bool = True) -> RawAnswer:
+def _decode(path: Path, *, with_body: bool = True) -> list[RawAnswer]:
     names = [name for name in RAW_SCHEMA.names if with_body or name != "body"]
     try:
-        (row,) = pq.ParquetFile(path, page_checksum_verification=True).read(columns=names).to_pylist()
-        answer = RawAnswer(**{"body": None, **row})
+        rows = pq.ParquetFile(path, page_checksum_verification=True).read(columns=names).to_pylist()
+        answers = [RawAnswer(**{"body": None, **row}) for row in rows]
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         raise RawDamaged(path) from error
     # Bits that turned over in what describes a page pass its checksum.
-    if answer.body is not None and _hash(answer.body) != answer.body_sha256:
+    if not answers or any(a.body is not None and _hash(a.body) != a.body_sha256 for a in answers):
         raise RawDamaged(path)
-    return answer
+    return answers
 
 
 def is_readable(path: Path) -> bool:

@@ -99,6 +99,19 @@ def add_sightings(records: pd.DataFrame, answers: Sequence[RawAnswer]) -> pd.Dat
     )
 
 
+def add_push_times(records: pd.DataFrame, times: Sequence[datetime]) -> pd.DataFrame:
+    """Say of pushed records, one time a row, what `add_sightings` says of an answer's."""
+    pushed_at = pd.Series(list(times), index=records.index, dtype="datetime64[us, UTC]")
+    return records.assign(
+        first_seen_at=pushed_at,
+        last_seen_at=pushed_at,
+        last_pulled_at=pd.Series(pd.NaT, index=records.index, dtype="datetime64[us, UTC]"),
+        pulled=False,
+        pushed=True,
+        is_own=False,
+    )
+
+
 def name_origins(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
     """Say of each row whether it was pulled, pushed, or both."""
     return np.select([rows["pulled"] & rows["pushed"], rows["pushed"]], ["both", "callback"], "pull")

@@ -7,7 +7,8 @@ Nothing but tests and one command imports this.
 
 from iplum_resource.standin.application import create_app
 from iplum_resource.standin.options import Options
+from iplum_resource.standin.push import Pusher, PushReport
 from iplum_resource.standin.server import Running, running, serve
 from iplum_resource.standin.stage import Received
 
-__all__ = ["Options", "Received", "Running", "create_app", "running", "serve"]
+__all__ = ["Options", "PushReport", "Pusher", "Received", "Running", "create_app", "running", "serve"]

@@ -25,6 +25,7 @@ class Options:
     `…_first=N` strikes the first N requests that reach it, a share strikes by a seeded draw on their
     count; both count anew when options are set. A fault of the body (`malformed`, `error_object`, `html`)
     is for answers that are arrays; resets, cuts, 429 and 500 are for all four endpoints, not for media.
+    `push` is the base of the callback URIs, to which `/usage` and `/recordings` are added.
 
     Raises:
         ValueError: for `users` outside 1 to 500, or negative `rows_per_day`.
@@ -80,6 +81,13 @@ class Options:
     cut: float = 0
     cut_first: int = 0
     cut_chunked_first: int = 0
+
+    # callbacks
+    push: str | None = field(default=None, repr=False)
+    push_past: timedelta = timedelta(0)
+    push_duplicates: float = 0
+    push_reorder: float = 0
+    push_drops: float = 0
 
     # media host
     media_base: str | None = None

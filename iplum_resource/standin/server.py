@@ -15,6 +15,7 @@ import uvicorn
 
 from iplum_resource.standin.application import create_staged_app
 from iplum_resource.standin.options import Options
+from iplum_resource.standin.push import Pusher
 from iplum_resource.standin.stage import Play, Received, Stage
 from iplum_resource.standin.wire import Protocol
 
@@ -47,6 +48,8 @@ class Running:
 def serve(options: Options, *, host: str = "127.0.0.1", port: int = 8080) -> None:
     """Play the API in the foreground until SIGTERM or SIGINT; prints one line with the URL.
 
+    Where it pushes, a second line tells what it pushed of the past; what happens from then on is pushed too.
+
     Raises:
         OSError: where the address can't be had.
 
@@ -54,7 +57,14 @@ def serve(options: Options, *, host: str = "127.0.0.1", port: int = 8080) -> Non
     listener = _listen(host, port)
     sys.stdout.write(f"Stand-in for the iPlum API: {_url(listener)}\n")
     sys.stdout.flush()
-    _build_server(Stage(options), threading.Event()).run(sockets=[listener])
+    stop = threading.Event()
+    if options.push is not None:
+        base = options.media_base or f"{_url(listener)}/media"
+        threading.Thread(target=_push, args=(Pusher(options, media_base=base), stop), daemon=True).start()
+    try:
+        _build_server(Stage(options), threading.Event()).run(sockets=[listener])
+    finally:
+        stop.set()
 
 
 @contextmanager
@@ -73,6 +83,17 @@ def running(options: Options) -> Iterator[Running]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def _push(pusher: Pusher, stop: threading.Event) -> None:
+    """Push what is past, say so, and go on with what happens."""
+    with pusher:
+        report = pusher.push()
+        sys.stdout.write(
+            f"Pushed {report.acknowledged} events; dropped {report.dropped}, not taken {report.refused}\n"
+        )
+        sys.stdout.flush()
+        pusher.push_until(stop)
 
 
 def _listen(host: str, port: int) -> socket.socket:

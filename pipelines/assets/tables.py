@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pyarrow as pa
 
+from pipelines.assets.callbacks import CALLBACKS
 from pipelines.failures import fail
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
@@ -61,7 +62,7 @@ def _describe_publication(publication: Publication, table: Table) -> dict[str, i
 def _build_spec(table: Table) -> dg.AssetSpec:
     return dg.AssetSpec(
         key_of_table(table),
-        deps=_find_sources(table),
+        deps=[*_find_sources(table), *([CALLBACKS] if table in FOLDED_TABLES else [])],
         description=table.description,
         group_name="warehouse",
         kinds={"duckdb"},

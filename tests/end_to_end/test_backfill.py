@@ -3,24 +3,13 @@
 One window fails; the others must be kept, shown green, and come into SQL by the sensor's publishing.
 """
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 
 from iplum_resource.standin import Running
-from pipelines.instance import prepare_dagster_home
-from pipelines.settings import PROJECT
+from tests.end_to_end.dagster_dev import run_dagster_dev, wait_for
 from tests.pipelines.account import Account
 from warehouse.windows import windows_between
 
@@ -53,7 +42,8 @@ def test_a_backfill_from_the_ui_keeps_what_succeeded(account: Account) -> None:
     windows = list(windows_between(account.began - timedelta(days=20), account.began))
     bad = windows[0]
     account.play(fail_500_days=frozenset({bad.first_day}))
-    with run_dagster_dev(account) as ask:
+    with run_dagster_dev(account) as dagster:
+        ask = dagster.ask
         launched = ask(LAUNCH, keys=[window.key for window in windows])["launchPartitionBackfill"]
         backfill = launched["backfillId"]
         status = wait_for(
@@ -72,54 +62,3 @@ def test_a_backfill_from_the_ui_keeps_what_succeeded(account: Account) -> None:
     ]
     expected = [i for i in account.expected_ids() if i in set(account.ids())]
     assert len(expected) > 300
-
-
-@contextmanager
-def run_dagster_dev(account: Account) -> Iterator[Callable[..., dict[str, Any]]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environ = {**os.environ, **account.environ, "DAGSTER_HOME": str(prepare_dagster_home(account.settings))}
-    command = [str(Path(sys.executable).parent / "dagster"), "dev", "-w", "workspace.yaml", "-p", str(port)]
-    log = (account.path / "dagster.log").open("w")
-    # A shell's background job would ignore the signal by which it is stopped; a group of its own does not.
-    process = subprocess.Popen(
-        command, cwd=PROJECT, env=environ, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-    )
-
-    def ask(query: str, **variables: Any) -> dict[str, Any]:
-        reply = requests.post(
-            f"http://127.0.0.1:{port}/graphql", json={"query": query, "variables": variables}, timeout=30
-        )
-        data: dict[str, Any] = reply.json()["data"]
-        return data
-
-    try:
-        wait_for(lambda: {"up": answers(port)}, until=lambda s: bool(s["up"]))
-        yield ask
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.wait(timeout=20)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            log.close()
-
-
-def answers(port: int) -> bool:
-    try:
-        return requests.get(f"http://127.0.0.1:{port}/server_info", timeout=5).ok
-    except requests.ConnectionError:
-        return False
-
-
-def wait_for(
-    look: Callable[[], dict[str, Any]], *, until: Callable[[dict[str, Any]], bool], seconds: float = 200
-) -> dict[str, Any]:
-    deadline = time.monotonic() + seconds
-    while not until(seen := look()):
-        assert time.monotonic() < deadline, f"waited in vain: {seen}"
-        time.sleep(1)
-    return seen

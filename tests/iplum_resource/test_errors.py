@@ -31,7 +31,10 @@ def test_the_tree_is_drawn_in_the_docstring() -> None:
     drawing = inspect.getdoc(errors) or ""
     drawn = [line.split("──")[-1].split()[0] for line in drawing.splitlines() if "──" in line]
     assert sorted(drawn) == sorted(set(TREE) - {"IPlumError"})
-    assert all(issubclass(TREE[name], errors.AccountError | errors.WindowError) for name in drawn)
+    assert all(
+        issubclass(TREE[name], errors.AccountError | errors.WindowError | errors.UnreadableCallback)
+        for name in drawn
+    )
 
 
 @pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)

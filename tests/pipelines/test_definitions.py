@@ -13,9 +13,11 @@ from pipelines.assembly import build_definitions
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, build_partitions, tag_range
 from pipelines.progress import Silence
 from pipelines.settings import PROJECT, load_settings
+from pipelines.storage import open_folder, open_inbox
 from pipelines.sync import run_job
 from tests.pipelines.account import Account, Watcher, now
 from tests.warehouse.answers import answer, call, fold
+from warehouse.inbox import Event
 from warehouse.schemas import PUBLISHED_TABLES
 from warehouse.windows import window_of, windows_between
 
@@ -36,11 +38,14 @@ def test_names_that_users_hold_on_to_are_there_and_each_is_described(tmp_path: P
     defs = definitions(tmp_path)
     specs = own_specs(defs)
     assert {"raw_usage", "usage", "raw_recordings", "recordings", "contents", "recording_files"} <= specs.keys()
+    assert "callbacks" in specs
     assert {f"warehouse/{table.name}" for table in PUBLISHED_TABLES} <= specs.keys()
     assert all(spec.description for spec in specs.values())
     assert defs.resolve_job_def("sync").description
     assert defs.resolve_job_def("publish").description
     assert defs.resolve_job_def("archive").description
+    assert defs.resolve_job_def("drain").description
+    assert defs.resolve_sensor_def("callback_inbox").description
     daily_archive = defs.resolve_schedule_def("daily_archive")
     assert daily_archive.description
     assert daily_archive.default_status == dg.DefaultScheduleStatus.STOPPED, "what was said is private (DESIGN 14)"
@@ -117,9 +122,11 @@ def test_the_schedule_is_on_and_runs_by_the_clock_of_the_account(tmp_path: Path)
     assert defs.resolve_sensor_def("stale_snapshot").default_status == dg.DefaultSensorStatus.RUNNING
 
 
-def tick_sensor(defs: dg.Definitions, instance: dg.DagsterInstance) -> tuple[int, str]:
+def tick_sensor(
+    defs: dg.Definitions, instance: dg.DagsterInstance, name: str = "stale_snapshot"
+) -> tuple[int, str]:
     context = dg.build_sensor_context(instance=instance, definitions=defs)
-    data = defs.resolve_sensor_def("stale_snapshot").evaluate_tick(context)
+    data = defs.resolve_sensor_def(name).evaluate_tick(context)
     return len(data.run_requests or []), data.skip_message or ""
 
 
@@ -135,6 +142,33 @@ def test_the_sensor_publishes_what_a_killed_run_left_and_then_rests(tmp_path: Pa
         assert tick_sensor(defs, instance) == (1, "")
         assert run_job(defs, "publish", instance) == []
         assert tick_sensor(defs, instance) == (0, "the snapshot is up to date")
+
+
+def test_the_inbox_is_drained_when_something_waits_and_left_alone_when_that_fails(tmp_path: Path) -> None:
+    clock = datetime.now(UTC)
+    settings = load_settings({"IPLUM_START_DATE": "2024-01-01"}, tmp_path)
+    defs = build_definitions(settings, clock=lambda: clock)
+    folder = open_folder(settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert tick_sensor(defs, instance, "callback_inbox") == (0, "there is no inbox: no receiver has run yet")
+        with open_inbox(settings, folder) as inbox:
+            assert tick_sensor(defs, instance, "callback_inbox") == (0, "nothing waits")
+            body = b'{"recordId":"a","startTimeUTC":"2024-03-01T00:00:00Z"}'
+            inbox.append([Event(dataset="usage_callbacks", received_at=NOW, body=body)])
+            assert tick_sensor(defs, instance, "callback_inbox") == (1, "")
+            assert run_job(defs, "drain", instance) == []
+            assert tick_sensor(defs, instance, "callback_inbox") == (0, "nothing waits")
+            inbox.append([Event(dataset="usage_callbacks", received_at=NOW, body=body)])
+        folder.snapshot.unlink()
+        folder.snapshot.mkdir()
+        (failure,) = run_job(defs, "drain", instance)
+        assert str(folder.snapshot) in failure
+        with open_inbox(settings, folder) as inbox:
+            inbox.append([Event(dataset="usage_callbacks", received_at=NOW, body=body)])
+        requests, why = tick_sensor(defs, instance, "callback_inbox")
+        assert (requests, "failed" in why) == (0, True)
+        later = build_definitions(settings, clock=lambda: clock + timedelta(minutes=10))
+        assert tick_sensor(later, instance, "callback_inbox") == (1, "")
 
 
 def test_the_sensor_does_not_hammer_a_publishing_that_fails(tmp_path: Path) -> None:

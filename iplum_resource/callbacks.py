@@ -1,0 +1,66 @@
+"""What iPlum pushes: from a request's body to records, each without what must not be kept.
+
+Belongs here: the form of a callback, and taking `content` out of it (document, "Callbacks"). Does not belong here:
+HTTP (`pipelines.receiver`) and where records are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from iplum_resource.errors import UnreadableCallback
+
+_REQUEST = "callback"
+CallbackKind = Literal["usage", "recordings"]
+
+# Whole, it is the address of a file, on whatever host: it opens a recording or a fax to whoever holds it.
+_URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://\S+\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class PushedRecord:
+    """One pushed record: `body` is its JSON object without `content`, `content` a text's words or None."""
+
+    body: bytes = field(repr=False)
+    content: str | None = field(repr=False)
+
+
+def read_callback(body: bytes, kind: CallbackKind) -> list[PushedRecord]:
+    """Read what was pushed, one record or an array of them; raises `UnreadableCallback`.
+
+    `content` is given apart where it holds the words of a text, so that whoever may not keep it need not; a file's
+    address is dropped here ("Usage Callbacks", "Call Recording Callbacks": `content`). Raises for what is
+    not JSON, and where any record lacks a `recordId`: then none is taken.
+    """
+    try:
+        parsed = json.loads(body, parse_float=_parse_float, parse_constant=str)
+    except (ValueError, RecursionError):
+        raise UnreadableCallback(_REQUEST, "it is not JSON") from None
+    elements = parsed if isinstance(parsed, list) else [parsed]
+    return [_read_element(element, kind) for element in elements]
+
+
+def _read_element(element: Any, kind: CallbackKind) -> PushedRecord:
+    if not isinstance(element, dict) or not _is_id(element.get("recordId")):
+        raise UnreadableCallback(_REQUEST, "a record has no recordId")
+    record = {name: value for name, value in element.items() if name.casefold() != "content"}
+    content = element.get("content")
+    is_text = kind == "usage" and str(record.get("usage")).strip().casefold() == "text"
+    keeps = is_text and isinstance(content, str) and content != "" and not _URL.fullmatch(content)
+    return PushedRecord(json.dumps(record, separators=(",", ":")).encode(), content if keeps else None)
+
+
+def _is_id(value: Any) -> bool:
+    if type(value) is str:
+        # Half of a surrogate pair is no Unicode, which no table takes.
+        return value.strip() != "" and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return type(value) is int
+
+
+def _parse_float(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text

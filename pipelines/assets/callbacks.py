@@ -1,0 +1,53 @@
+"""Callbacks: what iPlum pushed since the last time, moved to the raw log and folded where it belongs.
+
+Belongs here: the one unpartitioned asset, and what Dagster is told of a drain: counts. Does not belong here: the
+work (`pipelines.draining`), and receiving (`pipelines.receiver`).
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import dagster as dg
+
+from pipelines.draining import Drain, DrainOutcome
+from pipelines.failures import fail
+from pipelines.settings import Settings, SettingsError, check_account
+from pipelines.storage import has_inbox, open_folder, open_inbox
+from warehouse.errors import WarehouseError
+
+CALLBACKS = dg.AssetKey("callbacks")
+
+
+def build_callbacks_asset(settings: Settings, *, clock: Callable[[], datetime]) -> dg.AssetsDefinition:
+    """Make the asset `callbacks`; without an inbox it has nothing to do."""
+
+    @dg.asset(
+        name=CALLBACKS.path[-1],
+        group_name="raw",
+        kinds={"python", "parquet"},
+        description=(
+            "What iPlum pushed since the last time, moved from the receiver's inbox to the raw log; only the "
+            "windows it touches are folded again. The sensor `callback_inbox` starts it."
+        ),
+    )
+    def callbacks() -> dg.MaterializeResult:  # type: ignore[type-arg]
+        folder = open_folder(settings)
+        try:
+            outcome = DrainOutcome()
+            if has_inbox(settings, folder):
+                check_account(settings, folder.accounts())
+                with open_inbox(settings, folder) as inbox:
+                    outcome = Drain(folder=folder, account=settings.account, inbox=inbox, clock=clock).run()
+        except (SettingsError, WarehouseError) as error:
+            raise fail(error) from error
+        windows = {window for touched in outcome.touched.values() for window in touched}
+        return dg.MaterializeResult(
+            metadata={
+                "events": outcome.events,
+                "bodies": outcome.bodies,
+                "windows": len(windows),
+                "removed": outcome.removed,
+            }
+        )
+
+    return callbacks

@@ -1,0 +1,137 @@
+"""The drain: from the inbox to the raw log, then a fold of the windows that were touched.
+
+Belongs here: in which window's log an event is filed, and that doing it twice does it once. Does not belong here:
+Dagster (`assets.callbacks`), the inbox's table (`warehouse.inbox`), and what a fold makes of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from warehouse.attempts import Attempt, AttemptLog, fold_attempts
+from warehouse.fold import fold_window
+from warehouse.inbox import Event, Inbox
+from warehouse.layout import DataFolder
+from warehouse.normalize import normalize_answer
+from warehouse.raw import RawAnswer, RawLog, file_time
+from warehouse.schemas import CONTENTS, RECORDINGS, USAGE, Table
+from warehouse.windows import StorageWindow, window_of
+
+#: So long a drained event can still be looked at.
+KEPT_FOR = timedelta(days=30)
+_BATCH = 5_000
+_TABLES = {"usage_callbacks": USAGE, "recording_callbacks": RECORDINGS}
+
+_Filed = Sequence[tuple[Event, str]]  # with its record's id
+
+
+@dataclass
+class DrainOutcome:
+    """What a drain moved: events, the bodies among them, and per table the windows that were folded for it."""
+
+    events: int = 0
+    bodies: int = 0
+    touched: dict[str, set[StorageWindow]] = field(default_factory=dict)
+    removed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drain:
+    """Move an account's pushed events to where pulled answers are, batch by batch.
+
+    Killed at any moment and run again, or run beside another, it files each event once: a batch's events never
+    change, and its files are named after it. What was filed but not folded is folded by the next publishing.
+    Memory holds one batch of events, then the fold of one window.
+    """
+
+    folder: DataFolder
+    account: str
+    inbox: Inbox
+    clock: Callable[[], datetime]
+
+    def run(self) -> DrainOutcome:
+        """Drain what is there; raises `InboxFailed`, `StorageFailed` and `RawDamaged`."""
+        outcome = DrainOutcome()
+        for batch in self._batches():
+            self._move(batch, outcome)
+            self.inbox.finish(batch, self.clock())
+        for name, windows in outcome.touched.items():
+            for window in sorted(windows):
+                self._fold(name, window)
+        outcome.removed = self.inbox.remove_drained(self.clock() - KEPT_FOR)
+        return outcome
+
+    def _batches(self) -> Iterator[str]:
+        yield from self.inbox.list_claimed()
+        while (batch := self.inbox.claim(_BATCH)) is not None:
+            yield batch
+
+    def _move(self, batch: str, outcome: DrainOutcome) -> None:
+        events = self.inbox.read(batch)
+        for dataset, table in _TABLES.items():
+            pushed = [event for event in events if event.dataset == dataset]
+            for window, filed in _file(pushed, table).items():
+                name = _name_file(batch, dataset, window, filed)
+                rows = [_make_answer(event, batch) for event, _ in filed]
+                RawLog(self.folder, self.account, dataset).append_events_once(window, rows, name)
+                outcome.touched.setdefault(table.name, set()).add(window)
+                self._keep_bodies(window, filed, name, outcome)
+        outcome.events += len(events)
+
+    def _keep_bodies(self, window: StorageWindow, filed: _Filed, name: str, outcome: DrainOutcome) -> None:
+        bodies = [
+            Attempt.of_body(record_id, event.content, event.received_at)
+            for event, record_id in filed
+            if event.content is not None
+        ]
+        if bodies:
+            AttemptLog(self.folder, self.account, CONTENTS.name).append_once(window, bodies, name)
+            outcome.touched.setdefault(CONTENTS.name, set()).add(window)
+            outcome.bodies += len(bodies)
+
+    def _fold(self, table_name: str, window: StorageWindow) -> None:
+        if table_name == CONTENTS.name:
+            fold_attempts(self.folder, CONTENTS, self.account, window)
+            return
+        (table,) = (table for table in _TABLES.values() if table.name == table_name)
+        fold_window(self.folder, table, self.account, window)
+
+
+def _file(events: Sequence[Event], table: Table) -> Mapping[StorageWindow, _Filed]:
+    """Sort events into the windows of their records' starts; without one that reads, of the time they came."""
+    filed: dict[StorageWindow, list[tuple[Event, str]]] = {}
+    if not events:
+        return filed
+    normalized = normalize_answer(b"[" + b",".join(event.body for event in events) + b"]", table)
+    starts = dict(zip(normalized.positions, normalized.frame[table.started], strict=True))
+    ids = dict(zip(normalized.positions, normalized.frame["record_id"], strict=True))
+    for position, event in enumerate(events):
+        start = starts.get(position, pd.NaT)
+        at = event.received_at if pd.isna(start) else start.to_pydatetime()
+        filed.setdefault(window_of(at), []).append((event, str(ids.get(position, ""))))
+    return filed
+
+
+def _name_file(batch: str, dataset: str, window: StorageWindow, filed: _Filed) -> str:
+    digest = hashlib.sha256(f"{batch}/{dataset}/{window.key}".encode()).hexdigest()[:16]
+    return f"{file_time(max(event.received_at for event, _ in filed))}-{digest}"
+
+
+def _make_answer(event: Event, batch: str) -> RawAnswer:
+    """Write an event as the raw log has answers: it asked for nothing, so its request is the moment it came."""
+    return RawAnswer(
+        request_start=event.received_at,
+        request_end=event.received_at,
+        usage_types=None,
+        reason="callback",
+        pull_id=batch,
+        complete=False,
+        pulled_at=event.received_at,
+        rows=1,
+        body=event.body,
+    )

@@ -1,0 +1,116 @@
+"""The receiver: what iPlum pushes is in the inbox, on the disk, before it is told so.
+
+Belongs here: routes, the token, the cap, and which status a request gets. Does not belong here: what a callback
+looks like (`iplum_resource.callbacks`), the inbox (`warehouse.inbox`), the process (`receiver_command`).
+
+Callbacks carry no signature (DESIGN 13), so the token in the path is all that tells iPlum from a stranger. Nothing
+here writes a path, a body or a number to a log.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from iplum_resource.callbacks import CallbackKind, read_callback
+from iplum_resource.errors import UnreadableCallback
+from pipelines.group_commit import GroupCommit, Overloaded
+from warehouse.errors import WarehouseError
+from warehouse.inbox import Event, Inbox
+
+LARGEST_BODY = 1_000_000
+_DATASETS: dict[CallbackKind, str] = {"usage": "usage_callbacks", "recordings": "recording_callbacks"}
+_log = logging.getLogger("iplum.receiver")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receiver:
+    """What a request is judged by; `clock` gives aware UTC, `keep_content` whether a text's words are kept."""
+
+    inbox: Inbox
+    token: str = field(repr=False)
+    keep_content: bool
+    clock: Callable[[], datetime]
+
+
+def create_app(receiver: Receiver) -> Starlette:
+    """Make the receiver as an ASGI application for one worker process."""
+    commit = GroupCommit(receiver.inbox.append)
+    routes = [
+        Route(f"/callbacks/{{token}}/{kind}", partial(_receive, receiver, commit, kind), methods=["POST"])
+        for kind in _DATASETS
+    ]
+    routes.append(Route("/healthz", partial(_tell_health, receiver), methods=["GET"]))
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _receive(receiver: Receiver, commit: GroupCommit, kind: CallbackKind, request: Request) -> Response:
+    if not hmac.compare_digest(request.path_params["token"].encode(), receiver.token.encode()):
+        return _answer(HTTPStatus.NOT_FOUND, "not found")
+    try:
+        body = await _read_body(request)
+        if body is None:
+            return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {LARGEST_BODY} bytes")
+        records = read_callback(body, kind)
+        now = receiver.clock()
+        events = [
+            Event(
+                dataset=_DATASETS[kind],
+                received_at=now,
+                body=record.body,
+                content=record.content if receiver.keep_content else None,
+            )
+            for record in records
+        ]
+        if events:
+            await commit.put(events)
+    except UnreadableCallback as error:
+        return _answer(HTTPStatus.BAD_REQUEST, str(error))
+    except Overloaded:
+        return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "too much is waiting; come again later")
+    except WarehouseError as error:
+        _log.error("%d pushed records were not kept, and not acknowledged: %s", len(records), error)
+        return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "can't be kept at present; come again later")
+    except ClientDisconnect:
+        return Response(status_code=HTTPStatus.BAD_REQUEST)
+    return JSONResponse({"accepted": len(events)})
+
+
+async def _read_body(request: Request) -> bytes | None:
+    """Read a body up to the cap; None for one beyond it, of which no more is read than that."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced) > LARGEST_BODY:
+        return None
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > LARGEST_BODY:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _tell_health(receiver: Receiver, request: Request) -> Response:  # noqa: ARG001 a route's signature
+    """Say whether the inbox can be reached; Starlette runs this in a thread."""
+    try:
+        waiting = receiver.inbox.count_pending()
+    except WarehouseError:
+        return JSONResponse({"status": "the inbox can't be reached"}, HTTPStatus.SERVICE_UNAVAILABLE)
+    return JSONResponse({"status": "ok", "waiting": waiting})
+
+
+def _answer(status: HTTPStatus, reason: str) -> Response:
+    return JSONResponse({"error": reason}, status)

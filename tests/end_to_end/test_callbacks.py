@@ -1,0 +1,120 @@
+"""Callbacks from push to SQL, with everything on the way killed: what got a 200 is in the tables, and once."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import requests
+
+from iplum_resource.standin import Running
+from pipelines.settings import PROJECT
+from tests.end_to_end.dagster_dev import run_dagster_dev, wait_for
+from tests.pipelines.account import Account
+from tests.pipelines.pushing import TOKEN, RunningReceiver, record, run_receiver
+
+
+@pytest.fixture
+def account(standin: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+    account = Account(standin, tmp_path, {"IPLUM_CALLBACK_TOKEN": TOKEN})
+    account.play(rows_per_day=2)
+    for name, value in account.environ.items():
+        monkeypatch.setenv(name, value)
+    return account
+
+
+def environ_of(account: Account) -> Mapping[str, str]:
+    return {**os.environ, **account.environ}
+
+
+def push_until_it_dies(receiver: RunningReceiver, account: Account, acknowledged: set[str], name: str) -> None:
+    start = f"{account.began:%Y-%m-%d}T00:00:00Z"
+    with requests.Session() as session:
+        for index in range(100_000):
+            record_id = f"{name}-{index}"
+            try:
+                url = f"{receiver.url}/callbacks/{TOKEN}/usage"
+                reply = session.post(url, json=record(record_id, start), timeout=30)
+            except requests.RequestException:
+                return
+            if reply.status_code == 200:
+                acknowledged.add(record_id)
+
+
+def published_ids(account: Account) -> dict[str, int]:
+    if not account.folder.snapshot.is_file():
+        return {}
+    return dict(account.ask("SELECT record_id, count(*) FROM usage WHERE record_id LIKE 'push-%' GROUP BY 1"))
+
+
+@pytest.mark.slow
+def test_killed_receivers_and_killed_drains_lose_and_double_nothing(account: Account) -> None:
+    acknowledged: set[str] = set()
+    for life in range(3):
+        with run_receiver(environ_of(account)) as receiver:
+            pushers = [
+                threading.Thread(
+                    target=push_until_it_dies, args=(receiver, account, acknowledged, f"push-{life}-{number}")
+                )
+                for number in range(8)
+            ]
+            for pusher in pushers:
+                pusher.start()
+            time.sleep(0.7)
+            receiver.kill()
+            for pusher in pushers:
+                pusher.join()
+        # A sync takes the inbox in too; each is killed at another moment of its run.
+        sync_and_kill(account, after=1.5 + 0.6 * life)
+    assert len(acknowledged) > 300
+    report = account.sync()
+    assert report.failures == []
+    published = published_ids(account)
+    assert acknowledged <= published.keys()
+    assert set(published.values()) == {1}
+
+
+def sync_and_kill(account: Account, *, after: float) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli", "sync"],
+        cwd=PROJECT,
+        env=environ_of(account),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        process.wait(timeout=after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_the_daemon_brings_what_is_pushed_into_the_tables_also_after_it_was_killed(account: Account) -> None:
+    start = f"{account.began:%Y-%m-%d}T00:00:00Z"
+    with run_receiver(environ_of(account)) as receiver:
+        with run_dagster_dev(account) as dagster:
+            assert receiver.push([record(f"push-{index}", start) for index in range(50)]).status_code == 200
+            wait_for(lambda: {"rows": len(published_ids(account))}, until=lambda seen: seen["rows"] == 50)
+            assert receiver.push([record(f"push-{index}", start) for index in range(40, 90)]).status_code == 200
+            wait_for_drain(account)
+            dagster.kill()
+        assert receiver.push(record("push-90", start)).status_code == 200
+        with run_dagster_dev(account):
+            wait_for(lambda: {"rows": len(published_ids(account))}, until=lambda seen: seen["rows"] == 91)
+    assert set(published_ids(account).values()) == {1}
+
+
+def wait_for_drain(account: Account) -> None:
+    """Wait until a drain has taken something out of the inbox, so that it is killed while it works."""
+    from pipelines.storage import open_inbox
+
+    with open_inbox(account.settings, account.folder) as inbox:
+        wait_for(
+            lambda: {"waiting": inbox.count_pending(), "claimed": inbox.list_claimed()},
+            until=lambda seen: not seen["waiting"] or bool(seen["claimed"]),
+        )

@@ -1,0 +1,126 @@
+"""What is taken of a callback, what is refused, and what is never kept."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iplum_resource.callbacks import read_callback
+from iplum_resource.errors import IPlumError, UnreadableCallback
+
+# The two examples of the document, "Callback Example".
+USAGE = (
+    b'{"source":"iPlum", "clientReferenceId":"1234", "usage":"text", '
+    b'"recordId":"0UmFAs73cwKbyqUtmz7ltLI.nGlAD.0Dgjdhpm", "from":"+14081231234", "to":"test@iplum.com", '
+    b'"startTimeUTC":"2023-03-24T00:00:00Z", "endTimeUTC":"2023-03-24T00:00:00Z", "duration":"1", '
+    b'"direction":"in", "type":"external", "content":"Hello", "iPlumCredits":1, "userId":"test@test.com"}'
+)
+RECORDING = (
+    b'{"source":"iPlum", "clientReferenceId":"1234", "recordId":"ae0b4e3e-76c0-46d2-8bab-18c8764081dbgjdi2j", '
+    b'"phonenumber":"+14081231234", "dateTimeUTC":"2023-03-22T00:24:00Z", "duration":"3", "direction":"in", '
+    b'"length":"434.2 KB", "content":"http://media.iplum.com/ae0b4e3e-76c0-46d2-8bab-18c8764081db.mp3", '
+    b'"userId":"test@test.com"}'
+)
+
+
+def text(**changes: Any) -> bytes:
+    return json.dumps({"recordId": "a", "usage": "text", **changes}).encode()
+
+
+def test_a_documented_usage_record_is_parted_from_its_content() -> None:
+    (record,) = read_callback(USAGE, "usage")
+    expected = json.loads(USAGE)
+    assert expected.pop("content") == record.content == "Hello"
+    assert json.loads(record.body) == expected
+
+
+def test_the_address_of_a_recording_is_never_kept() -> None:
+    (record,) = read_callback(RECORDING, "recordings")
+    assert record.content is None
+    assert b"media.iplum.com" not in record.body
+    assert json.loads(record.body)["length"] == "434.2 KB"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"content": "https://media.iplum.com/x.jpg"},
+        {"content": " HTTPS://elsewhere.example/x.pdf\n"},
+        {"content": ""},
+        {"content": 5},
+        {"content": None},
+        {"usage": "fax", "content": "words"},
+        {"usage": "call", "content": "words"},
+    ],
+)
+def test_only_the_words_of_a_text_are_given(changes: dict[str, Any]) -> None:
+    (record,) = read_callback(text(**changes), "usage")
+    assert record.content is None
+    assert "content" not in json.loads(record.body)
+
+
+def test_a_text_that_speaks_of_an_address_is_a_text() -> None:
+    (record,) = read_callback(text(content="see https://clinic.example/map"), "usage")
+    assert record.content == "see https://clinic.example/map"
+
+
+def test_a_field_that_only_looks_like_content_goes_too() -> None:
+    (record,) = read_callback(text(Content="secret words"), "usage")
+    assert b"secret" not in record.body
+
+
+def test_an_array_is_taken_in_its_order() -> None:
+    body = b"[" + text(recordId="b") + b"," + text(recordId=7) + b"]"
+    assert [json.loads(record.body)["recordId"] for record in read_callback(body, "usage")] == ["b", 7]
+
+
+def test_an_empty_array_holds_nothing() -> None:
+    assert read_callback(b"[]", "usage") == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"nonsense",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"5",
+        b"null",
+        b'"recordId"',
+        b"{}",
+        b"[[]]",
+        text(recordId=""),
+        text(recordId=" "),
+        text(recordId=None),
+        text(recordId=True),
+        text(recordId=1.5),
+        text(recordId=["a"]),
+        b'{"recordId": "\\ud800"}',
+        b"[" + text() + b", {}]",
+    ],
+)
+def test_what_is_no_record_is_refused_whole(body: bytes) -> None:
+    with pytest.raises(UnreadableCallback, match="recordId") as refusal:
+        read_callback(body, "usage")
+    assert isinstance(refusal.value, IPlumError)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_body_is_taken_or_refused(body: bytes) -> None:
+    try:
+        records = read_callback(body, "usage")
+    except UnreadableCallback:
+        return
+    assert all(json.loads(record.body)["recordId"] for record in records if b'"recordId":0' not in record.body)
+
+
+def test_neither_record_nor_refusal_shows_what_was_pushed() -> None:
+    (record,) = read_callback(USAGE, "usage")
+    assert "Hello" not in repr(record)
+    assert "4081231234" not in repr(record)
+    with pytest.raises(UnreadableCallback) as refusal:
+        read_callback(b'{"from": "+14081231234"}', "usage")
+    assert "4081231234" not in f"{refusal.value!r}{refusal.value}"

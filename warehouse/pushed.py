@@ -1,0 +1,46 @@
+"""Pushed records as a fold takes them: all of a window's together, each with the time it came.
+
+Belongs here: reading the raw logs of callbacks. Does not belong here: what was asked for (`raw`, `normalize`), and
+the union of both (`fold`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from warehouse.normalize import load_records, normalize_records
+from warehouse.raw import RawAnswer
+from warehouse.schemas import Table
+from warehouse.sightings import add_push_times
+
+# A busy window has many thousands, in small files; so many are read at a time, which bounds what Python holds.
+_CHUNK = 5_000
+
+
+def gather_pushed(events: Iterable[RawAnswer], table: Table) -> pd.DataFrame | None:
+    """Make one frame of pushed events in the order given, a row a record; None where there is none.
+
+    It has the columns of `add_sightings`.
+    """
+    frames = [_make_frame(chunk, table) for chunk in _cut(events)]
+    return pd.concat(frames, ignore_index=True) if frames else None
+
+
+def _cut(events: Iterable[RawAnswer]) -> Iterator[list[tuple[datetime, Any]]]:
+    chunk: list[tuple[datetime, Any]] = []
+    for event in events:
+        chunk += [(event.pulled_at, element) for element in load_records(event.body or b"[]")]
+        if len(chunk) >= _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _make_frame(chunk: list[tuple[datetime, Any]], table: Table) -> pd.DataFrame:
+    normalized = normalize_records([element for _, element in chunk], table)
+    return add_push_times(normalized.frame, [chunk[place][0] for place in normalized.positions])
