@@ -105,11 +105,11 @@ def publish(
     Examples: `iplum publish` · `iplum publish --full`
     """
     settings, _ = _read_settings()
-    from pipelines.storage import open_folder
+    from pipelines.storage import choose_marts, open_folder
     from warehouse.publish import publish as run_publish
 
     folder = open_folder(settings)
-    publication = run_publish(folder, full=full)
+    publication = run_publish(folder, choose_marts(settings), full=full)
     for table, rows in publication.rows.items():
         typer.echo(f"{table:<12}{rows:>12,} rows  {publication.replaced[table]:>6} windows replaced")
     typer.echo(f"published {folder.snapshot}")
@@ -125,12 +125,16 @@ def verify(since: Since = None, until: Until = None) -> None:
     """
     settings, _ = _read_settings()
     first, last = _read_day(since, "--since"), _read_day(until, "--until")
-    from pipelines.storage import open_folder
+    from pipelines.storage import choose_marts, open_folder
     from warehouse.verification import Verification
 
     sizes: list[int] = []
     verification = Verification(
-        folder=open_folder(settings), since=_begin_day(first), until=_begin_day(last), on_file=sizes.append
+        folder=open_folder(settings),
+        settings=choose_marts(settings),
+        since=_begin_day(first),
+        until=_begin_day(last),
+        on_file=sizes.append,
     )
     differences = [str(difference) for difference in verification.find_differences()]
     typer.echo(f"{len(sizes):,} files hashed, {sum(sizes):,} bytes; {len(differences):,} differences")

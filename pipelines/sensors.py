@@ -12,7 +12,7 @@ import dagster as dg
 
 from pipelines.failures import fail
 from pipelines.settings import Settings
-from pipelines.storage import has_inbox, open_folder, open_inbox
+from pipelines.storage import choose_marts, has_inbox, open_folder, open_inbox
 from warehouse.errors import WarehouseError
 from warehouse.publish import is_behind
 
@@ -52,7 +52,7 @@ def build_stale_snapshot(
         if context.instance.get_run_records(recent, limit=1):
             return dg.SkipReason("a run is under way that may publish itself")
         try:
-            behind = is_behind(open_folder(settings))
+            behind = is_behind(open_folder(settings), choose_marts(settings))
         except WarehouseError as error:
             raise fail(error) from error
         if not behind:

@@ -19,6 +19,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 
+from warehouse.business_hours import read_business_hours
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -69,6 +71,7 @@ VARIABLES = (
         "SQLAlchemy URL of the callback inbox, as postgresql+psycopg2://…; empty: inbox.sqlite in IPLUM_STATE.",
     ),
     Variable("IPLUM_TIMEZONE", "UTC", "IANA name for local dates and hours, and for IPLUM_SYNC_AT."),
+    Variable("IPLUM_BUSINESS_HOURS", "mon-fri 09:00-17:00", "When the office is open, local; parts with commas."),
     Variable("IPLUM_SYNC_AT", "02:15", "When the daily sync runs, local time."),
     Variable("IPLUM_STATE", "", "Folder for locks and Dagster's history; empty: IPLUM_DATA."),
     Variable("IPLUM_FILE_GROUP", "", "A group that may read the files; empty: only their owner may."),
@@ -95,6 +98,7 @@ class Settings:
     keep_content: bool
     inbox_url: str = field(repr=False)
     time_zone: str
+    business_hours: str
     sync_at: time
     file_group: int | None
 
@@ -126,6 +130,7 @@ def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
         keep_content=read.choice("IPLUM_KEEP_CONTENT", ("true", "false")) == "true",
         inbox_url=read.inbox_url("IPLUM_INBOX_URL"),
         time_zone=read.time_zone("IPLUM_TIMEZONE"),
+        business_hours=read.business_hours("IPLUM_BUSINESS_HOURS"),
         sync_at=read.clock_time("IPLUM_SYNC_AT"),
         file_group=read.group("IPLUM_FILE_GROUP"),
     )
@@ -226,6 +231,14 @@ class _Reader:
             ZoneInfo(text)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise SettingsError(f"{name} must be an IANA time zone as 'America/New_York', not {text!r}") from error
+        return text
+
+    def business_hours(self, name: str) -> str:
+        text = self.text(name)
+        try:
+            read_business_hours(text)
+        except ValueError as error:
+            raise SettingsError(f"{name} can't be {text!r}: {error}") from error
         return text
 
     def group(self, name: str) -> int | None:

@@ -13,11 +13,23 @@ from warehouse.layout import DataFolder
 
 if TYPE_CHECKING:
     from warehouse.inbox import Inbox
+    from warehouse.marts import MartSettings
 
 
 def open_folder(settings: Settings) -> DataFolder:
     """Say where the warehouse stands and who may read it."""
     return DataFolder(settings.data, settings.state, Modes(settings.file_group))
+
+
+def choose_marts(settings: Settings) -> MartSettings:
+    """Say what the owner decided about figures."""
+    from warehouse.marts import MartSettings
+
+    return MartSettings(
+        time_zone=settings.time_zone,
+        business_hours=settings.business_hours,
+        lookback_days=settings.lookback_days,
+    )
 
 
 def has_inbox(settings: Settings, folder: DataFolder) -> bool:

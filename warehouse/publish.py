@@ -23,10 +23,12 @@ from warehouse.fold import is_folded
 from warehouse.healing import find_unreadable, fold_behind, fold_unreadable, list_raw_windows
 from warehouse.lake import read_fingerprint
 from warehouse.layout import DataFolder
+from warehouse.marts import MartSettings
 from warehouse.schemas import FOLDED_TABLES, LAKE_TABLES, PULLS, Table
 from warehouse.snapshot import Fingerprints, Snapshot, WindowKey, count_rows, read_standing
 from warehouse.windows import StorageWindow
 
+_DEFAULTS = MartSettings()
 DATASETS = tuple(dataset for table in FOLDED_TABLES for dataset in table.datasets)
 
 
@@ -55,8 +57,10 @@ class _Plan:
         return not any(self.came.values()) and not any(self.gone.values())
 
 
-def publish(folder: DataFolder, *, full: bool = False, wait_seconds: float = 900) -> Publication:
-    """Bring `warehouse.duckdb` up to the lake; with `full`, rebuild it from nothing.
+def publish(
+    folder: DataFolder, settings: MartSettings = _DEFAULTS, *, full: bool = False, wait_seconds: float = 900
+) -> Publication:
+    """Bring `warehouse.duckdb` up to the lake, with its marts; with `full`, rebuild it from nothing.
 
     Publishers queue on a lock. Readers keep the file they opened. Killed at any moment, the last snapshot
     stands. Raises `PublisherBusy`, `StorageFailed`, and `PublishedInPart` when it published all but what is in
@@ -67,7 +71,7 @@ def publish(folder: DataFolder, *, full: bool = False, wait_seconds: float = 900
     lock = FileLock(folder.publish_lock, timeout=wait_seconds, mode=folder.modes.file)
     try:
         with lock:
-            return _publish_locked(folder, full=full)
+            return _publish_locked(folder, settings, full=full)
     except Timeout as error:
         raise PublisherBusy(wait_seconds) from error
     except duckdb.Error as error:
@@ -85,48 +89,58 @@ def _find_cause(error: duckdb.Error) -> OSError:
     return OSError(number, os.strerror(number) if number else words)
 
 
-def is_behind(folder: DataFolder) -> bool:
+def is_behind(folder: DataFolder, settings: MartSettings = _DEFAULTS) -> bool:
     """Say whether the snapshot lacks anything of the raw log or the lake; cheap enough to ask each half minute."""
     if any(not is_folded(folder, table, *key) for table in LAKE_TABLES for key in list_raw_windows(folder, table)):
         return True
     target = _read_lake(folder)
-    standing = read_standing(folder.snapshot)
+    standing = read_standing(folder.snapshot, settings)
     if standing is None:
         return any(target.values())
     return not _make_plan(target, standing).is_empty
 
 
-def _publish_locked(folder: DataFolder, *, full: bool) -> Publication:
+def _publish_locked(folder: DataFolder, settings: MartSettings, *, full: bool) -> Publication:
     for used in (folder.root, *folder.window_folders()):
         remove_abandoned(used)
     damaged: set[Path] = set()
     refolded = fold_behind(folder, damaged)
     try:
-        publication = _bring_up(folder, damaged, refolded=refolded, full=full)
+        publication = _bring_up(folder, settings, damaged, refolded=refolded, full=full)
     except duckdb.Error:
         # What the disk has spoiled of lake or snapshot can be made again; a second refusal is the user's to know.
         damaged |= find_unreadable(path for key in _ledger_keys(folder) for path in _raw_files(folder, *key))
         refolded += fold_unreadable(folder, damaged)
-        publication = _bring_up(folder, damaged, refolded=refolded, full=True)
+        publication = _bring_up(folder, settings, damaged, refolded=refolded, full=True)
     if damaged:
         raise PublishedInPart(damaged)
     return publication
 
 
-def _bring_up(folder: DataFolder, damaged: Collection[Path], *, refolded: int, full: bool) -> Publication:
+def _bring_up(
+    folder: DataFolder, settings: MartSettings, damaged: Collection[Path], *, refolded: int, full: bool
+) -> Publication:
     target = _read_lake(folder, without=damaged)
-    standing = None if full else read_standing(folder.snapshot)
+    standing = None if full else read_standing(folder.snapshot, settings)
     plan = _make_plan(target, standing or {})
     replaced = {table.name: len(plan.came[table]) + len(plan.gone[table]) for table in target}
     if standing is None or not plan.is_empty:
         with scratch_folder(folder.root, folder.modes) as scratch:
             built = scratch / folder.snapshot.name
-            _build(folder, built, plan, without=damaged, start_over=standing is None)
+            _build(folder, built, plan, settings=settings, without=damaged, start_over=standing is None)
             put_in_place(built, folder.snapshot, folder.modes)
     return Publication(count_rows(folder.snapshot), replaced, refolded, rebuilt=standing is None)
 
 
-def _build(folder: DataFolder, path: Path, plan: _Plan, *, without: Collection[Path], start_over: bool) -> None:
+def _build(
+    folder: DataFolder,
+    path: Path,
+    plan: _Plan,
+    *,
+    settings: MartSettings,
+    without: Collection[Path],
+    start_over: bool,
+) -> None:
     if not start_over:
         shutil.copyfile(folder.snapshot, path)
     with Snapshot(path, spill_folder=path.parent / "spill") as snapshot:
@@ -136,7 +150,7 @@ def _build(folder: DataFolder, path: Path, plan: _Plan, *, without: Collection[P
             snapshot.replace_windows(table, plan.gone[table], came=plan.came[table])
             files = [file for key in plan.came[table] for file in _files(folder, table, key)]
             snapshot.insert(table, [file for file in files if file not in without])
-        snapshot.seal()
+        snapshot.seal(settings)
 
 
 def _files(folder: DataFolder, table: Table, key: WindowKey) -> list[Path]:

@@ -13,8 +13,9 @@ from importlib.resources import files as package_files
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
+from warehouse.duckdb_types import write_type
+from warehouse.marts import MartSettings, build_marts, describe_marts
 from warehouse.schemas import PUBLISHED_TABLES, VIEWS, Table
 from warehouse.windows import StorageWindow, window_of_key
 
@@ -26,15 +27,6 @@ _FILES_PER_READ = 2000
 WindowKey = tuple[str, StorageWindow]
 Fingerprints = Mapping[WindowKey, str]
 
-_DUCKDB_TYPES = {
-    pa.string(): "VARCHAR",
-    pa.float64(): "DOUBLE",
-    pa.int64(): "BIGINT",
-    pa.bool_(): "BOOLEAN",
-    pa.date32(): "DATE",
-    pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
-}
-
 
 def read_select(table: Table) -> str:
     """Read the one SELECT by which a table's rows come out of its files, or a view's out of tables."""
@@ -42,9 +34,9 @@ def read_select(table: Table) -> str:
     return (package_files("warehouse") / "sql" / kind / f"{table.name}.sql").read_text()
 
 
-def build_fingerprint() -> str:
+def build_fingerprint(settings: MartSettings) -> str:
     """Hash all that decides what a snapshot looks like; when it differs, everything is rebuilt."""
-    parts = [str(_FORMAT), _STORAGE_VERSION]
+    parts = [str(_FORMAT), _STORAGE_VERSION, repr(settings), *describe_marts()]
     for table in (*PUBLISHED_TABLES, *VIEWS):
         parts += [table.description, read_select(table)]
         parts += [f"{column.name} {column.type} {column.description}" for column in table.columns]
@@ -82,7 +74,7 @@ class Snapshot:
             "(table_name VARCHAR, account VARCHAR, window_start DATE, fingerprint VARCHAR)"
         )
         for table in PUBLISHED_TABLES:
-            columns = ", ".join(f'"{column.name}" {_DUCKDB_TYPES[column.type]}' for column in table.columns)
+            columns = ", ".join(f'"{column.name}" {write_type(column.type)}' for column in table.columns)
             self._connection.execute(f"CREATE TABLE {table.name} ({columns})")
             self._describe(table, "TABLE")
         for view in VIEWS:
@@ -117,10 +109,11 @@ class Snapshot:
             batch = [str(path) for path in files[first : first + _FILES_PER_READ]]
             self._connection.execute(f"INSERT INTO {table.name} {select}", {"files": batch})
 
-    def seal(self) -> None:
-        """Note how and when the file was built, as the last thing before it is published."""
+    def seal(self, settings: MartSettings) -> None:
+        """Build the marts, then note how and when the file was built, as the last thing before it is published."""
+        build_marts(self._connection, settings)
         self._connection.execute("DELETE FROM publication.build")
-        self._connection.execute("INSERT INTO publication.build VALUES (?, now())", [build_fingerprint()])
+        self._connection.execute("INSERT INTO publication.build VALUES (?, now())", [build_fingerprint(settings)])
         self._connection.execute("CHECKPOINT built")
 
     def _describe(self, table: Table, kind: str) -> None:
@@ -148,7 +141,7 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield lent
 
 
-def read_standing(path: Path) -> dict[Table, dict[WindowKey, str]] | None:
+def read_standing(path: Path, settings: MartSettings) -> dict[Table, dict[WindowKey, str]] | None:
     """Say what a published file stands for: each table's windows with the fingerprint they came from.
 
     None for a file that isn't there, is damaged, or was built in another way than today's.
@@ -163,7 +156,7 @@ def read_standing(path: Path) -> dict[Table, dict[WindowKey, str]] | None:
             ).fetchall()
     except (duckdb.Error, ValueError):
         return None
-    if built != (build_fingerprint(),):
+    if built != (build_fingerprint(settings),):
         return None
     standing: dict[Table, dict[WindowKey, str]] = {table: {} for table in PUBLISHED_TABLES}
     tables = {table.name: table for table in PUBLISHED_TABLES}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import pandas as pd
@@ -16,6 +16,7 @@ from warehouse.fold import is_folded
 from warehouse.healing import list_raw_windows
 from warehouse.lake import read_rows
 from warehouse.layout import DataFolder
+from warehouse.marts import MartSettings
 from warehouse.media import MediaStore
 from warehouse.publish import is_behind
 from warehouse.schemas import ARCHIVE_TABLES, LAKE_TABLES, Table
@@ -45,6 +46,7 @@ class Verification:
     """
 
     folder: DataFolder
+    settings: MartSettings = field(default_factory=MartSettings)
     since: datetime | None = None
     until: datetime | None = None
     on_file: Callable[[int], None] = lambda _size: None
@@ -106,5 +108,5 @@ class Verification:
                 if not is_folded(self.folder, table, account, window):
                     what = f"the lake file of {table.name} {account} {window} is behind its raw log"
                     yield Difference(what, _PUBLISH)
-        if is_behind(self.folder):
+        if is_behind(self.folder, self.settings):
             yield Difference("warehouse.duckdb is behind the lake", _PUBLISH)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipelines.assets.callbacks import CALLBACKS
 from pipelines.failures import fail
 from pipelines.settings import Settings
-from pipelines.storage import open_folder
+from pipelines.storage import choose_marts, open_folder
 from warehouse.errors import WarehouseError
 from warehouse.publish import Publication, publish
 from warehouse.schemas import CONTENTS, FOLDED_TABLES, MESSAGES, PUBLISHED_TABLES, PULLS, USAGE, VIEWS, Table
@@ -37,7 +37,7 @@ def build_tables_assets(settings: Settings) -> dg.AssetsDefinition:
     @dg.multi_asset(name="publish_tables", specs=[_build_spec(table) for table in (*PUBLISHED_TABLES, *VIEWS)])
     def publish_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
         try:
-            publication = publish(open_folder(settings))
+            publication = publish(open_folder(settings), choose_marts(settings))
         except WarehouseError as error:
             raise fail(error) from error
         context.log.info(f"{publication.refolded} windows were folded again before publishing")

@@ -1,0 +1,74 @@
+"""Business hours as the owner writes them: `mon-fri 09:00-17:00`.
+
+Belongs here: reading the text into stretches of local time. Does not belong here: what is counted in them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MINUTES = 24 * 60
+_PART = re.compile(
+    r"(?P<first>[a-z]{3})(?:-(?P<last>[a-z]{3}))?\s+(?P<opens>\d\d:\d\d)-(?P<closes>\d\d:\d\d)", re.IGNORECASE
+)
+_FORM = "parts as 'mon-fri 09:00-17:00', separated by commas"
+
+
+@dataclass(frozen=True, order=True)
+class OpenStretch:
+    """A stretch of one weekday, 1 Monday to 7, in minutes of local time: from `opens` up to `closes`."""
+
+    weekday: int
+    opens: int
+    closes: int
+
+
+def read_business_hours(text: str) -> tuple[OpenStretch, ...]:
+    """Read business hours into stretches that don't overlap, in order of the week; raises `ValueError`.
+
+    `mon-thu 08:00-18:00, fri 08:00-13:00` has two parts; `sat-mon` goes over the week's end; hours that close
+    before they open, as `22:00-06:00`, go on into the next day; `24:00` is the day's end.
+    """
+    minutes: set[tuple[int, int]] = set()
+    for part in text.split(","):
+        minutes |= _read_part(part.strip())
+    return _join(minutes)
+
+
+def _read_part(part: str) -> set[tuple[int, int]]:
+    match = _PART.fullmatch(part)
+    if match is None:
+        raise ValueError(f"business hours are {_FORM}")
+    first, last = match["first"].lower(), (match["last"] or match["first"]).lower()
+    if first not in _DAYS or last not in _DAYS:
+        raise ValueError(f"days are {', '.join(_DAYS)}; business hours are {_FORM}")
+    opens, closes = _read_time(match["opens"]), _read_time(match["closes"])
+    if opens in (closes, _MINUTES):
+        raise ValueError(f"business hours must open before they close; {_FORM}")
+    begin = _DAYS.index(first)
+    days = [(begin + step) % 7 for step in range((_DAYS.index(last) - begin) % 7 + 1)]
+    length = (closes - opens) % _MINUTES or _MINUTES - opens
+    return {
+        ((day + (opens + step) // _MINUTES) % 7 + 1, (opens + step) % _MINUTES)
+        for day in days
+        for step in range(length)
+    }
+
+
+def _read_time(text: str) -> int:
+    hours, minutes = map(int, text.split(":"))
+    if minutes > 59 or hours * 60 + minutes > _MINUTES:
+        raise ValueError(f"times are from 00:00 to 24:00; business hours are {_FORM}")
+    return hours * 60 + minutes
+
+
+def _join(minutes: set[tuple[int, int]]) -> tuple[OpenStretch, ...]:
+    stretches: list[OpenStretch] = []
+    for day, minute in sorted(minutes):
+        if stretches and (stretches[-1].weekday, stretches[-1].closes) == (day, minute):
+            stretches[-1] = OpenStretch(day, stretches[-1].opens, minute + 1)
+        else:
+            stretches.append(OpenStretch(day, minute, minute + 1))
+    return tuple(stretches)

@@ -1,0 +1,74 @@
+-- Grain: account, dataset, channel.
+WITH arrivals AS (
+    SELECT
+        account,
+        'usage' AS dataset,
+        channel,
+        window_start,
+        first_seen_at,
+        coalesce(ended_at, started_at) AS ended_at
+    FROM usage
+    WHERE origin IN ('pull', 'both')
+    UNION ALL
+    SELECT
+        account,
+        'recordings' AS dataset,
+        NULL AS channel,
+        window_start,
+        first_seen_at,
+        recorded_at AS ended_at
+    FROM recordings
+    WHERE origin IN ('pull', 'both')
+),
+
+asked AS (
+    SELECT
+        account,
+        dataset,
+        window_start,
+        max(request_end) AS window_end,
+        max(pulled_at) AS pulled_at
+    FROM pulls
+    WHERE reason NOT IN ('stray', 'callback') AND "rows" IS NOT NULL
+    GROUP BY account, dataset, window_start, pull_id
+),
+
+watched AS (
+    SELECT
+        account,
+        dataset,
+        window_start,
+        max(window_end) + to_days(any_value(lookback_days)) AS watched_until,
+        min(pulled_at) AS first_pulled_at,
+        min(min(pulled_at)) OVER (PARTITION BY account, dataset) AS watched_since
+    FROM asked
+    CROSS JOIN publication.settings
+    GROUP BY account, dataset, window_start
+),
+
+lags AS (
+    SELECT
+        account,
+        dataset,
+        channel,
+        (epoch_us(first_seen_at) - epoch_us(ended_at)) / 1e6 AS lag_seconds
+    FROM arrivals
+    INNER JOIN watched USING (account, dataset, window_start)
+    -- What a first look at a window brings of the time before there was any look was backfilled, not late.
+    WHERE
+        first_seen_at <= watched_until
+        AND (ended_at >= watched_since OR first_seen_at > first_pulled_at)
+)
+
+SELECT
+    account,
+    dataset,
+    channel,
+    count(*) AS records,
+    quantile_cont(lag_seconds, 0.5) AS p50_seconds,
+    quantile_cont(lag_seconds, 0.9) AS p90_seconds,
+    quantile_cont(lag_seconds, 0.99) AS p99_seconds,
+    max(lag_seconds) AS max_seconds
+FROM lags
+WHERE lag_seconds IS NOT NULL
+GROUP BY ALL

@@ -1,0 +1,73 @@
+-- Grain: account, local_date, channel, type; every day from the account's first to its last, and null for undated.
+WITH spent AS (
+    SELECT
+        account,
+        local_date,
+        channel,
+        type,
+        count(*) AS records,
+        sum(credits) AS credits
+    FROM local_usage
+    GROUP BY ALL
+),
+
+days AS (
+    SELECT
+        account,
+        unnest(generate_series(min(local_date)::TIMESTAMP, max(local_date)::TIMESTAMP, INTERVAL 1 DAY))::DATE
+            AS local_date
+    FROM spent
+    GROUP BY account
+),
+
+calendar AS (
+    SELECT
+        account,
+        local_date,
+        channel,
+        type
+    FROM days
+    INNER JOIN (SELECT DISTINCT account, channel, type FROM spent) AS kinds USING (account)
+),
+
+filled AS (
+    SELECT
+        coalesce(calendar.account, spent.account) AS account,
+        coalesce(calendar.local_date, spent.local_date) AS local_date,
+        coalesce(calendar.channel, spent.channel) AS channel,
+        coalesce(calendar.type, spent.type) AS type,
+        coalesce(records, 0) AS records,
+        CASE WHEN records IS NULL THEN 0 ELSE credits END AS credits
+    FROM calendar
+    FULL JOIN spent
+        ON spent.account = calendar.account
+        AND spent.local_date = calendar.local_date
+        AND spent.channel IS NOT DISTINCT FROM calendar.channel
+        AND spent.type IS NOT DISTINCT FROM calendar.type
+),
+
+compared AS (
+    SELECT
+        *,
+        local_date IS NOT NULL AND count(local_date) OVER month_before = 28 AS is_comparable,
+        avg(credits) OVER month_before AS mean_before,
+        median(credits) OVER month_before AS median_before,
+        mad(credits) OVER month_before AS deviation_before
+    FROM filled
+    WINDOW month_before AS (
+        PARTITION BY account, channel, type
+        ORDER BY local_date NULLS LAST
+        ROWS BETWEEN 28 PRECEDING AND 1 PRECEDING
+    )
+)
+
+SELECT
+    account,
+    local_date,
+    channel,
+    type,
+    records,
+    credits,
+    CASE WHEN is_comparable THEN mean_before END AS mean_28d,
+    CASE WHEN is_comparable THEN (credits - median_before) / nullif(1.4826 * deviation_before, 0) END AS robust_z
+FROM compared
