@@ -1,25 +1,27 @@
--- One row per usage record, with the account's local time and whether the office was open when it started.
-WITH open_minutes AS (
-    SELECT
-        weekday,
-        unnest(generate_series(opens_minute, closes_minute - 1)) AS minute_of_day
-    FROM publication.business_hours
-),
-
-localized AS (
-    SELECT
-        usage.*,
-        usage.started_at AT TIME ZONE settings.time_zone AS local_at
-    FROM usage
-    CROSS JOIN publication.settings AS settings
-)
-
+-- One row per usage record, with the account's local time and the numbers of its user, counterparty and chat.
 SELECT
-    localized.*,
-    local_at::DATE AS local_date,
+    usage.account,
+    usage.user_id,
+    usage.counterparty,
+    member,
+    party,
+    chat,
+    record_id,
+    client_reference_id,
+    channel,
+    type,
+    direction,
+    from_party,
+    to_party,
+    started_at,
+    ended_at,
+    credits,
     CASE WHEN channel = 'call' THEN duration_minutes END AS minutes,
-    CASE WHEN local_at IS NOT NULL THEN open_minutes.weekday IS NOT NULL END AS in_business_hours
-FROM localized
-LEFT JOIN open_minutes
-    ON open_minutes.weekday = isodow(local_at)
-    AND open_minutes.minute_of_day = hour(local_at) * 60 + minute(local_at)
+    started_at AT TIME ZONE time_zone AS local_at,
+    (started_at AT TIME ZONE time_zone)::DATE AS local_date
+FROM usage
+INNER JOIN chats
+    ON chats.account = usage.account
+    AND chats.user_id IS NOT DISTINCT FROM usage.user_id
+    AND chats.counterparty IS NOT DISTINCT FROM usage.counterparty
+CROSS JOIN publication.settings

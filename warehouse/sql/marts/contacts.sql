@@ -3,15 +3,23 @@ WITH histories AS (
     SELECT
         account,
         min(started_at) AS began_at
-    FROM usage
+    FROM local_usage
     GROUP BY account
+),
+
+kinds AS (
+    SELECT
+        account,
+        counterparty,
+        min(counterparty_kind) AS kind
+    FROM usage
+    GROUP BY account, counterparty
 ),
 
 contacts AS (
     SELECT
-        account,
-        counterparty,
-        min(counterparty_kind) AS kind,
+        any_value(account) AS account,
+        any_value(counterparty) AS counterparty,
         min(started_at) AS first_seen,
         max(started_at) AS last_seen,
         count(*) FILTER (WHERE channel = 'call' AND direction = 'in') AS calls_in,
@@ -23,17 +31,21 @@ contacts AS (
         count(*) AS records,
         sum(minutes) AS minutes,
         sum(credits) AS credits,
-        count(DISTINCT user_id) AS users
+        count(DISTINCT CASE WHEN user_id IS NOT NULL THEN member END) AS users
     FROM local_usage
-    GROUP BY ALL
+    GROUP BY party
 )
 
 SELECT
     contacts.*,
+    kind,
     date_diff('day', (last_seen AT TIME ZONE time_zone)::DATE, (as_of AT TIME ZONE time_zone)::DATE) AS days_since,
     CASE
         WHEN first_seen >= began_at + INTERVAL 30 DAYS THEN first_seen >= as_of - INTERVAL 30 DAYS
     END AS is_new
 FROM contacts
 INNER JOIN histories USING (account)
+INNER JOIN kinds
+    ON kinds.account = contacts.account
+    AND kinds.counterparty IS NOT DISTINCT FROM contacts.counterparty
 CROSS JOIN publication.settings

@@ -3,7 +3,15 @@ WITH own_parties AS (
     SELECT DISTINCT
         account,
         CASE direction WHEN 'in' THEN to_party WHEN 'out' THEN from_party END AS party
-    FROM usage
+    FROM local_usage
+),
+
+internal_parties AS (
+    SELECT DISTINCT party
+    FROM chats
+    SEMI JOIN own_parties
+        ON own_parties.account = chats.account
+        AND own_parties.party = chats.counterparty
 ),
 
 internal AS (
@@ -15,11 +23,11 @@ internal AS (
         direction,
         user_id,
         started_at,
-        record_id
-    FROM usage
-    SEMI JOIN own_parties
-        ON own_parties.account = usage.account
-        AND own_parties.party = usage.counterparty
+        record_id,
+        local_date,
+        minutes
+    FROM local_usage
+    SEMI JOIN internal_parties USING (party)
     WHERE direction IN ('in', 'out') AND started_at IS NOT NULL
 ),
 
@@ -50,10 +58,13 @@ numbered AS (
     FROM bursts
 ),
 
-mirrors AS (
+mirrored AS (
     SELECT
         ins.account,
-        ins.record_id
+        ins.local_date,
+        ins.channel,
+        count(*) AS mirrored_pairs,
+        sum(ins.minutes) AS mirrored_minutes
     FROM numbered AS ins
     INNER JOIN numbered AS outs
         USING (account, channel, from_party, to_party, burst, place)
@@ -62,23 +73,20 @@ mirrors AS (
         AND outs.direction = 'out'
         AND ins.user_id IS DISTINCT FROM outs.user_id
         AND abs(epoch_us(ins.started_at) - epoch_us(outs.started_at)) <= 5000000
+    GROUP BY ALL
 ),
 
 totals AS (
     SELECT
-        local_usage.account,
+        account,
         local_date,
         channel,
-        count(*) FILTER (WHERE mirrors.record_id IS NULL) AS records,
-        sum(minutes) FILTER (WHERE mirrors.record_id IS NULL) AS minutes,
+        count(*) AS rows_listed,
+        sum(minutes) AS minutes,
         sum(credits) AS credits,
-        count(DISTINCT user_id) AS users,
-        count(DISTINCT counterparty) FILTER (WHERE mirrors.record_id IS NULL) AS counterparties,
-        count(mirrors.record_id) AS mirrored_pairs
+        count(DISTINCT CASE WHEN user_id IS NOT NULL THEN member END) AS users,
+        count(DISTINCT CASE WHEN counterparty IS NOT NULL THEN party END) AS counterparties
     FROM local_usage
-    LEFT JOIN mirrors
-        ON mirrors.account = local_usage.account
-        AND mirrors.record_id = local_usage.record_id
     GROUP BY ALL
 ),
 
@@ -104,9 +112,12 @@ SELECT
     coalesce(calendar.account, totals.account) AS account,
     coalesce(calendar.local_date, totals.local_date) AS local_date,
     coalesce(calendar.channel, totals.channel) AS channel,
-    coalesce(records, 0) AS records,
-    CASE WHEN records IS NULL AND calendar.channel = 'call' THEN 0 ELSE minutes END AS minutes,
-    CASE WHEN records IS NULL THEN 0 ELSE credits END AS credits,
+    coalesce(rows_listed, 0) - coalesce(mirrored_pairs, 0) AS records,
+    CASE
+        WHEN rows_listed IS NULL AND calendar.channel = 'call' THEN 0
+        ELSE minutes - coalesce(mirrored_minutes, 0)
+    END AS minutes,
+    CASE WHEN rows_listed IS NULL THEN 0 ELSE credits END AS credits,
     coalesce(users, 0) AS users,
     coalesce(counterparties, 0) AS counterparties,
     coalesce(mirrored_pairs, 0) AS mirrored_pairs
@@ -115,3 +126,7 @@ FULL JOIN totals
     ON totals.account = calendar.account
     AND totals.local_date = calendar.local_date
     AND totals.channel IS NOT DISTINCT FROM calendar.channel
+LEFT JOIN mirrored
+    ON mirrored.account = totals.account
+    AND mirrored.local_date = totals.local_date
+    AND mirrored.channel IS NOT DISTINCT FROM totals.channel

@@ -1,18 +1,17 @@
 -- Grain: account, recording_id.
 WITH calls AS (
     SELECT
-        account,
+        row_number() OVER () AS call_number,
         record_id AS call_id,
-        user_id,
+        chat,
         direction,
-        counterparty,
         started_at,
         started_at - INTERVAL 2 MINUTES AS earliest,
         started_at + INTERVAL 15 MINUTES + to_microseconds(greatest(
-            coalesce(duration_minutes * 60000000, 0),
+            coalesce(minutes * 60000000, 0),
             coalesce(epoch_us(ended_at) - epoch_us(started_at), 0)
         )::BIGINT) AS latest
-    FROM usage
+    FROM local_usage
     WHERE channel = 'call' AND started_at IS NOT NULL
 ),
 
@@ -20,24 +19,42 @@ WITH calls AS (
 called_days AS (
     SELECT
         *,
-        unnest(generate_series(date_trunc('day', earliest), date_trunc('day', latest), INTERVAL 1 DAY))::DATE AS day
+        earliest::DATE AS day
     FROM calls
+    UNION ALL
+    SELECT
+        *,
+        unnest(generate_series(earliest::DATE + INTERVAL 1 DAY, latest::DATE::TIMESTAMP, INTERVAL 1 DAY))::DATE AS day
+    FROM calls
+    WHERE latest::DATE > earliest::DATE
+),
+
+recorded AS (
+    SELECT
+        row_number() OVER () AS recording_number,
+        record_id AS recording_id,
+        chat,
+        direction,
+        recorded_at,
+        recorded_at::DATE AS day
+    FROM recordings
+    INNER JOIN chats
+        ON chats.account = recordings.account
+        AND chats.user_id = recordings.user_id
+        AND chats.counterparty = recordings.phone_number
 ),
 
 candidates AS (
     SELECT
-        recordings.account,
-        recordings.record_id AS recording_id,
-        called_days.call_id,
-        (epoch_us(recorded_at) - epoch_us(started_at)) / 1e6 AS delta_seconds
-    FROM recordings
-    INNER JOIN called_days
-        ON called_days.account = recordings.account
-        AND called_days.user_id = recordings.user_id
-        AND called_days.direction = recordings.direction
-        AND called_days.counterparty = recordings.phone_number
-        AND called_days.day = recordings.recorded_at::DATE
-        AND recordings.recorded_at BETWEEN called_days.earliest AND called_days.latest
+        recording_number,
+        recording_id,
+        call_number,
+        call_id,
+        epoch_us(recorded_at) - epoch_us(started_at) AS delta,
+        abs(epoch_us(recorded_at) - epoch_us(started_at)) AS distance
+    FROM recorded
+    INNER JOIN called_days USING (chat, direction, day)
+    WHERE recorded_at BETWEEN earliest AND latest
 ),
 
 ranked AS (
@@ -45,37 +62,42 @@ ranked AS (
         *,
         row_number() OVER by_recording AS call_rank,
         row_number() OVER by_call AS recording_rank,
-        abs(lead(delta_seconds) OVER by_recording) - abs(delta_seconds) <= 60 AS has_rival
+        lead(distance) OVER by_recording - distance <= 60000000 AS has_rival
     FROM candidates
     WINDOW
-        by_recording AS (PARTITION BY account, recording_id ORDER BY abs(delta_seconds), call_id),
-        by_call AS (PARTITION BY account, call_id ORDER BY abs(delta_seconds), recording_id)
+        by_recording AS (PARTITION BY recording_number ORDER BY distance, call_id),
+        by_call AS (PARTITION BY call_number ORDER BY distance, recording_id)
+),
+
+taken AS (
+    SELECT call_number
+    FROM ranked
+    WHERE call_rank = 1 AND recording_rank = 1
 ),
 
 nearest AS (
     SELECT
-        *,
-        recording_rank = 1 AS is_mutual,
-        max((recording_rank = 1)::INTEGER) OVER (PARTITION BY account, call_id) = 1 AS is_taken
+        recording_id,
+        call_id,
+        delta / 1e6 AS delta_seconds,
+        CASE
+            WHEN recording_rank > 1 THEN 'extra_segment'
+            WHEN has_rival THEN 'ambiguous'
+            ELSE 'mutual_nearest'
+        END AS status
     FROM ranked
+    SEMI JOIN taken USING (call_number)
     WHERE call_rank = 1
 )
 
 SELECT
-    recordings.account,
+    account,
     recordings.record_id AS recording_id,
-    CASE WHEN is_taken THEN call_id END AS call_id,
-    recordings.user_id,
-    recordings.direction,
-    recordings.recorded_at,
-    CASE WHEN is_taken THEN delta_seconds END AS delta_seconds,
-    CASE
-        WHEN is_mutual AND has_rival THEN 'ambiguous'
-        WHEN is_mutual THEN 'mutual_nearest'
-        WHEN is_taken THEN 'extra_segment'
-        ELSE 'unmatched'
-    END AS status
+    call_id,
+    user_id,
+    direction,
+    recorded_at,
+    delta_seconds,
+    coalesce(status, 'unmatched') AS status
 FROM recordings
-LEFT JOIN nearest
-    ON nearest.account = recordings.account
-    AND nearest.recording_id = recordings.record_id
+LEFT JOIN nearest ON nearest.recording_id = recordings.record_id

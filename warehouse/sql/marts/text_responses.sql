@@ -1,43 +1,58 @@
 -- Grain: account, user_id, counterparty, block; a block is a run of inbound texts without an outbound one between.
 WITH texts AS (
     SELECT
-        account,
-        user_id,
-        counterparty,
+        chat,
         direction,
         started_at,
         record_id,
-        coalesce(lag(direction) OVER chat, 'out') AS direction_before
-    FROM usage
+        row_number() OVER in_order AS position,
+        lag(started_at) OVER in_order AS started_before,
+        lag(direction) OVER in_order AS direction_before
+    FROM local_usage
     WHERE channel = 'text' AND direction IN ('in', 'out') AND started_at IS NOT NULL AND counterparty IS NOT NULL
-    WINDOW chat AS (PARTITION BY account, user_id, counterparty ORDER BY started_at, record_id)
+    WINDOW in_order AS (PARTITION BY chat ORDER BY started_at, record_id)
 ),
 
-numbered AS (
+last_texts AS (
     SELECT
-        *,
-        direction = 'in' AND direction_before = 'out' AS is_first,
-        direction = 'out' AND direction_before = 'in' AS is_reply,
-        sum((direction = 'in' AND direction_before = 'out')::INTEGER) OVER chat AS block
+        chat,
+        count(*) AS texts,
+        max(started_at) AS started_at
     FROM texts
-    WINDOW chat AS (PARTITION BY account, user_id, counterparty ORDER BY started_at, record_id)
+    GROUP BY chat
+),
+
+-- Where the direction changes: runs of inbound and of outbound texts take turns.
+turns AS (
+    SELECT
+        chat,
+        direction,
+        started_at,
+        record_id,
+        position,
+        row_number() OVER in_order AS turn,
+        lead(position) OVER in_order AS next_position,
+        lead(started_at) OVER in_order AS replied_at,
+        lead(record_id) OVER in_order AS reply_record_id,
+        lead(started_before) OVER in_order AS last_text_at
+    FROM texts
+    WHERE direction IS DISTINCT FROM direction_before
+    WINDOW in_order AS (PARTITION BY chat ORDER BY position)
 ),
 
 blocks AS (
     SELECT
-        account,
-        user_id,
-        counterparty,
-        block,
-        min(started_at) FILTER (WHERE is_first) AS block_start,
-        max(started_at) FILTER (WHERE direction = 'in') AS last_text_at,
-        count(*) FILTER (WHERE direction = 'in') AS texts,
-        min(started_at) FILTER (WHERE is_reply) AS replied_at,
-        max(record_id) FILTER (WHERE is_first) AS first_record_id,
-        max(record_id) FILTER (WHERE is_reply) AS reply_record_id
-    FROM numbered
-    WHERE block > 0
-    GROUP BY ALL
+        turns.chat,
+        (turn + 1) // 2 AS block,
+        turns.started_at AS block_start,
+        coalesce(last_text_at, last_texts.started_at) AS last_text_at,
+        coalesce(next_position, last_texts.texts + 1) - position AS texts,
+        replied_at,
+        record_id AS first_record_id,
+        reply_record_id
+    FROM turns
+    INNER JOIN last_texts USING (chat)
+    WHERE direction = 'in'
 ),
 
 measured AS (
@@ -56,11 +71,7 @@ SELECT
     account,
     user_id,
     counterparty,
-    block,
-    block_start,
-    last_text_at,
-    texts,
-    replied_at,
+    measured.* EXCLUDE (chat, business_at_start),
     (epoch_us(replied_at) - epoch_us(block_start)) / 1e6 AS wait_seconds,
     CASE
         WHEN replied_at IS NOT NULL THEN
@@ -70,8 +81,7 @@ SELECT
                 0
             ) - business_at_start
     END AS business_wait_seconds,
-    replied_at IS NULL AS is_open,
-    first_record_id,
-    reply_record_id
+    replied_at IS NULL AS is_open
 FROM measured
+INNER JOIN chats USING (chat)
 ASOF LEFT JOIN office_hours AS at_reply ON replied_at >= at_reply.opens_at

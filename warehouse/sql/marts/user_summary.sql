@@ -1,41 +1,86 @@
 -- Grain: account, user_id.
 WITH firsts AS (
     SELECT
-        account,
-        arg_min_null(user_id, (started_at, record_id)) AS user_id
+        any_value(account) AS account,
+        arg_min(member, (started_at, record_id)) AS member
     FROM local_usage
     WHERE started_at IS NOT NULL AND counterparty IS NOT NULL
-    GROUP BY account, counterparty
+    GROUP BY party
 ),
 
 introductions AS (
     SELECT
-        account,
-        user_id,
+        member,
         count(*) AS new_counterparties
     FROM firsts
+    GROUP BY member
+),
+
+open_minutes AS (
+    SELECT
+        weekday,
+        unnest(generate_series(opens_minute, closes_minute - 1)) AS minute_of_day
+    FROM publication.business_hours
+),
+
+in_hours AS (
+    SELECT
+        member,
+        count(*) AS records
+    FROM local_usage
+    SEMI JOIN open_minutes
+        ON open_minutes.weekday = isodow(local_at)
+        AND open_minutes.minute_of_day = hour(local_at) * 60 + minute(local_at)
+    GROUP BY member
+),
+
+totals AS (
+    SELECT
+        account,
+        user_id,
+        member,
+        count(*) AS records,
+        count(*) FILTER (WHERE channel = 'call' AND direction = 'in') AS calls_in,
+        count(*) FILTER (WHERE channel = 'call' AND direction = 'out') AS calls_out,
+        count(*) FILTER (WHERE channel = 'text' AND direction = 'in') AS texts_in,
+        count(*) FILTER (WHERE channel = 'text' AND direction = 'out') AS texts_out,
+        count(*) FILTER (WHERE channel = 'fax' AND direction = 'in') AS faxes_in,
+        count(*) FILTER (WHERE channel = 'fax' AND direction = 'out') AS faxes_out,
+        sum(minutes) AS minutes,
+        sum(credits) AS credits,
+        count(started_at) AS dated,
+        min(started_at) AS first_at,
+        max(started_at) AS last_at
+    FROM local_usage
     GROUP BY ALL
+),
+
+known AS (
+    SELECT
+        member,
+        count(counterparty) AS counterparties
+    FROM chats
+    GROUP BY member
 )
 
 SELECT
-    local_usage.account,
-    local_usage.user_id,
-    count(*) AS records,
-    count(*) FILTER (WHERE channel = 'call' AND direction = 'in') AS calls_in,
-    count(*) FILTER (WHERE channel = 'call' AND direction = 'out') AS calls_out,
-    count(*) FILTER (WHERE channel = 'text' AND direction = 'in') AS texts_in,
-    count(*) FILTER (WHERE channel = 'text' AND direction = 'out') AS texts_out,
-    count(*) FILTER (WHERE channel = 'fax' AND direction = 'in') AS faxes_in,
-    count(*) FILTER (WHERE channel = 'fax' AND direction = 'out') AS faxes_out,
-    sum(minutes) AS minutes,
-    sum(credits) AS credits,
-    count(DISTINCT counterparty) AS counterparties,
-    coalesce(any_value(new_counterparties), 0) AS new_counterparties,
-    min(started_at) AS first_at,
-    max(started_at) AS last_at,
-    count(*) FILTER (WHERE NOT in_business_hours) / nullif(count(started_at), 0) AS after_hours_share
-FROM local_usage
-LEFT JOIN introductions
-    ON introductions.account = local_usage.account
-    AND introductions.user_id IS NOT DISTINCT FROM local_usage.user_id
-GROUP BY ALL
+    totals.account,
+    totals.user_id,
+    totals.records,
+    calls_in,
+    calls_out,
+    texts_in,
+    texts_out,
+    faxes_in,
+    faxes_out,
+    minutes,
+    credits,
+    counterparties,
+    coalesce(new_counterparties, 0) AS new_counterparties,
+    first_at,
+    last_at,
+    (dated - coalesce(in_hours.records, 0)) / nullif(dated, 0) AS after_hours_share
+FROM totals
+INNER JOIN known USING (member)
+LEFT JOIN introductions USING (member)
+LEFT JOIN in_hours USING (member)
