@@ -48,6 +48,11 @@ _ON_EVERY_TABLE = (
         _select("nothing_gone"),
     ),
 )
+_PUSHED = Check(
+    "callbacks_kept",
+    "Of each day's records at most one in a hundred lacks its callback, from the first that was pushed on.",
+    _select("callbacks_kept"),
+)
 _PERMITTED = Check(
     "permitted",
     "iPlum lets this account have its recordings. A 403 means that the account lacks a call recording plan.",
@@ -66,7 +71,8 @@ def list_checks(table: Table) -> tuple[Check, ...]:
     """List the checks that stand on a table."""
     if table in ARCHIVE_TABLES:
         return (_FETCHED,)
-    return (*_ON_EVERY_TABLE, _PERMITTED) if table is RECORDINGS else _ON_EVERY_TABLE
+    checks = (*_ON_EVERY_TABLE, _PUSHED)
+    return (*checks, _PERMITTED) if table is RECORDINGS else checks
 
 
 def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:

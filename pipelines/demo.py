@@ -42,6 +42,17 @@ FROM usage
 GROUP BY ALL
 ORDER BY channel, direction
 """
+_CALLBACKS = """
+SELECT
+    dataset,
+    sum(pushed_and_pulled) AS pushed_and_pulled,
+    sum(pushed_only) AS pushed_only,
+    sum(pulled_only) AS callbacks_lost,
+    round(sum(pulled_only) / nullif(sum(pushed_and_pulled + pulled_only), 0), 3) AS loss_rate
+FROM marts.callback_loss
+GROUP BY dataset
+ORDER BY dataset
+"""
 
 
 def main() -> None:
@@ -68,6 +79,7 @@ def main() -> None:
         sys.exit(1)
     folder = open_folder(settings)
     write_rows(run_query(folder, _SUMMARY), "table", sys.stdout)
+    write_rows(run_query(folder, _CALLBACKS), "table", sys.stdout)
     tables = ", ".join(f"{name} {rows:,}" for name, rows in count_rows(folder.snapshot).items())
     seconds = (_now() - began).total_seconds()
     typer.echo(

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipelines.settings import PROJECT, VARIABLES
+from warehouse.mart_schemas import MARTS, Mart
 from warehouse.schemas import PUBLISHED_TABLES, Table
 
 
@@ -30,7 +31,11 @@ def render_env_example() -> str:
 
 def render_readme(text: str) -> str:
     """Put the tables that are made from the code into the README, between their marks."""
-    sections = {"variables": _render_variables(), "tables": _render_tables(PUBLISHED_TABLES)}
+    sections = {
+        "variables": _render_variables(),
+        "tables": _render_tables(PUBLISHED_TABLES),
+        "marts": _render_tables(MARTS),
+    }
     for name, section in sections.items():
         before, mark, rest = text.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition(f"<!-- /{name} -->")
@@ -46,7 +51,7 @@ def _render_variables() -> str:
     return "\n".join(lines)
 
 
-def _render_tables(tables: Iterable[Table]) -> str:
+def _render_tables(tables: Iterable[Table | Mart]) -> str:
     blocks = []
     for table in tables:
         lines = [f"**`{table.name}`** {table.description}", "", "| column | type | meaning |", "|---|---|---|"]

@@ -73,7 +73,7 @@ VARIABLES = (
     Variable("IPLUM_TIMEZONE", "UTC", "IANA name for local dates and hours, and for IPLUM_SYNC_AT."),
     Variable("IPLUM_BUSINESS_HOURS", "mon-fri 09:00-17:00", "When the office is open, local; parts with commas."),
     Variable("IPLUM_SYNC_AT", "02:15", "When the daily sync runs, local time."),
-    Variable("IPLUM_STATE", "", "Folder for locks and Dagster's history; empty: IPLUM_DATA."),
+    Variable("IPLUM_STATE", "", "Folder for locks, the inbox and Dagster's history; empty: IPLUM_DATA."),
     Variable("IPLUM_FILE_GROUP", "", "A group that may read the files; empty: only their owner may."),
 )
 

@@ -25,7 +25,7 @@ from warehouse.lake import read_fingerprint
 from warehouse.layout import DataFolder
 from warehouse.marts import MartSettings
 from warehouse.schemas import FOLDED_TABLES, LAKE_TABLES, PULLS, Table
-from warehouse.snapshot import Fingerprints, Snapshot, WindowKey, count_rows, read_standing
+from warehouse.snapshot import Fingerprints, Snapshot, WindowKey, count_mart_rows, count_rows, read_standing
 from warehouse.windows import StorageWindow
 
 _DEFAULTS = MartSettings()
@@ -34,12 +34,13 @@ DATASETS = tuple(dataset for table in FOLDED_TABLES for dataset in table.dataset
 
 @dataclass(frozen=True)
 class Publication:
-    """What a publishing did: rows now in each table, windows replaced in each, windows folded on the way.
+    """What a publishing did: rows now in each table and mart, windows replaced in each, windows folded on the way.
 
     `rebuilt` says that everything was made anew; where nothing had changed, `replaced` counts no window.
     """
 
     rows: dict[str, int]
+    marts: dict[str, int]
     replaced: dict[str, int]
     refolded: int
     rebuilt: bool
@@ -129,7 +130,9 @@ def _bring_up(
             built = scratch / folder.snapshot.name
             _build(folder, built, plan, settings=settings, without=damaged, start_over=standing is None)
             put_in_place(built, folder.snapshot, folder.modes)
-    return Publication(count_rows(folder.snapshot), replaced, refolded, rebuilt=standing is None)
+    return Publication(
+        count_rows(folder.snapshot), count_mart_rows(folder.snapshot), replaced, refolded, rebuilt=standing is None
+    )
 
 
 def _build(

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.duckdb_types import write_type
+from warehouse.mart_schemas import MARTS
 from warehouse.marts import MartSettings, build_marts, describe_marts
 from warehouse.schemas import PUBLISHED_TABLES, VIEWS, Table
 from warehouse.windows import StorageWindow, window_of_key
@@ -167,8 +168,17 @@ def read_standing(path: Path, settings: MartSettings) -> dict[Table, dict[Window
 
 def count_rows(path: Path) -> dict[str, int]:
     """Count the rows of each table of a published file, by name; raises `duckdb.Error`."""
+    return _count(path, "main", [table.name for table in PUBLISHED_TABLES])
+
+
+def count_mart_rows(path: Path) -> dict[str, int]:
+    """Count the rows of each mart of a published file, by name; raises `duckdb.Error`."""
+    return _count(path, "marts", [mart.name for mart in MARTS])
+
+
+def _count(path: Path, schema: str, names: Sequence[str]) -> dict[str, int]:
     with open_snapshot(path) as connection:
         return {
-            table.name: int(connection.execute(f"SELECT count(*) FROM {table.name}").fetchall()[0][0])
-            for table in PUBLISHED_TABLES
+            name: int(connection.execute(f"SELECT count(*) FROM {schema}.{name}").fetchall()[0][0])
+            for name in names
         }

@@ -7,23 +7,17 @@ not belong here: publishing itself (`warehouse.publish`).
 from collections.abc import Iterator
 
 import dagster as dg
-import pyarrow as pa
 
 from pipelines.assets.callbacks import CALLBACKS
+from pipelines.assets.columns import build_column_schema
+from pipelines.assets.marts import build_mart_spec, key_of_mart
 from pipelines.failures import fail
 from pipelines.settings import Settings
 from pipelines.storage import choose_marts, open_folder
 from warehouse.errors import WarehouseError
+from warehouse.mart_schemas import MARTS
 from warehouse.publish import Publication, publish
 from warehouse.schemas import CONTENTS, FOLDED_TABLES, MESSAGES, PUBLISHED_TABLES, PULLS, USAGE, VIEWS, Table
-
-_TYPES = {
-    pa.string(): "text",
-    pa.float64(): "double",
-    pa.int64(): "bigint",
-    pa.bool_(): "boolean",
-    pa.date32(): "date",
-}
 
 
 def key_of_table(table: Table) -> dg.AssetKey:
@@ -32,9 +26,10 @@ def key_of_table(table: Table) -> dg.AssetKey:
 
 
 def build_tables_assets(settings: Settings) -> dg.AssetsDefinition:
-    """Make the assets `warehouse/<table>`, published together."""
+    """Make the assets `warehouse/<table>` and `marts/<mart>`, published together."""
+    specs = [_build_spec(table) for table in (*PUBLISHED_TABLES, *VIEWS)]
 
-    @dg.multi_asset(name="publish_tables", specs=[_build_spec(table) for table in (*PUBLISHED_TABLES, *VIEWS)])
+    @dg.multi_asset(name="publish_tables", specs=[*specs, *map(build_mart_spec, MARTS)])
     def publish_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
         try:
             publication = publish(open_folder(settings), choose_marts(settings))
@@ -44,6 +39,10 @@ def build_tables_assets(settings: Settings) -> dg.AssetsDefinition:
         for table in (*PUBLISHED_TABLES, *VIEWS):
             yield dg.MaterializeResult(
                 asset_key=key_of_table(table), metadata=_describe_publication(publication, table)
+            )
+        for mart in MARTS:
+            yield dg.MaterializeResult(
+                asset_key=key_of_mart(mart.name), metadata={"dagster/row_count": publication.marts[mart.name]}
             )
 
     return publish_tables
@@ -68,7 +67,7 @@ def _build_spec(table: Table) -> dg.AssetSpec:
         kinds={"duckdb"},
         metadata={
             "dagster/table_name": f"main.{table.name}",
-            "dagster/column_schema": _build_schema(table),
+            "dagster/column_schema": build_column_schema(table.columns),
             "dagster/column_lineage": _build_lineage(table),
         },
     )
@@ -80,15 +79,6 @@ def _find_sources(table: Table) -> list[dg.AssetKey]:
     if table is PULLS:
         return [dg.AssetKey(f"raw_{folded.name}") for folded in FOLDED_TABLES]
     return [dg.AssetKey(table.name)]
-
-
-def _build_schema(table: Table) -> dg.TableSchema:
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(column.name, _TYPES.get(column.type, "timestamptz"), description=column.description)
-            for column in table.columns
-        ]
-    )
 
 
 def _build_lineage(table: Table) -> dg.TableColumnLineage:

@@ -18,6 +18,7 @@ from pipelines.sync import run_job
 from tests.pipelines.account import Account, Watcher, now
 from tests.warehouse.answers import answer, call, fold
 from warehouse.inbox import Event
+from warehouse.mart_schemas import MARTS
 from warehouse.schemas import PUBLISHED_TABLES
 from warehouse.windows import window_of, windows_between
 
@@ -40,6 +41,7 @@ def test_names_that_users_hold_on_to_are_there_and_each_is_described(tmp_path: P
     assert {"raw_usage", "usage", "raw_recordings", "recordings", "contents", "recording_files"} <= specs.keys()
     assert "callbacks" in specs
     assert {f"warehouse/{table.name}" for table in PUBLISHED_TABLES} <= specs.keys()
+    assert {f"marts/{mart.name}" for mart in MARTS} <= specs.keys()
     assert all(spec.description for spec in specs.values())
     assert defs.resolve_job_def("sync").description
     assert defs.resolve_job_def("publish").description
@@ -52,7 +54,15 @@ def test_names_that_users_hold_on_to_are_there_and_each_is_described(tmp_path: P
     assert defs.resolve_schedule_def("daily_sync").description
     assert defs.resolve_sensor_def("stale_snapshot").description
     checks = [spec for check in defs.asset_checks or [] for spec in check.check_specs]
-    expected = {"unique_ids", "rows_in_window", "all_read", "nothing_gone", "permitted", "all_fetched"}
+    expected = {
+        "unique_ids",
+        "rows_in_window",
+        "all_read",
+        "nothing_gone",
+        "permitted",
+        "all_fetched",
+        "callbacks_kept",
+    }
     assert expected == {c.name for c in checks}
     assert all(check.description for check in checks)
 

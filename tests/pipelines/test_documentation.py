@@ -50,8 +50,8 @@ def test_each_query_in_the_readme_runs(tmp_path_factory: pytest.TempPathFactory)
     path = tmp_path_factory.mktemp("readme")
     folder = DataFolder(path / "data", path / "state")
     publish(folder)
-    queries = re.findall(r'iplum sql "([^"]+)"', README)
-    assert queries
+    queries = re.findall(r'iplum sql "([^"]+)"', README) + re.findall(r"```sql\n(.+?)```", README, re.DOTALL)
+    assert len(queries) > 10
     for query in queries:
         assert list(run_query(folder, query).rows) == []
 

@@ -26,8 +26,8 @@ def test_a_user_is_summed_up() -> None:
         (ANN, 4, 1, 1, 1, 1, 6.0, 3.0),
         (BOB, 2, 2, 0, 0, 0, 4.0, 2.0),
     ]
-    columns = ("user_id", "counterparties", "new_counterparties", "first_at", "round(after_hours_share, 3)")
-    assert history.mart("user_summary", *columns) == [
+    more = ("user_id", "counterparties", "new_counterparties", "first_at", "round(after_hours_share, 3)")
+    assert history.mart("user_summary", *more) == [
         (ANN, 2, 1, utc("2026-03-01 15:00"), 0.5),
         (BOB, 1, 1, utc("2026-03-01 10:00"), 1.0),
     ]
@@ -109,8 +109,8 @@ def test_a_block_ends_with_the_first_reply_and_an_open_one_stays() -> None:
     ]
     assert history.mart("text_responses", "first_record_id", "reply_record_id") == [("b", "d"), ("f", None)]
     # Until 17:00 on Monday there are 6 business hours left, and one on Tuesday until 10:00.
-    columns = ("counterparty", "texts", "waiting_seconds / 3600", "waiting_business_seconds / 3600")
-    assert history.mart("unanswered_texts", *columns) == [(CLIENT, 1, 23.0, 7.0)]
+    waiting = ("counterparty", "texts", "waiting_seconds / 3600", "waiting_business_seconds / 3600")
+    assert history.mart("unanswered_texts", *waiting) == [(CLIENT, 1, 23.0, 7.0)]
 
 
 @pytest.mark.parametrize(("reply", "open_blocks"), [("z", 0), ("a", 1)])
