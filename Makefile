@@ -21,7 +21,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 ui: setup
 	@home=$$($(BIN)/python -m pipelines.instance) && DAGSTER_HOME=$$home exec $(BIN)/dagster dev -w workspace.yaml
