@@ -14,7 +14,7 @@ import dagster as dg
 from warehouse.windows import StorageWindow, window_of
 
 #: A year of windows: a run costs seconds whatever it does, and one of a year ends in reasonable time.
-MAX_WINDOWS_PER_RUN = 73
+MAX_WINDOWS_PER_RUN = 80
 
 BACKFILL_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=MAX_WINDOWS_PER_RUN)
 

@@ -21,7 +21,7 @@ _KINDS = (
     ("short_code", r"^[0-9]{3,6}$"),
     ("login", r"^[^@\s]+@[^@\s]+$"),
 )
-_LENGTH = r"^(?P<amount>[0-9]{1,12}(\.[0-9]{1,6})?)\s*(?P<unit>[KMG]?B|bytes)$"
+_LENGTH = r"(?i)^(?P<amount>[0-9]{1,12}(?:\.[0-9]{1,6})?)[\s\pZ]*(?P<unit>[KMG]?B|bytes)$"
 _TOO_LARGE = 2.0**63
 _BYTES_PER_UNIT = {"b": 1, "bytes": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
@@ -35,10 +35,11 @@ def derive_columns(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
         derived["counterparty_kind"] = party_kinds(counterparty)
     else:
         derived["length_bytes"] = lengths_in_bytes(frame["length_text"])
-    derived["extra"] = [
-        None if unknown is None and unread is None else _extra({**(unknown or {}), **(unread or {})})
-        for unknown, unread in zip(frame[UNKNOWN], frame[UNREAD], strict=True)
-    ]
+    derived["extra"] = None
+    odd = frame[UNKNOWN].notna() | frame[UNREAD].notna()
+    if odd.any():
+        fields = zip(frame.loc[odd, UNKNOWN], frame.loc[odd, UNREAD], strict=True)
+        derived.loc[odd, "extra"] = [_extra({**(unknown or {}), **(unread or {})}) for unknown, unread in fields]
     return derived
 
 
@@ -59,10 +60,11 @@ def lengths_in_bytes(lengths: pd.Series[Any]) -> pd.Series[Any]:
 
     Source: "Get Recording Records", response field `length`; the text is rounded, so the bytes are approximate.
     """
-    parts = lengths.astype("object").str.strip().str.extract(f"(?i){_LENGTH}")
-    amount = pd.to_numeric(parts["amount"])
-    factor = parts["unit"].str.lower().map(_BYTES_PER_UNIT)
-    sizes = (amount.astype("float64") * factor.astype("float64")).round()
+    parts = pc.extract_regex(pc.utf8_trim_whitespace(pa.array(lengths, pa.string())), _LENGTH)
+    amounts = pc.struct_field(parts, "amount").cast(pa.float64())
+    units = pc.index_in(pc.utf8_lower(pc.struct_field(parts, "unit")), pa.array(_BYTES_PER_UNIT))
+    factors = pa.array(_BYTES_PER_UNIT.values(), pa.float64()).take(units)
+    sizes = pd.Series(pc.round(pc.multiply(amounts, factors)).to_pandas(), index=lengths.index)
     return sizes.where(sizes < _TOO_LARGE).astype("Int64")
 
 

@@ -1,25 +1,26 @@
 """From a window's raw answers to its lake file: a pure function of the raw log, run as often as one likes.
 
-Belongs here: the union of several answers about one record, and the loop that ends when nothing new has
-arrived meanwhile. Does not belong here: reading a single answer (`normalize`) and publishing.
+Belongs here: which answers make a window's rows, and the loop that ends when nothing new has arrived
+meanwhile. Does not belong here: reading a single answer (`normalize`), making one row of several versions
+(`merge`) and publishing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from warehouse.derive import derive_columns
 from warehouse.lake import WindowState, fold_version, read_rows, read_state, write_lake_file
 from warehouse.layout import DataFolder
-from warehouse.normalize import UNKNOWN, UNREAD, NormalizedAnswer, normalize_answer
+from warehouse.merge import merge_versions, sort_rows
+from warehouse.normalize import UNREAD, NormalizedAnswer, normalize_answer
 from warehouse.pushed import gather_pushed
 from warehouse.raw import RawAnswer, RawLog
 from warehouse.schemas import Table
-from warehouse.sightings import SIGHTINGS, add_sightings, find_absences, find_complete_pulls, name_origins
+from warehouse.sightings import add_sightings, find_absences, find_complete_pulls, name_origins
 from warehouse.strays import find_strays
 from warehouse.windows import StorageWindow
 
@@ -107,35 +108,10 @@ def merge_answers(
     together = pd.concat(versions, ignore_index=True) if len(versions) > 1 else versions[0]
     if pushed is not None:
         together = together.sort_values("last_seen_at", kind="stable", ignore_index=True)
-    merged = _merge_versions(together)
-    started = merged[table.started]
-    merged = merged[started.isna() | ((started >= window.start) & (started < window.end))]
-    merged["origin"] = name_origins(merged)
-    merged["absent_since"] = find_absences(merged, find_complete_pulls(answers, window))
-    return derive_columns(merged, table).sort_values([table.started, "record_id"], ignore_index=True)
-
-
-def _merge_versions(versions: pd.DataFrame) -> pd.DataFrame:
-    several = versions["record_id"].duplicated(keep=False)
-    if not several.any():
-        return versions
-    by_id = versions[several].groupby("record_id", sort=False)
-    merged = by_id.last()
-    for function, names in SIGHTINGS.items():
-        merged[names] = by_id[names].agg(function)
-    newest = versions[several].drop_duplicates("record_id", keep="last").set_index("record_id")
-    merged[UNREAD] = newest[UNREAD]
-    merged[UNKNOWN] = _merge_unknown(versions[several], merged.index)
-    return pd.concat([versions[~several], merged.reset_index()[versions.columns]], ignore_index=True)
-
-
-def _merge_unknown(versions: pd.DataFrame, ids: pd.Index[str]) -> pd.Series[Any]:
-    merged: dict[str, dict[str, Any]] = {}
-    having = versions[versions[UNKNOWN].notna()]
-    for record_id, fields in zip(having["record_id"], having[UNKNOWN], strict=True):
-        kept = merged.setdefault(record_id, {})
-        kept.update({name: value for name, value in fields.items() if value is not None or name not in kept})
-    return pd.Series([merged.get(record_id) for record_id in ids], index=ids, dtype="object")
+    rows = sort_rows(merge_versions(together), table, window)
+    rows["origin"] = name_origins(rows)
+    rows["absent_since"] = find_absences(rows, find_complete_pulls(answers, window))
+    return derive_columns(rows, table)
 
 
 def _read_asked(

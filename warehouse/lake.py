@@ -72,8 +72,15 @@ def write_lake_file(
     content = pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
     content = content.replace_schema_metadata({_STATE_KEY: _encode_state(state)})
     sink = io.BytesIO()
-    pq.write_table(content, sink, compression="zstd", write_page_checksum=True)
+    pq.write_table(
+        content, sink, compression="zstd", write_page_checksum=True, use_dictionary=_list_repeating(table)
+    )
     write_file(folder.lake_file(table.name, account, window), sink.getbuffer(), folder.modes)
+
+
+def _list_repeating(table: Table) -> list[str]:
+    """List the columns whose values repeat; a dictionary of others costs time and a fifth of the file."""
+    return [c.name for c in table.lake_columns if c.name != "record_id" and c.parse != "instant"]
 
 
 def read_state(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> WindowState | None:

@@ -96,7 +96,7 @@ def normalize_records(elements: list[Any], table: Table) -> NormalizedAnswer:
         column.name: _read_column(arrays.get(column.name), records, column, unread)
         for column in table.vendor_columns
     }
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(records)))
+    frame: pd.DataFrame = pa.table(columns).to_pandas(use_threads=False)
     frame[UNKNOWN] = _unknown_fields(records, table)
     frame[UNREAD] = _objects([unread.get(row) for row in range(len(records))] if unread else [None] * len(records))
     return NormalizedAnswer(frame, len(elements) - len(records), elements, records)
@@ -161,18 +161,18 @@ def _objects(values: list[Any]) -> pd.Series[Any]:
 
 def _read_column(
     array: pa.Array | None, records: list[dict[str, Any]], column: Column, unread: dict[int, dict[str, Any]]
-) -> pd.Series[Any]:
+) -> pa.Array:
     field = str(column.field)
     if array is not None:
         read = _read_array(array, column)
         if read.null_count == array.null_count:
-            return _to_series(read)
+            return read
     values = [record.get(field) for record in records]
-    series = _READERS[column.parse](values)
-    for row in np.flatnonzero(series.isna().to_numpy()):
+    read = _READERS[column.parse](values)
+    for row in np.flatnonzero(read.is_null()):
         if values[row] is not None:
             unread.setdefault(int(row), {})[field] = values[row]
-    return series
+    return read
 
 
 def _read_array(array: pa.Array, column: Column) -> pa.Array:
@@ -185,8 +185,7 @@ def _read_array(array: pa.Array, column: Column) -> pa.Array:
         return _read_plain_instants(array)
     # Few words and few numbers fill these columns, so each is read once.
     words = array.dictionary_encode()
-    read = pa.Array.from_pandas(_READERS[column.parse](words.dictionary.to_pylist()))
-    return read.take(words.indices)
+    return _READERS[column.parse](words.dictionary.to_pylist()).take(words.indices)
 
 
 def _read_plain_instants(array: pa.Array) -> pa.Array:
@@ -198,24 +197,14 @@ def _read_plain_instants(array: pa.Array) -> pa.Array:
         instants = array.cast(INSTANT)
     except pa.ArrowException:
         return pa.nulls(len(array), INSTANT)
-    inside = pc.and_(pc.greater_equal(instants, _EARLIEST), pc.less(instants, _LATEST))
-    return pc.if_else(inside, instants, None)
+    return _keep_plausible(instants)
 
 
-def _to_series(array: pa.Array) -> pd.Series[Any]:
-    if array.type == pa.string():
-        return pd.Series(array, dtype="str")
-    if array.type == INSTANT:
-        return pd.Series(array.to_pandas())
-    return pd.Series(array.to_numpy(zero_copy_only=False))
-
-
-def _texts(values: list[Any]) -> pd.Series[Any]:
+def _texts(values: list[Any]) -> pa.Array:
     try:
-        array = pa.array(values, pa.string())
+        return pa.array(values, pa.string())
     except (pa.ArrowException, UnicodeEncodeError, TypeError):
-        array = pa.array([_text(value) for value in values], pa.string())
-    return pd.Series(array, dtype="str")
+        return pa.array([_text(value) for value in values], pa.string())
 
 
 def _text(value: Any) -> str | None:
@@ -233,13 +222,13 @@ def _is_storable(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _tokens(values: list[Any]) -> pd.Series[Any]:
-    trimmed = _texts(values).str.strip().str.lower()
-    return trimmed.where(_matches(trimmed, _WORD))
+def _tokens(values: list[Any]) -> pa.Array:
+    words = pc.utf8_lower(pc.utf8_trim_whitespace(_texts(values)))
+    return pc.if_else(pc.match_substring_regex(words, _WORD), words, None)
 
 
-def _numbers(values: list[Any]) -> pd.Series[Any]:
-    return pd.Series([_number(value) for value in values], dtype="float64")
+def _numbers(values: list[Any]) -> pa.Array:
+    return pa.array([_number(value) for value in values], pa.float64())
 
 
 def _number(value: Any) -> float | None:
@@ -248,16 +237,18 @@ def _number(value: Any) -> float | None:
     return float(value) if type(value) in (int, float) and abs(value) < _TOO_LARGE else None
 
 
-def _instants(values: list[Any]) -> pd.Series[Any]:
-    trimmed = _texts(values).str.strip()
-    readable = trimmed.where(_matches(trimmed, _INSTANT))
-    instants = pd.to_datetime(readable, format="ISO8601", utc=True, errors="coerce").astype("datetime64[us, UTC]")
-    return instants.where((instants >= _EARLIEST) & (instants < _LATEST))
+def _instants(values: list[Any]) -> pa.Array:
+    trimmed = pc.utf8_trim_whitespace(_texts(values))
+    readable = pc.if_else(pc.match_substring_regex(trimmed, _INSTANT), trimmed, None)
+    # Arrow reads fewer forms than are meant here.
+    texts = pd.Series(readable, dtype="str")
+    instants = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce").astype("datetime64[us, UTC]")
+    return _keep_plausible(pa.array(instants, INSTANT))
+
+
+def _keep_plausible(instants: pa.Array) -> pa.Array:
+    inside = pc.and_(pc.greater_equal(instants, _EARLIEST), pc.less(instants, _LATEST))
+    return pc.if_else(inside, instants, None)
 
 
 _READERS = {"text": _texts, "token": _tokens, "number": _numbers, "instant": _instants}
-
-
-def _matches(texts: pd.Series[Any], pattern: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    matched = pc.match_substring_regex(pa.array(texts, pa.string()), pattern)
-    return np.asarray(pc.fill_null(matched, False).to_numpy(zero_copy_only=False), dtype=bool)
