@@ -1,6 +1,6 @@
 -- Days on which more than one in a hundred pulled records had no callback.
 SELECT
-    dataset,
+    dataset AS table_name,
     account,
     local_date,
     pulled_only
