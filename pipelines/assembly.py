@@ -15,6 +15,7 @@ from iplum_resource.resource import IPlumResource
 from pipelines.assets.archive import CONTENT_ARCHIVE, RECORDING_ARCHIVE, build_archive_assets
 from pipelines.assets.callbacks import build_callbacks_asset
 from pipelines.assets.recordings import build_recordings_assets
+from pipelines.assets.report import build_report_asset
 from pipelines.assets.tables import build_tables_assets
 from pipelines.assets.usage import build_usage_assets
 from pipelines.checks import build_checks
@@ -44,9 +45,10 @@ def build_definitions(
     ]
     callbacks = build_callbacks_asset(settings, clock=clock)
     tables = build_tables_assets(settings)
+    report = build_report_asset(settings)
     sync = dg.define_asset_job(
         "sync",
-        selection=dg.AssetSelection.assets(*pulls, callbacks, tables),
+        selection=dg.AssetSelection.assets(*pulls, callbacks, tables, report),
         description="Pull and fold a range of windows, take in what was pushed, publish: what runs each day.",
     )
     drain = dg.define_asset_job(
@@ -56,8 +58,8 @@ def build_definitions(
     )
     publish = dg.define_asset_job(
         "publish",
-        selection=dg.AssetSelection.assets(tables),
-        description="Bring warehouse.duckdb up to the lake, without asking iPlum.",
+        selection=dg.AssetSelection.assets(tables, report),
+        description="Bring warehouse.duckdb and the report up to the lake, without asking iPlum.",
     )
     archive = dg.define_asset_job(
         "archive",
@@ -65,7 +67,7 @@ def build_definitions(
         description="Fetch bodies, attachments, faxes and recording files not yet verified, then publish.",
     )
     return dg.Definitions(
-        assets=[*pulls, callbacks, *archives, tables],
+        assets=[*pulls, callbacks, *archives, tables, report],
         asset_checks=build_checks(settings),
         jobs=[sync, archive, drain, publish],
         schedules=[

@@ -176,6 +176,24 @@ def export(
 
 
 @app.command()
+def report(
+    output: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Where to; else report.html in IPLUM_DATA.")
+    ] = None,
+) -> None:
+    """Write the report of what is published: one HTML file that opens anywhere, without a network.
+
+    It holds logins and numbers. Example: `iplum report --output ~/iplum.html`
+    """
+    settings, _ = _read_settings()
+    from pipelines.storage import open_folder
+    from warehouse.report import write_report
+
+    path = write_report(open_folder(settings), None if output is None else Path(output).expanduser().absolute())
+    typer.echo(f"written to {path}")
+
+
+@app.command()
 def receiver(
     host: Annotated[str, typer.Option(help="Address to listen on; TLS is a proxy's work.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8088,

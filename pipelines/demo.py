@@ -85,6 +85,7 @@ def main() -> None:
     typer.echo(
         f"\nIn {seconds:.0f} s, through Dagster, into {folder.snapshot.relative_to(PROJECT)}: {tables} rows."
     )
+    typer.echo(f"Look at it:        {folder.report.relative_to(PROJECT)}, in a browser")
     typer.echo("Ask it something:  IPLUM_DATA=demo-data .venv/bin/iplum sql 'SELECT * FROM usage LIMIT 5'")
     typer.echo("See it in Dagster: IPLUM_DATA=demo-data make ui")
 

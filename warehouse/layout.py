@@ -52,6 +52,11 @@ class DataFolder:
         return self.state / "locks" / "publish.lock"
 
     @property
+    def report(self) -> Path:
+        """The page about what is published."""
+        return self.root / "report.html"
+
+    @property
     def inbox(self) -> Path:
         """Where pushed events wait, unless a database server keeps them."""
         return self.state / "inbox.sqlite"

@@ -1,15 +1,19 @@
-"""How Dagster is told of a table's columns.
+"""How Dagster is told of a table: its columns, and how old it may grow.
 
-Belongs here: types in a reader's words. Does not belong here: which columns there are (`warehouse.schemas`,
-`warehouse.mart_schemas`).
+Belongs here: types in a reader's words, freshness. Does not belong here: which columns there are
+(`warehouse.schemas`, `warehouse.mart_schemas`).
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import dagster as dg
 import pyarrow as pa
 
 from warehouse.schemas import Column
+
+#: The daily sync publishes each night; one that was missed is told, a second one is an alarm.
+FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
 
 _TYPES = {
     pa.string(): "text",

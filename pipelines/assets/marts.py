@@ -6,7 +6,7 @@ Belongs here: keys, columns and lineage. Does not belong here: building them, wh
 
 import dagster as dg
 
-from pipelines.assets.columns import build_column_schema
+from pipelines.assets.columns import FRESHNESS, build_column_schema
 from warehouse.mart_schemas import MARTS, Mart
 from warehouse.schemas import PUBLISHED_TABLES, Column
 
@@ -24,6 +24,7 @@ def build_mart_spec(mart: Mart) -> dg.AssetSpec:
         key_of_mart(mart.name),
         deps=[_key_of_source(source) for source in mart.sources],
         description=f"{mart.description} One row per {', '.join(mart.grain)}.",
+        freshness_policy=FRESHNESS,
         group_name="marts",
         kinds={"duckdb", "sql"},
         metadata={

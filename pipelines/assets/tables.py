@@ -9,15 +9,24 @@ from collections.abc import Iterator
 import dagster as dg
 
 from pipelines.assets.callbacks import CALLBACKS
-from pipelines.assets.columns import build_column_schema
+from pipelines.assets.columns import FRESHNESS, build_column_schema
 from pipelines.assets.marts import build_mart_spec, key_of_mart
 from pipelines.failures import fail
 from pipelines.settings import Settings
 from pipelines.storage import choose_marts, open_folder
 from warehouse.errors import WarehouseError
+from warehouse.layout import DataFolder
 from warehouse.mart_schemas import MARTS
 from warehouse.publish import Publication, publish
+from warehouse.query import run_query
 from warehouse.schemas import CONTENTS, FOLDED_TABLES, MESSAGES, PUBLISHED_TABLES, PULLS, USAGE, VIEWS, Table
+
+_LATEST_DAYS = """
+SELECT local_date, channel, records, minutes, credits, users
+FROM marts.daily_totals
+WHERE local_date > (SELECT max(local_date) FROM marts.daily_totals) - 7
+ORDER BY local_date DESC, channel
+"""
 
 
 def key_of_table(table: Table) -> dg.AssetKey:
@@ -40,12 +49,23 @@ def build_tables_assets(settings: Settings) -> dg.AssetsDefinition:
             yield dg.MaterializeResult(
                 asset_key=key_of_table(table), metadata=_describe_publication(publication, table)
             )
+        preview = _preview(open_folder(settings))
         for mart in MARTS:
+            metadata = {"dagster/row_count": publication.marts[mart.name]}
             yield dg.MaterializeResult(
-                asset_key=key_of_mart(mart.name), metadata={"dagster/row_count": publication.marts[mart.name]}
+                asset_key=key_of_mart(mart.name),
+                metadata={**metadata, "preview": preview} if mart.name == "daily_totals" else metadata,
             )
 
     return publish_tables
+
+
+def _preview(folder: DataFolder) -> dg.MetadataValue:
+    """Show the latest days as counts: nobody's number or login."""
+    latest = run_query(folder, _LATEST_DAYS)
+    lines = [" | ".join(latest.columns), " | ".join("---" for _ in latest.columns)]
+    lines += [" | ".join(map(str, row)) for row in latest.rows]
+    return dg.MetadataValue.md("\n".join(f"| {line} |" for line in lines))
 
 
 def _describe_publication(publication: Publication, table: Table) -> dict[str, int | bool]:
@@ -63,6 +83,7 @@ def _build_spec(table: Table) -> dg.AssetSpec:
         key_of_table(table),
         deps=[*_find_sources(table), *([CALLBACKS] if table in FOLDED_TABLES else [])],
         description=table.description,
+        freshness_policy=FRESHNESS,
         group_name="warehouse",
         kinds={"duckdb"},
         metadata={

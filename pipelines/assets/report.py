@@ -1,0 +1,42 @@
+"""The report as an asset, linked from Dagster's UI.
+
+Belongs here: when it is made, and where it is. Does not belong here: what is in it (`warehouse.report`).
+"""
+
+import dagster as dg
+
+from pipelines.assets.marts import key_of_mart
+from pipelines.failures import fail
+from pipelines.settings import Settings
+from pipelines.storage import open_folder
+from warehouse.errors import WarehouseError
+from warehouse.mart_schemas import MARTS
+
+
+def build_report_asset(settings: Settings) -> dg.AssetsDefinition:
+    """Make the asset `report`."""
+
+    @dg.asset(
+        name="report",
+        deps=[key_of_mart(mart.name) for mart in MARTS],
+        group_name="report",
+        kinds={"altair", "html"},
+        description="One HTML page about the account that opens anywhere, without a network.",
+    )
+    def report() -> dg.MaterializeResult:  # type: ignore[type-arg]
+        # Drawing takes longer to import than all else that Dagster loads.
+        from warehouse.report import write_report
+
+        try:
+            path = write_report(open_folder(settings)).absolute()
+        except WarehouseError as error:
+            raise fail(error) from error
+        return dg.MaterializeResult(
+            metadata={
+                "report": dg.MetadataValue.url(path.as_uri()),
+                "path": dg.MetadataValue.path(path),
+                "bytes": path.stat().st_size,
+            }
+        )
+
+    return report

@@ -1,0 +1,80 @@
+"""The report: one page about an account that opens anywhere, without a network.
+
+Belongs here: reading figures from a snapshot, and the page. Does not belong here: charts (`report_charts`) and
+what a figure means (`sql/report`, `sql/marts`).
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import jinja2
+import vl_convert
+
+from warehouse.errors import NothingPublished
+from warehouse.files import write_file
+from warehouse.layout import DataFolder
+from warehouse.report_charts import CHARTS
+from warehouse.snapshot import open_snapshot
+
+_TABLES = ("users", "unanswered", "freshness", "callbacks", "months")
+_NONE = "-"
+Rows = list[dict[str, Any]]
+
+
+def write_report(folder: DataFolder, output: Path | None = None) -> Path:
+    """Write the report of the published snapshot, whole or not at all, and say where; raises `NothingPublished`.
+
+    It holds logins and numbers, so it is as private as the data. Without `output` it is `report.html` in the data
+    folder. Raises `StorageFailed` too.
+    """
+    if not folder.snapshot.is_file():
+        raise NothingPublished(folder.snapshot)
+    path = output or folder.report
+    write_file(path, render_report(folder).encode(), folder.modes)
+    return path
+
+
+def render_report(folder: DataFolder) -> str:
+    """Make the page as one HTML text, its scripts and data inside; whatever users wrote is escaped."""
+    with open_snapshot(folder.snapshot) as connection:
+        rows = {name: _read(connection, name) for name in {*CHARTS, *_TABLES}}
+        (state,) = _read(connection, "state")
+    charts = {name: draw(rows[name]) for name, draw in CHARTS.items() if rows[name]}
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters.update(number=_write_number, share=_write_share, moment=_write_moment)
+    template = environment.from_string(_read_file("report.html.j2"))
+    return template.render(
+        **{name: rows[name] for name in _TABLES},
+        state=state,
+        charts=list(charts),
+        # Nothing in a script may look like the script's end.
+        specifications=json.dumps(charts).replace("<", "\\u003c"),
+        library=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script"),
+    )
+
+
+def _read(connection: duckdb.DuckDBPyConnection, name: str) -> Rows:
+    cursor = connection.execute(_read_file(f"sql/report/{name}.sql"))
+    columns = [column[0] for column in cursor.description or []]
+    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _read_file(name: str) -> str:
+    return (package_files("warehouse") / name).read_text()
+
+
+def _write_number(value: float | None, digits: int = 0) -> str:
+    return _NONE if value is None else f"{value:,.{digits}f}"
+
+
+def _write_share(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.0%}"
+
+
+def _write_moment(value: Any) -> str:
+    return _NONE if value is None else f"{value:%Y-%m-%d %H:%M}"

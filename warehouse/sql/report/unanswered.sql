@@ -1,0 +1,12 @@
+-- The texts that wait, the latest first, twenty-five of them.
+SELECT
+    user_id,
+    counterparty,
+    texts,
+    block_start AT TIME ZONE time_zone AS since,
+    waiting_business_seconds / 3600 AS business_hours,
+    count(*) OVER () AS waiting_in_all
+FROM marts.unanswered_texts
+CROSS JOIN publication.settings
+ORDER BY block_start DESC
+LIMIT 25
