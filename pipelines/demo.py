@@ -20,7 +20,7 @@ from rich.console import Console
 from pipelines.archive import archive
 from pipelines.bar import ProgressBar
 from pipelines.rows import write_rows
-from pipelines.settings import PROJECT, adopt_environment, load_settings
+from pipelines.settings import PROJECT, VARIABLES, adopt_environment, load_settings
 from pipelines.storage import open_folder
 from pipelines.sync import sync
 from warehouse.query import run_query
@@ -59,7 +59,9 @@ def main() -> None:
     """Sync and archive ninety invented days into `./demo-data`, show what came; exits 1 when anything failed."""
     began = _now()
     token = secrets.token_urlsafe(16)
-    receiver = {**os.environ, "IPLUM_DATA": str(_FOLDER), "IPLUM_CALLBACK_TOKEN": token}
+    # Set to nothing, a variable is not read from a real account's `.env`.
+    unset = {variable.name: "" for variable in VARIABLES}
+    receiver = {**os.environ, **unset, "IPLUM_DATA": str(_FOLDER), "IPLUM_CALLBACK_TOKEN": token}
     with (
         _run("receiver", "--port", "0", environ=receiver) as receiving,
         _run("standin", "--port", "0", *_pushing(_read_url(receiving), token)) as standing_in,

@@ -227,7 +227,7 @@ class Reckoning:
         for (account, user, party), rows in self._chats(self.usage).items():
             threads: list[list[Row]] = []
             reached = _EARLY
-            for row in rows:
+            for row in sorted(rows, key=lambda r: (r["started_at"], r["direction"])):
                 if row["started_at"] - reached > timedelta(hours=24):
                     threads.append([])
                 threads[-1].append(row)

@@ -18,7 +18,7 @@ SELECT
     credits,
     CASE WHEN channel = 'call' THEN duration_minutes END AS minutes,
     started_at AT TIME ZONE time_zone AS local_at,
-    (started_at AT TIME ZONE time_zone)::DATE AS local_date
+    local_at::DATE AS local_date
 FROM usage
 INNER JOIN chats
     ON chats.account = usage.account

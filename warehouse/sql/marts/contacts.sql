@@ -10,16 +10,17 @@ WITH histories AS (
 kinds AS (
     SELECT
         account,
-        counterparty,
-        min(counterparty_kind) AS kind
-    FROM usage
-    GROUP BY account, counterparty
+        party,
+        any_value(counterparty) AS counterparty,
+        min(kind) AS kind
+    FROM chats
+    GROUP BY account, party
 ),
 
 contacts AS (
     SELECT
-        any_value(account) AS account,
-        any_value(counterparty) AS counterparty,
+        account,
+        party,
         min(started_at) AS first_seen,
         max(started_at) AS last_seen,
         count(*) FILTER (WHERE channel = 'call' AND direction = 'in') AS calls_in,
@@ -31,13 +32,14 @@ contacts AS (
         count(*) AS records,
         sum(minutes) AS minutes,
         sum(credits) AS credits,
-        count(DISTINCT CASE WHEN user_id IS NOT NULL THEN member END) AS users
+        count(DISTINCT member) AS users
     FROM local_usage
-    GROUP BY party
+    GROUP BY account, party
 )
 
 SELECT
-    contacts.*,
+    contacts.* EXCLUDE (party),
+    counterparty,
     kind,
     date_diff('day', (last_seen AT TIME ZONE time_zone)::DATE, (as_of AT TIME ZONE time_zone)::DATE) AS days_since,
     CASE
@@ -47,5 +49,5 @@ FROM contacts
 INNER JOIN histories USING (account)
 INNER JOIN kinds
     ON kinds.account = contacts.account
-    AND kinds.counterparty IS NOT DISTINCT FROM contacts.counterparty
+    AND kinds.party IS NOT DISTINCT FROM contacts.party
 CROSS JOIN publication.settings

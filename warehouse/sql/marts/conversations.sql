@@ -1,4 +1,4 @@
--- Grain: account, user_id, counterparty, thread.
+-- Grain: account, user_id, counterparty, thread. What began in one second is taken inbound first.
 WITH steps AS (
     SELECT
         chat,
@@ -6,14 +6,14 @@ WITH steps AS (
         direction,
         started_at,
         greatest(started_at, ended_at) AS reached_at,
-        row_number() OVER (PARTITION BY chat ORDER BY started_at, record_id) AS position,
+        row_number() OVER (PARTITION BY chat ORDER BY started_at, direction) AS position,
         started_at - max(greatest(started_at, ended_at)) OVER (
             PARTITION BY chat
-            ORDER BY started_at, record_id
+            ORDER BY started_at, direction
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) <= INTERVAL 24 HOURS AS goes_on
     FROM local_usage
-    WHERE started_at IS NOT NULL AND counterparty IS NOT NULL
+    WHERE started_at IS NOT NULL AND party IS NOT NULL
 ),
 
 numbered AS (

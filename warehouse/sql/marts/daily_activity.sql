@@ -7,24 +7,38 @@ WITH by_counterparty AS (
         channel,
         direction,
         party,
-        any_value(user_id) AS user_id,
-        any_value(counterparty) AS counterparty,
         count(*) AS records,
         sum(minutes) AS minutes,
         sum(credits) AS credits
     FROM local_usage
     GROUP BY account, local_date, member, channel, direction, party
+),
+
+activity AS (
+    SELECT
+        account,
+        local_date,
+        member,
+        channel,
+        direction,
+        sum(records) AS records,
+        sum(minutes) AS minutes,
+        sum(credits) AS credits,
+        count(party) AS counterparties
+    FROM by_counterparty
+    GROUP BY account, local_date, member, channel, direction
+),
+
+members AS (
+    SELECT DISTINCT
+        member,
+        user_id
+    FROM chats
+    WHERE member IS NOT NULL
 )
 
 SELECT
-    account,
-    local_date,
-    any_value(user_id) AS user_id,
-    channel,
-    direction,
-    sum(records) AS records,
-    sum(minutes) AS minutes,
-    sum(credits) AS credits,
-    count(counterparty) AS counterparties
-FROM by_counterparty
-GROUP BY account, local_date, member, channel, direction
+    activity.* EXCLUDE (member),
+    user_id
+FROM activity
+LEFT JOIN members USING (member)

@@ -84,8 +84,8 @@ totals AS (
         count(*) AS rows_listed,
         sum(minutes) AS minutes,
         sum(credits) AS credits,
-        count(DISTINCT CASE WHEN user_id IS NOT NULL THEN member END) AS users,
-        count(DISTINCT CASE WHEN counterparty IS NOT NULL THEN party END) AS counterparties
+        count(DISTINCT member) AS users,
+        count(DISTINCT party) AS counterparties
     FROM local_usage
     GROUP BY ALL
 ),

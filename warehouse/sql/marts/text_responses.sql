@@ -7,19 +7,12 @@ WITH texts AS (
         record_id,
         row_number() OVER in_order AS position,
         lag(started_at) OVER in_order AS started_before,
-        lag(direction) OVER in_order AS direction_before
+        lag(direction) OVER in_order AS direction_before,
+        count(*) OVER (PARTITION BY chat) AS texts,
+        max(started_at) OVER (PARTITION BY chat) AS latest_at
     FROM local_usage
-    WHERE channel = 'text' AND direction IN ('in', 'out') AND started_at IS NOT NULL AND counterparty IS NOT NULL
+    WHERE channel = 'text' AND direction IN ('in', 'out') AND started_at IS NOT NULL AND party IS NOT NULL
     WINDOW in_order AS (PARTITION BY chat ORDER BY started_at, record_id)
-),
-
-last_texts AS (
-    SELECT
-        chat,
-        count(*) AS texts,
-        max(started_at) AS started_at
-    FROM texts
-    GROUP BY chat
 ),
 
 -- Where the direction changes: runs of inbound and of outbound texts take turns.
@@ -30,6 +23,8 @@ turns AS (
         started_at,
         record_id,
         position,
+        texts,
+        latest_at,
         row_number() OVER in_order AS turn,
         lead(position) OVER in_order AS next_position,
         lead(started_at) OVER in_order AS replied_at,
@@ -42,16 +37,15 @@ turns AS (
 
 blocks AS (
     SELECT
-        turns.chat,
+        chat,
         (turn + 1) // 2 AS block,
-        turns.started_at AS block_start,
-        coalesce(last_text_at, last_texts.started_at) AS last_text_at,
-        coalesce(next_position, last_texts.texts + 1) - position AS texts,
+        started_at AS block_start,
+        coalesce(last_text_at, latest_at) AS last_text_at,
+        coalesce(next_position, texts + 1) - position AS texts,
         replied_at,
         record_id AS first_record_id,
         reply_record_id
     FROM turns
-    INNER JOIN last_texts USING (chat)
     WHERE direction = 'in'
 ),
 

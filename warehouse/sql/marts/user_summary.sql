@@ -1,19 +1,20 @@
 -- Grain: account, user_id.
 WITH firsts AS (
     SELECT
-        any_value(account) AS account,
-        arg_min(member, (started_at, record_id)) AS member
+        account,
+        arg_min_null(member, (started_at, record_id)) AS member
     FROM local_usage
-    WHERE started_at IS NOT NULL AND counterparty IS NOT NULL
-    GROUP BY party
+    WHERE started_at IS NOT NULL AND party IS NOT NULL
+    GROUP BY account, party
 ),
 
 introductions AS (
     SELECT
+        account,
         member,
         count(*) AS new_counterparties
     FROM firsts
-    GROUP BY member
+    GROUP BY account, member
 ),
 
 open_minutes AS (
@@ -25,13 +26,14 @@ open_minutes AS (
 
 in_hours AS (
     SELECT
+        account,
         member,
         count(*) AS records
     FROM local_usage
     SEMI JOIN open_minutes
         ON open_minutes.weekday = isodow(local_at)
         AND open_minutes.minute_of_day = hour(local_at) * 60 + minute(local_at)
-    GROUP BY member
+    GROUP BY account, member
 ),
 
 totals AS (
@@ -57,10 +59,11 @@ totals AS (
 
 known AS (
     SELECT
+        account,
         member,
-        count(counterparty) AS counterparties
+        count(party) AS counterparties
     FROM chats
-    GROUP BY member
+    GROUP BY account, member
 )
 
 SELECT
@@ -81,6 +84,12 @@ SELECT
     last_at,
     (dated - coalesce(in_hours.records, 0)) / nullif(dated, 0) AS after_hours_share
 FROM totals
-INNER JOIN known USING (member)
-LEFT JOIN introductions USING (member)
-LEFT JOIN in_hours USING (member)
+INNER JOIN known
+    ON known.account = totals.account
+    AND known.member IS NOT DISTINCT FROM totals.member
+LEFT JOIN introductions
+    ON introductions.account = totals.account
+    AND introductions.member IS NOT DISTINCT FROM totals.member
+LEFT JOIN in_hours
+    ON in_hours.account = totals.account
+    AND in_hours.member IS NOT DISTINCT FROM totals.member

@@ -1,0 +1,21 @@
+"""What is odd about the data, found in a published snapshot."""
+
+from pathlib import Path
+
+from tests.warehouse.answers import WINDOW, answer, call, fold, keep, make_folder
+from warehouse.publish import publish
+from warehouse.quality import find_by_select
+from warehouse.schemas import RECORDINGS, USAGE
+
+
+def test_days_without_their_callbacks_are_found_and_only_those(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    good = [call(f"good-{index}", "2023-03-22T10:00:00Z") for index in range(200)]
+    bad = [call(f"bad-{index}", "2023-03-23T10:00:00Z") for index in range(50)]
+    for record in [*good[:-2], *bad[:-1]]:
+        keep(folder, answer([record], 1, reason="callback"), dataset="usage_callbacks")
+    fold(folder, answer([*good, *bad, call("before", "2023-03-21T10:00:00Z")], 2))
+    publish(folder)
+    (finding,) = find_by_select(folder, "callbacks_kept", USAGE)
+    assert (finding.window, finding.rows) == (WINDOW, 1)
+    assert find_by_select(folder, "callbacks_kept", RECORDINGS) == []
