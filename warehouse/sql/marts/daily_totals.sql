@@ -35,7 +35,7 @@ internal AS (
 gaps AS (
     SELECT
         *,
-        started_at - lag(started_at) OVER chat > INTERVAL 5 SECONDS AS begins
+        epoch_us(started_at) - lag(epoch_us(started_at)) OVER chat > 5000000 AS begins
     FROM internal
     WINDOW chat AS (PARTITION BY account, channel, from_party, to_party ORDER BY started_at, record_id)
 ),

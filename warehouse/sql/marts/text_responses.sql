@@ -2,12 +2,12 @@
 WITH texts AS (
     SELECT
         chat,
-        direction,
+        direction = 'out' AS is_out,
         started_at,
         record_id,
         row_number() OVER in_order AS position,
         lag(started_at) OVER in_order AS started_before,
-        lag(direction) OVER in_order AS direction_before,
+        lag(direction = 'out') OVER in_order AS was_out,
         count(*) OVER (PARTITION BY chat) AS texts,
         max(started_at) OVER (PARTITION BY chat) AS latest_at
     FROM local_usage
@@ -19,7 +19,7 @@ WITH texts AS (
 turns AS (
     SELECT
         chat,
-        direction,
+        is_out,
         started_at,
         record_id,
         position,
@@ -31,7 +31,7 @@ turns AS (
         lead(record_id) OVER in_order AS reply_record_id,
         lead(started_before) OVER in_order AS last_text_at
     FROM texts
-    WHERE direction IS DISTINCT FROM direction_before
+    WHERE is_out IS DISTINCT FROM was_out
     WINDOW in_order AS (PARTITION BY chat ORDER BY position)
 ),
 
@@ -46,7 +46,7 @@ blocks AS (
         record_id AS first_record_id,
         reply_record_id
     FROM turns
-    WHERE direction = 'in'
+    WHERE NOT is_out
 ),
 
 measured AS (
