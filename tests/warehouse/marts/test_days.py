@@ -180,3 +180,15 @@ def test_a_day_without_records_costs_nothing_and_one_without_figures_is_unknown(
         (day("2026-03-02"), 0.0),
         (day("2026-03-03"), None),
     ]
+
+
+def test_the_order_of_summing_makes_no_day_unusual() -> None:
+    orders = [(0.1, 0.2, 0.3), (0.3, 0.2, 0.1), (0.2, 0.3, 0.1)]
+    rows = [
+        usage(f"{number}-{place}", f"2026-03-{number + 1:02d} 17:0{place}", credits=price)
+        for number in range(31)
+        for place, price in enumerate(orders[number % 3])
+    ]
+    history = History(rows)
+    assert history.ask("SELECT count(*) FROM marts.credits_daily WHERE robust_z IS NOT NULL") == [(0,)]
+    assert history.ask("SELECT DISTINCT credits FROM marts.credits_daily") == [(0.6,)]

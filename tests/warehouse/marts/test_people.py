@@ -179,3 +179,8 @@ def test_response_times_are_of_replies_and_shares_of_all_blocks() -> None:
         (date(2026, 3, 2), 5, 4, 40.0, 81.0, 0.2, 0.6),
         (date(2026, 3, 9), 1, 0, None, None, 0.0, 0.0),
     ]
+
+
+def test_without_any_pull_nobody_knows_how_long_a_text_waits() -> None:
+    history = History([text("a", "2026-03-02 15:00")])
+    assert history.mart("unanswered_texts", "waiting_seconds", "waiting_business_seconds") == [(None, None)]

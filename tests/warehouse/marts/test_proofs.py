@@ -71,6 +71,21 @@ def test_ties_and_undated_recordings() -> None:
     ]
 
 
+def test_two_accounts_may_have_a_recording_of_the_same_id() -> None:
+    recordings = [recording("r", "2026-03-02 12:00:04"), recording("r", "2026-03-02 12:00:04", account="other")]
+    history = History([usage("c", "2026-03-02 12:00")], recordings)
+    assert history.mart("recording_matches", "account", "call_id", "status") == [
+        ("default", "c", "mutual_nearest"),
+        ("other", None, "unmatched"),
+    ]
+
+
+@pytest.mark.parametrize("minutes", [1e9, 1.5e11, 1e12, 9e14])
+def test_an_absurd_duration_does_not_stop_the_publishing(minutes: float) -> None:
+    calls = [usage("c", "2026-03-02 12:00", duration_minutes=minutes)]
+    assert match(calls, recording("r", "2026-03-02 12:00:04"))[0][3] == "mutual_nearest"
+
+
 def test_coverage_counts_calls_recordings_and_what_fits_nothing() -> None:
     history = History(
         [usage("c", "2026-03-02 12:00"), usage("d", "2026-03-02 15:00"), text("t", "2026-03-02 15:00")],

@@ -6,7 +6,8 @@ WITH spent AS (
         channel,
         type,
         count(*) AS records,
-        sum(credits) AS credits
+        -- Rounded, as the order of summing would else set equal days apart by their last digit.
+        round(sum(credits), 9) AS credits
     FROM local_usage
     GROUP BY ALL
 ),

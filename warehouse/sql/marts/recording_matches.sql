@@ -9,7 +9,8 @@ WITH calls AS (
         epoch_us(started_at) AS starts,
         epoch_us(started_at) - 120000000 AS earliest,
         epoch_us(started_at) + 900000000 + greatest(
-            coalesce(minutes * 60000000, 0)::BIGINT,
+            -- A year is longer than any call; without it, one absurd number would stop the publishing.
+            (least(coalesce(minutes, 0), 525600) * 60000000)::BIGINT,
             coalesce(epoch_us(ended_at) - epoch_us(started_at), 0)
         ) AS latest
     FROM local_usage
@@ -33,6 +34,7 @@ called_days AS (
 recorded AS (
     SELECT
         row_number() OVER () AS recording_number,
+        recordings.account,
         record_id AS recording_id,
         chat,
         direction = 'out' AS is_out,
@@ -49,6 +51,7 @@ recorded AS (
 candidates AS (
     SELECT
         recording_number,
+        account,
         recording_id,
         call_number,
         call_id,
@@ -79,6 +82,7 @@ taken AS (
 
 nearest AS (
     SELECT
+        account,
         recording_id,
         call_id,
         delta / 1e6 AS delta_seconds,
@@ -93,7 +97,7 @@ nearest AS (
 )
 
 SELECT
-    account,
+    recordings.account,
     recordings.record_id AS recording_id,
     call_id,
     user_id,
@@ -102,4 +106,6 @@ SELECT
     delta_seconds,
     coalesce(status, 'unmatched') AS status
 FROM recordings
-LEFT JOIN nearest ON nearest.recording_id = recordings.record_id
+LEFT JOIN nearest
+    ON nearest.account = recordings.account
+    AND nearest.recording_id = recordings.record_id

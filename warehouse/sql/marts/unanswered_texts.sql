@@ -7,13 +7,18 @@ SELECT
     texts,
     last_text_at,
     (epoch_us(as_of) - epoch_us(block_start)) / 1e6 AS waiting_seconds,
-    coalesce(
-        at_end.seconds_before + (epoch_us(least(as_of, at_end.closes_at)) - epoch_us(at_end.opens_at)) / 1e6, 0
-    ) - coalesce(
-        at_start.seconds_before
-        + (epoch_us(least(block_start, at_start.closes_at)) - epoch_us(at_start.opens_at)) / 1e6,
-        0
-    ) AS waiting_business_seconds
+    CASE
+        WHEN as_of IS NOT NULL THEN
+            coalesce(
+                at_end.seconds_before
+                + (epoch_us(least(as_of, at_end.closes_at)) - epoch_us(at_end.opens_at)) / 1e6,
+                0
+            ) - coalesce(
+                at_start.seconds_before
+                + (epoch_us(least(block_start, at_start.closes_at)) - epoch_us(at_start.opens_at)) / 1e6,
+                0
+            )
+    END AS waiting_business_seconds
 FROM marts.text_responses
 CROSS JOIN publication.settings
 ASOF LEFT JOIN office_hours AS at_start ON block_start >= at_start.opens_at
