@@ -8,17 +8,14 @@ Belongs here: where it stands and how it is opened. Does not belong here: what i
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.history import BATCH_SIZE, BATCH_SIZE_VARIABLE, BatchedEventLog
 from pipelines.settings import PROJECT, Settings, load_settings, read_environment
 from warehouse.errors import StorageFailed
 from warehouse.files import Modes, make_folder, write_file
@@ -29,7 +26,6 @@ telemetry:
 nux:
   enabled: false
 """
-_STORAGE = re.compile(r"(?m)^\w*storage\s*:")
 
 
 def prepare_dagster_home(settings: Settings) -> Path:
@@ -48,8 +44,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Lend the history that `make ui` shows; raises `StorageFailed`, also where it can't be written later on."""
     home = prepare_dagster_home(settings)
     try:
-        overrides = {"telemetry": {"enabled": False}, **_choose_event_log(home)}
-        with dg.DagsterInstance.local_temp(str(home), overrides=overrides) as instance:
+        with dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as instance:
             yield instance
     except (SQLAlchemyError, sqlite3.Error) as error:
         # SQLAlchemy's own text quotes the statement and its values over many lines.
@@ -58,21 +53,6 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             f"can't write Dagster's history in {home} ({words}); free some space there or mend its permissions, "
             "then run again; nothing of the data is lost"
         ) from error
-
-
-def _choose_event_log(home: Path) -> dict[str, Any]:
-    """Write events in batches, unless the configuration says itself where they go."""
-    if _STORAGE.search((home / "dagster.yaml").read_text()):
-        return {}
-    os.environ.setdefault(BATCH_SIZE_VARIABLE, str(BATCH_SIZE))
-    folder = {"base_dir": str(home / "history" / "runs")}
-    return {
-        "event_log_storage": {
-            "module": BatchedEventLog.__module__,
-            "class": BatchedEventLog.__name__,
-            "config": folder,
-        }
-    }
 
 
 def main() -> None:
