@@ -15,6 +15,10 @@ from typing import Any, Literal
 from iplum_resource.errors import UnreadableCallback
 
 _REQUEST = "callback"
+# The document's records are flat. What reads them again may stand deeper in calls than this does.
+_DEEPEST = 50
+# A larger number is read as a fraction, which tells no record from the next.
+_EXACT_IDS = range(-(2**63), 2**64)
 CallbackKind = Literal["usage", "recordings"]
 
 # Whole, it is the address of a file, on whatever host: it opens a recording or a fax to whoever holds it.
@@ -34,7 +38,7 @@ def read_callback(body: bytes, kind: CallbackKind) -> list[PushedRecord]:
 
     `content` is given apart where it holds the words of a text, so that whoever may not keep it need not; a file's
     address is dropped here ("Usage Callbacks", "Call Recording Callbacks": `content`). Raises for what is
-    not JSON, and where any record lacks a `recordId`: then none is taken.
+    not JSON, is nested too deeply to be read again, or lacks a `recordId` in any record: then none is taken.
     """
     try:
         parsed = json.loads(body, parse_float=_parse_float, parse_constant=str)
@@ -47,6 +51,8 @@ def read_callback(body: bytes, kind: CallbackKind) -> list[PushedRecord]:
 def _read_element(element: Any, kind: CallbackKind) -> PushedRecord:
     if not isinstance(element, dict) or not _is_id(element.get("recordId")):
         raise UnreadableCallback(_REQUEST, "a record has no recordId")
+    if _is_deeper(element, _DEEPEST):
+        raise UnreadableCallback(_REQUEST, "it is nested too deeply")
     record = {name: value for name, value in element.items() if name.casefold() != "content"}
     content = element.get("content")
     is_text = kind == "usage" and str(record.get("usage")).strip().casefold() == "text"
@@ -54,11 +60,18 @@ def _read_element(element: Any, kind: CallbackKind) -> PushedRecord:
     return PushedRecord(json.dumps(record, separators=(",", ":")).encode(), content if keeps else None)
 
 
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
+
+
 def _is_id(value: Any) -> bool:
     if type(value) is str:
         # Half of a surrogate pair is no Unicode, which no table takes.
         return value.strip() != "" and not any("\ud800" <= letter <= "\udfff" for letter in value)
-    return type(value) is int
+    return type(value) is int and value in _EXACT_IDS
 
 
 def _parse_float(text: str) -> float | str:

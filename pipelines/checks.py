@@ -50,7 +50,7 @@ _ON_EVERY_TABLE = (
 )
 _PUSHED = Check(
     "callbacks_kept",
-    "Of each day's records at most one in a hundred lacks its callback, from the first that was pushed on.",
+    "Of each day's records, in the last thirty days, at most one in a hundred lacks its callback.",
     _select("callbacks_kept"),
 )
 _PERMITTED = Check(

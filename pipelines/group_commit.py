@@ -46,15 +46,22 @@ class GroupCommit:
             self._room += size
 
     async def _commit(self) -> None:
-        while self._waiting:
-            taken, self._waiting = self._waiting, []
-            error: WarehouseError | None = None
-            try:
-                await asyncio.to_thread(self._append, [event for events, _ in taken for event in events])
-            except WarehouseError as refusal:
-                error = refusal
-            _settle([done for _, done in taken], error)
-        self._committing = None
+        taken: list[tuple[Sequence[Event], asyncio.Future[None]]] = []
+        try:
+            while self._waiting:
+                taken, self._waiting = self._waiting, []
+                error: WarehouseError | None = None
+                try:
+                    await asyncio.to_thread(self._append, [event for events, _ in taken for event in events])
+                except WarehouseError as refusal:
+                    error = refusal
+                _settle([done for _, done in taken], error)
+        finally:
+            # Whatever else went wrong, nobody waits for ever, and the next to come starts anew.
+            for _, done in [*taken, *self._waiting]:
+                done.cancel()
+            self._waiting = []
+            self._committing = None
 
 
 def _settle(futures: Sequence[asyncio.Future[None]], error: WarehouseError | None) -> None:

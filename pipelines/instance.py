@@ -1,6 +1,6 @@
 """Dagster's own memory: one history that the UI, the daemon and the command line share.
 
-Belongs here: where it stands and how it is opened. Does not belong here: what is run on it.
+Belongs here: where it stands, how it is opened, what a run leaves in it. Does not belong here: what is run on it.
 
 `python -m pipelines.instance` prints the folder to use as DAGSTER_HOME, ready to be used.
 """
@@ -8,6 +8,7 @@ Belongs here: where it stands and how it is opened. Does not belong here: what i
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,14 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             f"can't write Dagster's history in {home} ({words}); free some space there or mend its permissions, "
             "then run again; nothing of the data is lost"
         ) from error
+
+
+def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Take a finished run out of the history, with its files: Dagster empties them and lets them lie."""
+    instance.delete_run(run_id)
+    home = Path(instance.root_directory)
+    (home / "history" / "runs" / f"{run_id}.db").unlink(missing_ok=True)
+    shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from pipelines.failures import fail
+from pipelines.instance import forget_run
 from pipelines.settings import Settings
 from pipelines.storage import choose_marts, has_inbox, open_folder, open_inbox
 from warehouse.errors import WarehouseError
@@ -27,6 +28,9 @@ _PATIENCE = timedelta(hours=1)
 # Draining beside another run does no harm, so a killed one need not be waited for as long.
 _DRAIN_PATIENCE = timedelta(minutes=1)
 _DRAIN_REST = timedelta(minutes=5)
+# A busy account has thousands of drains a day, and each leaves a third of a megabyte in Dagster's history.
+_DRAINS_KEPT_FOR = timedelta(days=1)
+_DRAINS_FORGOTTEN_AT_ONCE = 20
 
 
 def build_stale_snapshot(
@@ -77,12 +81,16 @@ def build_callback_inbox(
         job=job,
         minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Moves what iPlum pushed from the receiver's inbox to the tables, within a minute.",
+        description=(
+            "Moves what iPlum pushed from the receiver's inbox to the tables, within a minute. Its runs that "
+            "succeeded leave the history after a day."
+        ),
     )
     def callback_inbox(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         folder = open_folder(settings)
         if not has_inbox(settings, folder):
             return dg.SkipReason("there is no inbox: no receiver has run yet")
+        _forget_drains(context.instance, job.name, before=clock() - _DRAINS_KEPT_FOR)
         under_way = dg.RunsFilter(job_name=job.name, created_after=clock() - _DRAIN_PATIENCE, statuses=_UNDER_WAY)
         if context.instance.get_run_records(under_way, limit=1):
             return dg.SkipReason("a run is draining it")
@@ -98,6 +106,12 @@ def build_callback_inbox(
         return dg.RunRequest()
 
     return callback_inbox
+
+
+def _forget_drains(instance: dg.DagsterInstance, job_name: str, *, before: datetime) -> None:
+    succeeded = dg.RunsFilter(job_name=job_name, created_before=before, statuses=[dg.DagsterRunStatus.SUCCESS])
+    for record in instance.get_run_records(succeeded, limit=_DRAINS_FORGOTTEN_AT_ONCE, ascending=True):
+        forget_run(instance, record.dagster_run.run_id)
 
 
 def _has_just_failed(instance: dg.DagsterInstance, job_name: str, *, since: datetime) -> bool:

@@ -214,8 +214,11 @@ class _Reader:
 
     def inbox_url(self, name: str) -> str:
         url = self.text(name)
-        if url and not re.match(r"(sqlite|postgresql)(\+[a-z0-9]+)?://", url):
-            raise SettingsError(f"{name} must begin with postgresql+psycopg2:// or sqlite://")
+        # SQLite in memory would acknowledge what no other process sees; a relative path is another for each.
+        if url and not re.fullmatch(r"postgresql(\+[a-z0-9]+)?://.+|sqlite:////[^?]+", url):
+            raise SettingsError(
+                f"{name} must be as postgresql+psycopg2://user@host/name or sqlite:////folder/file"
+            )
         return url
 
     def day(self, name: str) -> date:
@@ -238,7 +241,7 @@ class _Reader:
         try:
             read_business_hours(text)
         except ValueError as error:
-            raise SettingsError(f"{name} can't be {text!r}: {error}") from error
+            raise SettingsError(f"{name} must be as 'mon-fri 09:00-17:00', not {text!r}: {error}") from error
         return text
 
     def group(self, name: str) -> int | None:

@@ -126,18 +126,16 @@ def sync(
     watcher = _Tallying(report, progress)
     definitions = build_definitions(settings, clock=clock, progress=watcher)
     with open_instance(settings) as instance:
-        is_drained = not has_inbox(settings, folder)
         for stretch in stretches:
             failures = run_job(definitions, "sync", instance, tags=tag_range(stretch))
             if failures:
                 report.failures += failures
                 report.failures += run_job(definitions, "publish", instance)
-            is_drained = True
             if watcher.final is not None:
                 # It stopped every dataset, and would stop every further stretch, for the same reason.
                 report.failures = [str(watcher.final)]
                 break
-        if not is_drained:
+        if not stretches and has_inbox(settings, folder):
             report.failures += run_job(definitions, "drain", instance)
     report.failures = list(dict.fromkeys(report.failures))
     if folder.snapshot.is_file():

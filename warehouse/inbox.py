@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from warehouse.errors import InboxFailed, StorageFailed
 from warehouse.files import Modes, make_folder
@@ -77,7 +77,7 @@ class Inbox:
         self._account = account
         self._engine = _make_engine(url, modes or Modes())
         with self._reaching():
-            _METADATA.create_all(self._engine)
+            self._make_tables()
 
     def __enter__(self) -> Inbox:
         return self
@@ -86,6 +86,13 @@ class Inbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._engine.dispose()
+
+    def _make_tables(self) -> None:
+        try:
+            _METADATA.create_all(self._engine)
+        except DBAPIError:
+            # Another process made them between the look and the making; a second look finds them.
+            _METADATA.create_all(self._engine)
 
     def append(self, events: Sequence[Event]) -> None:
         """Keep events; committed and synced to the disk when this returns, all or none."""
@@ -99,13 +106,13 @@ class Inbox:
             }
             for event in events
         ]
-        with self._writing() as connection:
+        with self._transaction() as connection:
             connection.execute(sa.insert(_EVENTS), rows)
 
     def count_pending(self) -> int:
         """Count the events that no run has drained yet."""
         query = sa.select(sa.func.count()).where(_IS_PENDING, self._is_own)
-        with self._writing() as connection:
+        with self._transaction() as connection:
             return int(connection.execute(query).scalar_one())
 
     def list_claimed(self) -> list[str]:
@@ -113,7 +120,7 @@ class Inbox:
         query = (
             sa.select(_EVENTS.c.batch).where(_IS_PENDING, self._is_own, _EVENTS.c.batch.is_not(None)).distinct()
         )
-        with self._writing() as connection:
+        with self._transaction() as connection:
             return sorted(connection.execute(query).scalars())
 
     def claim(self, at_most: int) -> str | None:
@@ -125,25 +132,25 @@ class Inbox:
         free = (_IS_PENDING, self._is_own, _EVENTS.c.batch.is_(None))
         oldest = sa.select(_EVENTS.c.event_id).where(*free).order_by(_EVENTS.c.event_id).limit(at_most)
         chosen = sa.update(_EVENTS).where(_EVENTS.c.event_id.in_(oldest), *free).values(batch=batch)
-        with self._writing() as connection:
+        with self._transaction() as connection:
             return batch if connection.execute(chosen).rowcount else None
 
     def read(self, batch: str) -> list[Event]:
         """Read a batch's events in the order they came."""
         query = sa.select(_EVENTS).where(_EVENTS.c.batch == batch, self._is_own).order_by(_EVENTS.c.event_id)
-        with self._writing() as connection:
+        with self._transaction() as connection:
             return [_make_event(row) for row in connection.execute(query).mappings()]
 
     def finish(self, batch: str, at: datetime) -> None:
         """Note that a batch stands in the raw log; the bodies of its texts, kept elsewhere by now, go."""
         done = sa.update(_EVENTS).where(_EVENTS.c.batch == batch, self._is_own, _IS_PENDING)
-        with self._writing() as connection:
+        with self._transaction() as connection:
             connection.execute(done.values(drained_at=_to_number(at), content=None))
 
     def remove_drained(self, before: datetime) -> int:
         """Remove the events that were drained before an instant, and count them."""
         old = sa.delete(_EVENTS).where(self._is_own, _EVENTS.c.drained_at < _to_number(before))
-        with self._writing() as connection:
+        with self._transaction() as connection:
             return connection.execute(old).rowcount
 
     @property
@@ -151,7 +158,7 @@ class Inbox:
         return _EVENTS.c.account == self._account
 
     @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
+    def _transaction(self) -> Iterator[sa.Connection]:
         with self._reaching(), self._engine.begin() as connection:
             yield connection
 

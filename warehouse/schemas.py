@@ -135,7 +135,7 @@ RECORDINGS = Table(
 
 PULLS = Table(
     name="pulls",
-    description="The ledger: every answer of the API, one row each.",
+    description="The ledger: every answer of the API and every pushed event, one row each.",
     columns=(
         _ACCOUNT,
         Column("dataset", pa.string(), "`usage`, `recordings`, `usage_callbacks` or `recording_callbacks`."),

@@ -98,12 +98,15 @@ def test_an_empty_array_holds_nothing() -> None:
         text(recordId=True),
         text(recordId=1.5),
         text(recordId=["a"]),
+        text(recordId=2**64),
+        text(recordId=10**400),
+        text(deep=json.loads("[" * 60 + "]" * 60)),
         b'{"recordId": "\\ud800"}',
         b"[" + text() + b", {}]",
     ],
 )
 def test_what_is_no_record_is_refused_whole(body: bytes) -> None:
-    with pytest.raises(UnreadableCallback, match="recordId") as refusal:
+    with pytest.raises(UnreadableCallback, match="recordId") as refusal:  # which the remedy names
         read_callback(body, "usage")
     assert isinstance(refusal.value, IPlumError)
 
@@ -115,6 +118,12 @@ def test_any_body_is_taken_or_refused(body: bytes) -> None:
     except UnreadableCallback:
         return
     assert all(json.loads(record.body)["recordId"] for record in records if b'"recordId":0' not in record.body)
+
+
+@pytest.mark.parametrize("record_id", [2**63 - 1, -(2**63), 0])
+def test_a_number_is_an_id_as_long_as_it_is_exact(record_id: int) -> None:
+    (record,) = read_callback(text(recordId=record_id, deep=[[1]]), "usage")
+    assert json.loads(record.body)["recordId"] == record_id
 
 
 def test_neither_record_nor_refusal_shows_what_was_pushed() -> None:

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from pipelines.assembly import build_definitions
+from pipelines.instance import forget_run, open_instance
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, build_partitions, tag_range
 from pipelines.progress import Silence
 from pipelines.settings import PROJECT, load_settings
@@ -168,6 +169,10 @@ def test_the_inbox_is_drained_when_something_waits_and_left_alone_when_that_fail
             assert tick_sensor(defs, instance, "callback_inbox") == (1, "")
             assert run_job(defs, "drain", instance) == []
             assert tick_sensor(defs, instance, "callback_inbox") == (0, "nothing waits")
+            assert instance.get_runs_count() == 1
+            days_on = build_definitions(settings, clock=lambda: clock + timedelta(days=2))
+            assert tick_sensor(days_on, instance, "callback_inbox") == (0, "nothing waits")
+            assert instance.get_runs_count() == 0, "a drain each minute would fill the disk with its history"
             inbox.append([Event(dataset="usage_callbacks", received_at=NOW, body=body)])
         folder.snapshot.unlink()
         folder.snapshot.mkdir()
@@ -179,6 +184,18 @@ def test_the_inbox_is_drained_when_something_waits_and_left_alone_when_that_fail
         assert (requests, "failed" in why) == (0, True)
         later = build_definitions(settings, clock=lambda: clock + timedelta(minutes=10))
         assert tick_sensor(later, instance, "callback_inbox") == (1, "")
+
+
+def test_a_forgotten_run_leaves_no_file_behind(tmp_path: Path) -> None:
+    settings = load_settings({"IPLUM_START_DATE": "2024-01-01"}, tmp_path)
+    with open_instance(settings) as instance:
+        assert run_job(build_definitions(settings), "drain", instance) == []
+        (run,) = instance.get_runs()
+        left = [path for path in (settings.state / "dagster").rglob("*") if run.run_id in str(path)]
+        assert left
+        forget_run(instance, run.run_id)
+        assert instance.get_runs() == []
+        assert not [path for path in left if path.exists()]
 
 
 def test_the_sensor_does_not_hammer_a_publishing_that_fails(tmp_path: Path) -> None:

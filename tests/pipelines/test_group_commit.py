@@ -97,3 +97,27 @@ def test_more_than_may_wait_is_turned_away_until_there_is_room() -> None:
         await commit.put([event("de")])
 
     asyncio.run(push())
+
+
+def test_a_fault_of_our_own_leaves_nobody_waiting_and_the_next_is_served() -> None:
+    faults = [ZeroDivisionError()]
+    kept: list[Event] = []
+
+    def append(events: Sequence[Event]) -> None:
+        if faults:
+            raise faults.pop()
+        kept.extend(events)
+
+    async def push() -> None:
+        reported = asyncio.get_running_loop()
+        seen: list[dict[str, object]] = []
+        reported.set_exception_handler(lambda _, context: seen.append(context))
+        commit = GroupCommit(append)
+        results = await asyncio.wait_for(
+            asyncio.gather(*[commit.put([event(name)]) for name in "ab"], return_exceptions=True), timeout=10
+        )
+        assert [type(result) for result in results] == [asyncio.CancelledError, asyncio.CancelledError]
+        await asyncio.wait_for(commit.put([event("c")]), timeout=10)
+
+    asyncio.run(push())
+    assert kept == [event("c")]

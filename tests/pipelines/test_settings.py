@@ -30,6 +30,10 @@ DEFAULTS = {
     "IPLUM_LOGIN_CASE": "lower",
     "IPLUM_SYNC_AT": "02:15",
     "IPLUM_MEDIA_HOSTS": "media.iplum.com",
+    "IPLUM_BUSINESS_HOURS": "mon-fri 09:00-17:00",
+    "IPLUM_KEEP_CONTENT": "false",
+    "IPLUM_CALLBACK_TOKEN": "",
+    "IPLUM_INBOX_URL": "",
 }
 
 
@@ -59,6 +63,13 @@ def test_an_empty_variable_counts_as_none(tmp_path: Path) -> None:
         ("IPLUM_BASE_URL", "api.iplum.com"),
         ("IPLUM_BASE_URL", "https://user@api.iplum.com"),
         ("IPLUM_ACCOUNT", "a/b"),
+        ("IPLUM_BUSINESS_HOURS", "nine to five"),
+        ("IPLUM_KEEP_CONTENT", "yes"),
+        ("IPLUM_INBOX_URL", "sqlite://"),
+        ("IPLUM_INBOX_URL", "sqlite:///:memory:"),
+        ("IPLUM_INBOX_URL", "sqlite:///inbox.sqlite"),
+        ("IPLUM_INBOX_URL", "sqlite:////tmp/inbox?mode=memory"),
+        ("IPLUM_INBOX_URL", "mysql://root@localhost/inbox"),
         ("IPLUM_ACCOUNT", "x" * 65),
         ("IPLUM_ACCOUNT", ".."),
         ("IPLUM_START_DATE", "2024-13-01"),
@@ -91,6 +102,13 @@ def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str, tmp_
 )
 def test_plain_http_is_for_loopback_addresses(url: str, tmp_path: Path) -> None:
     assert load_settings({"IPLUM_BASE_URL": url}, tmp_path).base_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize("url", ["sqlite:////srv/inbox.sqlite", "postgresql+psycopg2://a:c4nary@host/inbox"])
+def test_an_inbox_is_a_file_or_a_server_and_its_password_is_not_shown(url: str, tmp_path: Path) -> None:
+    settings = load_settings({"IPLUM_INBOX_URL": url}, tmp_path)
+    assert settings.inbox_url == url
+    assert "c4nary" not in repr(settings)
 
 
 CREDENTIALS = {"IPLUM_ACCESS_KEY": "key", "IPLUM_SECRET_KEY": "c4nary", "IPLUM_LOGIN_ID": "a@b.example"}

@@ -127,6 +127,28 @@ def test_several_who_write_and_claim_at_once_neither_lose_nor_double(url: str) -
     assert bodies == sorted(event(f"{n}-{i}").body for n in range(3) for i in range(20))
 
 
+def test_several_may_open_a_new_inbox_at_once(url: str) -> None:
+    gate = threading.Barrier(8)
+    failures: list[InboxFailed] = []
+
+    def start() -> None:
+        gate.wait(10)
+        try:
+            with Inbox(url, "default") as mine:
+                mine.append([event("a")])
+        except InboxFailed as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with Inbox(url, "default") as last:
+        assert last.count_pending() == 8
+
+
 def test_an_inbox_file_is_private_and_synced_at_every_commit(tmp_path: Path) -> None:
     path = tmp_path / "state" / "inbox.sqlite"
     with Inbox(f"sqlite:///{path}", "default") as inbox:

@@ -6,6 +6,9 @@ from tests.warehouse.answers import WINDOW, answer, call, fold, keep, make_folde
 from warehouse.publish import publish
 from warehouse.quality import find_by_select
 from warehouse.schemas import RECORDINGS, USAGE
+from warehouse.windows import window_of_key
+
+LONG_AGO = window_of_key("2023-02-06")
 
 
 def test_days_without_their_callbacks_are_found_and_only_those(tmp_path: Path) -> None:
@@ -19,3 +22,16 @@ def test_days_without_their_callbacks_are_found_and_only_those(tmp_path: Path) -
     (finding,) = find_by_select(folder, "callbacks_kept", USAGE)
     assert (finding.window, finding.rows) == (WINDOW, 1)
     assert find_by_select(folder, "callbacks_kept", RECORDINGS) == []
+
+
+def test_what_was_lost_long_ago_warns_no_more(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    lost = [call("old", "2023-02-10T10:00:00Z"), call("lost", "2023-02-10T11:00:00Z")]
+    keep(folder, answer(lost[:1], 1, reason="callback"), window=LONG_AGO, dataset="usage_callbacks")
+    fold(folder, answer(lost, 2, window=LONG_AGO), window=LONG_AGO)
+    publish(folder)
+    assert [finding.rows for finding in find_by_select(folder, "callbacks_kept", USAGE)] == [1]
+    keep(folder, answer([call("new")], 3, reason="callback"), dataset="usage_callbacks")
+    fold(folder, answer([call("new")], 4))
+    publish(folder)
+    assert find_by_select(folder, "callbacks_kept", USAGE) == []

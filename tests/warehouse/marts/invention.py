@@ -12,6 +12,8 @@ from warehouse.windows import window_of, windows_between
 BEGIN = datetime(2025, 10, 20, tzinfo=UTC)
 DAYS = 150
 ROWS = 30_000
+#: Days after its start on which each window is pulled.
+PULLED_AFTER = (1, 4, 9)
 _USERS = [f"user{number}@clinic.example" for number in range(9)]
 _CLIENTS = [f"+1408555{number:04d}" for number in range(100, 400)]
 
@@ -32,7 +34,7 @@ def invent(seed: int = 7) -> tuple[list[Row], list[Row], list[Row]]:
         pulled(window.key, f"{window.start + timedelta(days=after):%Y-%m-%d %H:%M}", dataset=dataset)
         for window in windows
         for dataset in ("usage", "recordings")
-        for after in (1, 4, 9)
+        for after in PULLED_AFTER
     ]
     return usage[:ROWS], recordings, pulls
 
@@ -78,10 +80,17 @@ def _invent_row(rng: random.Random, record_id: str, at: datetime, sides: tuple[s
         "duration_minutes": None if rng.random() < 0.01 else float(-(-length // 60) or 1),
         "credits": rng.choice([None, 0.0, 1.0, 2.5]),
         "origin": rng.choices(["pull", "both", "callback"], [10, 85, 5])[0],
-        "first_seen_at": at + timedelta(seconds=rng.randrange(900_000)),
+        "first_seen_at": _first_seen(rng, at),
         "absent_since": at if rng.random() < 0.01 else None,
         "window_start": window_of(at).first_day,
     }
+
+
+def _first_seen(rng: random.Random, at: datetime) -> datetime:
+    """Half of them by a pull of their window, the others at any time."""
+    if rng.random() < 0.5:
+        return window_of(at).start + timedelta(days=rng.choice(PULLED_AFTER))
+    return at + timedelta(seconds=rng.randrange(900_000))
 
 
 def _mirror(rng: random.Random, row: Row, record_id: str) -> Row:

@@ -412,9 +412,11 @@ class Reckoning:
     def arrival_lag(self) -> Iterator[Row]:
         first: dict[Key, datetime] = {}
         until: dict[Key, datetime] = {}
+        answered: dict[Key, set[datetime]] = defaultdict(set)
         for pull in self.pulls:
             key = (pull["account"], pull["dataset"], pull["window_start"])
             first[key] = min(first.get(key, pull["pulled_at"]), pull["pulled_at"])
+            answered[key].add(pull["pulled_at"])
             until[key] = pull["request_end"] + timedelta(days=7)
         since = {key[:2]: min(at for other, at in first.items() if other[:2] == key[:2]) for key in first}
         lags: dict[Key, list[float]] = defaultdict(list)
@@ -422,6 +424,8 @@ class Reckoning:
             ended = (row["ended_at"] or row["started_at"]) if dataset == "usage" else row["recorded_at"]
             key = (row["account"], dataset, row["window_start"])
             if row["origin"] == "callback" or ended is None or key not in first:
+                continue
+            if row["origin"] == "both" and row["first_seen_at"] not in answered[key]:
                 continue
             watched = ended >= since[key[:2]] or row["first_seen_at"] > first[key]
             if row["first_seen_at"] <= until[key] and watched:

@@ -109,6 +109,8 @@ def test_lateness_is_of_what_was_watched_not_of_what_was_backfilled() -> None:
         usage("prompt", "2026-03-03 12:00", first_seen_at=utc("2026-03-04 02:00")),
         usage("too late", "2026-03-03 12:00", first_seen_at=utc("2026-05-01 02:00")),
         usage("pushed", "2026-03-03 12:00", origin="callback"),
+        usage("pushed first", "2026-03-03 12:00", origin="both", first_seen_at=utc("2026-03-03 12:00:01")),
+        usage("pulled first", "2026-03-03 12:00", origin="both", first_seen_at=utc("2026-03-04 02:00")),
         text("text", "2026-03-03 12:00", first_seen_at=utc("2026-03-03 13:00")),
     ]
     pulls = [
@@ -118,7 +120,7 @@ def test_lateness_is_of_what_was_watched_not_of_what_was_backfilled() -> None:
     ]
     columns = ("dataset", "channel", "records", "p50_seconds / 3600", "max_seconds / 3600")
     assert History(rows, pulls=pulls).mart("arrival_lag", *columns) == [
-        ("usage", "call", 2, 50.0, 86.0),
+        ("usage", "call", 3, 14.0, 86.0),
         ("usage", "text", 1, 1.0, 1.0),
     ]
 

@@ -1,8 +1,8 @@
--- Days on which more than one in a hundred pulled records had no callback.
+-- Days of the last thirty on which more than one in a hundred pulled records had no callback.
 SELECT
     dataset AS table_name,
     account,
     local_date,
     pulled_only
 FROM marts.callback_loss
-WHERE loss_rate > 0.01
+WHERE loss_rate > 0.01 AND local_date > (SELECT max(local_date) FROM marts.callback_loss) - 30

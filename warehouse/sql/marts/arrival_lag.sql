@@ -1,24 +1,52 @@
--- Grain: account, dataset, channel.
+-- Grain: account, dataset, channel. What a callback brought first says nothing of how late a pull would have been.
 WITH arrivals AS (
     SELECT
         account,
         'usage' AS dataset,
         channel,
         window_start,
+        origin,
         first_seen_at,
         coalesce(ended_at, started_at) AS ended_at
     FROM usage
-    WHERE origin IN ('pull', 'both')
     UNION ALL
     SELECT
         account,
         'recordings' AS dataset,
         NULL AS channel,
         window_start,
+        origin,
         first_seen_at,
         recorded_at AS ended_at
     FROM recordings
-    WHERE origin IN ('pull', 'both')
+),
+
+-- A record that came both ways was first seen by a pull where an answer came in that instant.
+pulled AS (
+    SELECT
+        account,
+        dataset,
+        channel,
+        window_start,
+        first_seen_at,
+        ended_at
+    FROM arrivals
+    WHERE origin = 'pull'
+    UNION ALL
+    SELECT
+        account,
+        dataset,
+        channel,
+        window_start,
+        first_seen_at,
+        ended_at
+    FROM arrivals
+    SEMI JOIN pulls
+        ON pulls.account = arrivals.account
+        AND pulls.dataset = arrivals.dataset
+        AND pulls.window_start = arrivals.window_start
+        AND pulls.pulled_at = arrivals.first_seen_at
+    WHERE origin = 'both'
 ),
 
 asked AS (
@@ -52,7 +80,7 @@ lags AS (
         dataset,
         channel,
         (epoch_us(first_seen_at) - epoch_us(ended_at)) / 1e6 AS lag_seconds
-    FROM arrivals
+    FROM pulled
     INNER JOIN watched USING (account, dataset, window_start)
     -- What a first look at a window brings of the time before there was any look was backfilled, not late.
     WHERE
