@@ -1,7 +1,7 @@
 """The receiver: what iPlum pushes is in the inbox, on the disk, before it is told so.
 
 Belongs here: routes, the token, the cap, and which status a request gets. Does not belong here: what a callback
-looks like (`iplum_resource.callbacks`), the inbox (`warehouse.inbox`), the process (`receiver_command`).
+looks like (`iplum_resource.callbacks`), the inbox (`warehouse.inbox`), the process (`serving`).
 
 Callbacks carry no signature (DESIGN 13), so the token in the path is all that tells iPlum from a stranger. Nothing
 here writes a path, a body or a number to a log.

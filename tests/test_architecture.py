@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("iplum_resource", "warehouse", "pipelines")
 STANDIN = "iplum_resource.standin"
 #: The one command that starts the stand-in.
-STANDIN_COMMAND = "pipelines.standin_command"
+STANDIN_COMMAND = "pipelines.commands.standin"
 #: What takes so long to import that `iplum --help` must not.
 HEAVY = ("dagster", "pandas", "duckdb", "pyarrow")
 

@@ -1,4 +1,4 @@
-"""`iplum receiver`: the receiver on a socket, until it is told to stop.
+"""`iplum receiver` on a socket, until it is told to stop.
 
 Belongs here: listening, starting, stopping, and what is printed. Does not belong here: what a request gets
 (`receiver`).

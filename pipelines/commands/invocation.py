@@ -1,0 +1,54 @@
+"""What every command begins and ends with: its settings, its days, its clock, and the failures it tells.
+
+Does not belong here: what one command alone needs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+from typing import Annotated
+
+import typer
+
+from pipelines.settings import PROJECT, Settings, adopt_environment, load_settings, read_day, read_environment
+
+Since = Annotated[str | None, typer.Option(metavar="DAY", help="First day, UTC, as 2024-01-31; included.")]
+Until = Annotated[str | None, typer.Option(metavar="DAY", help="Day to stop before, UTC; excluded.")]
+
+
+def read_settings() -> tuple[Settings, dict[str, str]]:
+    """Read the settings from the environment and `.env`, with the environment that Dagster is to see.
+
+    Raises `SettingsError` for what is missing or can't be meant.
+    """
+    environ = read_environment(os.environ, PROJECT)
+    adopt_environment(environ)
+    return load_settings(environ, PROJECT), environ
+
+
+def read_range(since: str | None, until: str | None) -> tuple[date | None, date | None]:
+    """Read `--since` and `--until`; raises `SettingsError` for what is no day."""
+    return (
+        None if since is None else read_day(since, "--since"),
+        None if until is None else read_day(until, "--until"),
+    )
+
+
+def begin_day(day: date | None) -> datetime | None:
+    """Give the first instant of a day in UTC."""
+    return None if day is None else datetime.combine(day, time(), UTC)
+
+
+def now() -> datetime:
+    """Give the time: the only clock of the command line, and always UTC."""
+    return datetime.now(UTC)
+
+
+def end_with(failures: Sequence[str]) -> None:
+    """Print a line for each failure and end the command with 1 when there is one."""
+    for failure in failures:
+        typer.echo(f"error: {failure}", err=True)
+    if failures:
+        raise typer.Exit(1)

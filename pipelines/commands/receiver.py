@@ -1,0 +1,24 @@
+"""`iplum receiver`: the callback receiver."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.invocation import now, read_settings
+
+
+def receiver(
+    host: Annotated[str, typer.Option(help="Address to listen on; TLS is a proxy's work.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8088,
+) -> None:
+    """Receive what iPlum pushes: on the disk before it is acknowledged, in the tables within a minute.
+
+    Its paths are /callbacks/IPLUM_CALLBACK_TOKEN/usage and …/recordings; /healthz tells whether it can keep
+    events. It stops with Ctrl-C. Example: `iplum receiver --port 8088`
+    """
+    settings, environ = read_settings()
+    from pipelines.serving import serve
+
+    serve(settings, environ, host=host, port=port, clock=now)

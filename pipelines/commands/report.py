@@ -1,0 +1,27 @@
+"""`iplum report`: the HTML report of what is published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.invocation import read_settings
+
+
+def report(
+    output: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Where to; else report.html in IPLUM_DATA.")
+    ] = None,
+) -> None:
+    """Write the report of what is published: one HTML file that opens anywhere, without a network.
+
+    It holds logins and numbers. Example: `iplum report --output ~/iplum.html`
+    """
+    settings, _ = read_settings()
+    from pipelines.storage import open_folder
+    from warehouse.report import write_report
+
+    path = write_report(open_folder(settings), None if output is None else Path(output).expanduser().absolute())
+    typer.echo(f"written to {path}")

@@ -1,0 +1,28 @@
+"""`iplum sql`: a question to the published tables."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from pipelines.commands.invocation import read_settings
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT.")],
+    form: Annotated[
+        Literal["table", "csv", "json"], typer.Option("--format", help="How to write the rows.")
+    ] = "table",
+) -> None:
+    """Ask the published tables; nothing can be changed by it.
+
+    Example: `iplum sql "SELECT channel, count(*) FROM usage GROUP BY 1"`
+    """
+    settings, _ = read_settings()
+    from pipelines.rows import write_rows
+    from pipelines.storage import open_folder
+    from warehouse.query import run_query
+
+    write_rows(run_query(open_folder(settings), query), form, sys.stdout)

@@ -1,0 +1,48 @@
+"""`iplum sync`: what the daily schedule does, or a range, with a progress bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from pipelines.commands.invocation import Since, Until, end_with, now, read_range, read_settings
+from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from pipelines.sync import SyncReport
+
+
+def sync(since: Since = None, until: Until = None) -> None:
+    """Pull what is new, missing or due, and publish it.
+
+    Without days it does what the daily schedule does: the window still open, the look-back, and every hole since
+    IPLUM_START_DATE. With days, all windows that overlap them are pulled again.
+
+    Examples: `iplum sync` · `iplum sync --since 2024-03-01 --until 2024-04-01`
+    """
+    settings, environ = read_settings()
+    first, last = read_range(since, until)
+    from pipelines.bar import ProgressBar
+    from pipelines.sync import sync as run_sync
+
+    with ProgressBar(Console(stderr=True)) as bar:
+        report = run_sync(settings, environ, since=first, until=last, progress=bar, clock=now)
+    _show_report(report, settings)
+
+
+def _show_report(report: SyncReport, settings: Settings) -> None:
+    for name, tally in report.datasets.items():
+        if tally.refused:
+            typer.echo(
+                f"warning: iplum refuses {name} for this account (403): it needs a call recording plan", err=True
+            )
+        typer.echo(
+            f"{name:<12}{tally.windows:>5} windows {tally.new:>9,} new {tally.changed:>9,} changed"
+            f"{report.rows.get(name, 0):>12,} rows in all"
+        )
+    if not report.datasets and not report.failures:
+        typer.echo("nothing is due")
+    end_with(report.failures)
+    typer.echo(f"published {settings.data / 'warehouse.duckdb'}")
