@@ -2,7 +2,6 @@
 SELECT
     usage.account,
     usage.user_id,
-    usage.counterparty,
     member,
     party,
     chat,
@@ -17,11 +16,15 @@ SELECT
     ended_at,
     credits,
     CASE WHEN channel = 'call' THEN duration_minutes END AS minutes,
-    started_at AT TIME ZONE time_zone AS local_at,
+    CASE
+        WHEN ahead IS NULL THEN started_at AT TIME ZONE time_zone
+        ELSE make_timestamp(epoch_us(started_at) + ahead)
+    END AS local_at,
     local_at::DATE AS local_date
 FROM usage
 INNER JOIN chats
     ON chats.account = usage.account
     AND chats.user_id IS NOT DISTINCT FROM usage.user_id
     AND chats.counterparty IS NOT DISTINCT FROM usage.counterparty
+LEFT JOIN clocks ON clocks.utc_day = make_timestamp(epoch_us(started_at))::DATE
 CROSS JOIN publication.settings
