@@ -1,6 +1,6 @@
 """The parts of the documentation that are made from the code, so that they can't drift apart.
 
-Belongs here: `.env.example`, and the README's tables of variables and columns. Does not belong here: prose.
+Belongs here: `.env.example`, and the pages' tables of variables and columns. Does not belong here: prose.
 
 `python -m pipelines.documentation` writes them anew; a test fails when they differ.
 """
@@ -29,8 +29,13 @@ def render_env_example() -> str:
     return "\n".join(lines)
 
 
-def render_readme(text: str) -> str:
-    """Put the tables that are made from the code into the README, between their marks."""
+def list_pages(root: Path) -> list[Path]:
+    """Get every page of the documentation: the README first, then `docs/`."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def render_page(text: str) -> str:
+    """Put the tables that are made from the code into a page, between the marks that it has."""
     sections = {
         "variables": _render_variables(),
         "tables": _render_tables(PUBLISHED_TABLES),
@@ -38,8 +43,9 @@ def render_readme(text: str) -> str:
     }
     for name, section in sections.items():
         before, mark, rest = text.partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition(f"<!-- /{name} -->")
-        text = f"{before}{mark}{section}\n{end}{after}"
+        if mark:
+            _, end, after = rest.partition(f"<!-- /{name} -->")
+            text = f"{before}{mark}{section}\n{end}{after}"
     return text
 
 
@@ -54,7 +60,7 @@ def _render_variables() -> str:
 def _render_tables(tables: Iterable[Table | Mart]) -> str:
     blocks = []
     for table in tables:
-        lines = [f"**`{table.name}`** {table.description}", "", "| column | type | meaning |", "|---|---|---|"]
+        lines = [f"## `{table.name}`", "", table.description, "", "| column | type | meaning |", "|---|---|---|"]
         lines += [f"| `{c.name}` | {str(c.type).split('[')[0]} | {c.description} |" for c in table.columns]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
@@ -63,8 +69,8 @@ def _render_tables(tables: Iterable[Table | Mart]) -> str:
 def write_documentation(root: Path) -> None:
     """Write all of it anew under `root`."""
     (root / ".env.example").write_text(render_env_example())
-    readme = root / "README.md"
-    readme.write_text(render_readme(readme.read_text()))
+    for page in list_pages(root):
+        page.write_text(render_page(page.read_text()))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the user decides: every environment variable, its default and its check, read in this one place.
 
-Belongs here: names, defaults, meaning and refusal of each variable. `.env.example` and the README's table are
+Belongs here: names, defaults, meaning and refusal of each variable. `.env.example` and the page of settings are
 held to `VARIABLES` by a test. Does not belong here: what a setting does.
 """
 

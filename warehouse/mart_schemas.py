@@ -1,6 +1,6 @@
 """Every mart's columns, types and meaning, in the order in which the marts are built.
 
-Belongs here: the documentation that the database, Dagster and the README share. Does not belong here: how a figure
+Belongs here: the documentation that the database, Dagster and the pages share. Does not belong here: how a figure
 is computed (`sql/marts`), and the base tables (`schemas`).
 """
 

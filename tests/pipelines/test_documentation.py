@@ -1,28 +1,58 @@
 """Documentation and code: neither says what the other doesn't."""
 
 import re
+from pathlib import Path
 
 import pytest
 import typer
 
 from pipelines import cli
-from pipelines.documentation import render_env_example, render_readme
+from pipelines.documentation import list_pages, render_env_example, render_page
 from pipelines.settings import PROJECT, VARIABLES, load_settings
 from warehouse.layout import DataFolder
+from warehouse.mart_schemas import MARTS
 from warehouse.publish import publish
 from warehouse.query import run_query
+from warehouse.schemas import PUBLISHED_TABLES
 
+PAGES = list_pages(PROJECT)
 README = (PROJECT / "README.md").read_text()
+EVERYTHING = "\n".join(page.read_text() for page in PAGES)
 
 
 def test_the_example_of_settings_is_up_to_date() -> None:
     assert (PROJECT / ".env.example").read_text() == render_env_example(), "run python -m pipelines.documentation"
 
 
-def test_the_readme_is_up_to_date() -> None:
-    assert render_readme(README) == README, "run python -m pipelines.documentation"
-    for variable in VARIABLES:
-        assert f"`{variable.name}`" in README
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_page_is_up_to_date(page: Path) -> None:
+    assert render_page(page.read_text()) == page.read_text(), "run python -m pipelines.documentation"
+
+
+def test_each_variable_table_and_mart_is_in_its_page() -> None:
+    settings, tables, marts = ((PROJECT / "docs" / f"{n}.md").read_text() for n in ("settings", "tables", "marts"))
+    assert all(f"| `{variable.name}` |" in settings for variable in VARIABLES)
+    assert all(f"## `{table.name}`" in tables for table in PUBLISHED_TABLES)
+    assert all(f"## `{mart.name}`" in marts for mart in MARTS)
+
+
+def test_the_readme_leads_to_each_page() -> None:
+    for page in PAGES[1:]:
+        assert f"(docs/{page.name}" in README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_link_leads_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text()):
+        linked = (page.parent / target).resolve() if target else page
+        assert linked.exists(), target
+        assert not anchor or anchor in _list_anchors(linked.read_text()), anchor
+
+
+def _list_anchors(text: str) -> set[str]:
+    """Name the headings as GitHub does: lower case, blanks as hyphens, no other punctuation."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_each_command_and_option_is_in_the_readme() -> None:
@@ -46,11 +76,13 @@ def test_the_two_commands_come_first() -> None:
     assert "make test" in first_block
 
 
-def test_each_query_in_the_readme_runs(tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.mktemp("readme")
+def test_each_query_in_the_pages_runs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("pages")
     folder = DataFolder(path / "data", path / "state")
     publish(folder)
-    queries = re.findall(r'iplum sql "([^"]+)"', README) + re.findall(r"```sql\n(.+?)```", README, re.DOTALL)
+    queries = re.findall(r'iplum sql "([^"]+)"', EVERYTHING) + re.findall(
+        r"```sql\n(.+?)```", EVERYTHING, re.DOTALL
+    )
     assert len(queries) > 10
     for query in queries:
         assert list(run_query(folder, query).rows) == []
