@@ -64,7 +64,7 @@ class IPlumClient:
 
     `language` is the `Lang` sent. `login_case` "typed" sends and signs the login ID as it is, "lower" in
     lower case (the document's prose and code differ). Time-outs are in seconds: to connect, between two
-    arrivals of data, and for one whole attempt. `max_body_bytes` counts after decompression. `clock` gives
+    arrivals of data, and for one whole attempt. `max_body_bytes` counts after decompression; a larger answer is asked for in halves. `clock` gives
     aware UTC instants, `monotonic` seconds, `random` numbers from 0 up to 1. Raises ValueError for a base
     URL that must not be used.
     """
@@ -80,7 +80,7 @@ class IPlumClient:
         connect_timeout: float = 10,
         read_timeout: float = 120,
         total_timeout: float = 900,
-        max_body_bytes: int = 1 << 30,
+        max_body_bytes: int = 64 << 20,
         user_agent: str = "iplum-warehouse",
         clock: Callable[[], datetime] = _now,
         monotonic: Callable[[], float] = time.monotonic,

@@ -22,11 +22,11 @@ class Received:
 
 
 class ScriptedServer:
-    """The last step is repeated; every connection is closed after one request."""
+    """The last step is repeated, unless `choose` names one for each request; a connection serves one request."""
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: Step, choose: Callable[[Received], Step] | None = None) -> None:
         self.received: list[Received] = []
-        self._steps = steps
+        self._steps, self._choose = steps, choose
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -61,11 +61,14 @@ class ScriptedServer:
             try:
                 request = _receive(connection)
                 with self._lock:
-                    step = self._steps[min(len(self.received), len(self._steps) - 1)]
+                    step = self._choose(request) if self._choose else self._next_step()
                     self.received.append(request)
                 step(connection, self._stop)
             except OSError:
                 return  # the client hung up, as it does in the tests of time-outs and ceilings
+
+    def _next_step(self) -> Step:
+        return self._steps[min(len(self.received), len(self._steps) - 1)]
 
 
 def _receive(connection: socket.socket) -> Received:

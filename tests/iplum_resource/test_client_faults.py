@@ -1,10 +1,8 @@
 """Each way in which a connection or an answer can break, over a real socket."""
 
 import gzip
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Mapping
@@ -25,6 +23,7 @@ from iplum_resource.errors import (
 )
 from iplum_resource.window import Window
 from tests.iplum_resource.asking import NARROW, RECORDS, WIDE, Clock, build_client
+from tests.iplum_resource.certificate import make_certificate
 from tests.iplum_resource.scripted import (
     ScriptedServer,
     Step,
@@ -234,24 +233,8 @@ def test_a_missing_certificate_bundle_is_named_as_such(monkeypatch: pytest.Monke
     assert "nowhere" not in str(caught.value)
 
 
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """A server's side of TLS with a certificate that nobody trusts."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl makes the certificate of this test, and is not installed")
-    folder: Path = tmp_path_factory.mktemp("tls")
-    key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
-    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    subprocess.run(
-        [openssl, "req", *options, "-keyout", key, "-out", certificate], check=True, capture_output=True
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
-def test_an_untrusted_certificate_is_refused_at_once(tls: ssl.SSLContext) -> None:
+def test_an_untrusted_certificate_is_refused_at_once(tmp_path: Path) -> None:
+    tls = make_certificate(tmp_path, "localhost").context
     clock, handshakes = Clock(), []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -1,0 +1,34 @@
+"""A certificate that nobody has trusted yet, made by openssl.
+
+Belongs here: the certificate and a server's side of TLS with it. Does not belong here: servers.
+"""
+
+import shutil
+import ssl
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """`path` is what a client would have to trust, `context` what a server shows."""
+
+    path: Path
+    context: ssl.SSLContext
+
+
+def make_certificate(folder: Path, host: str) -> Certificate:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl makes the certificate of this test, and is not installed")
+    key, path = folder / "key.pem", folder / "certificate.pem"
+    names = ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
+    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
+    command = [openssl, "req", *options, "-keyout", str(key), "-out", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, key)
+    return Certificate(path, context)
