@@ -25,7 +25,7 @@
         │   ├── MediaRefused    what our own rules forbid: another host, a private address, too large
         │   └── MediaUnreachable  no connection to the media host
         └── Unproven            an answer whose halves don't bear it out
-            └── Capped          as many rows in a minute as the API will ever give
+            └── Capped          as many rows in a second as the API will ever give
 
 Belongs here: the errors and their texts. Does not belong here: deciding which one an answer is (answers),
 and whether to try again (retry). A text holds a path, a window, a status, a time; never a key, a login ID,
@@ -252,9 +252,9 @@ class Unproven(WindowError):
 
 
 class Capped(Unproven):
-    """Know that iPlum cuts its answers off at so many rows that not even a minute can be shown to be whole."""
+    """Know that iPlum cuts its answers off at so many rows that not even a second can be shown to be whole."""
 
     happened = "iPlum seems to cut its answers off at a fixed number of rows"
     remedy = (
-        "What came is kept, but rows of this minute may be missing: ask iPlum for the limit of rows an answer."
+        "What came is kept, but rows of this second may be missing: ask iPlum for the limit of rows an answer."
     )

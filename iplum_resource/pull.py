@@ -4,6 +4,8 @@ Belongs here: when an answer is doubted, how it is proven, and when a window is 
 belong here: single requests and their retries (`client`), and keeping what came (the caller does, at once).
 
 The document names no cap on rows and no paging, so a full answer can't be told from a cut one by looking at it.
+All proof rests on one thing: a cap is a number of rows, the same for every request of a run. So who sends more
+rows once does not cut at fewer, and an answer that is smaller than another was not cut off.
 """
 
 from __future__ import annotations
@@ -16,14 +18,15 @@ from typing import Literal
 
 from iplum_resource.answers import Answer
 from iplum_resource.errors import Capped, ServerFailed, TimedOut, TooLarge, Unproven, WindowError
-from iplum_resource.window import Window
+from iplum_resource.window import WIDEST, Window
 
 Ask = Callable[[Window], Answer]
 PullReason = Literal["pull", "split", "halves", "audit"]
 Verify = Literal["auto", "always", "off"]
 
 _NARROWEST_SPLIT = timedelta(hours=1)
-_NARROWEST_PROOF = timedelta(minutes=1)
+# The document's times have whole seconds: what is narrower can't part rows.
+_NARROWEST_PROOF = timedelta(seconds=1)
 _ROUND_CAP = 50
 # Nobody caps answers below this; a tie among smaller counts, or all of them in one half, is chance.
 _SMALLEST_CAP = 10
@@ -49,11 +52,12 @@ class AnswerSizes:
 
     `by_window` holds the rows of the answer to each window, or to the parts it had to be split into; start it
     with what earlier runs saw. `capped` collects the sizes at which answers were found cut off: whoever has such
-    an answer must ask again.
+    an answer must ask again. `largest_seen` is of this run alone, as a cap may have come since the earlier ones.
     """
 
     by_window: dict[Window, int] = field(default_factory=dict)
     capped: set[int] = field(default_factory=set)
+    largest_seen: int = 0
     widest_that_worked: timedelta | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -61,6 +65,17 @@ class AnswerSizes:
         """Remember how many rows the answer to a window, or to a part that was asked for alone, had."""
         with self._lock:
             self.by_window[window] = rows
+            self.largest_seen = max(self.largest_seen, rows)
+
+    def note_size(self, rows: int) -> None:
+        """Remember that an answer of this run had so many rows, whatever it was to."""
+        with self._lock:
+            self.largest_seen = max(self.largest_seen, rows)
+
+    def is_beaten(self, rows: int) -> bool:
+        """Say whether this run saw a larger answer, so that one of so many rows can't have been cut off."""
+        with self._lock:
+            return rows < self.largest_seen and rows not in self.capped
 
     def note_cap(self, rows: int) -> None:
         """Remember that answers are cut off at this size."""
@@ -187,7 +202,7 @@ class WindowPull:
         yield PulledAnswer(answer, reason, complete=False)
         window, rows, ids = answer.window, len(answer.records), _ids(answer)
         if window.width <= _NARROWEST_PROOF:
-            if rows < _SMALLEST_CAP:
+            if rows < _SMALLEST_CAP or self._find_larger(answer):
                 return _Outcome(ids, ((answer, reason),))
             return _Outcome(ids, failed=Capped(str(window), f"{rows} rows in {window.width}"))
         # The open window is cut at now once: cut again at each later now, it would never get narrow.
@@ -202,6 +217,23 @@ class WindowPull:
         whole_is_proven = halves.failed is None and halves.ids == ids
         return _Outcome(ids, ((answer, reason),)) if whole_is_proven else halves
 
+    def _find_larger(self, answer: Answer) -> bool:
+        """Look for an answer of more rows than a busy second has, which proves that this one is no cap.
+
+        Asked for are the widest stretches that end and begin with the second: one row more is enough. They are
+        counted and not kept, as what they hold is asked for with the windows that they touch.
+        """
+        rows, second = len(answer.records), answer.window
+        width = self.sizes.widest_that_worked or WIDEST
+        for wide in (Window(second.end - width, second.end), Window(second.start, second.start + width)):
+            if self.sizes.is_beaten(rows):
+                break
+            try:
+                self.sizes.note_size(len(self._ask(wide).records))
+            except (ServerFailed, TimedOut, TooLarge):
+                continue  # that proves nothing, and the second itself was answered
+        return self.sizes.is_beaten(rows)
+
     def _prove_halves(self, halves: tuple[Window, Window], *, whole: Answer) -> _Steps:
         first = yield from self._prove_half(halves[0], whole=whole)
         second = yield from self._prove_half(halves[1], whole=whole)
@@ -215,7 +247,7 @@ class WindowPull:
                 return (yield from self._prove_halves(half.halves(), whole=whole))
             return (yield from self._leave_out(half, error))
         rows = len(answer.records)
-        as_large = rows >= max(_SMALLEST_CAP, len(whole.records))
+        as_large = rows >= max(_SMALLEST_CAP, len(whole.records)) and not self.sizes.is_beaten(rows)
         if as_large or self.sizes.is_suspect(rows, besides=self.window):
             return (yield from self._prove(answer, "halves"))
         yield PulledAnswer(answer, "halves", complete=False)

@@ -67,11 +67,23 @@ def test_an_odd_cap_is_found_at_its_second_appearance(standin: Running) -> None:
     assert len(standin.requests) <= 1 + 2 * 7
 
 
-def test_an_odd_cap_is_found_at_once_where_every_answer_is_proven(standin: Running) -> None:
-    with asking(standin, row_cap=137, rows_per_day=40, now=lambda: LATER) as ask:
+@pytest.mark.parametrize("cap", [73, 137])
+def test_an_odd_cap_is_found_at_once_where_every_answer_is_proven(standin: Running, cap: int) -> None:
+    with asking(standin, row_cap=cap, rows_per_day=40, now=lambda: LATER) as ask:
         true_ids = list_true_ids(standin)
         assert pull(ask, verify="always").complete_ids == true_ids
     assert len(true_ids) > 137
+
+
+@pytest.mark.parametrize("cap", [50, 73, 100, 500])
+def test_a_cap_is_beaten_where_all_rows_lie_in_one_half(standin: Running, cap: int) -> None:
+    """History begins late in the window: its first half is empty, and the second as large as the whole."""
+    rows_per_day = cap * 0.9
+    last_days = (WIDE.start + timedelta(days=3)).date()
+    with asking(standin, row_cap=cap, rows_per_day=rows_per_day, first_day=last_days, now=lambda: LATER) as ask:
+        true_ids = list_true_ids(standin)
+        assert pull(ask, verify="always").complete_ids == true_ids
+    assert len(true_ids) > cap
 
 
 def test_an_odd_cap_is_known_from_an_earlier_run(standin: Running) -> None:

@@ -64,21 +64,60 @@ def test_twelve_texts_in_one_half_are_halved_until_they_part() -> None:
 
 
 @pytest.mark.parametrize(("cap", "rows"), [(50, 51), (50, 50), (137, 200), (137, 137), (10, 10)])
-def test_a_minute_that_can_not_be_shown_to_be_whole_fails_and_holds_nothing_up(cap: int, rows: int) -> None:
+def test_a_second_that_can_not_be_shown_to_be_whole_fails_and_holds_nothing_up(cap: int, rows: int) -> None:
     """All in one second. Whether there are more than came, nobody can tell, so it must not pass for whole."""
     crowded = WIDE.start + timedelta(days=2)
     later = spread(30, window=Window(WIDE.start + timedelta(days=4), WIDE.end), name="later")
     account = Account({**{f"r-{number}": crowded for number in range(rows)}, **later}, cap=cap)
     pulled = pull(account, verify="always")
     assert type(pulled.error) is Capped
-    assert f"{cap} rows in 0:00:" in str(pulled.error)
+    assert f"{cap} rows in 0:00:01" in str(pulled.error)
     assert set(later) <= pulled.complete_ids
     assert WIDE not in pulled.complete_windows
-    # Down to the minute twice at most, for the row on an edge comes with both of its sides.
-    assert len(account.asked) <= 4 * 14
+    # Down to the second twice at most, for the row on an edge comes with both of its sides.
+    assert len(account.asked) <= 4 * 20
 
 
-def test_ten_rows_of_one_second_alone_in_their_window_are_not_believed_but_nine_are() -> None:
+def test_a_busy_minute_is_parted_by_its_seconds() -> None:
+    """Sixty texts sent to a list: all in one minute, alone in their window, and never a cap."""
+    start = WIDE.start + timedelta(hours=30)
+    account = Account({f"r-{number}": start + timedelta(seconds=number) for number in range(60)})
+    pulled = pull(account, verify="always")
+    assert (pulled.error, pulled.complete_windows) == (None, [WIDE])
+
+
+@pytest.mark.parametrize("days", [-2, 2], ids=["before", "after"])
+def test_one_row_more_in_a_neighbours_window_tells_a_busy_second_from_a_cap(days: int) -> None:
+    second = WIDE.start + timedelta(days=1 if days < 0 else 4)
+    busy = {f"r-{number}": second for number in range(12)}
+    account = Account({**busy, "neighbour": second + timedelta(days=days)})
+    pulled = pull(account, verify="always")
+    assert (pulled.error, pulled.complete_windows) == (None, [WIDE])
+    assert pulled.kept_ids == set(busy), "what was asked for its size alone is not taken into this window"
+    capped = pull(Account(account.rows, cap=12), verify="always")
+    assert type(capped.error) is Capped, "with a cap of as many rows it would look the same, and must not pass"
+
+
+def test_a_larger_answer_of_the_same_run_tells_a_busy_second_from_a_cap() -> None:
+    account = Account({f"r-{number}": WIDE.start + timedelta(days=2) for number in range(12)})
+    sizes = AnswerSizes()
+    pull(Account(spread(13, window=NEXT)), NEXT, sizes=sizes)
+    pulled = pull(account, verify="always", sizes=sizes)
+    assert (pulled.error, pulled.complete_windows) == (None, [WIDE])
+    assert account.asked == [WIDE, EARLY, LATE], "nor does it have to be narrowed down"
+    earlier_run = pull(account, verify="always", sizes=AnswerSizes({NEXT: 13}))
+    assert type(earlier_run.error) is Capped, "a cap may have come since"
+
+
+def test_where_the_wide_stretch_fails_a_busy_second_is_not_believed() -> None:
+    second = Window(WIDE.start + timedelta(days=2), WIDE.start + timedelta(days=2, seconds=1))
+    busy = Account({f"r-{number}": second.start for number in range(12)}, widest=timedelta(days=1))
+    pulled = pull(busy, verify="always")
+    assert type(pulled.error) is Capped
+    assert pulled.kept_ids == set(busy.rows)
+
+
+def test_ten_rows_of_one_second_alone_in_ten_days_are_not_believed_but_nine_are() -> None:
     second = WIDE.start + timedelta(days=2)
     ten = pull(Account({f"r-{number}": second for number in range(10)}), verify="always")
     nine = pull(Account({f"r-{number}": second for number in range(9)}), verify="always")
