@@ -9,7 +9,7 @@ import random as random_numbers
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
@@ -25,7 +25,7 @@ from iplum_resource.errors import (
 )
 from iplum_resource.gate import Gate
 from iplum_resource.limiter import Limiter
-from iplum_resource.refusals import judge_status
+from iplum_resource.refusals import judge_status, measure_clock_offset
 from iplum_resource.retry import Retries, choose_attempts
 from iplum_resource.signing import Credentials, Signature
 from iplum_resource.transport import Bounds, Reply, Transport
@@ -64,9 +64,9 @@ class IPlumClient:
 
     `language` is the `Lang` sent. `login_case` "typed" sends and signs the login ID as it is, "lower" in
     lower case (the document's prose and code differ). Time-outs are in seconds: to connect, between two
-    arrivals of data, and for one whole attempt. `max_body_bytes` counts after decompression; a larger answer is asked for in halves. `clock` gives
-    aware UTC instants, `monotonic` seconds, `random` numbers from 0 up to 1. Raises ValueError for a base
-    URL that must not be used.
+    arrivals of data, and for one whole attempt. `max_body_bytes` counts after decompression; a larger answer
+    is asked for in halves. `clock` gives aware UTC instants, `monotonic` seconds, `random` numbers from 0 up
+    to 1. Raises ValueError for a base URL that must not be used.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class IPlumClient:
         self._limiter = limiter
         self._clock, self._sleep, self._random = clock, sleep, random
         self._gate = Gate()
+        self._clock_offset: timedelta | None = None
         self._transport = Transport(
             base_url,
             bounds=Bounds(connect_timeout, read_timeout, total_timeout, max_body_bytes),
@@ -100,6 +101,11 @@ class IPlumClient:
             clock=clock,
             monotonic=monotonic,
         )
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """How far this machine's clock was ahead of iPlum's at the last answer; None where that isn't known."""
+        return self._clock_offset
 
     def fetch_usage(self, window: Window, usage_types: Sequence[str], *, patient: bool = True) -> Answer:
         """Get the calls, texts and faxes of a window (document, "Get Usage Records").
@@ -120,19 +126,19 @@ class IPlumClient:
         """
         return self._fetch_answer(_RECORDINGS, window, usage_types=None, patient=patient)
 
-    def fetch_content(self, record_id: str) -> Content:
+    def fetch_content(self, record_id: str, *, patient: bool = True) -> Content:
         """Get a text's body, or the URL of an attachment or fax (document, "Get Usage Content").
 
-        Raises any IPlumError.
+        Without `patient`, a 500 or a time-out is not tried again. Raises any IPlumError.
         """
-        return self._run(_Call(_CONTENT, {"RecordID": record_id}), read_content)[0]
+        return self._run(_Call(_CONTENT, {"RecordID": record_id}, patient=patient), read_content)[0]
 
-    def fetch_recording_url(self, record_id: str) -> str:
+    def fetch_recording_url(self, record_id: str, *, patient: bool = True) -> str:
         """Get the URL of a recording's file (document, "Get Recording File").
 
-        Raises any IPlumError.
+        Without `patient`, a 500 or a time-out is not tried again. Raises any IPlumError.
         """
-        return self._run(_Call(_RECORDING_FILE, {"RecordID": record_id}), read_url)[0]
+        return self._run(_Call(_RECORDING_FILE, {"RecordID": record_id}, patient=patient), read_url)[0]
 
     def close(self) -> None:
         """Close the connections that are kept open between calls."""
@@ -181,6 +187,7 @@ class IPlumClient:
         body = json.dumps({"Lang": self._language, **call.parameters}).encode("ascii")
         auth = Signature(self._credentials, self._login_id, asked_at)
         reply = self._transport.post(call.path, body, auth=auth, request=str(call))
+        self._clock_offset = measure_clock_offset(reply)
         error = judge_status(reply, str(call))
         if isinstance(error, WrongAddress) and call.window is None:
             # Of a record, a 404 may say that there is none; that the address is wrong shows at the windows.

@@ -27,7 +27,7 @@ from iplum_resource.errors import (
 from iplum_resource.transport import Reply
 
 #: A clock further off than this is the likelier cause of a 401 than a wrong key.
-_CLOCK_TOLERANCE = timedelta(minutes=2)
+CLOCK_TOLERANCE = timedelta(minutes=2)
 #: Beyond what anybody waits for, and within what a datetime can hold.
 _LONGEST_WAIT = timedelta(days=365)
 
@@ -43,8 +43,8 @@ def judge_status(reply: Reply, request: str) -> IPlumError | None:
         case 400:
             return _judge_bad_request(reply, request)
         case 401:
-            offset = _measure_clock_offset(reply)
-            too_far = offset is not None and abs(offset) > _CLOCK_TOLERANCE
+            offset = measure_clock_offset(reply)
+            too_far = offset is not None and abs(offset) > CLOCK_TOLERANCE
             return WrongClock(request, offset) if offset is not None and too_far else Unauthorized(request)
         case 403:
             return Forbidden(request)
@@ -56,6 +56,15 @@ def judge_status(reply: Reply, request: str) -> IPlumError | None:
             return RateLimited(request, _read_retry_after(reply))
         case status:
             return _judge_other(status, reply, request=request)
+
+
+def measure_clock_offset(reply: Reply) -> timedelta | None:
+    """Tell how far this machine's clock is ahead of iPlum's, by the `Date` header; None where there is none.
+
+    Exact to about a second: that is how finely the header tells the time.
+    """
+    sent_at = _read_http_date(reply.headers, "Date")
+    return None if sent_at is None else reply.answered_at - sent_at
 
 
 def find_error_code(value: object) -> str | None:
@@ -85,11 +94,6 @@ def _judge_bad_request(reply: Reply, request: str) -> InvalidRequest:
     return (InvalidDate if code == "ERR_INVALID_DATE" else InvalidRequest)(request, code)
 
 
-def _measure_clock_offset(reply: Reply) -> timedelta | None:
-    sent_at = _read_http_date(reply.headers, "Date")
-    return None if sent_at is None else reply.answered_at - sent_at
-
-
 def _read_retry_after(reply: Reply) -> datetime | None:
     text = reply.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
@@ -99,7 +103,7 @@ def _read_retry_after(reply: Reply) -> datetime | None:
     if named is None:
         return None
     # The date is by the server's clock: what counts is how far ahead of its own `Date` it lies.
-    offset = _measure_clock_offset(reply) or timedelta(0)
+    offset = measure_clock_offset(reply) or timedelta(0)
     return reply.answered_at + min(named + offset - reply.answered_at, _LONGEST_WAIT)
 
 

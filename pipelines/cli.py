@@ -15,6 +15,7 @@ import typer
 
 from iplum_resource.errors import IPlumError
 from pipelines.commands.archive import archive
+from pipelines.commands.doctor import doctor
 from pipelines.commands.export import export
 from pipelines.commands.publish import publish
 from pipelines.commands.receiver import receiver
@@ -35,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
+    doctor,
     sync,
     archive,
     publish,

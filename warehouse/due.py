@@ -36,6 +36,17 @@ def find_due(
     return due[-1:] if _is_refused(states) else due
 
 
+def find_reach(folder: DataFolder, table: Table, account: str) -> datetime | None:
+    """Tell up to which instant (UTC) a complete pull brought a table's rows; None where there was none.
+
+    Pulling an old window again doesn't move it, and the newest window reaches to its pull, not to its end.
+    """
+    states = read_states(folder, table, account, folder.lake_windows(table.name, account))
+    return max(
+        (min(state.complete_at, window.end) for window, state in states.items() if state.complete_at), default=None
+    )
+
+
 def find_stretches(windows: Sequence[StorageWindow], *, at_most: int) -> Iterator[list[StorageWindow]]:
     """Cut windows into contiguous stretches of at most so many, the newest stretch first."""
     stretch: list[StorageWindow] = []

@@ -11,8 +11,11 @@ from datetime import UTC, date, datetime, time
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from pipelines.settings import PROJECT, Settings, adopt_environment, load_settings, read_day, read_environment
+
+_UNWRAPPED = 10_000
 
 Since = Annotated[str | None, typer.Option(metavar="DAY", help="First day, UTC, as 2024-01-31; included.")]
 Until = Annotated[str | None, typer.Option(metavar="DAY", help="Day to stop before, UTC; excluded.")]
@@ -44,6 +47,14 @@ def begin_day(day: date | None) -> datetime | None:
 def now() -> datetime:
     """Give the time: the only clock of the command line, and always UTC."""
     return datetime.now(UTC)
+
+
+def open_console(*, stderr: bool = False) -> Console:
+    """Give a console as wide as the terminal; elsewhere, nothing is wrapped."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = _UNWRAPPED
+    return console
 
 
 def end_with(failures: Sequence[str]) -> None:

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse.due import find_due, find_stretches
+from tests.warehouse.answers import WINDOW, answer, at, call, fold, make_folder
+from warehouse.due import find_due, find_reach, find_stretches
 from warehouse.lake import WindowState
+from warehouse.schemas import USAGE
 from warehouse.windows import StorageWindow, window_of, windows_between
 
 SINCE = datetime(2024, 1, 1, tzinfo=UTC)
@@ -79,3 +82,17 @@ def test_stretches_hold_each_window_once_and_run_without_a_hole(chosen: set[Stor
     for stretch in stretches:
         assert 1 <= len(stretch) <= at_most
         assert [window.next() for window in stretch[:-1]] == stretch[1:]
+
+
+def test_a_pull_of_an_old_window_does_not_make_the_data_reach_further(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    assert find_reach(folder, USAGE, "default") is None
+    fold(folder, answer([], 1, complete=False))
+    assert find_reach(folder, USAGE, "default") is None
+    fold(folder, answer([call()], 2))
+    assert find_reach(folder, USAGE, "default") == WINDOW.end
+    open_window = window_of(at(3))
+    fold(folder, answer([], 3, window=open_window), window=open_window)
+    assert find_reach(folder, USAGE, "default") == at(3)
+    fold(folder, answer([call()], 50))
+    assert find_reach(folder, USAGE, "default") == at(3)
