@@ -23,13 +23,14 @@ def open_folder(settings: Settings) -> DataFolder:
 
 def choose_marts(settings: Settings) -> MartSettings:
     """Say what the owner decided about figures."""
-    from warehouse.marts import MartSettings
+    from warehouse.marts import AccountSettings, MartSettings
 
-    return MartSettings(
+    chosen = AccountSettings(
         time_zone=settings.time_zone,
         business_hours=settings.business_hours,
         lookback_days=settings.lookback_days,
     )
+    return MartSettings(default=chosen)
 
 
 def has_inbox(settings: Settings, folder: DataFolder) -> bool:

@@ -6,7 +6,8 @@ Belongs here: the settings that marts read, and the order of building. Does not 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files as package_files
 
 import duckdb
@@ -20,12 +21,28 @@ _INTERMEDIATE = ("chats", "clocks", "local_usage", "office_hours")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MartSettings:
-    """What the owner decides about figures: an IANA time zone, business hours in it, and the look-back in days."""
+class AccountSettings:
+    """What an account's owner decides: an IANA time zone, business hours in it, and the look-back in days."""
 
     time_zone: str = "UTC"
     business_hours: str = "mon-fri 09:00-17:00"
     lookback_days: int = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class MartSettings:
+    """The settings of each account of a warehouse, by name; `default` is for accounts that aren't named."""
+
+    default: AccountSettings = field(default_factory=AccountSettings)
+    accounts: Mapping[str, AccountSettings] = field(default_factory=dict)
+
+    def of(self, account: str) -> AccountSettings:
+        """Say what holds for an account."""
+        return self.accounts.get(account, self.default)
+
+    def describe(self) -> list[str]:
+        """List all of it, in one order, for a fingerprint."""
+        return [repr(self.default), *(f"{name} {self.accounts[name]}" for name in sorted(self.accounts))]
 
 
 def read_mart(mart: Mart) -> str:
@@ -45,29 +62,11 @@ def describe_marts() -> list[str]:
 def build_marts(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -> None:
     """Make schema `marts` anew in the current database, each column with its comment; raises `duckdb.Error`.
 
-    `publication.settings` has one row: `settings` and `as_of`, the latest pull. The marts follow from it and the
-    tables alone, never from the clock.
+    `publication.settings` has one row per account: its settings, and `as_of`, its latest pull. The marts follow
+    from it and the tables alone, never from the clock.
     """
     connection.execute("CREATE SCHEMA IF NOT EXISTS publication")
-    connection.execute(
-        "CREATE OR REPLACE TABLE publication.settings "
-        "(time_zone VARCHAR, business_hours VARCHAR, lookback_days INTEGER, as_of TIMESTAMPTZ)"
-    )
-    connection.execute(
-        "INSERT INTO publication.settings SELECT ?, ?, ?, max(pulled_at) FROM pulls",
-        [settings.time_zone, settings.business_hours, settings.lookback_days],
-    )
-    connection.execute(
-        "CREATE OR REPLACE TABLE publication.business_hours "
-        "(weekday INTEGER, opens_minute INTEGER, closes_minute INTEGER)"
-    )
-    connection.executemany(
-        "INSERT INTO publication.business_hours VALUES (?, ?, ?)",
-        [
-            [stretch.weekday, stretch.opens, stretch.closes]
-            for stretch in read_business_hours(settings.business_hours)
-        ],
-    )
+    _note_settings(connection, settings)
     for name in _INTERMEDIATE:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {_read_sql('intermediate', name)}")
     connection.execute("DROP SCHEMA IF EXISTS marts CASCADE")
@@ -76,6 +75,30 @@ def build_marts(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -
         _build(connection, mart)
     for name in reversed(_INTERMEDIATE):
         connection.execute(f"DROP TABLE temp.{name}")
+
+
+def _note_settings(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -> None:
+    connection.execute(
+        "CREATE OR REPLACE TABLE publication.settings "
+        "(account VARCHAR, time_zone VARCHAR, business_hours VARCHAR, lookback_days INTEGER, as_of TIMESTAMPTZ)"
+    )
+    connection.execute(
+        "CREATE OR REPLACE TABLE publication.business_hours "
+        "(account VARCHAR, weekday INTEGER, opens_minute INTEGER, closes_minute INTEGER)"
+    )
+    for account, as_of in connection.execute(_read_sql("intermediate", "accounts")).fetchall():
+        chosen = settings.of(account)
+        connection.execute(
+            "INSERT INTO publication.settings VALUES (?, ?, ?, ?, ?)",
+            [account, chosen.time_zone, chosen.business_hours, chosen.lookback_days, as_of],
+        )
+        connection.executemany(
+            "INSERT INTO publication.business_hours VALUES (?, ?, ?, ?)",
+            [
+                [account, stretch.weekday, stretch.opens, stretch.closes]
+                for stretch in read_business_hours(chosen.business_hours)
+            ],
+        )
 
 
 def _build(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:

@@ -21,7 +21,7 @@ from warehouse.layout import DataFolder
 from warehouse.report_charts import CHARTS
 from warehouse.snapshot import open_snapshot
 
-_TABLES = ("users", "unanswered", "freshness", "callbacks", "months")
+_TABLES = ("users", "unanswered", "freshness", "callbacks", "months", "state")
 _NONE = "-"
 Rows = list[dict[str, Any]]
 
@@ -43,14 +43,12 @@ def render_report(folder: DataFolder) -> str:
     """Make the page as one HTML text, its scripts and data inside; whatever users wrote is escaped."""
     with open_snapshot(folder.snapshot) as connection:
         rows = {name: _read(connection, name) for name in {*CHARTS, *_TABLES}}
-        (state,) = _read(connection, "state")
     charts = {name: draw(rows[name]) for name, draw in CHARTS.items() if rows[name]}
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters.update(number=_write_number, share=_write_share, moment=_write_moment)
     template = environment.from_string(_read_file("report.html.j2"))
     return template.render(
         **{name: rows[name] for name in _TABLES},
-        state=state,
         charts=list(charts),
         # Nothing in a script may look like the script's end.
         specifications=json.dumps(charts).replace("<", "\\u003c"),

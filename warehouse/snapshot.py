@@ -37,7 +37,7 @@ def read_select(table: Table) -> str:
 
 def build_fingerprint(settings: MartSettings) -> str:
     """Hash all that decides what a snapshot looks like; when it differs, everything is rebuilt."""
-    parts = [str(_FORMAT), _STORAGE_VERSION, repr(settings), *describe_marts()]
+    parts = [str(_FORMAT), _STORAGE_VERSION, *settings.describe(), *describe_marts()]
     for table in (*PUBLISHED_TABLES, *VIEWS):
         parts += [table.description, read_select(table)]
         parts += [f"{column.name} {column.type} {column.description}" for column in table.columns]

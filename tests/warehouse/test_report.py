@@ -14,7 +14,7 @@ import pytest
 from tests.warehouse.answers import answer, call, fold, make_folder
 from warehouse.errors import NothingPublished
 from warehouse.layout import DataFolder
-from warehouse.marts import MartSettings
+from warehouse.marts import AccountSettings, MartSettings
 from warehouse.publish import publish
 from warehouse.raw import RawAnswer
 from warehouse.report import render_report, write_report
@@ -45,7 +45,7 @@ def make_answers(folder: DataFolder) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
     folder = make_folder(tmp_path_factory.mktemp("report"))
     make_answers(folder)
-    publish(folder, MartSettings(time_zone="America/New_York"))
+    publish(folder, MartSettings(default=AccountSettings(time_zone="America/New_York")))
     return folder
 
 

@@ -3,18 +3,19 @@
 Belongs here: rows with few words, and asking a mart. Does not belong here: what is expected.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
 
 from warehouse.duckdb_types import write_type
-from warehouse.marts import MartSettings, build_marts
+from warehouse.marts import AccountSettings, MartSettings, build_marts
 from warehouse.schemas import PULLS, RECORDINGS, USAGE, Table
 from warehouse.windows import window_of
 
-NEW_YORK = MartSettings(time_zone="America/New_York")
+NEW_YORK = AccountSettings(time_zone="America/New_York")
+SYDNEY = AccountSettings(time_zone="Australia/Sydney", business_hours="mon-sat 08:30-18:00", lookback_days=3)
 ANN, BOB = "ann@clinic.example", "bob@clinic.example"
 CLIENT = "+14085550100"
 
@@ -103,13 +104,14 @@ class History:
         recordings: Sequence[Row] = (),
         pulls: Sequence[Row] = (),
         *,
-        settings: MartSettings = NEW_YORK,
+        settings: AccountSettings = NEW_YORK,
+        others: Mapping[str, AccountSettings] | None = None,
     ) -> None:
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
         for table, rows in ((USAGE, usage_rows), (RECORDINGS, recordings), (PULLS, pulls)):
             fill(self.connection, table, rows)
-        build_marts(self.connection, settings)
+        build_marts(self.connection, MartSettings(default=settings, accounts=others or {}))
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Ask anything, and close."""

@@ -29,12 +29,13 @@ def invent(seed: int = 7) -> tuple[list[Row], list[Row], list[Row]]:
         for number, call in enumerate(usage)
         if call["channel"] == "call" and call["started_at"] and rng.random() < 0.4
     ]
-    windows = windows_between(BEGIN, BEGIN + timedelta(days=DAYS))
+    windows = list(windows_between(BEGIN, BEGIN + timedelta(days=DAYS)))
     pulls = [
-        pulled(window.key, f"{window.start + timedelta(days=after):%Y-%m-%d %H:%M}", dataset=dataset)
+        pulled(window.key, f"{pulled_at:%Y-%m-%d %H:%M}", dataset=dataset, account=account)
+        for account in ("default", "second")
         for window in windows
         for dataset in ("usage", "recordings")
-        for after in PULLED_AFTER
+        for pulled_at in (window.start + timedelta(days=after) for after in PULLED_AFTER)
     ]
     return usage[:ROWS], recordings, pulls
 
@@ -64,7 +65,7 @@ def _invent_row(rng: random.Random, record_id: str, at: datetime, sides: tuple[s
     start = None if rng.random() < 0.002 else at
     length = rng.randrange(1, 1_500) if channel == "call" else 0
     return {
-        "account": "default" if rng.random() < 0.97 else "second",
+        "account": "default" if rng.random() < 0.9 else "second",
         "record_id": record_id,
         "client_reference_id": rng.choice(["a", "b", None]),
         "channel": channel,

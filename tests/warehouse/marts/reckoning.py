@@ -14,19 +14,22 @@ from zoneinfo import ZoneInfo
 
 from tests.warehouse.marts.history import Row
 
-ZONE = ZoneInfo("America/New_York")
+#: Where each account is, and when its office is open: the last weekday, and the two times of day.
+ZONES = {"default": ZoneInfo("America/New_York"), "second": ZoneInfo("Australia/Sydney")}
+HOURS = {"default": (5, time(9), time(17)), "second": (6, time(8, 30), time(18))}
+LOOKBACK = {"default": 7, "second": 3}
 CHANNELS = {"call": "calls", "text": "texts", "fax": "faxes"}
 _EARLY = datetime(1, 1, 1, tzinfo=ZoneInfo("UTC"))
 
 Key = tuple[Any, ...]
 
 
-def local(at: datetime | None) -> datetime | None:
-    return None if at is None else at.astimezone(ZONE)
+def local(account: str, at: datetime | None) -> datetime | None:
+    return None if at is None else at.astimezone(ZONES[account])
 
 
-def local_day(at: datetime | None) -> date | None:
-    moment = local(at)
+def local_day(account: str, at: datetime | None) -> date | None:
+    moment = local(account, at)
     return None if moment is None else moment.date()
 
 
@@ -81,19 +84,27 @@ def by_channel(rows: list[Row]) -> dict[str, int]:
 
 
 class Reckoning:
-    """All marts of some rows; `as_of` is the latest pull."""
+    """All marts of some rows; `as_of` is the latest pull of each account."""
 
     def __init__(self, usage: list[Row], recordings: list[Row], pulls: list[Row]) -> None:
         self.usage = usage
         self.recordings = recordings
         self.pulls = pulls
-        self.as_of = max(row["pulled_at"] for row in pulls)
+        self.as_of = {
+            account: max(row["pulled_at"] for row in pulls if row["account"] == account) for account in ZONES
+        }
 
     def daily_activity(self) -> Iterator[Row]:
         names = ("account", "local_date", "user_id", "channel", "direction")
         groups = group(
             self.usage,
-            lambda r: (r["account"], local_day(r["started_at"]), r["user_id"], r["channel"], r["direction"]),
+            lambda r: (
+                r["account"],
+                local_day(r["account"], r["started_at"]),
+                r["user_id"],
+                r["channel"],
+                r["direction"],
+            ),
         )
         for key, rows in groups.items():
             yield dict(zip(names, key, strict=True)) | {
@@ -105,7 +116,9 @@ class Reckoning:
 
     def daily_totals(self) -> Iterator[Row]:
         mirrors = self._find_mirrors()
-        groups = group(self.usage, lambda r: (r["account"], local_day(r["started_at"]), r["channel"]))
+        groups = group(
+            self.usage, lambda r: (r["account"], local_day(r["account"], r["started_at"]), r["channel"])
+        )
         for account in {row["account"] for row in self.usage}:
             known = [key[1] for key in groups if key[0] == account and key[1] is not None]
             channels = {row["channel"] for row in self.usage if row["account"] == account}
@@ -156,7 +169,7 @@ class Reckoning:
         for (account, channel), rows in group(self.usage, lambda r: (r["account"], r["channel"])).items():
             cells: dict[Key, int] = {(weekday, hour): 0 for weekday in range(1, 8) for hour in range(24)}
             for row in rows:
-                at = local(row["started_at"])
+                at = local(account, row["started_at"])
                 cell = (None, None) if at is None else (at.isoweekday(), at.hour)
                 cells[cell] = cells.get(cell, 0) + 1
             for (weekday, hour), records in cells.items():
@@ -176,7 +189,7 @@ class Reckoning:
         introduced = group(firsts.values(), lambda r: (r["account"], r["user_id"]))
         for key, rows in group(self.usage, lambda r: (r["account"], r["user_id"])).items():
             starts = [row["started_at"] for row in rows if row["started_at"]]
-            after = [at for at in starts if not _is_open(at.astimezone(ZONE))]
+            after = [at for at in starts if not _is_open(key[0], at)]
             yield (
                 dict(zip(("account", "user_id"), key, strict=True))
                 | by_channel(rows)
@@ -201,8 +214,8 @@ class Reckoning:
         for (account, party), rows in group(self.usage, lambda r: (r["account"], r["counterparty"])).items():
             starts = [row["started_at"] for row in rows if row["started_at"]]
             first, last = min(starts, default=None), max(starts, default=None)
-            today = local_day(self.as_of)
-            last_day = local_day(last)
+            today = local_day(account, self.as_of[account])
+            last_day = local_day(account, last)
             known = first is not None and first >= began[account] + month
             yield by_channel(rows) | {
                 "account": account,
@@ -215,7 +228,7 @@ class Reckoning:
                 "credits": spent(rows),
                 "users": distinct(rows, "user_id"),
                 "days_since": (today - last_day).days if today and last_day else None,
-                "is_new": first >= self.as_of - month if known and first else None,
+                "is_new": first >= self.as_of[account] - month if known and first else None,
             }
 
     def _chats(self, rows: Iterable[Row]) -> dict[Key, list[Row]]:
@@ -267,7 +280,7 @@ class Reckoning:
                         "texts": len(block),
                         "replied_at": reply,
                         "wait_seconds": None if reply is None else (reply - start).total_seconds(),
-                        "business_wait_seconds": None if reply is None else _count_business(start, reply),
+                        "business_wait_seconds": None if reply is None else _count_business(account, start, reply),
                         "is_open": reply is None,
                         "first_record_id": block[0]["record_id"],
                         "reply_record_id": None if row is None else row["record_id"],
@@ -276,7 +289,7 @@ class Reckoning:
 
     def response_times(self) -> Iterator[Row]:
         def week(row: Row) -> date:
-            day = row["block_start"].astimezone(ZONE).date()
+            day = row["block_start"].astimezone(ZONES[row["account"]]).date()
             monday: date = day - timedelta(days=day.weekday())
             return monday
 
@@ -295,16 +308,22 @@ class Reckoning:
         for block in self.text_responses():
             if block["is_open"]:
                 names = ("account", "user_id", "counterparty", "block_start", "texts", "last_text_at")
+                start, as_of = block["block_start"], self.as_of[block["account"]]
                 yield {name: block[name] for name in names} | {
-                    "waiting_seconds": (self.as_of - block["block_start"]).total_seconds(),
-                    "waiting_business_seconds": _count_business(block["block_start"], self.as_of),
+                    "waiting_seconds": (as_of - start).total_seconds(),
+                    "waiting_business_seconds": _count_business(block["account"], start, as_of),
                 }
 
     def client_daily(self) -> Iterator[Row]:
         names = ("account", "client_reference_id", "local_date", "channel")
         for key, rows in group(
             self.usage,
-            lambda r: (r["account"], r["client_reference_id"], local_day(r["started_at"]), r["channel"]),
+            lambda r: (
+                r["account"],
+                r["client_reference_id"],
+                local_day(r["account"], r["started_at"]),
+                r["channel"],
+            ),
         ).items():
             yield dict(zip(names, key, strict=True)) | {
                 "records": len(rows),
@@ -315,13 +334,13 @@ class Reckoning:
     def credits_daily(self) -> Iterator[Row]:
         spans: dict[str, list[date]] = defaultdict(list)
         for row in self.usage:
-            day = local_day(row["started_at"])
+            day = local_day(row["account"], row["started_at"])
             if day is not None:
                 spans[row["account"]].append(day)
         for (account, channel, kind), rows in group(
             self.usage, lambda r: (r["account"], r["channel"], r["type"])
         ).items():
-            of_day = group(rows, lambda r: (local_day(r["started_at"]),))
+            of_day = group(rows, lambda r: (local_day(r["account"], r["started_at"]),))
             calendar = list(days(min(spans[account]), max(spans[account])))
             daily = [spent(of_day[day,]) if (day,) in of_day else 0.0 for day in calendar]
             undated: list[date | None] = [None] if (None,) in of_day else []
@@ -398,9 +417,9 @@ class Reckoning:
         recorded = {(match["account"], match["call_id"]) for match in matches}
         calls = group(
             (r for r in self.usage if r["channel"] == "call"),
-            lambda r: (r["account"], r["user_id"], local_day(r["started_at"])),
+            lambda r: (r["account"], r["user_id"], local_day(r["account"], r["started_at"])),
         )
-        made = group(matches, lambda r: (r["account"], r["user_id"], local_day(r["recorded_at"])))
+        made = group(matches, lambda r: (r["account"], r["user_id"], local_day(r["account"], r["recorded_at"])))
         for key in calls.keys() | made.keys():
             yield dict(zip(("account", "user_id", "local_date"), key, strict=True)) | {
                 "calls": len(calls.get(key, [])),
@@ -417,7 +436,7 @@ class Reckoning:
             key = (pull["account"], pull["dataset"], pull["window_start"])
             first[key] = min(first.get(key, pull["pulled_at"]), pull["pulled_at"])
             answered[key].add(pull["pulled_at"])
-            until[key] = pull["request_end"] + timedelta(days=7)
+            until[key] = pull["request_end"] + timedelta(days=LOOKBACK[pull["account"]])
         since = {key[:2]: min(at for other, at in first.items() if other[:2] == key[:2]) for key in first}
         lags: dict[Key, list[float]] = defaultdict(list)
         for dataset, row in [*(("usage", r) for r in self.usage), *(("recordings", r) for r in self.recordings)]:
@@ -471,7 +490,7 @@ class Reckoning:
         counts: dict[Key, dict[str, int]] = defaultdict(lambda: {"both": 0, "callback": 0, "pull": 0})
         for account, dataset, at, origin in records:
             if (account, dataset) in since and at >= since[account, dataset]:
-                counts[account, dataset, local_day(at)][origin] += 1
+                counts[account, dataset, local_day(account, at)][origin] += 1
         for key, count in counts.items():
             had = count["both"] + count["pull"]
             yield dict(zip(("account", "dataset", "local_date"), key, strict=True)) | {
@@ -482,28 +501,31 @@ class Reckoning:
             }
 
 
-def _is_open(at: datetime) -> bool:
-    return at.isoweekday() <= 5 and time(9) <= at.time() < time(17)
+def _is_open(account: str, at: datetime) -> bool:
+    last, opens, closes = HOURS[account]
+    moment = at.astimezone(ZONES[account])
+    return moment.isoweekday() <= last and opens <= moment.time() < closes
 
 
-def _opening_hours() -> list[tuple[datetime, datetime]]:
+def _opening_hours(account: str) -> list[tuple[datetime, datetime]]:
+    last, *times = HOURS[account]
     utc = ZoneInfo("UTC")
     return [
-        tuple(datetime.combine(day, time(hour), ZONE).astimezone(utc) for hour in (9, 17))  # type: ignore[misc]
+        tuple(datetime.combine(day, at, ZONES[account]).astimezone(utc) for at in times)  # type: ignore[misc]
         for day in days(date(2025, 10, 1), date(2026, 6, 1))
-        if day.isoweekday() <= 5
+        if day.isoweekday() <= last
     ]
 
 
-_OPEN = _opening_hours()
-_OPENS = [opens for opens, _ in _OPEN]
-assert all(one[1] <= other[0] for one, other in pairwise(_OPEN))
+_OPEN = {account: _opening_hours(account) for account in ZONES}
+_OPENS = {account: [opens for opens, _ in hours] for account, hours in _OPEN.items()}
+assert all(one[1] <= other[0] for hours in _OPEN.values() for one, other in pairwise(hours))
 
 
-def _count_business(start: datetime, end: datetime) -> float:
+def _count_business(account: str, start: datetime, end: datetime) -> float:
     """Add up the overlap with each opening, from the last that began before the start."""
     seconds = 0.0
-    for opens, closes in _OPEN[max(bisect_right(_OPENS, start) - 1, 0) :]:
+    for opens, closes in _OPEN[account][max(bisect_right(_OPENS[account], start) - 1, 0) :]:
         if opens >= end:
             break
         seconds += max((min(closes, end) - max(opens, start)).total_seconds(), 0)

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from tests.warehouse.marts.history import ANN, BOB, CLIENT, History, pulled, text, usage, utc
-from warehouse.marts import MartSettings
+from warehouse.marts import AccountSettings
 
 OTHER = "+14085550199"
 
@@ -35,7 +35,7 @@ def test_a_user_is_summed_up() -> None:
 
 def test_business_hours_are_the_owners() -> None:
     rows = [usage("a", "2026-03-01 03:30"), usage("b", "2026-03-01 07:00"), usage("c", "2026-03-01 12:00")]
-    settings = MartSettings(time_zone="America/New_York", business_hours="sat 22:00-03:00")
+    settings = AccountSettings(time_zone="America/New_York", business_hours="sat 22:00-03:00")
     history = History(rows, settings=settings)
     assert history.mart("user_summary", "round(after_hours_share, 3)") == [(0.333,)]
 
@@ -145,7 +145,7 @@ def test_a_wait_in_business_hours_is_by_the_local_clock(
 ) -> None:
     history = History(
         [text("a", text_at), text("b", reply_at, "out")],
-        settings=MartSettings(time_zone="America/New_York", business_hours=settings),
+        settings=AccountSettings(time_zone="America/New_York", business_hours=settings),
     )
     assert history.mart("text_responses", "business_wait_seconds / 3600") == [(business_hours,)]
 

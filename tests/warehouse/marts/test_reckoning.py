@@ -1,4 +1,4 @@
-"""Each mart over 30,000 rows and two clock changes, against a computation that shares nothing with its SQL."""
+"""Each mart over 30,000 rows, two accounts and clock changes, against one that shares nothing with its SQL."""
 
 import math
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ import duckdb
 import pandas as pd
 import pytest
 
-from tests.warehouse.marts.history import NEW_YORK, Row
+from tests.warehouse.marts.history import NEW_YORK, SYDNEY, Row
 from tests.warehouse.marts.invention import ROWS, invent
 from tests.warehouse.marts.reckoning import Reckoning
 from warehouse.duckdb_types import write_type
 from warehouse.mart_schemas import MARTS, Mart
-from warehouse.marts import build_marts
+from warehouse.marts import MartSettings, build_marts
 from warehouse.schemas import PULLS, RECORDINGS, USAGE
 
 
@@ -40,7 +40,7 @@ def database(rows: tuple[list[Row], list[Row], list[Row]]) -> Iterator[duckdb.Du
             connection.register("frame", frame)
             connection.execute(f"CREATE TABLE {table.name} AS SELECT {columns} FROM frame")
             connection.unregister("frame")
-        build_marts(connection, NEW_YORK)
+        build_marts(connection, MartSettings(default=NEW_YORK, accounts={"second": SYDNEY}))
         yield connection
 
 

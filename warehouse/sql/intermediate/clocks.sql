@@ -1,16 +1,18 @@
--- One row per UTC day with a record: the microseconds that the local clock is ahead; null where it changes that day.
--- A calendar for each of ten million records costs as much as all else that is done to them here.
+-- One row per account and UTC day with a record: the microseconds that the local clock is ahead; null where it changes
+-- that day. A calendar for each of ten million records costs as much as all else that is done to them here.
 SELECT
+    account,
     utc_day,
     CASE WHEN ahead = ahead_after THEN ahead END AS ahead
 FROM (
     SELECT
+        account,
         utc_day,
         epoch_us((utc_day::TIMESTAMP AT TIME ZONE 'UTC') AT TIME ZONE time_zone) - epoch_us(utc_day::TIMESTAMP)
             AS ahead,
         epoch_us(((utc_day + 1)::TIMESTAMP AT TIME ZONE 'UTC') AT TIME ZONE time_zone)
         - epoch_us((utc_day + 1)::TIMESTAMP) AS ahead_after
-    FROM (SELECT DISTINCT make_timestamp(epoch_us(started_at))::DATE AS utc_day FROM usage)
-    CROSS JOIN publication.settings
+    FROM (SELECT DISTINCT account, make_timestamp(epoch_us(started_at))::DATE AS utc_day FROM usage)
+    INNER JOIN publication.settings USING (account)
 )
 WHERE utc_day IS NOT NULL

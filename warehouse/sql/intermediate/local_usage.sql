@@ -26,5 +26,7 @@ INNER JOIN chats
     ON chats.account = usage.account
     AND chats.user_id IS NOT DISTINCT FROM usage.user_id
     AND chats.counterparty IS NOT DISTINCT FROM usage.counterparty
-LEFT JOIN clocks ON clocks.utc_day = make_timestamp(epoch_us(started_at))::DATE
-CROSS JOIN publication.settings
+LEFT JOIN clocks
+    ON clocks.account = usage.account
+    AND clocks.utc_day = make_timestamp(epoch_us(started_at))::DATE
+INNER JOIN publication.settings ON settings.account = usage.account

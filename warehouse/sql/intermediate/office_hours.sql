@@ -1,29 +1,43 @@
--- One row per stretch of business hours, as instants, with the business seconds that passed before it.
-WITH span AS (
+-- One row per account and stretch of its business hours, as instants, with the business seconds that passed before it.
+WITH dated AS (
     SELECT
+        account,
+        min(local_date) AS first_day,
+        max(local_date) AS last_day
+    FROM local_usage
+    GROUP BY account
+),
+
+span AS (
+    SELECT
+        account,
         time_zone,
         unnest(generate_series(
-            (SELECT min(local_date) FROM local_usage)::TIMESTAMP - INTERVAL 2 DAYS,
-            greatest((SELECT max(local_date) FROM local_usage), (as_of AT TIME ZONE time_zone)::DATE)::TIMESTAMP
+            first_day::TIMESTAMP - INTERVAL 2 DAYS,
+            greatest(last_day, (as_of AT TIME ZONE time_zone)::DATE)::TIMESTAMP
             + INTERVAL 2 DAYS,
             INTERVAL 1 DAY
         )) AS begins
-    FROM publication.settings
+    FROM dated
+    INNER JOIN publication.settings USING (account)
 ),
 
 -- Days of UTC, and what the local clock is ahead of UTC as they begin and end.
 days AS (
     SELECT
+        account,
         time_zone,
         begins,
         (begins AT TIME ZONE 'UTC') AT TIME ZONE time_zone - begins AS ahead,
-        lead((begins AT TIME ZONE 'UTC') AT TIME ZONE time_zone - begins) OVER (ORDER BY begins) AS ahead_after
+        lead((begins AT TIME ZONE 'UTC') AT TIME ZONE time_zone - begins) OVER by_account AS ahead_after
     FROM span
+    WINDOW by_account AS (PARTITION BY account ORDER BY begins)
 ),
 
 -- A day on which the clock changes is cut into quarters of an hour, so that each piece has one offset.
 pieces AS (
     SELECT
+        account,
         begins,
         begins + INTERVAL 1 DAY AS ends,
         ahead
@@ -31,6 +45,7 @@ pieces AS (
     WHERE ahead = ahead_after
     UNION ALL
     SELECT
+        account,
         begins + quarter * INTERVAL 15 MINUTES AS begins,
         begins + (quarter + 1) * INTERVAL 15 MINUTES AS ends,
         ((begins + quarter * INTERVAL 15 MINUTES) AT TIME ZONE 'UTC') AT TIME ZONE time_zone
@@ -50,18 +65,22 @@ local_days AS (
 
 stretches AS (
     SELECT
+        local_days.account,
         greatest(begins, local_day + to_minutes(opens_minute) - ahead) AT TIME ZONE 'UTC' AS opens_at,
         least(ends, local_day + to_minutes(closes_minute) - ahead) AT TIME ZONE 'UTC' AS closes_at
     FROM local_days
-    INNER JOIN publication.business_hours AS hours ON hours.weekday = isodow(local_day)
+    INNER JOIN publication.business_hours AS hours
+        ON hours.account = local_days.account
+        AND hours.weekday = isodow(local_day)
 )
 
 SELECT
+    account,
     opens_at,
     closes_at,
     coalesce(
         sum((epoch_us(closes_at) - epoch_us(opens_at)) / 1e6)
-            OVER (ORDER BY opens_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
+            OVER (PARTITION BY account ORDER BY opens_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
         0
     ) AS seconds_before
 FROM stretches

@@ -70,7 +70,7 @@ watched AS (
         min(pulled_at) AS first_pulled_at,
         min(min(pulled_at)) OVER (PARTITION BY account, dataset) AS watched_since
     FROM asked
-    CROSS JOIN publication.settings
+    INNER JOIN publication.settings USING (account)
     GROUP BY account, dataset, window_start
 ),
 

@@ -35,7 +35,7 @@ days AS (
         count(*) FILTER (WHERE origin = 'pull') AS pulled_only
     FROM records
     INNER JOIN switched_on USING (account, dataset)
-    CROSS JOIN publication.settings
+    INNER JOIN publication.settings USING (account)
     WHERE started_at >= since
     GROUP BY ALL
 )

@@ -50,4 +50,4 @@ INNER JOIN histories USING (account)
 INNER JOIN kinds
     ON kinds.account = contacts.account
     AND kinds.party IS NOT DISTINCT FROM contacts.party
-CROSS JOIN publication.settings
+INNER JOIN publication.settings ON settings.account = contacts.account

@@ -22,7 +22,7 @@ recorded AS (
         count(*) AS recordings,
         count(*) FILTER (WHERE status = 'unmatched') AS unmatched_recordings
     FROM marts.recording_matches
-    CROSS JOIN publication.settings
+    INNER JOIN publication.settings USING (account)
     GROUP BY ALL
 )
 

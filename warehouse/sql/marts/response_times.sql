@@ -10,5 +10,5 @@ SELECT
     count(*) FILTER (WHERE wait_seconds <= 900) / nullif(count(*), 0) AS within_15_min,
     count(*) FILTER (WHERE wait_seconds <= 3600) / nullif(count(*), 0) AS within_1_h
 FROM marts.text_responses
-CROSS JOIN publication.settings
+INNER JOIN publication.settings USING (account)
 GROUP BY ALL

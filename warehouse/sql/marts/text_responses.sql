@@ -52,19 +52,22 @@ blocks AS (
 measured AS (
     SELECT
         blocks.*,
+        chats.account,
+        user_id,
+        counterparty,
         coalesce(
             at_start.seconds_before
             + (epoch_us(least(block_start, at_start.closes_at)) - epoch_us(at_start.opens_at)) / 1e6,
             0
         ) AS business_at_start
     FROM blocks
-    ASOF LEFT JOIN office_hours AS at_start ON block_start >= at_start.opens_at
+    INNER JOIN chats USING (chat)
+    ASOF LEFT JOIN office_hours AS at_start
+        ON at_start.account = chats.account
+        AND block_start >= at_start.opens_at
 )
 
 SELECT
-    account,
-    user_id,
-    counterparty,
     measured.* EXCLUDE (chat, business_at_start),
     (epoch_us(replied_at) - epoch_us(block_start)) / 1e6 AS wait_seconds,
     CASE
@@ -77,5 +80,6 @@ SELECT
     END AS business_wait_seconds,
     replied_at IS NULL AS is_open
 FROM measured
-INNER JOIN chats USING (chat)
-ASOF LEFT JOIN office_hours AS at_reply ON replied_at >= at_reply.opens_at
+ASOF LEFT JOIN office_hours AS at_reply
+    ON at_reply.account = measured.account
+    AND replied_at >= at_reply.opens_at

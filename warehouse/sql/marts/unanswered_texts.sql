@@ -1,6 +1,6 @@
 -- Grain: account, user_id, counterparty: the blocks that are open, oldest first.
 SELECT
-    account,
+    text_responses.account,
     user_id,
     counterparty,
     block_start,
@@ -20,8 +20,12 @@ SELECT
             )
     END AS waiting_business_seconds
 FROM marts.text_responses
-CROSS JOIN publication.settings
-ASOF LEFT JOIN office_hours AS at_start ON block_start >= at_start.opens_at
-ASOF LEFT JOIN office_hours AS at_end ON as_of >= at_end.opens_at
+INNER JOIN publication.settings USING (account)
+ASOF LEFT JOIN office_hours AS at_start
+    ON at_start.account = text_responses.account
+    AND block_start >= at_start.opens_at
+ASOF LEFT JOIN office_hours AS at_end
+    ON at_end.account = text_responses.account
+    AND as_of >= at_end.opens_at
 WHERE is_open
 ORDER BY block_start, first_record_id

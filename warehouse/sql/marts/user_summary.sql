@@ -19,6 +19,7 @@ introductions AS (
 
 open_minutes AS (
     SELECT
+        account,
         weekday,
         unnest(generate_series(opens_minute, closes_minute - 1)) AS minute_of_day
     FROM publication.business_hours
@@ -31,7 +32,8 @@ in_hours AS (
         count(*) AS records
     FROM local_usage
     SEMI JOIN open_minutes
-        ON open_minutes.weekday = isodow(local_at)
+        ON open_minutes.account = local_usage.account
+        AND open_minutes.weekday = isodow(local_at)
         AND open_minutes.minute_of_day = hour(local_at) * 60 + minute(local_at)
     GROUP BY account, member
 ),

@@ -11,6 +11,6 @@ SELECT
     sum(absent) AS absent,
     sum(callback_only) AS callback_only
 FROM marts.completeness
-CROSS JOIN publication.settings
+INNER JOIN publication.settings USING (account)
 GROUP BY account, dataset
 ORDER BY account, dataset DESC

@@ -6,7 +6,7 @@ SELECT
     quantile_cont(wait_seconds, 0.9) / 60 AS slow_minutes,
     count(*) FILTER (WHERE wait_seconds <= 3600) / nullif(count(*), 0) AS within_1_h
 FROM marts.text_responses
-CROSS JOIN publication.settings
+INNER JOIN publication.settings USING (account)
 GROUP BY local_week
 HAVING count(replied_at) > 0
 ORDER BY local_week

@@ -1,8 +1,10 @@
--- When the data were published, and up to when they reach.
+-- One row per account: when the data were published, up to when they reach, and by which clock; one of nulls at first.
 SELECT
-    build.published_at AT TIME ZONE settings.time_zone AS published,
-    settings.as_of AT TIME ZONE settings.time_zone AS reaches,
-    settings.time_zone,
-    settings.business_hours
+    account,
+    published_at AT TIME ZONE coalesce(time_zone, 'UTC') AS published,
+    as_of AT TIME ZONE time_zone AS reaches,
+    time_zone,
+    business_hours
 FROM publication.build
-CROSS JOIN publication.settings
+LEFT JOIN publication.settings ON TRUE
+ORDER BY account

@@ -7,6 +7,6 @@ SELECT
     waiting_business_seconds / 3600 AS business_hours,
     count(*) OVER () AS waiting_in_all
 FROM marts.unanswered_texts
-CROSS JOIN publication.settings
+INNER JOIN publication.settings USING (account)
 ORDER BY block_start DESC
 LIMIT 25
