@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from warehouse.errors import RawDamaged
-from warehouse.files import write_file
 from warehouse.fold import FoldResult, list_raw
 from warehouse.lake import WindowState, fold_version, read_rows, write_lake_file
 from warehouse.layout import RAW_SUFFIX, DataFolder
@@ -82,23 +81,23 @@ class AttemptLog:
 
     def append_once(self, window: StorageWindow, attempts: Sequence[Attempt], name: str) -> None:
         """Keep them under a name that tells them from all others; a second time, nothing happens."""
-        path = self.folder.raw_folder(self.dataset, self.account, window) / f"{name}{RAW_SUFFIX}"
-        if path.exists():
+        key = f"{self.folder.raw_folder(self.dataset, self.account, window)}/{name}{RAW_SUFFIX}"
+        if self.folder.store.has(key):
             return
         rows = pa.Table.from_pylist([asdict(attempt) for attempt in attempts], schema=ATTEMPT_SCHEMA)
         sink = io.BytesIO()
         pq.write_table(rows, sink, compression="zstd")
-        write_file(path, sink.getbuffer(), self.folder.modes)
+        self.folder.store.write(key, sink.getbuffer())
 
     def read(self, window: StorageWindow, names: Sequence[str]) -> pd.DataFrame:
         """Read the attempts of the named files, oldest first; raises `RawDamaged`."""
-        folder = self.folder.raw_folder(self.dataset, self.account, window)
+        store, folder = self.folder.store, self.folder.raw_folder(self.dataset, self.account, window)
         tables = [ATTEMPT_SCHEMA.empty_table()]
-        for name in names:
+        for key in (f"{folder}/{name}" for name in names):
             try:
-                tables.append(pq.ParquetFile(folder / name).read())
+                tables.append(pq.ParquetFile(store.open_parquet(key)).read())
             except (pa.ArrowException, OSError, ValueError) as error:
-                raise RawDamaged(folder / name) from error
+                raise RawDamaged(key, store.locate(key)) from error
         frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
         return frame.sort_values(["attempted_at", "record_id"], kind="stable", ignore_index=True)
 

@@ -51,20 +51,20 @@ class StorageFailed(WarehouseError):
 class RawDamaged(WarehouseError):
     """A file of the raw log can't be read; it is the one thing that can't be rebuilt from elsewhere."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, key: str, place: str) -> None:
+        self.key = key
         super().__init__(
-            f"the raw file {path} is damaged; restore it from a backup, or move it away and sync its window again"
+            f"the raw file {place} is damaged; restore it from a backup, or move it away and sync its window again"
         )
 
 
 class PublishedInPart(WarehouseError):
     """Everything was published but what is in damaged raw files; their windows keep the rows they had."""
 
-    def __init__(self, damaged: Collection[Path]) -> None:
+    def __init__(self, damaged: Collection[str]) -> None:
         self.damaged = tuple(sorted(damaged))
         files = "1 raw file is damaged" if len(damaged) == 1 else f"{len(damaged)} raw files are damaged"
-        names = ", ".join(map(str, self.damaged[:_SHOWN])) + (" …" if len(damaged) > _SHOWN else "")
+        names = ", ".join(self.damaged[:_SHOWN]) + (" …" if len(damaged) > _SHOWN else "")
         super().__init__(
             f"{files} and all the rest is published: {names}; restore from a backup, or move away what is damaged "
             "and sync the windows again, which keep the rows they had until then"

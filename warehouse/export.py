@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -141,10 +140,11 @@ def _copy_files(folder: DataFolder, files: dict[str, str], target: Path) -> None
     for path, digest in files.items():
         copy = target / Path(path).name
         try:
-            shutil.copyfile(folder.root / path, copy)
+            with copy.open("wb") as file:
+                copy.chmod(_PRIVATE.file)
+                file.writelines(folder.store.read_pieces(path))
         except FileNotFoundError as error:
             raise ExportFailed(f"{path} is missing; {_REMEDY}") from error
-        copy.chmod(_PRIVATE.file)
         if hash_file(copy)[0] != digest:
             raise ExportFailed(f"{path} is damaged; {_REMEDY}")
 

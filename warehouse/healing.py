@@ -7,7 +7,6 @@ belong here: the fold itself (`fold`, `attempts`) and publishing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from warehouse.attempts import fold_attempts
 from warehouse.errors import RawDamaged
@@ -33,7 +32,7 @@ def list_raw_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
     )
 
 
-def fold_behind(folder: DataFolder, damaged: set[Path]) -> int:
+def fold_behind(folder: DataFolder, damaged: set[str]) -> int:
     """Fold what a run killed before its second look, or an older version of this code, left behind.
 
     Gives the number of folds. A damaged raw file is added to `damaged` and keeps back its own window alone.
@@ -50,7 +49,7 @@ def fold_behind(folder: DataFolder, damaged: set[Path]) -> int:
     )
 
 
-def fold_unreadable(folder: DataFolder, damaged: set[Path]) -> int:
+def fold_unreadable(folder: DataFolder, damaged: set[str]) -> int:
     """Fold the windows whose lake file can't be read to its end; otherwise like `fold_behind`."""
     return sum(
         _fold(
@@ -60,16 +59,16 @@ def fold_unreadable(folder: DataFolder, damaged: set[Path]) -> int:
     )
 
 
-def find_unreadable(paths: Iterable[Path]) -> set[Path]:
+def find_unreadable(folder: DataFolder, keys: Iterable[str]) -> set[str]:
     """Pick the raw files that can't be read to their end."""
-    return {path for path in paths if not is_readable(path)}
+    return {key for key in keys if not is_readable(folder.store, key)}
 
 
 def _is_whole(folder: DataFolder, table: Table, key: WindowKey) -> bool:
     return read_rows(folder, table, *key) is not None
 
 
-def _fold(folder: DataFolder, table: Table, keys: Iterable[WindowKey], damaged: set[Path]) -> int:
+def _fold(folder: DataFolder, table: Table, keys: Iterable[WindowKey], damaged: set[str]) -> int:
     fold = fold_attempts if table in ARCHIVE_TABLES else fold_window
     queue = list(keys)
     count = 0
@@ -78,7 +77,7 @@ def _fold(folder: DataFolder, table: Table, keys: Iterable[WindowKey], damaged: 
         try:
             result = fold(folder, table, account, window)
         except RawDamaged as error:
-            damaged.add(error.path)
+            damaged.add(error.key)
             continue
         queue += [(account, other) for other in result.strays_to]
         count += 1

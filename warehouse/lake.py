@@ -16,7 +16,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from warehouse.files import write_file
 from warehouse.layout import DataFolder
 from warehouse.schemas import Table
 from warehouse.windows import StorageWindow
@@ -75,7 +74,7 @@ def write_lake_file(
     pq.write_table(
         content, sink, compression="zstd", write_page_checksum=True, use_dictionary=_list_repeating(table)
     )
-    write_file(folder.lake_file(table.name, account, window), sink.getbuffer(), folder.modes)
+    folder.store.write(folder.lake_file(table.name, account, window), sink.getbuffer())
 
 
 def _list_repeating(table: Table) -> list[str]:
@@ -89,7 +88,8 @@ def read_state(folder: DataFolder, table: Table, account: str, window: StorageWi
     A lake file can always be made again from raw, so a damaged one counts as missing.
     """
     try:
-        metadata = pq.read_metadata(folder.lake_file(table.name, account, window)).metadata
+        file = folder.store.open_parquet(folder.lake_file(table.name, account, window))
+        metadata = pq.read_metadata(file).metadata
     except (pa.ArrowException, OSError):
         return None
     encoded = (metadata or {}).get(_STATE_KEY)
@@ -102,9 +102,8 @@ def read_fingerprint(folder: DataFolder, table: Table, account: str, window: Sto
     It differs for each writing of the file: one that is exchanged between this look and the reading of its rows
     is then known to have been.
     """
-    try:
-        written = folder.lake_file(table.name, account, window).stat().st_mtime_ns
-    except FileNotFoundError:
+    written = folder.store.read_version(folder.lake_file(table.name, account, window))
+    if written is None:
         return None
     state = read_state(folder, table, account, window)
     if state is None or state.version != fold_version(table):
@@ -115,8 +114,8 @@ def read_fingerprint(folder: DataFolder, table: Table, account: str, window: Sto
 def read_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pd.DataFrame | None:
     """Read a window's rows; None where there is no lake file, or one that is damaged."""
     try:
-        path = folder.lake_file(table.name, account, window)
-        content = pq.ParquetFile(path, page_checksum_verification=True).read()
+        file = folder.store.open_parquet(folder.lake_file(table.name, account, window))
+        content = pq.ParquetFile(file, page_checksum_verification=True).read()
         if content.schema.names != table.lake_schema.names:
             return None
         rows: pd.DataFrame = content.to_pandas()

@@ -1,4 +1,4 @@
-"""Every path of the data folder, in one place.
+"""Every path of the data folder, in one place: keys of the store, and what always stands on this machine.
 
 Belongs here: where each file stands and which there are. Does not belong here: what is in a file.
 
@@ -10,16 +10,18 @@ Belongs here: where each file stands and which there are. Does not belong here: 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-from warehouse.errors import StorageFailed
 from warehouse.files import Modes
+from warehouse.local_store import LocalStore
+from warehouse.store import Store
 from warehouse.windows import StorageWindow, window_of_key
 
 RAW_SUFFIX = ".parquet"
+MEDIA = "media"
 _ACCOUNT = "account="
 _WINDOW = "window_start="
 
@@ -32,19 +34,24 @@ class DataFolder:
     state: Path
     modes: Modes = field(default_factory=Modes)
 
+    @cached_property
+    def store(self) -> Store:
+        """Where raw, lake and media are kept."""
+        return LocalStore(self.root, self.modes)
+
     @property
     def snapshot(self) -> Path:
         """The published database; only ever replaced by rename."""
         return self.root / "warehouse.duckdb"
 
     @property
-    def media(self) -> Path:
-        """Where files stand by their content."""
-        return self.root / "media"
+    def incoming(self) -> Path:
+        """Where a file is received that is not proven yet; on the filesystem of the data."""
+        return self.root / MEDIA
 
-    def media_file(self, sha256: str, ending: str) -> Path:
-        """Where a file stands that has this hash."""
-        return self.media / sha256[:2] / f"{sha256}.{ending}"
+    def media_file(self, sha256: str, ending: str) -> str:
+        """Name the file that has this hash."""
+        return f"{MEDIA}/{sha256[:2]}/{sha256}.{ending}"
 
     @property
     def publish_lock(self) -> Path:
@@ -65,62 +72,57 @@ class DataFolder:
         """What processes of this machine share to keep one ceiling of requests per second."""
         return self.state / "locks" / f"requests-{account}"
 
-    def raw_folder(self, dataset: str, account: str, window: StorageWindow) -> Path:
+    def raw_folder(self, dataset: str, account: str, window: StorageWindow) -> str:
         """Where the answers of one window are appended."""
         return self._window_folder("raw", dataset, account, window)
 
-    def lake_file(self, table: str, account: str, window: StorageWindow) -> Path:
+    def lake_file(self, table: str, account: str, window: StorageWindow) -> str:
         """The one file with a table's rows of one window."""
-        return self._window_folder("lake", table, account, window) / "part-0.parquet"
+        return f"{self._window_folder('lake', table, account, window)}/part-0.parquet"
 
-    def raw_files(self, dataset: str, account: str, window: StorageWindow) -> list[Path]:
+    def raw_names(self, dataset: str, account: str, window: StorageWindow) -> list[str]:
+        """List the names of a window's raw files, oldest pull first; empty where none is yet."""
+        names = self.store.list_names(self.raw_folder(dataset, account, window))
+        return [name for name in names if name.endswith(RAW_SUFFIX) and not name.startswith(".")]
+
+    def raw_files(self, dataset: str, account: str, window: StorageWindow) -> list[str]:
         """List a window's raw files, oldest pull first; empty where none is yet."""
-        return [
-            path
-            for path in _children(self.raw_folder(dataset, account, window))
-            if path.name.endswith(RAW_SUFFIX) and not path.name.startswith(".")
-        ]
+        folder = self.raw_folder(dataset, account, window)
+        return [f"{folder}/{name}" for name in self.raw_names(dataset, account, window)]
 
     def raw_windows(self, dataset: str, account: str) -> list[StorageWindow]:
         """List the windows that have a raw folder, oldest first."""
-        return list(_windows_in(self.root / "raw" / dataset / f"{_ACCOUNT}{account}"))
+        return list(self._windows_in(f"raw/{dataset}/{_ACCOUNT}{account}"))
 
     def lake_windows(self, table: str, account: str) -> list[StorageWindow]:
         """List the windows that have a lake file, oldest first."""
-        folder = self.root / "lake" / table / f"{_ACCOUNT}{account}"
-        return [w for w in _windows_in(folder) if self.lake_file(table, account, w).is_file()]
+        windows = self._windows_in(f"lake/{table}/{_ACCOUNT}{account}")
+        return [window for window in windows if self.store.has(self.lake_file(table, account, window))]
 
-    def window_folders(self) -> Iterator[Path]:
+    def window_folders(self) -> Iterator[str]:
         """Go through all folders that hold raw or lake files."""
         for layer in ("raw", "lake"):
-            for name in _children(self.root / layer):
-                for account in _children(name):
-                    yield from _children(account)
+            for name in self._children(layer):
+                for account in self._children(name):
+                    yield from self._children(account)
 
     def accounts(self) -> list[str]:
         """List the accounts that have anything in the raw log, by name."""
         names = {
-            account.name.removeprefix(_ACCOUNT)
-            for dataset in _children(self.root / "raw")
-            for account in _children(dataset)
-            if account.name.startswith(_ACCOUNT)
+            account.removeprefix(_ACCOUNT)
+            for dataset in self._children("raw")
+            for account in self.store.list_names(dataset)
+            if account.startswith(_ACCOUNT)
         }
         return sorted(names)
 
-    def _window_folder(self, layer: str, name: str, account: str, window: StorageWindow) -> Path:
-        return self.root / layer / name / f"{_ACCOUNT}{account}" / f"{_WINDOW}{window.key}"
+    def _window_folder(self, layer: str, name: str, account: str, window: StorageWindow) -> str:
+        return f"{layer}/{name}/{_ACCOUNT}{account}/{_WINDOW}{window.key}"
 
+    def _windows_in(self, folder: str) -> Iterator[StorageWindow]:
+        for name in self.store.list_names(folder):
+            if name.startswith(_WINDOW):
+                yield window_of_key(name.removeprefix(_WINDOW))
 
-def _windows_in(folder: Path) -> Iterator[StorageWindow]:
-    for path in _children(folder):
-        if path.name.startswith(_WINDOW):
-            yield window_of_key(path.name.removeprefix(_WINDOW))
-
-
-def _children(folder: Path) -> list[Path]:
-    try:
-        return [folder / name for name in sorted(os.listdir(folder))]  # noqa: PTH208 twice as fast as iterdir
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StorageFailed.during("list the folder", folder, error) from error
+    def _children(self, folder: str) -> list[str]:
+        return [f"{folder}/{name}" for name in self.store.list_names(folder)]

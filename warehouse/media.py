@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from warehouse.errors import FileRefused, StorageFailed
-from warehouse.files import make_folder, open_temporary, put_in_place, remove_abandoned
-from warehouse.layout import DataFolder
+from warehouse.files import make_folder, open_temporary, remove_abandoned
+from warehouse.layout import MEDIA, DataFolder
 
 _HEAD = 512
 _CHUNK = 1 << 20
@@ -84,13 +84,13 @@ class MediaStore:
     @contextmanager
     def receive(self) -> Iterator[Incoming]:
         """Lend a private temporary file in the store; what isn't kept is removed. Raises `StorageFailed`."""
-        make_folder(self.folder.media, self.folder.modes)
-        path, descriptor = open_temporary(self.folder.media / "file", self.folder.modes)
+        make_folder(self.folder.incoming, self.folder.modes)
+        path, descriptor = open_temporary(self.folder.incoming / "file", self.folder.modes)
         try:
             with descriptor as sink:
                 yield Incoming(sink, path)
         except OSError as error:
-            raise StorageFailed.during("write a file into", self.folder.media, error) from error
+            raise StorageFailed.during("write a file into", self.folder.incoming, error) from error
         finally:
             path.unlink(missing_ok=True)
 
@@ -103,31 +103,29 @@ class MediaStore:
         incoming.sink.flush()
         media_type, ending = identify(_read_head(incoming.path), expected=expected)
         digest, size = hash_file(incoming.path)
-        target = self.folder.media_file(digest, ending)
-        make_folder(target.parent, self.folder.modes)
+        key = self.folder.media_file(digest, ending)
         # One that is there already is looked at, not trusted: a damaged one is replaced.
-        if not self.check(target, digest):
-            put_in_place(incoming.path, target, self.folder.modes)
-        return StoredFile(digest, size, media_type, str(target.relative_to(self.folder.root)))
+        if not self.check(key, digest):
+            self.folder.store.take_in(incoming.path, key)
+        return StoredFile(digest, size, media_type, key)
 
-    def check(self, path: Path, sha256: str) -> bool:
+    def check(self, key: str, sha256: str) -> bool:
         """Say whether a file is there and is what its hash says."""
+        digest = hashlib.sha256()
         try:
-            return hash_file(path)[0] == sha256
+            for piece in self.folder.store.read_pieces(key):
+                digest.update(piece)
         except FileNotFoundError:
             return False
-        except OSError as error:
-            raise StorageFailed.during("read", path, error) from error
+        return digest.hexdigest() == sha256
 
-    def list_files(self) -> Iterator[Path]:
-        """Go through all files of the store."""
-        for path in self.folder.media.glob("??/*"):
-            if not path.name.startswith("."):
-                yield path
+    def list_files(self) -> Iterator[str]:
+        """Go through the keys of all files of the store."""
+        yield from self.folder.store.list_below(MEDIA)
 
     def clean(self) -> None:
         """Remove what killed runs left, once it is a day old."""
-        remove_abandoned(self.folder.media)
+        remove_abandoned(self.folder.incoming)
 
 
 def identify(head: bytes, *, expected: Literal["audio", "any"]) -> tuple[str, str]:

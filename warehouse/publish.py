@@ -24,7 +24,7 @@ from warehouse.healing import find_unreadable, fold_behind, fold_unreadable, lis
 from warehouse.lake import read_fingerprint
 from warehouse.layout import DataFolder
 from warehouse.marts import MartSettings
-from warehouse.schemas import FOLDED_TABLES, LAKE_TABLES, PULLS, Table
+from warehouse.schemas import FOLDED_TABLES, LAKE_TABLES, PULLS, RAW_SCHEMA, Table
 from warehouse.snapshot import Fingerprints, Snapshot, WindowKey, count_mart_rows, count_rows, read_standing
 from warehouse.windows import StorageWindow
 
@@ -102,24 +102,25 @@ def is_behind(folder: DataFolder, settings: MartSettings = _DEFAULTS) -> bool:
 
 
 def _publish_locked(folder: DataFolder, settings: MartSettings, *, full: bool) -> Publication:
-    for used in (folder.root, *folder.window_folders()):
-        remove_abandoned(used)
-    damaged: set[Path] = set()
+    remove_abandoned(folder.root)
+    folder.store.remove_abandoned(folder.window_folders())
+    damaged: set[str] = set()
     refolded = fold_behind(folder, damaged)
     try:
         publication = _bring_up(folder, settings, damaged, refolded=refolded, full=full)
     except duckdb.Error:
         # What the disk has spoiled of lake or snapshot can be made again; a second refusal is the user's to know.
-        damaged |= find_unreadable(path for key in _ledger_keys(folder) for path in _raw_files(folder, *key))
+        ledger = (file for key in _ledger_keys(folder) for file in _raw_files(folder, *key))
+        damaged |= find_unreadable(folder, ledger)
         refolded += fold_unreadable(folder, damaged)
         publication = _bring_up(folder, settings, damaged, refolded=refolded, full=True)
     if damaged:
-        raise PublishedInPart(damaged)
+        raise PublishedInPart([folder.store.locate(key) for key in damaged])
     return publication
 
 
 def _bring_up(
-    folder: DataFolder, settings: MartSettings, damaged: Collection[Path], *, refolded: int, full: bool
+    folder: DataFolder, settings: MartSettings, damaged: Collection[str], *, refolded: int, full: bool
 ) -> Publication:
     target = _read_lake(folder, without=damaged)
     standing = None if full else read_standing(folder.snapshot, settings)
@@ -141,7 +142,7 @@ def _build(
     plan: _Plan,
     *,
     settings: MartSettings,
-    without: Collection[Path],
+    without: Collection[str],
     start_over: bool,
 ) -> None:
     if not start_over:
@@ -151,19 +152,26 @@ def _build(
             snapshot.create()
         for table in plan.came:
             snapshot.replace_windows(table, plan.gone[table], came=plan.came[table])
-            files = [file for key in plan.came[table] for file in _files(folder, table, key)]
-            snapshot.insert(table, [file for file in files if file not in without])
+            files = [
+                file for key in plan.came[table] for file in _files(folder, table, key) if file not in without
+            ]
+            snapshot.insert(table, folder.store.bring_near(files, path.parent, _columns_of(table)))
         snapshot.seal(settings)
 
 
-def _files(folder: DataFolder, table: Table, key: WindowKey) -> list[Path]:
+def _columns_of(table: Table) -> list[str] | None:
+    """Name the columns that a table needs of its files: of raw files all but the bodies, which are large."""
+    return [name for name in RAW_SCHEMA.names if name != "body"] if table is PULLS else None
+
+
+def _files(folder: DataFolder, table: Table, key: WindowKey) -> list[str]:
     account, window = key
     if table is PULLS:
         return _raw_files(folder, account, window)
     return [folder.lake_file(table.name, account, window)]
 
 
-def _read_lake(folder: DataFolder, *, without: Collection[Path] = ()) -> dict[Table, dict[WindowKey, str]]:
+def _read_lake(folder: DataFolder, *, without: Collection[str] = ()) -> dict[Table, dict[WindowKey, str]]:
     target: dict[Table, dict[WindowKey, str]] = {
         table: {
             (account, window): fingerprint
@@ -174,7 +182,7 @@ def _read_lake(folder: DataFolder, *, without: Collection[Path] = ()) -> dict[Ta
         for table in LAKE_TABLES
     }
     target[PULLS] = {
-        key: _hash_names([path for path in _raw_files(folder, *key) if path not in without])
+        key: _hash_names([file for file in _raw_files(folder, *key) if file not in without])
         for key in _ledger_keys(folder)
     }
     return target
@@ -184,12 +192,12 @@ def _ledger_keys(folder: DataFolder) -> list[WindowKey]:
     return sorted({key for table in FOLDED_TABLES for key in list_raw_windows(folder, table)})
 
 
-def _raw_files(folder: DataFolder, account: str, window: StorageWindow) -> list[Path]:
-    return [path for dataset in DATASETS for path in folder.raw_files(dataset, account, window)]
+def _raw_files(folder: DataFolder, account: str, window: StorageWindow) -> list[str]:
+    return [file for dataset in DATASETS for file in folder.raw_files(dataset, account, window)]
 
 
-def _hash_names(paths: Sequence[Path]) -> str:
-    names = "\n".join(f"{path.parent.parent.parent.name}/{path.name}" for path in paths)
+def _hash_names(files: Sequence[str]) -> str:
+    names = "\n".join(f"{parts[1]}/{parts[-1]}" for parts in (file.split("/") for file in files))
     return hashlib.sha256(names.encode()).hexdigest()
 
 

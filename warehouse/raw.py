@@ -12,16 +12,15 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from warehouse.errors import RawDamaged
-from warehouse.files import write_file
 from warehouse.layout import RAW_SUFFIX, DataFolder
 from warehouse.schemas import RAW_SCHEMA
+from warehouse.store import Store
 from warehouse.windows import StorageWindow
 
 Reason = Literal["pull", "split", "halves", "stray", "callback", "audit"]
@@ -64,8 +63,8 @@ class RawLog:
     account: str
     dataset: str
 
-    def append(self, window: StorageWindow, answer: RawAnswer) -> Path:
-        """Keep an answer for good, durable when this returns; raises `StorageFailed`.
+    def append(self, window: StorageWindow, answer: RawAnswer) -> str:
+        """Keep an answer for good, and name its file, durable when this returns; raises `StorageFailed`.
 
         A body identical to the last one for the same request is not written a second time, as long as it can
         still be read: the new row then refers to it by its hash.
@@ -75,7 +74,7 @@ class RawLog:
 
     def holds(self, window: StorageWindow, name: str) -> bool:
         """Say whether an answer is kept under this name."""
-        return self._path(window, f"{name}{RAW_SUFFIX}").exists()
+        return self.folder.store.has(self._key(window, f"{name}{RAW_SUFFIX}"))
 
     def append_once(self, window: StorageWindow, answer: RawAnswer, name: str) -> bool:
         """Keep an answer under a name that tells it from all others; False where it is kept already."""
@@ -87,12 +86,12 @@ class RawLog:
     def append_events_once(self, window: StorageWindow, events: Sequence[RawAnswer], name: str) -> None:
         """Keep pushed events, a row each, in one file of this name; a second time, nothing happens."""
         if not self.holds(window, name):
-            path = self._path(window, f"{name}{RAW_SUFFIX}")
-            write_file(path, _encode([_seal(event) for event in events]), self.folder.modes)
+            content = _encode([_seal(event) for event in events])
+            self.folder.store.write(self._key(window, f"{name}{RAW_SUFFIX}"), content)
 
     def names(self, window: StorageWindow) -> list[str]:
         """List a window's answers by the names of their files, oldest first."""
-        return [path.name for path in self.folder.raw_files(self.dataset, self.account, window)]
+        return self.folder.raw_names(self.dataset, self.account, window)
 
     def read(self, window: StorageWindow, names: Iterable[str]) -> list[tuple[str, RawAnswer]]:
         """Read the answers of the named files with their bodies, in that order; raises `RawDamaged`.
@@ -100,39 +99,41 @@ class RawLog:
         A file of pushed events gives as many answers as it holds.
         One whose body is gone, since the file that held it was moved away, no longer counts as complete.
         """
-        answers = [(name, answer) for name in names for answer in _decode(self._path(window, name))]
+        answers = [
+            (name, answer) for name in names for answer in _decode(self.folder.store, self._key(window, name))
+        ]
         bodies = {answer.body_sha256: answer.body for _, answer in answers if answer.body is not None}
         return [(name, _give_body(answer, bodies)) for name, answer in answers]
 
-    def _path(self, window: StorageWindow, name: str) -> Path:
-        return self.folder.raw_folder(self.dataset, self.account, window) / name
+    def _key(self, window: StorageWindow, name: str) -> str:
+        return f"{self.folder.raw_folder(self.dataset, self.account, window)}/{name}"
 
-    def _write(self, window: StorageWindow, answer: RawAnswer, name: str) -> Path:
+    def _write(self, window: StorageWindow, answer: RawAnswer, name: str) -> str:
         sealed = _seal(answer)
         if sealed.body is not None and self._repeats_the_last(window, sealed):
             sealed = replace(sealed, body=None)
-        path = self._path(window, f"{name}{RAW_SUFFIX}")
-        write_file(path, _encode([sealed]), self.folder.modes)
-        return path
+        key = self._key(window, f"{name}{RAW_SUFFIX}")
+        self.folder.store.write(key, _encode([sealed]))
+        return key
 
     def _repeats_the_last(self, window: StorageWindow, answer: RawAnswer) -> bool:
         if answer.is_callback:
             return False  # each is a request of its own, and a busy day has thousands
-        paths = self.folder.raw_files(self.dataset, self.account, window)
+        store, keys = self.folder.store, self.folder.raw_files(self.dataset, self.account, window)
         try:
-            earlier = (answer for path in reversed(paths) for answer in _decode(path, with_body=False))
+            earlier = (answer for key in reversed(keys) for answer in _decode(store, key, with_body=False))
             last = next((one for one in earlier if one.body_sha256 and _request(one) == _request(answer)), None)
-            return last is not None and last.body_sha256 == answer.body_sha256 and _holds_body(paths, answer)
+            return last is not None and last.body_sha256 == answer.body_sha256 and _holds_body(store, keys, answer)
         except RawDamaged:
             return False  # reading will name the file; what comes in is kept whole
 
 
-def _holds_body(paths: Iterable[Path], answer: RawAnswer) -> bool:
+def _holds_body(store: Store, keys: Iterable[str], answer: RawAnswer) -> bool:
     """Look from the oldest on, which mostly holds it: a window that changes no more is pulled many times."""
     return any(
-        one.body_sha256 == answer.body_sha256 and any(whole.body is not None for whole in _decode(path))
-        for path in paths
-        for one in _decode(path, with_body=False)
+        one.body_sha256 == answer.body_sha256 and any(whole.body is not None for whole in _decode(store, key))
+        for key in keys
+        for one in _decode(store, key, with_body=False)
     )
 
 
@@ -170,23 +171,24 @@ def _encode(answers: Sequence[RawAnswer]) -> memoryview:
     return sink.getbuffer()
 
 
-def _decode(path: Path, *, with_body: bool = True) -> list[RawAnswer]:
+def _decode(store: Store, key: str, *, with_body: bool = True) -> list[RawAnswer]:
     names = [name for name in RAW_SCHEMA.names if with_body or name != "body"]
     try:
-        rows = pq.ParquetFile(path, page_checksum_verification=True).read(columns=names).to_pylist()
+        file = pq.ParquetFile(store.open_parquet(key), page_checksum_verification=True)
+        rows = file.read(columns=names).to_pylist()
         answers = [RawAnswer(**{"body": None, **row}) for row in rows]
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
-        raise RawDamaged(path) from error
+        raise RawDamaged(key, store.locate(key)) from error
     # Bits that turned over in what describes a page pass its checksum.
     if not answers or any(a.body is not None and _hash(a.body) != a.body_sha256 for a in answers):
-        raise RawDamaged(path)
+        raise RawDamaged(key, store.locate(key))
     return answers
 
 
-def is_readable(path: Path) -> bool:
+def is_readable(store: Store, key: str) -> bool:
     """Say whether a raw file can be read to its end."""
     try:
-        _decode(path)
+        _decode(store, key)
     except RawDamaged:
         return False
     return True

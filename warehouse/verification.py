@@ -88,15 +88,14 @@ class Verification:
             if path in referred:
                 continue
             referred.add(str(path))
-            if not (self.folder.root / str(path)).exists():
+            if not self.folder.store.has(str(path)):
                 yield Difference(f"{path} is missing ({where})", _RESTORE)
-            elif not store.check(self.folder.root / str(path), str(digest)):
+            elif not store.check(str(path), str(digest)):
                 yield Difference(f"{path} is damaged ({where})", _RESTORE)
             self.on_file(int(size))
 
     def _find_unreferred(self, referred: set[str]) -> Iterator[Difference]:
-        for path in sorted(MediaStore(self.folder).list_files()):
-            name = str(path.relative_to(self.folder.root))
+        for name in sorted(MediaStore(self.folder).list_files()):
             if name not in referred:
                 yield Difference(
                     f"{name} has no row", "a killed run left it; the next 'iplum archive' takes it up"

@@ -134,8 +134,8 @@ def differences(folder: DataFolder, **bounds: Any) -> list[str]:
 
 
 def sound(folder: DataFolder) -> Path:
-    (path,) = MediaStore(folder).list_files()
-    return path
+    (key,) = MediaStore(folder).list_files()
+    return folder.root / key
 
 
 def test_what_is_whole_has_no_differences(archived: DataFolder) -> None:

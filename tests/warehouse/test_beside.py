@@ -81,8 +81,8 @@ def test_folds_of_one_window_in_many_threads_leave_a_file_that_has_everything(fo
 def test_what_killed_runs_left_goes_with_a_later_publishing(folder: DataFolder) -> None:
     fold(folder, answer([call()], 1))
     left = [
-        folder.raw_folder("usage", "default", WINDOW) / ".tmp-raw",
-        folder.lake_file("usage", "default", WINDOW).with_name(".tmp-lake"),
+        folder.root / folder.raw_folder("usage", "default", WINDOW) / ".tmp-raw",
+        (folder.root / folder.lake_file("usage", "default", WINDOW)).with_name(".tmp-lake"),
         folder.root / ".tmp-snapshot",
     ]
     fresh = left[0].with_name(".tmp-of-a-run-under-way")

@@ -70,7 +70,7 @@ def test_a_second_fold_changes_nothing(folder: DataFolder) -> None:
 def test_an_answer_like_the_last_adds_a_ledger_row_and_no_body(folder: DataFolder) -> None:
     keep(folder, answer([call()], 1), answer([call()], 2), answer([], 3), answer([call()], 4))
     log = RawLog(folder, "default", "usage")
-    sizes = [path.stat().st_size for path in folder.raw_files("usage", "default", WINDOW)]
+    sizes = [(folder.root / key).stat().st_size for key in folder.raw_files("usage", "default", WINDOW)]
     read = [one for _, one in log.read(WINDOW, log.names(WINDOW))]
     assert sizes[1] < sizes[0]
     assert read[1].body == read[0].body
@@ -250,8 +250,8 @@ def test_an_answer_that_comes_while_a_window_is_folded_is_in_its_file(folder: Da
 
         arrived = False
 
-        def raw_files(self, dataset: str, account: str, window: Any) -> list[Path]:
-            found: list[Path] = super().raw_files(dataset, account, window)
+        def raw_names(self, dataset: str, account: str, window: Any) -> list[str]:
+            found: list[str] = super().raw_names(dataset, account, window)
             if dataset == "usage" and not Late.arrived:
                 Late.arrived = True
                 keep(folder, answer([call("late")], 2))

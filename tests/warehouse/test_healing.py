@@ -44,7 +44,7 @@ def ids(folder: DataFolder) -> list[str]:
 
 
 def raw_file(folder: DataFolder, number: int = 0) -> Path:
-    return folder.raw_files("usage", "default", WINDOW)[number]
+    return folder.root / folder.raw_files("usage", "default", WINDOW)[number]
 
 
 def spoil(path: Path, *, at: float = 0.5) -> None:
@@ -64,7 +64,7 @@ def test_a_damaged_raw_file_keeps_back_its_own_window_alone(folder: DataFolder) 
     fold(folder, answer([call("d", "2023-03-28T00:00:00Z")], 2, window=OTHER), window=OTHER)
     with pytest.raises(PublishedInPart, match="1 raw file is damaged") as caught:
         publish(folder)
-    assert caught.value.damaged == (raw_file(folder, 1),)
+    assert caught.value.damaged == (str(raw_file(folder, 1)),)
     assert ids(folder) == ["a", "b", "c", "d"], "the window has the rows it had, the others are up to date"
     assert ask(folder, "SELECT count(*) FROM pulls") == [(3,)]
     assert is_behind(folder), "it is not forgotten"
@@ -106,7 +106,9 @@ def test_moving_a_damaged_file_away_and_syncing_again_brings_its_rows_back(folde
 
 def test_turned_over_bits_are_found_out(folder: DataFolder) -> None:
     log = RawLog(folder, "default", "usage")
-    path = log.append(WINDOW, answer([call(str(n), **{"from": f"+1408{n:07d}"}) for n in range(200)], 2))
+    path = folder.root / log.append(
+        WINDOW, answer([call(str(n), **{"from": f"+1408{n:07d}"}) for n in range(200)], 2)
+    )
     whole = path.read_bytes()
     ((_, good),) = log.read(WINDOW, [path.name])
     chance = random.Random(5)
@@ -129,14 +131,14 @@ def test_turned_over_bits_are_found_out(folder: DataFolder) -> None:
 
 @pytest.mark.parametrize("at", [0, 0.2, 0.5, 0.97])
 def test_a_spoiled_lake_file_is_made_again(folder: DataFolder, at: float) -> None:
-    spoil(folder.lake_file("usage", "default", WINDOW), at=at)
+    spoil(folder.root / folder.lake_file("usage", "default", WINDOW), at=at)
     publish(folder, full=True)
     assert ids(folder) == ["a", "b", "c"]
     assert len(ask(folder, "SELECT * FROM usage")) == 3
 
 
 def test_a_lake_file_of_another_version_of_this_code_is_made_again(folder: DataFolder) -> None:
-    path = folder.lake_file("usage", "default", WINDOW)
+    path = folder.root / folder.lake_file("usage", "default", WINDOW)
     content = pq.ParquetFile(path).read()
     for state in (b'{"version": "0"}', b"[]", b"\xff"):
         pq.write_table(content.replace_schema_metadata({b"iplum.window_state": state}), path)
@@ -161,7 +163,7 @@ def test_a_snapshot_with_a_spoiled_part_is_mended_or_rebuilt(folder: DataFolder,
 
 @pytest.mark.parametrize("change", [shutil.rmtree, lambda path: path.rename(path.with_name("elsewhere"))])
 def test_a_window_without_a_lake_file_is_folded_again(folder: DataFolder, change: Callable[[Path], None]) -> None:
-    change(folder.lake_file("usage", "default", WINDOW).parent)
+    change((folder.root / folder.lake_file("usage", "default", WINDOW)).parent)
     assert publish(folder).refolded == 1
     assert ids(folder) == ["a", "b", "c"]
 

@@ -155,7 +155,7 @@ def test_a_lake_file_that_is_gone_or_torn_is_made_again_from_raw(
     fill(folder)
     publish(folder)
     whole = read_all(folder)
-    lake_file = folder.lake_file("usage", "default", WINDOW)
+    lake_file = folder.root / folder.lake_file("usage", "default", WINDOW)
     lake_file.unlink() if keep_bytes is None else os.truncate(lake_file, keep_bytes)
     assert is_behind(folder)
     assert publish(folder).refolded == 1
@@ -164,9 +164,9 @@ def test_a_lake_file_that_is_gone_or_torn_is_made_again_from_raw(
 
 def test_a_damaged_raw_file_is_named_with_the_remedy(folder: DataFolder) -> None:
     fill(folder)
-    (path,) = folder.raw_files("usage", "default", WINDOW)
+    (path,) = (folder.root / key for key in folder.raw_files("usage", "default", WINDOW))
     path.write_bytes(b"x" * 100)
-    folder.lake_file("usage", "default", WINDOW).unlink()
+    (folder.root / folder.lake_file("usage", "default", WINDOW)).unlink()
     with pytest.raises(PublishedInPart, match=r"restore from a backup") as caught:
         publish(folder)
     assert path.name in str(caught.value)

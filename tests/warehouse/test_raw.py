@@ -47,17 +47,18 @@ def test_a_repr_holds_no_body() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 500])
 def test_a_damaged_file_is_named_with_the_remedy(log: RawLog, content: bytes) -> None:
-    path = log.append(WINDOW, answer([call()], 1))
+    key = log.append(WINDOW, answer([call()], 1))
+    path = log.folder.root / key
     path.write_bytes(content)
     with pytest.raises(RawDamaged, match="sync its window again") as caught:
         read(log)
-    assert caught.value.path == path
+    assert caught.value.key == key
     assert str(path) in str(caught.value)
 
 
 def test_what_comes_in_beside_a_damaged_file_is_kept_whole(log: RawLog) -> None:
-    log.append(WINDOW, answer([call()], 1)).write_bytes(b"torn")
-    path = log.append(WINDOW, answer([call()], 2))
+    (log.folder.root / log.append(WINDOW, answer([call()], 1))).write_bytes(b"torn")
+    path = log.folder.root / log.append(WINDOW, answer([call()], 2))
     ((_, kept),) = log.read(WINDOW, [path.name])
     assert kept.body is not None
 
@@ -65,7 +66,7 @@ def test_what_comes_in_beside_a_damaged_file_is_kept_whole(log: RawLog) -> None:
 def test_an_answer_whose_body_was_taken_away_is_no_longer_complete(log: RawLog) -> None:
     first = log.append(WINDOW, answer([call()], 1))
     log.append(WINDOW, answer([call()], 2))
-    first.unlink()
+    (log.folder.root / first).unlink()
     assert [(one.body, one.complete) for one in read(log)] == [(None, False)]
     log.append(WINDOW, answer([call()], 3))
     assert [(one.body is not None, one.complete) for one in read(log)] == [(True, True), (True, True)]
@@ -80,12 +81,12 @@ def test_a_callback_is_filed_without_looking_at_those_before(tmp_path: Path) -> 
     """A busy day has thousands: each looking through all before it would take hours."""
     folder: DataFolder = make_folder(tmp_path)
     log = RawLog(folder, "default", "usage_callbacks")
-    log.append(WINDOW, answer([call()], 1, reason="callback")).write_bytes(b"not to be read")
+    (folder.root / log.append(WINDOW, answer([call()], 1, reason="callback"))).write_bytes(b"not to be read")
     keep(folder, answer([call()], 1, reason="callback"), dataset="usage_callbacks")
     (name,) = [
         name
         for name in log.names(WINDOW)
-        if log.folder.raw_folder(log.dataset, "default", WINDOW).joinpath(name).stat().st_size > 100
+        if (folder.root / log.folder.raw_folder(log.dataset, "default", WINDOW) / name).stat().st_size > 100
     ]
     ((_, kept),) = log.read(WINDOW, [name])
     assert kept.is_callback
