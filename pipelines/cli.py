@@ -17,6 +17,7 @@ from iplum_resource.errors import IPlumError
 from pipelines.commands.archive import archive
 from pipelines.commands.doctor import doctor
 from pipelines.commands.export import export
+from pipelines.commands.init import init
 from pipelines.commands.publish import publish
 from pipelines.commands.receiver import receiver
 from pipelines.commands.report import report
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
+    init,
     doctor,
     sync,
     archive,

@@ -105,8 +105,12 @@ class Settings:
 
 def read_environment(environ: Mapping[str, str], root: Path = PROJECT) -> dict[str, str]:
     """Join the variables of the process with those of the `.env` file at `root`; the process wins."""
-    from_file = {name: value for name, value in dotenv_values(root / ".env").items() if value is not None}
-    return {**from_file, **environ}
+    return {**read_env_file(root / ".env"), **environ}
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read the variables of a `.env` file; none where there is no file. A `${...}` in a key stays as it is."""
+    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
 
 
 def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
@@ -144,6 +148,8 @@ def check_credentials(environ: Mapping[str, str]) -> None:
             raise SettingsError(f"{name} is not set; put it into .env (see .env.example) or the environment")
         if value != value.strip() or value[0] in "'\"`" or value[-1] in "'\"`" or re.search(r"\s", value):
             raise SettingsError(f"{name} has white space or quotes in or around it; give the bare value")
+        if not value.isprintable():
+            raise SettingsError(f"{name} has an invisible character in it; copy it again")
 
 
 def read_callback_token(environ: Mapping[str, str]) -> str:

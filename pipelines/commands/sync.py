@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from typing import TYPE_CHECKING
 
 import typer
@@ -24,11 +26,18 @@ def sync(since: Since = None, until: Until = None) -> None:
     """
     settings, environ = read_settings()
     first, last = read_range(since, until)
+    sync_and_show(settings, environ, since=first, until=last)
+
+
+def sync_and_show(
+    settings: Settings, environ: Mapping[str, str], *, since: date | None = None, until: date | None = None
+) -> None:
+    """Sync with a progress bar, say what came, and end the command with 1 when anything failed."""
     from pipelines.bar import ProgressBar
     from pipelines.sync import sync as run_sync
 
     with ProgressBar(Console(stderr=True)) as bar:
-        report = run_sync(settings, environ, since=first, until=last, progress=bar, clock=now)
+        report = run_sync(settings, environ, since=since, until=until, progress=bar, clock=now)
     _show_report(report, settings)
 
 
