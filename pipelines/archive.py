@@ -6,10 +6,13 @@ Belongs here: which windows, one run after the other, and the report. Does not b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+import dagster as dg
+
+from pipelines.accounts import choose_accounts
 from pipelines.assembly import build_definitions
 from pipelines.instance import open_instance
 from pipelines.partitions import tag_range
@@ -19,6 +22,7 @@ from pipelines.settings import Settings, check_account, check_credentials
 from pipelines.storage import open_folder
 from pipelines.sync import choose_stretches, run_job
 from warehouse.query import run_query
+from warehouse.windows import StorageWindow
 
 _SUMMARY = """
 SELECT 'contents' AS table_name, status, count(*) AS records, coalesce(sum(bytes), 0) AS bytes
@@ -41,9 +45,9 @@ class ArchiveReport:
 
 
 def archive(
-    settings: Settings,
+    *accounts: Settings,
     environ: Mapping[str, str],
-    *,
+    only: str | None = None,
     since: date | None = None,
     until: date | None = None,
     progress: Progress,
@@ -55,24 +59,41 @@ def archive(
     `SettingsError` before any request where the settings can't work, and `WarehouseError` where the data folder
     can't be used. What fails after that is in the report.
     """
-    check_credentials(environ)
-    folder = open_folder(settings)
-    check_account(settings, folder.accounts())
+    folder = open_folder(accounts[0])
+    chosen = choose_accounts(accounts, only)
+    for settings in chosen:
+        check_credentials(environ, settings.secrets)
+        check_account(settings, folder.accounts())
     now = clock()
     bounded = since is not None or until is not None
-    stretches = (
+    stretches = [
         choose_stretches(settings, since=since, until=until, now=now)
         if bounded
         else find_wanted_stretches(settings, now)
-    )
+        for settings in chosen
+    ]
     report = ArchiveReport()
-    definitions = build_definitions(settings, clock=clock, progress=progress)
-    with open_instance(settings) as instance:
-        for stretch in stretches:
-            failures = run_job(definitions, "archive", instance, tags=tag_range(stretch))
-            if failures:
-                report.failures += [*failures, *run_job(definitions, "publish", instance)]
-                break
+    definitions = build_definitions(*accounts, clock=clock, progress=progress)
+    with open_instance(accounts[0]) as instance:
+        for settings, wanted in zip(chosen, stretches, strict=True):
+            report.failures += _archive_account(settings, wanted, definitions, instance)
+        if report.failures or accounts[0].is_one_of_many:
+            report.failures += run_job(definitions, "publish", instance)
     if folder.snapshot.is_file():
         report.holdings = [tuple(row) for row in run_query(folder, _SUMMARY).rows]
     return report
+
+
+def _archive_account(
+    settings: Settings,
+    stretches: Sequence[Sequence[StorageWindow]],
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+) -> list[str]:
+    for stretch in stretches:
+        failures = run_job(definitions, settings.name("archive"), instance, tags=tag_range(stretch))
+        if failures:
+            return (
+                [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures
+            )
+    return []

@@ -73,8 +73,8 @@ def main() -> None:
         typer.echo(f"{_DAYS} days of invented history, from {url} into {settings.data.name}/")
         typer.echo(f"Callbacks of the last {_PUSHED_DAYS} days: {_read_line(standing_in)}")
         with ProgressBar(Console(stderr=True)) as bar:
-            report = sync(settings, environ, progress=bar, clock=_now)
-            held = archive(settings, environ, progress=bar, clock=_now)
+            report = sync(settings, environ=environ, progress=bar, clock=_now)
+            held = archive(settings, environ=environ, progress=bar, clock=_now)
     for failure in (*report.failures, *held.failures):
         typer.echo(f"error: {failure}", err=True)
     if report.failures or held.failures:

@@ -17,7 +17,8 @@ from pathlib import Path
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.settings import PROJECT, Settings, load_settings, read_environment
+from pipelines.accounts import load_accounts
+from pipelines.settings import PROJECT, Settings, read_environment
 from warehouse.errors import StorageFailed
 from warehouse.files import Modes, make_folder, write_file
 
@@ -66,7 +67,7 @@ def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def main() -> None:
     """Print the folder to use as DAGSTER_HOME."""
-    print(prepare_dagster_home(load_settings(read_environment(os.environ), PROJECT)))  # noqa: T201
+    print(prepare_dagster_home(load_accounts(read_environment(os.environ), PROJECT)[0]))  # noqa: T201
 
 
 if __name__ == "__main__":

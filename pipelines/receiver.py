@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -34,13 +34,26 @@ _log = logging.getLogger("iplum.receiver")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Receiver:
-    """What a request is judged by; `clock` gives aware UTC, `keep_content` whether a text's words are kept."""
+class Mailbox:
+    """What is pushed with `token` in its path is of `account`; `keep_content` keeps the words of texts."""
 
-    inbox: Inbox
+    account: str
     token: str = field(repr=False)
     keep_content: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receiver:
+    """What a request is judged by: one mailbox an account; `clock` gives aware UTC."""
+
+    inbox: Inbox
+    mailboxes: Sequence[Mailbox]
     clock: Callable[[], datetime]
+
+    def find_mailbox(self, token: str) -> Mailbox | None:
+        """Tell whose token it is; it takes the same time whether the first fits, the last, or none."""
+        fitting = [box for box in self.mailboxes if hmac.compare_digest(token.encode(), box.token.encode())]
+        return fitting[0] if fitting else None
 
 
 def create_app(receiver: Receiver) -> Starlette:
@@ -57,7 +70,8 @@ def create_app(receiver: Receiver) -> Starlette:
 
 
 async def _receive(receiver: Receiver, commit: GroupCommit, kind: CallbackKind, request: Request) -> Response:
-    if not hmac.compare_digest(request.path_params["token"].encode(), receiver.token.encode()):
+    mailbox = receiver.find_mailbox(request.path_params["token"])
+    if mailbox is None:
         return _answer(HTTPStatus.NOT_FOUND, "not found")
     try:
         body = await _read_body(request)
@@ -67,10 +81,11 @@ async def _receive(receiver: Receiver, commit: GroupCommit, kind: CallbackKind, 
         now = receiver.clock()
         events = [
             Event(
+                account=mailbox.account,
                 dataset=_DATASETS[kind],
                 received_at=now,
                 body=record.body,
-                content=record.content if receiver.keep_content else None,
+                content=record.content if mailbox.keep_content else None,
             )
             for record in records
         ]

@@ -51,7 +51,7 @@ def build_daily_sync(
     """
 
     @dg.schedule(
-        name="daily_sync",
+        name=settings.name("daily_sync"),
         job=job,
         cron_schedule=_write_cron(settings.sync_at),
         execution_timezone=settings.time_zone,
@@ -91,7 +91,7 @@ def build_daily_archive(
     """Make `daily_archive`, which is off until somebody decides to keep what was said (DESIGN 14)."""
 
     @dg.schedule(
-        name="daily_archive",
+        name=settings.name("daily_archive"),
         job=job,
         cron_schedule=_write_cron(time((settings.sync_at.hour + 1) % 24, settings.sync_at.minute)),
         execution_timezone=settings.time_zone,

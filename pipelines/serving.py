@@ -10,36 +10,57 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import FrameType
 
 import uvicorn
 
-from pipelines.receiver import Receiver, create_app
-from pipelines.settings import Settings, read_callback_token
+from pipelines.receiver import Mailbox, Receiver, create_app
+from pipelines.settings import Settings, SettingsError, read_callback_token
 from pipelines.storage import open_folder, open_inbox
 
 _GRACE_SECONDS = 10
 
 
 def serve(
-    settings: Settings, environ: Mapping[str, str], *, host: str, port: int, clock: Callable[[], datetime]
+    *accounts: Settings, environ: Mapping[str, str], host: str, port: int, clock: Callable[[], datetime]
 ) -> None:
     """Receive callbacks until SIGTERM or SIGINT, then finish what is under way; prints one line with the address.
 
     Raises `SettingsError` without a fit token, `InboxFailed` and `StorageFailed` where nothing could be kept, and
     `OSError` where the address can't be had.
     """
-    token = read_callback_token(environ)
+    mailboxes = list_mailboxes(accounts, environ)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    with open_inbox(settings, open_folder(settings)) as inbox, _listen(host, port) as listener:
-        receiver = Receiver(inbox=inbox, token=token, keep_content=settings.keep_content, clock=clock)
+    with open_inbox(accounts[0], open_folder(accounts[0])) as inbox, _listen(host, port) as listener:
+        receiver = Receiver(inbox=inbox, mailboxes=mailboxes, clock=clock)
         where = listener.getsockname()
         sys.stdout.write(f"Receiving callbacks at http://{_write_host(where[0])}:{where[1]}\n")
         sys.stdout.flush()
         _Server(_configure(receiver)).run(sockets=[listener])
+
+
+def list_mailboxes(accounts: Sequence[Settings], environ: Mapping[str, str]) -> list[Mailbox]:
+    """Give each account that has a callback token its mailbox; of many, those without one receive nothing.
+
+    Raises `SettingsError` for a token that is unfit or shared, and where there is none.
+    """
+    mailboxes: dict[str, Mailbox] = {}
+    for settings in accounts:
+        if not settings.secrets.callback_token:
+            continue
+        token = read_callback_token(environ, settings.secrets)
+        if token in mailboxes:
+            raise SettingsError(
+                f"the accounts {mailboxes[token].account} and {settings.account} have the same callback token: "
+                "give each its own, or nobody can tell whose callback it is"
+            )
+        mailboxes[token] = Mailbox(account=settings.account, token=token, keep_content=settings.keep_content)
+    if not mailboxes:
+        raise SettingsError("no account of accounts.toml has a callback_token: name the variable that holds it")
+    return list(mailboxes.values())
 
 
 def _configure(receiver: Receiver) -> uvicorn.Config:

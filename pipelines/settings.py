@@ -39,7 +39,6 @@ class Variable:
 
 _DOCUMENTED_URL = "https://api.iplum.com"
 _SHORTEST_TOKEN = 16
-_CREDENTIALS = ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID")
 
 VARIABLES = (
     Variable("IPLUM_ACCESS_KEY", "", "Access key, from my.iplum.com under API & Call Backs."),
@@ -79,8 +78,24 @@ VARIABLES = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecretNames:
+    """Which variables hold an account's secrets: the names, never the values."""
+
+    access_key: str = "IPLUM_ACCESS_KEY"
+    secret_key: str = "IPLUM_SECRET_KEY"  # noqa: S105 a variable's name
+    login_id: str = "IPLUM_LOGIN_ID"
+    callback_token: str = "IPLUM_CALLBACK_TOKEN"  # noqa: S105 a variable's name
+
+
+_OWN_SECRETS = SecretNames()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The checked settings of one account; holds no key, so that its repr shows none."""
+    """The checked settings of one account; holds no key, so that its repr shows none.
+
+    `is_one_of_many` says that the account stands in `accounts.toml`: what Dagster knows of it then bears its name.
+    """
 
     base_url: str
     account: str
@@ -101,6 +116,16 @@ class Settings:
     business_hours: str
     sync_at: time
     file_group: int | None
+    secrets: SecretNames = _OWN_SECRETS
+    is_one_of_many: bool = False
+
+    def key(self, *path: str) -> list[str]:
+        """Say where an asset of this account stands in Dagster: under the account's name where there are many."""
+        return [self.account, *path] if self.is_one_of_many else list(path)
+
+    def name(self, base: str) -> str:
+        """Name a job, step, schedule or resource of this account; Dagster takes letters, digits and _ alone."""
+        return f"{base}__{self.account.replace('-', '_')}" if self.is_one_of_many else base
 
 
 def read_environment(environ: Mapping[str, str], root: Path = PROJECT) -> dict[str, str]:
@@ -140,9 +165,9 @@ def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
     )
 
 
-def check_credentials(environ: Mapping[str, str]) -> None:
+def check_credentials(environ: Mapping[str, str], names: SecretNames = _OWN_SECRETS) -> None:
     """Refuse credentials that are missing or were pasted with white space or quotes, by name, never by value."""
-    for name in _CREDENTIALS:
+    for name in (names.access_key, names.secret_key, names.login_id):
         value = environ.get(name, "")
         if not value:
             raise SettingsError(f"{name} is not set; put it into .env (see .env.example) or the environment")
@@ -152,25 +177,26 @@ def check_credentials(environ: Mapping[str, str]) -> None:
             raise SettingsError(f"{name} has an invisible character in it; copy it again")
 
 
-def read_callback_token(environ: Mapping[str, str]) -> str:
+def read_callback_token(environ: Mapping[str, str], names: SecretNames = _OWN_SECRETS) -> str:
     """Read the secret part of the callback paths; raises `SettingsError` where it could be guessed or misread."""
-    token = environ.get("IPLUM_CALLBACK_TOKEN", "")
+    token = environ.get(names.callback_token, "")
     if len(token) < _SHORTEST_TOKEN:
         raise SettingsError(
-            f"IPLUM_CALLBACK_TOKEN must have {_SHORTEST_TOKEN} characters or more: who knows it can push rows; "
+            f"{names.callback_token} must have {_SHORTEST_TOKEN} characters or more: who knows it can push rows; "
             "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
         )
     if not re.fullmatch(r"[!$&-.0-;=@-Z_a-z~]+", token):
-        raise SettingsError("IPLUM_CALLBACK_TOKEN must be of letters, digits and - _ . ~, as it is part of a URL")
+        raise SettingsError(f"{names.callback_token} must be of letters, digits and - _ . ~: it is part of a URL")
     return token
 
 
 def check_account(settings: Settings, accounts: Sequence[str]) -> None:
     """Refuse a changed account name where data stand under the old one; raises `SettingsError`.
 
-    Going on would pull the whole history a second time, and count every record twice.
+    Going on would pull the whole history a second time, and count every record twice. Where there are many
+    accounts, a new one is nothing unusual.
     """
-    if accounts and settings.account not in accounts:
+    if accounts and settings.account not in accounts and not settings.is_one_of_many:
         raise SettingsError(
             f"IPLUM_ACCOUNT is {settings.account!r}, but the data in {settings.data} stand under "
             f"{', '.join(repr(name) for name in accounts)}: set it back, or choose another IPLUM_DATA"

@@ -5,6 +5,7 @@ Belongs here: the one step from settings to places. Does not belong here: the pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipelines.settings import Settings
@@ -21,16 +22,21 @@ def open_folder(settings: Settings) -> DataFolder:
     return DataFolder(settings.data, settings.state, Modes(settings.file_group))
 
 
-def choose_marts(settings: Settings) -> MartSettings:
-    """Say what the owner decided about figures."""
+def choose_marts(accounts: Sequence[Settings]) -> MartSettings:
+    """Say what the owner decided about figures, for every account: a part of them would rebuild everything."""
     from warehouse.marts import AccountSettings, MartSettings
 
-    chosen = AccountSettings(
-        time_zone=settings.time_zone,
-        business_hours=settings.business_hours,
-        lookback_days=settings.lookback_days,
-    )
-    return MartSettings(default=chosen)
+    chosen = {
+        settings.account: AccountSettings(
+            time_zone=settings.time_zone,
+            business_hours=settings.business_hours,
+            lookback_days=settings.lookback_days,
+        )
+        for settings in accounts
+    }
+    if accounts[0].is_one_of_many:
+        return MartSettings(accounts=chosen)
+    return MartSettings(default=chosen[accounts[0].account])
 
 
 def has_inbox(settings: Settings, folder: DataFolder) -> bool:

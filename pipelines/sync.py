@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 
 from iplum_resource.errors import AccountError
+from pipelines.accounts import choose_accounts
 from pipelines.assembly import build_definitions
 from pipelines.instance import open_instance
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
@@ -91,6 +92,8 @@ def choose_stretches(
     if since is None and until is None:
         return find_due_stretches(settings, now)
     first = since or settings.start_date
+    if settings.is_one_of_many:
+        first = max(first, settings.start_date)
     if first < settings.start_date:
         raise SettingsError(f"--since {first} is before IPLUM_START_DATE ({settings.start_date})")
     if first > now.date():
@@ -105,9 +108,9 @@ def choose_stretches(
 
 
 def sync(
-    settings: Settings,
+    *accounts: Settings,
     environ: Mapping[str, str],
-    *,
+    only: str | None = None,
     since: date | None = None,
     until: date | None = None,
     progress: Progress,
@@ -115,37 +118,58 @@ def sync(
 ) -> SyncReport:
     """Pull, fold and publish, and report; `environ` holds the credentials.
 
-    Raises `SettingsError` before any request where the settings can't work, and `WarehouseError` where the data
-    folder can't be used. What fails after that is in the report.
+    Of many accounts, one after the other is pulled (or `only` the one of that name), and all are published in the
+    end: what stops one leaves the others alone. Raises `SettingsError` before any request where the settings can't
+    work, and `WarehouseError` where the data folder can't be used. What fails after that is in the report.
     """
-    check_credentials(environ)
-    stretches = choose_stretches(settings, since=since, until=until, now=clock())
-    folder = open_folder(settings)
-    check_account(settings, folder.accounts())
+    folder = open_folder(accounts[0])
+    chosen = choose_accounts(accounts, only)
+    for settings in chosen:
+        check_credentials(environ, settings.secrets)
+        check_account(settings, folder.accounts())
+    stretches = [choose_stretches(settings, since=since, until=until, now=clock()) for settings in chosen]
     report = SyncReport()
     watcher = _Tallying(report, progress)
-    definitions = build_definitions(settings, clock=clock, progress=watcher)
-    with open_instance(settings) as instance:
-        for stretch in stretches:
-            failures = run_job(definitions, "sync", instance, tags=tag_range(stretch))
-            if failures:
-                report.failures += failures
-                report.failures += run_job(definitions, "publish", instance)
-            if watcher.final is not None:
-                # It stopped every dataset, and would stop every further stretch, for the same reason.
-                report.failures = [str(watcher.final)]
-                break
-        if not stretches and has_inbox(settings, folder):
-            report.failures += run_job(definitions, "drain", instance)
+    definitions = build_definitions(*accounts, clock=clock, progress=watcher)
+    with open_instance(accounts[0]) as instance:
+        for settings, owed in zip(chosen, stretches, strict=True):
+            if not isinstance(watcher.final, StorageFailed):
+                report.failures += _sync_account(settings, owed, definitions, instance=instance, watcher=watcher)
+        if accounts[0].is_one_of_many:
+            report.failures += run_job(definitions, "publish", instance)
     report.failures = list(dict.fromkeys(report.failures))
     if folder.snapshot.is_file():
         report.rows = count_rows(folder.snapshot)
     return report
 
 
+def _sync_account(
+    settings: Settings,
+    stretches: Sequence[Sequence[StorageWindow]],
+    definitions: dg.Definitions,
+    *,
+    instance: dg.DagsterInstance,
+    watcher: _Tallying,
+) -> list[str]:
+    failures: list[str] = []
+    watcher.final = None
+    for stretch in stretches:
+        failed = run_job(definitions, settings.name("sync"), instance, tags=tag_range(stretch))
+        if failed and not settings.is_one_of_many:
+            failed = [*failed, *run_job(definitions, "publish", instance)]
+        failures += failed
+        if watcher.final is not None:
+            # It stopped every dataset, and would stop every further stretch, for the same reason.
+            failures = [str(watcher.final)]
+            break
+    if not stretches and has_inbox(settings, open_folder(settings)):
+        failures += run_job(definitions, settings.name("drain"), instance)
+    return [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures
+
+
 def run_job(
     definitions: dg.Definitions, name: str, instance: dg.DagsterInstance, *, tags: Mapping[str, str] | None = None
-) -> Sequence[str]:
+) -> list[str]:
     """Run a job in this process, recorded in Dagster's history; gives what failed, a line for each step."""
     # Dagster's own log goes to its history; on a terminal it would drown the progress.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)

@@ -58,16 +58,22 @@ sa.Index("callback_events_drained", _EVENTS.c.account, _EVENTS.c.drained_at)
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One pushed record: its dataset, when it came (aware UTC), its JSON object, a text's words where kept."""
+    """One pushed record: its dataset, when it came (aware UTC), its JSON object, a text's words where kept.
+
+    `account` says whose it is; None is the account that the inbox was opened for.
+    """
 
     dataset: str
     received_at: datetime
     body: bytes = field(repr=False)
     content: str | None = field(default=None, repr=False)
+    account: str | None = None
 
 
 class Inbox:
-    """Keep pushed events of one account until they are drained; several processes may share it.
+    """Keep pushed events until they are drained; several processes and accounts may share it.
+
+    What is counted, claimed and drained is of `account` alone.
 
     `url` is SQLAlchemy's; SQLite's file is made private. A context manager. Every method raises `InboxFailed` when
     the database refuses, `StorageFailed` when its folder can't be made.
@@ -98,7 +104,7 @@ class Inbox:
         """Keep events; committed and synced to the disk when this returns, all or none."""
         rows = [
             {
-                "account": self._account,
+                "account": event.account or self._account,
                 "dataset": event.dataset,
                 "received_at": _to_number(event.received_at),
                 "body": event.body,
@@ -114,6 +120,12 @@ class Inbox:
         query = sa.select(sa.func.count()).where(_IS_PENDING, self._is_own)
         with self._transaction() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def list_waiting(self) -> list[str]:
+        """List the accounts, of all that share this inbox, for which events wait."""
+        query = sa.select(_EVENTS.c.account).where(_IS_PENDING).distinct()
+        with self._transaction() as connection:
+            return sorted(connection.execute(query).scalars())
 
     def list_claimed(self) -> list[str]:
         """List the batches that a run claimed and has not finished, killed runs' among them."""

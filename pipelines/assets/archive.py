@@ -62,29 +62,33 @@ def build_archive_assets(
     archive: Archive, settings: Settings, *, clock: Callable[[], datetime], progress: Progress
 ) -> dg.AssetsDefinition:
     """Make the partitioned asset of one archive table."""
+    key = dg.AssetKey(settings.key(archive.table.name))
+    label = "/".join(key.path)
 
     @dg.multi_asset(
-        name=f"archive_{archive.table.name}",
+        name=settings.name(f"archive_{archive.table.name}"),
+        required_resource_keys={settings.name("iplum")},
         partitions_def=build_partitions(settings.start_date),
         backfill_policy=BACKFILL_POLICY,
         specs=[
             dg.AssetSpec(
-                archive.table.name,
-                deps=[archive.announced_by.name],
+                key,
+                deps=[settings.key(archive.announced_by.name)],
                 description=archive.description,
                 group_name="archive",
                 kinds={"python", "parquet"},
             )
         ],
     )
-    def fetch(context: dg.AssetExecutionContext, iplum: IPlumResource) -> None:
+    def fetch(context: dg.AssetExecutionContext) -> None:
         windows = [window_of_key(key) for key in context.partition_keys]
+        iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
         with MediaClient(settings.media_hosts) as media:
             pull = _open_pull(archive, settings, iplum, media=media, clock=clock, progress=progress)
             wanted = pull.list_wanted(windows)
-            progress.start_records(archive.table.name, sum(map(len, wanted.values())))
+            progress.start_records(label, sum(map(len, wanted.values())))
             outcomes = list(pull.pull(wanted))
-        _report(context, archive, windows, outcomes)
+        _report(context, key, windows, outcomes)
 
     return fetch
 
@@ -114,13 +118,13 @@ def _open_pull(
         fetch=fetch,
         concurrency=settings.concurrency,
         clock=clock,
-        on_try=lambda size: progress.finish_record(archive.table.name, size),
+        on_try=lambda size: progress.finish_record("/".join(settings.key(archive.table.name)), size),
     )
 
 
 def _report(
     context: dg.AssetExecutionContext,
-    archive: Archive,
+    key: dg.AssetKey,
     windows: Sequence[StorageWindow],
     outcomes: Sequence[ArchiveOutcome],
 ) -> None:
@@ -128,7 +132,7 @@ def _report(
     is_refused = any(outcome.refused for outcome in outcomes)
     if is_refused:
         context.log.warning(
-            f"iPlum refuses {archive.table.name} for this account (403): it lacks the plan or the permission. "
+            f"iPlum refuses {key.path[-1]} for this account (403): it lacks the plan or the permission. "
             "The rest goes on without."
         )
     finished = {outcome.window: outcome for outcome in outcomes if outcome.error is None}
@@ -136,13 +140,11 @@ def _report(
     if not left_out or is_refused:
         for window in windows:
             metadata = _describe(finished.get(window))
-            context.add_asset_metadata(metadata, asset_key=archive.table.name, partition_key=window.key)
+            context.add_asset_metadata(metadata, asset_key=key, partition_key=window.key)
         return
     for window, outcome in finished.items():
-        context.log_event(
-            dg.AssetMaterialization(archive.table.name, partition=window.key, metadata=_describe(outcome))
-        )
-    failure = fail_records(archive.table.name, errors, left_out=left_out)
+        context.log_event(dg.AssetMaterialization(key, partition=window.key, metadata=_describe(outcome)))
+    failure = fail_records(key.path[-1], errors, left_out=left_out)
     raise failure from (errors[0] if errors else None)
 
 

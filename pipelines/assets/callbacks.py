@@ -15,14 +15,17 @@ from pipelines.settings import Settings, SettingsError, check_account
 from pipelines.storage import has_inbox, open_folder, open_inbox
 from warehouse.errors import WarehouseError
 
-CALLBACKS = dg.AssetKey("callbacks")
+
+def key_of_callbacks(settings: Settings) -> dg.AssetKey:
+    """Name an account's asset of what was pushed."""
+    return dg.AssetKey(settings.key("callbacks"))
 
 
 def build_callbacks_asset(settings: Settings, *, clock: Callable[[], datetime]) -> dg.AssetsDefinition:
     """Make the asset `callbacks`; without an inbox it has nothing to do."""
 
     @dg.asset(
-        name=CALLBACKS.path[-1],
+        key=key_of_callbacks(settings),
         group_name="raw",
         kinds={"python", "parquet"},
         description=(

@@ -38,10 +38,9 @@ class Dataset:
     build_asks: Callable[[IPlumResource], tuple[Ask, Ask]]
     refusable: bool = False
 
-    @property
-    def keys(self) -> tuple[dg.AssetKey, dg.AssetKey]:
-        """The keys of the raw asset and of the folded one."""
-        return dg.AssetKey(f"raw_{self.table.name}"), dg.AssetKey(self.table.name)
+    def keys(self, settings: Settings) -> tuple[dg.AssetKey, dg.AssetKey]:
+        """Name an account's raw asset and its folded one."""
+        return dg.AssetKey(settings.key(f"raw_{self.table.name}")), dg.AssetKey(settings.key(self.table.name))
 
 
 def build_window_assets(
@@ -52,10 +51,12 @@ def build_window_assets(
     A failed step skips all that stands downstream in its run, so pull and fold are one: the step goes through
     all its windows, and if some failed, records the finished ones before it raises.
     """
-    raw_key, key = dataset.keys
+    raw_key, key = dataset.keys(settings)
+    label = "/".join(key.path)
 
     @dg.multi_asset(
-        name=f"pull_{dataset.table.name}",
+        name=settings.name(f"pull_{dataset.table.name}"),
+        required_resource_keys={settings.name("iplum")},
         partitions_def=build_partitions(settings.start_date),
         backfill_policy=BACKFILL_POLICY,
         specs=[
@@ -71,14 +72,15 @@ def build_window_assets(
             ),
         ],
     )
-    def pull(context: dg.AssetExecutionContext, iplum: IPlumResource) -> tuple[None, None]:
+    def pull(context: dg.AssetExecutionContext) -> tuple[None, None]:
         windows = [window_of_key(key) for key in context.partition_keys]
-        progress.start(dataset.table.name, len(windows))
+        iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
+        progress.start(label, len(windows))
         outcomes: list[WindowOutcome] = []
         for outcome in _open_pull(dataset, settings, iplum, clock=clock).pull(windows):
             outcomes.append(outcome)
-            progress.finish_window(dataset.table.name, outcome)
-        _report(context, dataset, windows, outcomes)
+            progress.finish_window(label, outcome)
+        _report(context, dataset, windows, outcomes=outcomes, settings=settings)
         return None, None
 
     return pull
@@ -111,7 +113,9 @@ def _report(
     context: dg.AssetExecutionContext,
     dataset: Dataset,
     windows: Sequence[StorageWindow],
+    *,
     outcomes: Sequence[WindowOutcome],
+    settings: Settings,
 ) -> None:
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     latest = {outcome.window: outcome for outcome in outcomes if outcome.window in windows}
@@ -122,18 +126,20 @@ def _report(
         )
     if not failed:
         for window in windows:
-            for key, metadata in _describe(dataset, latest.get(window)):
+            for key, metadata in _describe(dataset, settings, latest.get(window)):
                 context.add_asset_metadata(metadata, asset_key=key, partition_key=window.key)
         return
     for window in latest.keys() - {outcome.window for outcome in failed}:
-        for key, metadata in _describe(dataset, latest[window]):
+        for key, metadata in _describe(dataset, settings, latest[window]):
             context.log_event(dg.AssetMaterialization(key, partition=window.key, metadata=metadata))
     raise fail_windows(dataset.table.name, failed, left_out=len(windows) - len(latest)) from failed[0].error
 
 
-def _describe(dataset: Dataset, outcome: WindowOutcome | None) -> list[tuple[dg.AssetKey, Metadata]]:
+def _describe(
+    dataset: Dataset, settings: Settings, outcome: WindowOutcome | None
+) -> list[tuple[dg.AssetKey, Metadata]]:
     """Say what Dagster keeps of a window: counts, never content."""
-    raw_key, key = dataset.keys
+    raw_key, key = dataset.keys(settings)
     if outcome is None or outcome.fold is None or outcome.refused:
         return [(raw_key, {"refused": True}), (key, {"refused": True})]
     raw = {

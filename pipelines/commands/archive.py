@@ -5,21 +5,23 @@ from __future__ import annotations
 import typer
 from rich.console import Console
 
-from pipelines.commands.invocation import Since, Until, end_with, now, read_range, read_settings
+from pipelines.commands.invocation import AccountName, Since, Until, end_with, now, read_accounts, read_range
 
 
-def archive(since: Since = None, until: Until = None) -> None:
+def archive(since: Since = None, until: Until = None, account: AccountName = None) -> None:
     """Fetch text bodies, attachments, faxes and recording files that are not verified yet, then publish.
 
     Stopped at any time, the next call goes on from there. Example: `iplum archive --since 2024-03-01`
     """
-    settings, environ = read_settings()
+    accounts, environ = read_accounts()
     first, last = read_range(since, until)
     from pipelines.archive import archive as run_archive
     from pipelines.bar import ProgressBar
 
     with ProgressBar(Console(stderr=True)) as bar:
-        report = run_archive(settings, environ, since=first, until=last, progress=bar, clock=now)
+        report = run_archive(
+            *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
+        )
     for table, status, records, size in report.holdings:
         typer.echo(f"{table:<16}{status:<10}{records:>10,} records {size:>16,} bytes")
     if not report.holdings and not report.failures:

@@ -155,7 +155,7 @@ def _begin(settings: Settings, environ: Mapping[str, str], *, wanted: bool | Non
     if not wanted:
         typer.echo("Begin it with: .venv/bin/iplum sync")
         return
-    sync_and_show(settings, environ)
+    sync_and_show(settings, environ=environ)
     typer.echo(
         f"\nAsk the tables:    {_QUERY}\nLook at them:      {settings.data / 'report.html'}\n"
         f"Keep them current: make ui (syncs at {settings.sync_at:%H:%M} {settings.time_zone} while it runs), "

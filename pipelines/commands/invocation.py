@@ -13,22 +13,33 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines.settings import PROJECT, Settings, adopt_environment, load_settings, read_day, read_environment
+from pipelines.accounts import load_accounts
+from pipelines.settings import PROJECT, Settings, adopt_environment, read_day, read_environment
 
 _UNWRAPPED = 10_000
 
 Since = Annotated[str | None, typer.Option(metavar="DAY", help="First day, UTC, as 2024-01-31; included.")]
 Until = Annotated[str | None, typer.Option(metavar="DAY", help="Day to stop before, UTC; excluded.")]
+AccountName = Annotated[
+    str | None, typer.Option("--account", metavar="NAME", help="Of this account of accounts.toml alone.")
+]
 
 
-def read_settings() -> tuple[Settings, dict[str, str]]:
-    """Read the settings from the environment and `.env`, with the environment that Dagster is to see.
+def read_accounts() -> tuple[tuple[Settings, ...], dict[str, str]]:
+    """Read the settings of all accounts, with the environment that Dagster is to see.
 
-    Raises `SettingsError` for what is missing or can't be meant.
+    They come from the environment, `.env` and `accounts.toml`. Raises `SettingsError` for what is missing or can't
+    be meant.
     """
     environ = read_environment(os.environ, PROJECT)
     adopt_environment(environ)
-    return load_settings(environ, PROJECT), environ
+    return load_accounts(environ, PROJECT), environ
+
+
+def read_settings() -> tuple[Settings, dict[str, str]]:
+    """Read what is the same for all accounts, as `read_accounts` does: folders, modes, the inbox."""
+    accounts, environ = read_accounts()
+    return accounts[0], environ
 
 
 def read_range(since: str | None, until: str | None) -> tuple[date | None, date | None]:

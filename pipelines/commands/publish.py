@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.invocation import read_settings
+from pipelines.commands.invocation import read_accounts
 
 
 def publish(
@@ -16,12 +16,12 @@ def publish(
 
     Examples: `iplum publish` · `iplum publish --full`
     """
-    settings, _ = read_settings()
+    accounts, _ = read_accounts()
     from pipelines.storage import choose_marts, open_folder
     from warehouse.publish import publish as run_publish
 
-    folder = open_folder(settings)
-    publication = run_publish(folder, choose_marts(settings), full=full)
+    folder = open_folder(accounts[0])
+    publication = run_publish(folder, choose_marts(accounts), full=full)
     for table, rows in publication.rows.items():
         typer.echo(f"{table:<12}{rows:>12,} rows  {publication.replaced[table]:>6} windows replaced")
     typer.echo(f"published {folder.snapshot}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.invocation import now, read_settings
+from pipelines.commands.invocation import now, read_accounts
 
 
 def receiver(
@@ -18,7 +18,7 @@ def receiver(
     Its paths are /callbacks/IPLUM_CALLBACK_TOKEN/usage and …/recordings; /healthz tells whether it can keep
     events. It stops with Ctrl-C. Example: `iplum receiver --port 8088`
     """
-    settings, environ = read_settings()
+    accounts, environ = read_accounts()
     from pipelines.serving import serve
 
-    serve(settings, environ, host=host, port=port, clock=now)
+    serve(*accounts, environ=environ, host=host, port=port, clock=now)

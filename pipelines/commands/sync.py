@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from pipelines.commands.invocation import Since, Until, end_with, now, read_range, read_settings
+from pipelines.commands.invocation import AccountName, Since, Until, end_with, now, read_accounts, read_range
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
     from pipelines.sync import SyncReport
 
 
-def sync(since: Since = None, until: Until = None) -> None:
+def sync(since: Since = None, until: Until = None, account: AccountName = None) -> None:
     """Pull what is new, missing or due, and publish it.
 
     Without days it does what the daily schedule does: the window still open, the look-back, and every hole since
@@ -24,21 +24,25 @@ def sync(since: Since = None, until: Until = None) -> None:
 
     Examples: `iplum sync` · `iplum sync --since 2024-03-01 --until 2024-04-01`
     """
-    settings, environ = read_settings()
+    accounts, environ = read_accounts()
     first, last = read_range(since, until)
-    sync_and_show(settings, environ, since=first, until=last)
+    sync_and_show(*accounts, environ=environ, only=account, since=first, until=last)
 
 
 def sync_and_show(
-    settings: Settings, environ: Mapping[str, str], *, since: date | None = None, until: date | None = None
+    *accounts: Settings,
+    environ: Mapping[str, str],
+    only: str | None = None,
+    since: date | None = None,
+    until: date | None = None,
 ) -> None:
     """Sync with a progress bar, say what came, and end the command with 1 when anything failed."""
     from pipelines.bar import ProgressBar
     from pipelines.sync import sync as run_sync
 
     with ProgressBar(Console(stderr=True)) as bar:
-        report = run_sync(settings, environ, since=since, until=until, progress=bar, clock=now)
-    _show_report(report, settings)
+        report = run_sync(*accounts, environ=environ, only=only, since=since, until=until, progress=bar, clock=now)
+    _show_report(report, accounts[0])
 
 
 def _show_report(report: SyncReport, settings: Settings) -> None:

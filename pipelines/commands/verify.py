@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.commands.invocation import Since, Until, begin_day, end_with, read_range, read_settings
+from pipelines.commands.invocation import Since, Until, begin_day, end_with, read_accounts, read_range
 
 
 def verify(since: Since = None, until: Until = None) -> None:
@@ -14,15 +14,15 @@ def verify(since: Since = None, until: Until = None) -> None:
 
     Example: `iplum verify --since 2024-01-01 --until 2024-02-01`
     """
-    settings, _ = read_settings()
+    accounts, _ = read_accounts()
     first, last = read_range(since, until)
     from pipelines.storage import choose_marts, open_folder
     from warehouse.verification import Verification
 
     sizes: list[int] = []
     verification = Verification(
-        folder=open_folder(settings),
-        settings=choose_marts(settings),
+        folder=open_folder(accounts[0]),
+        settings=choose_marts(accounts),
         since=begin_day(first),
         until=begin_day(last),
         on_file=sizes.append,

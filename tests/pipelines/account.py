@@ -75,7 +75,7 @@ class Account:
 
     def sync(self, *, since: date | None = None, until: date | None = None) -> SyncReport:
         """Sync as the command does."""
-        return sync(self.settings, self.environ, since=since, until=until, progress=Silence(), clock=now)
+        return sync(self.settings, environ=self.environ, since=since, until=until, progress=Silence(), clock=now)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask the published tables."""

@@ -52,7 +52,7 @@ def synced(synced_once: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def run(account: Account, *, clock: Callable[[], datetime] = now, since: date | None = None) -> ArchiveReport:
-    return archive(account.settings, account.environ, since=since, progress=Silence(), clock=clock)
+    return archive(account.settings, environ=account.environ, since=since, progress=Silence(), clock=clock)
 
 
 def count(account: Account, table: str) -> dict[str, int]:

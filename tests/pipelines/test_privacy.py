@@ -20,7 +20,7 @@ def test_neither_a_green_nor_a_red_run_tells_anything(account: Account, monkeypa
     account.changes["IPLUM_START_DATE"] = str((account.began - timedelta(days=3)).date())
     account.play(odd_rows=True)
     assert account.sync().failures == []
-    archive(account.settings, account.environ, progress=Silence(), clock=now)
+    archive(account.settings, environ=account.environ, progress=Silence(), clock=now)
     account.play(usage_permission=False)
     assert account.sync().failures != []
     monkeypatch.setenv("IPLUM_SECRET_KEY", "c4nary-secret")
