@@ -17,6 +17,7 @@ import dagster as dg
 from iplum_resource.resource import IPlumResource
 from pipelines.assets.archive import CONTENT_ARCHIVE, RECORDING_ARCHIVE, build_archive_assets
 from pipelines.assets.callbacks import build_callbacks_asset
+from pipelines.assets.catalog import catalogue
 from pipelines.assets.recordings import build_recordings_assets
 from pipelines.assets.report import build_report_asset
 from pipelines.assets.tables import build_tables_assets
@@ -54,8 +55,12 @@ def build_definitions(
         selection=dg.AssetSelection.assets(*shared),
         description="Bring warehouse.duckdb and the report up to the lake, without asking iPlum.",
     )
+    whose = accounts[0].account if len(accounts) == 1 else "all_accounts"
     return dg.Definitions(
-        assets=[*(assets for account in own for assets in account.assets), *shared],
+        assets=[
+            *(catalogue(asset, owner=account.settings.account) for account in own for asset in account.assets),
+            *(catalogue(asset, owner=whose) for asset in shared),
+        ],
         asset_checks=build_checks(accounts[0]),
         jobs=[*(job for account in own for job in account.jobs), publish],
         schedules=[schedule for account in own for schedule in account.schedules],
@@ -125,7 +130,7 @@ class _Account:
         return self._define_job(
             "archive",
             *self.archives,
-            *self._published[:1],
+            *self._published,
             description="Fetch bodies, attachments, faxes and recording files not yet verified, then publish.",
         )
 

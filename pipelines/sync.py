@@ -28,6 +28,8 @@ from warehouse.errors import StorageFailed
 from warehouse.snapshot import count_rows
 from warehouse.windows import StorageWindow, windows_between
 
+# By this tag the page of a job in Dagster's UI finds its runs; what the UI or the daemon launches has it already.
+_OF_THIS_LOCATION = {".dagster/repository": "__repository__@pipelines.definitions"}
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -174,7 +176,7 @@ def run_job(
     # Dagster's own log goes to its history; on a terminal it would drown the progress.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     result = definitions.resolve_job_def(name).execute_in_process(
-        instance=instance, tags=dict(tags or {}), run_config=_QUIET, raise_on_error=False
+        instance=instance, tags={**_OF_THIS_LOCATION, **(tags or {})}, run_config=_QUIET, raise_on_error=False
     )
     return [_describe_failure(event) for event in result.all_events if event.is_step_failure]
 

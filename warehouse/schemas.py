@@ -158,12 +158,9 @@ PULLS = Table(
     ),
 )
 
-RAW_SCHEMA = pa.schema(
-    [
-        *((c.name, c.type) for c in PULLS.columns if c.name not in {"account", "dataset", "window_start"}),
-        ("body", pa.binary()),
-    ]
-)
+RAW_COLUMNS = (*PULLS.columns, Column("body", pa.binary(), "The answer, byte by byte."))
+_IN_RAW_PATH = {"account", "dataset", "window_start"}
+RAW_SCHEMA = pa.schema([(c.name, c.type) for c in RAW_COLUMNS if c.name not in _IN_RAW_PATH])
 
 _STATUS = (
     Column(

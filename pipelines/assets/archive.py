@@ -14,6 +14,8 @@ from iplum_resource.client import IPlumClient
 from iplum_resource.media import MediaClient
 from iplum_resource.resource import IPlumResource
 from pipelines.archiving import STATUSES, ArchiveOutcome, ArchivePull, Fetch
+from pipelines.assets.columns import build_column_schema
+from pipelines.assets.lineage import Source, trace_columns
 from pipelines.failures import fail, fail_records
 from pipelines.fetching import ContentFetch, RecordingFetch
 from pipelines.partitions import BACKFILL_POLICY, build_partitions
@@ -64,6 +66,7 @@ def build_archive_assets(
     """Make the partitioned asset of one archive table."""
     key = dg.AssetKey(settings.key(archive.table.name))
     label = "/".join(key.path)
+    announced = Source(dg.AssetKey(settings.key(archive.announced_by.name)), archive.announced_by.columns)
 
     @dg.multi_asset(
         name=settings.name(f"archive_{archive.table.name}"),
@@ -77,6 +80,10 @@ def build_archive_assets(
                 description=archive.description,
                 group_name="archive",
                 kinds={"python", "parquet"},
+                metadata={
+                    "dagster/column_schema": build_column_schema(archive.table.columns),
+                    "dagster/column_lineage": trace_columns(archive.table.columns, [announced]),
+                },
             )
         ],
     )

@@ -21,6 +21,7 @@ _TYPES = {
     pa.int64(): "bigint",
     pa.bool_(): "boolean",
     pa.date32(): "date",
+    pa.binary(): "blob",
 }
 
 

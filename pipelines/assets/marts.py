@@ -7,8 +7,10 @@ Belongs here: keys, columns and lineage. Does not belong here: building them, wh
 import dagster as dg
 
 from pipelines.assets.columns import FRESHNESS, build_column_schema
+from pipelines.assets.lineage import Source, trace_mart_columns
 from warehouse.mart_schemas import MARTS, Mart
-from warehouse.schemas import PUBLISHED_TABLES, Column
+from warehouse.marts import read_mart
+from warehouse.schemas import PUBLISHED_TABLES
 
 _PREFIX = "marts."
 
@@ -30,7 +32,8 @@ def build_mart_spec(mart: Mart) -> dg.AssetSpec:
         metadata={
             "dagster/table_name": f"marts.{mart.name}",
             "dagster/column_schema": build_column_schema(mart.columns),
-            "dagster/column_lineage": _build_lineage(mart),
+            "select": dg.MetadataValue.md(f"```sql\n{read_mart(mart)}\n```"),
+            "dagster/column_lineage": trace_mart_columns(mart, _list_sources(mart)),
         },
     )
 
@@ -41,19 +44,9 @@ def _key_of_source(source: str) -> dg.AssetKey:
     return dg.AssetKey(["warehouse", source])
 
 
-def _build_lineage(mart: Mart) -> dg.TableColumnLineage:
-    return dg.TableColumnLineage(
-        deps_by_column={
-            column.name: [
-                dg.TableColumnDep(asset_key=_key_of_source(source), column_name=column.name)
-                for source in mart.sources
-                if column.name in {other.name for other in _columns_of(source)}
-            ]
-            for column in mart.columns
-        }
-    )
-
-
-def _columns_of(source: str) -> tuple[Column, ...]:
-    tables = {table.name: table.columns for table in PUBLISHED_TABLES}
-    return {**tables, **{f"{_PREFIX}{mart.name}": mart.columns for mart in MARTS}}[source]
+def _list_sources(mart: Mart) -> list[Source]:
+    columns = {
+        **{table.name: table.columns for table in PUBLISHED_TABLES},
+        **{f"{_PREFIX}{mart.name}": mart.columns for mart in MARTS},
+    }
+    return [Source(_key_of_source(source), columns[source]) for source in mart.sources]

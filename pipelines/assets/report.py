@@ -1,4 +1,4 @@
-"""The report as an asset, linked from Dagster's UI.
+"""The report as an asset, to be found from Dagster's UI.
 
 Belongs here: when it is made, and where it is. Does not belong here: what is in it (`warehouse.report`).
 """
@@ -21,7 +21,10 @@ def build_report_asset(settings: Settings) -> dg.AssetsDefinition:
         deps=[key_of_mart(mart.name) for mart in MARTS],
         group_name="report",
         kinds={"altair", "html"},
-        description="One HTML page about the account that opens anywhere, without a network.",
+        description=(
+            "One HTML page about the account that opens anywhere, without a network. To see it, copy `path` below "
+            "into the browser's address bar."
+        ),
     )
     def report() -> dg.MaterializeResult:  # type: ignore[type-arg]
         # Drawing takes longer to import than all else that Dagster loads.
@@ -31,12 +34,7 @@ def build_report_asset(settings: Settings) -> dg.AssetsDefinition:
             path = write_report(open_folder(settings)).absolute()
         except WarehouseError as error:
             raise fail(error) from error
-        return dg.MaterializeResult(
-            metadata={
-                "report": dg.MetadataValue.url(path.as_uri()),
-                "path": dg.MetadataValue.path(path),
-                "bytes": path.stat().st_size,
-            }
-        )
+        # A browser follows no link from a page of Dagster's to a file, so it is a path, to be copied.
+        return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(path), "bytes": path.stat().st_size})
 
     return report

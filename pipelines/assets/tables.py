@@ -10,6 +10,7 @@ import dagster as dg
 
 from pipelines.assets.callbacks import key_of_callbacks
 from pipelines.assets.columns import FRESHNESS, build_column_schema
+from pipelines.assets.lineage import Source, trace_columns
 from pipelines.assets.marts import build_mart_spec, key_of_mart
 from pipelines.failures import fail
 from pipelines.settings import Settings
@@ -19,7 +20,17 @@ from warehouse.layout import DataFolder
 from warehouse.mart_schemas import MARTS
 from warehouse.publish import Publication, publish
 from warehouse.query import run_query
-from warehouse.schemas import CONTENTS, FOLDED_TABLES, MESSAGES, PUBLISHED_TABLES, PULLS, USAGE, VIEWS, Table
+from warehouse.schemas import (
+    CONTENTS,
+    FOLDED_TABLES,
+    MESSAGES,
+    PUBLISHED_TABLES,
+    PULLS,
+    RAW_COLUMNS,
+    USAGE,
+    VIEWS,
+    Table,
+)
 
 _LATEST_DAYS = """
 SELECT local_date, channel, records, minutes, credits, users
@@ -93,7 +104,7 @@ def _build_spec(table: Table, accounts: Sequence[Settings]) -> dg.AssetSpec:
         metadata={
             "dagster/table_name": f"main.{table.name}",
             "dagster/column_schema": build_column_schema(table.columns),
-            "dagster/column_lineage": _build_lineage(table, accounts[:1]),
+            "dagster/column_lineage": trace_columns(table.columns, _list_sources(table, accounts[:1])),
         },
     )
 
@@ -106,24 +117,7 @@ def _find_sources(table: Table, accounts: Sequence[Settings]) -> list[dg.AssetKe
     return [dg.AssetKey(one.key(table.name)) for one in accounts]
 
 
-def _build_lineage(table: Table, accounts: Sequence[Settings]) -> dg.TableColumnLineage:
-    """Say where columns come from, of one account: three hundred would say the same and fill the page."""
-    return dg.TableColumnLineage(
-        deps_by_column={
-            column.name: [
-                dg.TableColumnDep(asset_key=source, column_name=column.name)
-                for source in _find_sources(table, accounts)
-                if source.path[-1].startswith("raw_") or _has_column(source.path[-1], column.name)
-            ]
-            for column in table.columns
-        }
-    )
-
-
-def _has_column(table_name: str, column_name: str) -> bool:
-    return any(
-        column.name == column_name
-        for table in PUBLISHED_TABLES
-        if table.name == table_name
-        for column in table.columns
-    )
+def _list_sources(table: Table, accounts: Sequence[Settings]) -> list[Source]:
+    """List the sources of columns, of one account: three hundred would say the same and fill the page."""
+    columns = {published.name: published.columns for published in PUBLISHED_TABLES}
+    return [Source(key, columns.get(key.path[-1], RAW_COLUMNS)) for key in _find_sources(table, accounts)]

@@ -13,6 +13,8 @@ import dagster as dg
 
 from iplum_resource.pull import Ask
 from iplum_resource.resource import IPlumResource
+from pipelines.assets.columns import build_column_schema
+from pipelines.assets.lineage import trace_lake_columns
 from pipelines.failures import fail, fail_windows
 from pipelines.partitions import BACKFILL_POLICY, build_partitions
 from pipelines.progress import Progress
@@ -22,7 +24,7 @@ from pipelines.storage import open_folder
 from warehouse.errors import WarehouseError
 from warehouse.files import make_folder
 from warehouse.fold import FoldResult
-from warehouse.schemas import Table
+from warehouse.schemas import RAW_COLUMNS, Table
 from warehouse.windows import StorageWindow, window_of_key
 
 Metadata = dict[str, Any]
@@ -61,7 +63,11 @@ def build_window_assets(
         backfill_policy=BACKFILL_POLICY,
         specs=[
             dg.AssetSpec(
-                raw_key, description=dataset.raw_description, group_name="raw", kinds={"python", "parquet"}
+                raw_key,
+                description=dataset.raw_description,
+                group_name="raw",
+                kinds={"python", "parquet"},
+                metadata={"dagster/column_schema": build_column_schema(RAW_COLUMNS)},
             ),
             dg.AssetSpec(
                 key,
@@ -69,6 +75,10 @@ def build_window_assets(
                 description=dataset.description,
                 group_name="lake",
                 kinds={"pandas", "parquet"},
+                metadata={
+                    "dagster/column_schema": build_column_schema(dataset.table.columns),
+                    "dagster/column_lineage": trace_lake_columns(dataset.table, raw_key),
+                },
             ),
         ],
     )
