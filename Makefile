@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test ui lock
+.PHONY: setup demo test ui bench lock
 
 setup: .venv/ready
 
@@ -25,6 +25,10 @@ test: setup
 
 ui: setup
 	@home=$$($(BIN)/python -m pipelines.instance) && DAGSTER_HOME=$$home exec $(BIN)/dagster dev -w workspace.yaml
+
+# All of them take half an hour on two cores; ONLY=name runs one of them. dlt is installed for the run alone.
+bench: setup
+	$(BIN)/python -m benchmarks $(ONLY)
 
 # Run this after changing the dependencies in pyproject.toml; it needs uv.
 lock:

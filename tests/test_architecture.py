@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("iplum_resource", "warehouse", "pipelines")
+BENCHMARKS = "benchmarks"
 STANDIN = "iplum_resource.standin"
 #: The one command that starts the stand-in.
 STANDIN_COMMAND = "pipelines.commands.standin"
@@ -179,19 +180,25 @@ def test_the_standin_shares_no_line_with_the_client() -> None:
 def test_nobody_imports_what_is_private() -> None:
     breaches = [
         f"{module.name}, line {found.line}, imports {found.name}"
-        for module in _load(*PACKAGES, "tests")
+        for module in _load(*PACKAGES, BENCHMARKS, "tests")
         for found in module.find_imports()
         if any(part.startswith("_") and not part.endswith("__") for part in found.name.split("."))
     ]
     assert breaches == []
 
 
-def test_production_code_does_not_import_tests() -> None:
-    assert _find_breaches(_load(*PACKAGES), "tests", "pytest", "hypothesis") == []
+def test_production_code_imports_neither_tests_nor_benchmarks() -> None:
+    assert _find_breaches(_load(*PACKAGES), "tests", "pytest", "hypothesis", BENCHMARKS) == []
+
+
+def test_the_api_and_the_rivals_of_the_benchmarks_share_no_line_with_ours() -> None:
+    modules = [m for m in _load(BENCHMARKS) if Import(m.name, 0).is_of("benchmarks.api", "benchmarks.rivals")]
+    assert len(modules) > 3
+    assert _find_breaches(modules, *PACKAGES, BENCHMARKS) == []
 
 
 def test_every_module_has_a_docstring() -> None:
-    assert [module.name for module in _load(*PACKAGES) if not ast.get_docstring(module.tree)] == []
+    assert [module.name for module in _load(*PACKAGES, BENCHMARKS) if not ast.get_docstring(module.tree)] == []
 
 
 @pytest.mark.skipif(not (ROOT / "pipelines/cli.py").exists(), reason="there is no command line yet")

@@ -1,0 +1,135 @@
+"""The API, as a process that costs its client nothing: every answer is a slice of bytes made beforehand.
+
+Belongs here: the documented endpoints on a socket, and a diary of the requests, with the standard library alone:
+nothing of the client. It believes any signature. Does not belong here: what is in an answer (`answers`).
+
+`python -m benchmarks.api FOLDER [LATENCY]` prints its URL. `GET /diary` tells what was asked since the last time
+it was read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import mmap
+import sys
+import time
+from bisect import bisect_left
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+_HEAD = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
+class Answers:
+    """The prepared rows of a folder; gives those of a range without copying them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._rows = _map(folder / "rows.json")
+        self._starts: Sequence[int] = _map(folder / "starts").cast("q")
+        self._offsets: Sequence[int] = _map(folder / "offsets").cast("q")
+
+    def find_usage(self, start: str, end: str) -> memoryview:
+        """Give the rows that start in a range, comma-separated; the range is written as in the document."""
+        first, last = (bisect_left(self._starts, _read_instant(text)) for text in (start, end))
+        return self._rows[self._offsets[first] : max(self._offsets[first], self._offsets[last] - 1)]
+
+
+class Diary:
+    """When requests came and their answers had gone, in seconds of the machine's monotonic clock."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self.answered: list[float] = []
+        self._used = time.process_time()
+
+    def read_out(self) -> bytes:
+        """Write what stands in it, and begin a new one."""
+        page = {"asked": self.asked, "answered": self.answered, "cpu": time.process_time() - self._used}
+        self.__init__()  # type: ignore[misc]
+        return json.dumps(page).encode()
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a client, kept open from request to request."""
+
+    def __init__(self, answers: Answers, diary: Diary, latency: float) -> None:
+        self._answers, self._diary, self._latency = answers, diary, latency
+        self._received = b""
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember where answers go."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Collect a request, and answer it once it is whole."""
+        self._received += data
+        head, found, rest = self._received.partition(b"\r\n\r\n")
+        length = _read_length(head)
+        if not found or len(rest) < length:
+            return
+        self._received = rest[length:]
+        method, path, _ = head.split(b" ", 2)
+        if method == b"GET" and path == b"/diary":
+            self._send(b"200 OK", self._diary.read_out())
+            return
+        self._diary.asked.append(time.monotonic())
+        answer = self._choose_answer(method, path, rest[:length])
+        asyncio.get_running_loop().call_later(self._latency, self._answer, answer)
+
+    def _choose_answer(self, method: bytes, path: bytes, body: bytes) -> tuple[bytes, tuple[Any, ...]]:
+        if method != b"POST":
+            return b"405 Method Not Allowed", ()
+        match path:
+            case b"/usage/getusage":
+                asked = json.loads(body)
+                return b"200 OK", (b"[", self._answers.find_usage(asked["StartDate"], asked["EndDate"]), b"]")
+            case b"/callrecordings/getrecordings":
+                return b"200 OK", (b"[]",)
+            case b"/usage/getcontent":
+                return b"200 OK", (b'"Hello"',)
+            case b"/callrecordings/getrecordingfile":
+                return b"200 OK", (b'"https://media.iplum.com/recording.mp3"',)
+        return b"404 Not Found", ()
+
+    def _answer(self, answer: tuple[bytes, tuple[Any, ...]]) -> None:
+        self._send(answer[0], *answer[1])
+        self._diary.answered.append(time.monotonic())
+
+    def _send(self, status: bytes, *parts: bytes | memoryview) -> None:
+        self._transport.write(_HEAD % (status, sum(map(len, parts))))
+        for part in parts:
+            self._transport.write(part)
+
+
+def _map(path: Path) -> memoryview:
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _read_instant(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+def _read_length(head: bytes) -> int:
+    lines = (line.partition(b":") for line in head.split(b"\r\n"))
+    return next((int(value) for name, _, value in lines if name.lower() == b"content-length"), 0)
+
+
+async def serve(folder: Path, latency: float) -> None:
+    """Answer until the process is told to stop."""
+    answers, diary = Answers(folder), Diary()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(answers, diary, latency), "127.0.0.1", 0, backlog=256
+    )
+    sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0))

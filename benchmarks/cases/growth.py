@@ -1,0 +1,30 @@
+"""Growth: what a sync of a year costs with ten times the rows, from a hundred thousand to ten million."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from benchmarks.cases.year import FIRST, LAST, sync
+from benchmarks.findings import COST_HEADING, Findings, Point, at_most, write_cost
+from benchmarks.workshop import Workshop
+
+
+def run(workshop: Workshop) -> Findings:
+    """Sync each size once: the largest alone takes minutes."""
+    sizes = workshop.choose((100_000, 1_000_000, 10_000_000), (800, 1_600))
+    costs = {}
+    for rows in sizes:
+        with workshop.serve(workshop.prepare_answers(FIRST, LAST, rows)) as api:
+            costs[rows] = sync(workshop, api)
+    return Findings(
+        [
+            at_most(f"from {fewer:,} to {more:,} rows, CPU", costs[more].cpu / costs[fewer].cpu, 11)
+            for fewer, more in pairwise(sizes)
+        ],
+        table=[COST_HEADING, *(write_cost(f"{rows:,} rows", cost) for rows, cost in costs.items())],
+        points=[
+            Point(name, rows, seconds)
+            for rows, cost in costs.items()
+            for name, seconds in (("CPU", cost.cpu), ("wall", cost.wall))
+        ],
+    )

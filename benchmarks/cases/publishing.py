@@ -1,0 +1,82 @@
+"""Publishing one changed window into ten million rows, against building the file anew; tables without marts.
+
+The marts are built whole each time, so what they take is taken off both.
+"""
+
+from __future__ import annotations
+
+import pstats
+import sys
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from statistics import median
+
+from benchmarks.findings import Findings, Line, at_most
+from benchmarks.profiling import find_seconds, render_profile
+from benchmarks.workshop import Workshop
+
+FIRST, LAST = date(2020, 1, 1), date(2025, 1, 1)
+CHANGED = "2022-06-16"
+
+
+def count_rows(workshop: Workshop) -> int:
+    """Say how many rows the history has that publishing and the marts are measured on."""
+    return workshop.choose(10_000_000, 3_000)
+
+
+@dataclass(frozen=True)
+class Publishing:
+    """Seconds of one publishing: of all, of the marts in it, and of the tables."""
+
+    whole: float
+    marts: float
+
+    @property
+    def tables(self) -> float:
+        """All but the marts."""
+        return self.whole - self.marts
+
+
+def read_publishing(stats: pstats.Stats) -> Publishing:
+    """Tell tables from marts by the profiler, which costs nothing here: nearly all is within DuckDB."""
+    return Publishing(
+        find_seconds(stats, "warehouse.publish", "publish"), find_seconds(stats, "warehouse.marts", "build_marts")
+    )
+
+
+def change_window(workshop: Workshop, data: Path, seed: int) -> None:
+    """Let a window have been pulled once more, with other rows."""
+    rows = count_rows(workshop) // 390
+    workshop.measure(sys.executable, "-m", "benchmarks.lake", data, CHANGED, str(rows), str(seed))
+
+
+def run(workshop: Workshop) -> Findings:
+    """Build anew and bring up to date, in turn."""
+    data = workshop.prepare_lake(FIRST, LAST, count_rows(workshop))
+    full, changed = [], []
+    for number in range(workshop.rounds):
+        full_stats = workshop.profile("wall", "publish", "--full", data=data)
+        full.append(read_publishing(full_stats))
+        change_window(workshop, data, seed=number + 1)
+        changed_stats = workshop.profile("wall", "publish", data=data)
+        changed.append(read_publishing(changed_stats))
+    all_tables, one_window = (median(one.tables for one in many) for many in (full, changed))
+    return Findings(
+        [
+            at_most(
+                "one changed window of ten million rows, wall against a full build", one_window / all_tables, 0.2
+            ),
+            Line("the same with the marts", f"{_take(changed) / _take(full):.2f} \u00d7", "", None),
+        ],
+        table=[
+            ("", "tables s", "marts s"),
+            ("full build", f"{all_tables:.2f}", f"{median(one.marts for one in full):.2f}"),
+            ("one changed window", f"{one_window:.2f}", f"{median(one.marts for one in changed):.2f}"),
+        ],
+        profiles={"publish-full": render_profile(full_stats), "publish-changed": render_profile(changed_stats)},
+    )
+
+
+def _take(many: list[Publishing]) -> float:
+    return median(one.whole for one in many)

@@ -1,0 +1,52 @@
+"""A year of 500,000 rows: this project, dlt and a bare script, from the same API.
+
+The rows are those of one endpoint; this project also asks for the recordings, of which there are none, keeps each
+answer, and builds tables, marts and the report.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+
+from benchmarks.costs import Cost, take_median
+from benchmarks.findings import COST_HEADING, Findings, at_least, at_most, write_cost
+from benchmarks.profiling import render_profile
+from benchmarks.workshop import RIVALS, Api, Workshop
+
+FIRST, LAST = date(2024, 1, 1), date(2025, 1, 1)
+OURS, DLT, BARE = "this project", "dlt", "bare script"
+
+
+def sync(workshop: Workshop, api: Api) -> Cost:
+    """Sync the year into a new folder."""
+    data = workshop.new_folder("year")
+    return workshop.iplum("sync", "--since", str(FIRST), "--until", str(LAST), data=data, api=api)
+
+
+def run(workshop: Workshop) -> Findings:
+    """Run the three in turn and compare their processor time."""
+    rows = workshop.choose(500_000, 2_000)
+    days = str(FIRST), str(LAST)
+    costs: dict[str, list[Cost]] = {OURS: [], BARE: [], DLT: []}
+    with workshop.serve(workshop.prepare_answers(FIRST, LAST, rows)) as api:
+        for _ in range(workshop.rounds):
+            costs[OURS].append(sync(workshop, api))
+            file = workshop.new_folder("bare") / "usage.parquet"
+            costs[BARE].append(workshop.measure(sys.executable, RIVALS / "bare_script.py", api.url, *days, file))
+            if not workshop.offline:
+                folder = workshop.new_folder("dlt-data")
+                script = RIVALS / "dlt_pipeline.py"
+                costs[DLT].append(workshop.measure(workshop.dlt_python, script, api.url, *days, folder))
+        data = workshop.new_folder("year")
+        stats = workshop.profile("wall", "sync", "--since", days[0], "--until", days[1], data=data, api=api)
+    medians = {name: take_median(rounds) for name, rounds in costs.items() if rounds}
+    ours = medians[OURS].cpu
+    lines = [at_most("sync of a year, CPU against the bare script", ours / medians[BARE].cpu, 1.5)]
+    if DLT in medians:
+        lines.append(at_least("sync of a year, CPU of dlt against ours", medians[DLT].cpu / ours, 15))
+    return Findings(
+        lines,
+        table=[COST_HEADING, *(write_cost(name, cost) for name, cost in medians.items())],
+        profiles={"sync": render_profile(stats)},
+    )

@@ -1,0 +1,67 @@
+"""The job `sync` over a range with assets that do nothing: what Dagster alone takes.
+
+Belongs here: the project's own definitions with the work taken out, run as `iplum sync` runs them. Does not belong
+here: comparing it with anything.
+
+`python -m benchmarks.idle_sync FIRST LAST` reads the environment as `iplum` does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+
+from pipelines.assembly import build_definitions
+from pipelines.commands.invocation import now, read_settings
+from pipelines.instance import open_instance
+from pipelines.partitions import tag_range
+from pipelines.settings import Settings
+from pipelines.sync import choose_stretches, run_job
+
+
+def empty(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """Make an asset of the same name, outputs, partitions and policy that does nothing."""
+
+    @dg.multi_asset(
+        name=asset.op.name,
+        specs=list(asset.specs),
+        partitions_def=asset.partitions_def,
+        backfill_policy=asset.backfill_policy,
+    )
+    def do_nothing() -> Iterator[dg.MaterializeResult[None]]:
+        for spec in asset.specs:
+            yield dg.MaterializeResult(asset_key=spec.key)
+
+    return do_nothing
+
+
+def build_idle(settings: Settings) -> dg.Definitions:
+    """Make the definitions with a job `sync` over the same assets."""
+    real = build_definitions(settings)
+    keys = set(real.resolve_job_def("sync").asset_layer.executable_asset_keys)
+    assets = [
+        asset for asset in real.assets or () if isinstance(asset, dg.AssetsDefinition) and asset.keys <= keys
+    ]
+    idle = [empty(asset) for asset in assets]
+    job = dg.define_asset_job("sync", selection=dg.AssetSelection.assets(*idle))
+    return dg.Definitions(assets=idle, jobs=[job], executor=dg.in_process_executor)
+
+
+def main() -> int:
+    """Run it over the days that the command line names."""
+    first, last = map(date.fromisoformat, sys.argv[1:])
+    settings, _ = read_settings()
+    definitions = build_idle(settings)
+    failures: list[str] = []
+    with open_instance(settings) as instance:
+        for stretch in choose_stretches(settings, since=first, until=last, now=now()):
+            failures += run_job(definitions, "sync", instance, tags=tag_range(stretch))
+    sys.stderr.writelines(f"{failure}\n" for failure in failures)
+    return bool(failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""A data folder with a history in it, written by the project's own schemas without the API.
+
+Belongs here: lake files and the ledger of an account as a sync would have left them. Does not belong here: making
+the records up (`history`).
+
+`python -m benchmarks.lake FOLDER FIRST LAST ROWS` writes a folder; with `FOLDER DAY ROWS SEED` it exchanges the
+rows of the window that begins on that day.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+
+from benchmarks.history import CLIENTS, KINDS, LOGINS, NUMBERS, Column, Records, Span, invent
+from warehouse.fold import list_raw
+from warehouse.lake import WindowState, fold_version, write_lake_file
+from warehouse.layout import DataFolder
+from warehouse.raw import RawAnswer, RawLog
+from warehouse.schemas import INSTANT, USAGE
+from warehouse.windows import StorageWindow, window_of_key
+
+ACCOUNT = "default"
+_LATE = timedelta(hours=6)
+
+
+def open_data(path: Path) -> DataFolder:
+    """Say where a benchmark's data stand."""
+    return DataFolder(path, path)
+
+
+def write_history(folder: DataFolder, span: Span) -> None:
+    """Write every window of a history."""
+    for window, size in zip(span.windows(), span.sizes(), strict=True):
+        write_window(folder, window, size)
+
+
+def write_window(folder: DataFolder, window: StorageWindow, rows: int, *, seed: int = 0) -> None:
+    """Write a window's lake file, and the raw file that it stands for, with an empty body."""
+    pulled_at = window.end + _LATE + timedelta(minutes=seed)
+    answer = RawAnswer(
+        request_start=window.start,
+        request_end=window.end,
+        usage_types="iPlumtext,iplumcall,externalcall,externaltext,fax",
+        reason="pull",
+        pull_id=f"benchmark-{seed}",
+        complete=True,
+        pulled_at=pulled_at,
+        rows=rows,
+        body=b"[]",
+    )
+    RawLog(folder, ACCOUNT, USAGE.name).append(window, answer)
+    state = WindowState(
+        version=fold_version(USAGE),
+        folded=list_raw(folder, USAGE, ACCOUNT, window),
+        complete_at=pulled_at,
+        refused_at=None,
+        largest_answer=rows,
+        rows=rows,
+        unreadable=0,
+        unread=0,
+        absent=0,
+    )
+    table = render_table(invent(window, rows, seed=seed), seen=pa.scalar(pulled_at, INSTANT))
+    write_lake_file(folder, USAGE, ACCOUNT, window, rows=table.to_pandas(), state=state)
+
+
+def render_table(records: Records, *, seen: pa.Scalar) -> pa.Table:
+    """Make of records the rows that a fold makes of the answer about them; `seen` is when they were pulled."""
+    rows = len(records.ids)
+    internal = pa.array(records.internal)
+    inbound = pa.array(records.inbound)
+    own = _choose(LOGINS, records.users)
+    other = pa.compute.if_else(
+        internal, _choose(LOGINS, records.contacts % len(LOGINS)), _choose(NUMBERS, records.contacts)
+    )
+    columns = {
+        "record_id": pa.array(records.ids),
+        "source": pa.repeat("iPlum", rows),
+        "client_reference_id": _choose(CLIENTS, records.users),
+        "channel": _choose(tuple(channel for channel, _ in KINDS), records.kinds),
+        "type": _choose(tuple(category for _, category in KINDS), records.kinds),
+        "direction": pa.compute.if_else(inbound, "in", "out"),
+        "from_party": pa.compute.if_else(inbound, other, own),
+        "to_party": pa.compute.if_else(inbound, own, other),
+        "counterparty": other,
+        "counterparty_kind": pa.compute.if_else(internal, "login", "phone"),
+        "user_id": own,
+        "started_at": _read_instants(records.starts),
+        "ended_at": _read_instants(records.ends),
+        "duration_minutes": pa.array(records.minutes.astype(float)),
+        "credits": pa.array(records.credits.astype(float)),
+        "origin": pa.repeat("pull", rows),
+        "first_seen_at": pa.repeat(seen, rows),
+        "last_seen_at": pa.repeat(seen, rows),
+        "absent_since": pa.nulls(rows, INSTANT),
+        "extra": pa.nulls(rows, pa.string()),
+    }
+    return pa.table(columns, schema=USAGE.lake_schema)
+
+
+def _choose(values: tuple[str, ...], numbers: Column) -> pa.Array:
+    return pa.array(values).take(pa.array(numbers))
+
+
+def _read_instants(seconds: Column) -> pa.Array:
+    return pa.array(seconds.astype("datetime64[s]").astype("datetime64[us]")).cast(INSTANT)
+
+
+def main() -> None:
+    """Write what the command line says."""
+    path, day, rest, rows = sys.argv[1:]
+    folder = open_data(Path(path))
+    if rest.isdecimal():
+        write_window(folder, window_of_key(day), int(rest), seed=int(rows))
+    else:
+        write_history(folder, Span(date.fromisoformat(day), date.fromisoformat(rest), int(rows)))
+
+
+if __name__ == "__main__":
+    main()

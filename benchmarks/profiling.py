@@ -1,0 +1,54 @@
+"""Where the time of a command goes: `iplum` under the profiler, and its statistics in a page of text.
+
+Belongs here: the profiled run, and what is shown of it. Does not belong here: which command is looked at.
+
+`python -m benchmarks.profiling wall|cpu FILE ARGUMENT…` runs `iplum ARGUMENT…` and leaves its statistics in FILE.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import io
+import pstats
+import re
+import sys
+import time
+from copy import copy
+
+_SHOWN = 25
+
+
+def find_seconds(stats: pstats.Stats, module: str, function: str) -> float:
+    """Say how long a function of a module took, with all that it called; 0 where it wasn't called."""
+    entries: dict[tuple[str, int, str], tuple[float, ...]] = stats.stats  # type: ignore[attr-defined]
+    return sum(
+        values[3]
+        for (file, _, name), values in entries.items()
+        if name == function and file.endswith(f"{module.replace('.', '/')}.py")
+    )
+
+
+def render_profile(stats: pstats.Stats) -> str:
+    """Write the functions that took longest, with and without what they called; no path is shown."""
+    shown = io.StringIO()
+    without_paths = copy(stats).strip_dirs()
+    without_paths.stream = shown  # type: ignore[attr-defined]
+    for order in ("cumulative", "tottime"):
+        without_paths.sort_stats(order).print_stats(_SHOWN)
+    lines = (line.rstrip() for line in shown.getvalue().splitlines())
+    return "\n".join(line for line in lines if line and not re.match(r"[A-Z][a-z]{2} [A-Z][a-z]{2} ", line)) + "\n"
+
+
+def main() -> int:
+    """Run the command line's command under the profiler."""
+    timer, out, *arguments = sys.argv[1:]
+    from pipelines import cli
+
+    profiler = cProfile.Profile(time.process_time if timer == "cpu" else time.perf_counter)
+    code = profiler.runcall(cli.run, arguments)
+    profiler.dump_stats(out)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""How long each mart takes to answer a question of the kind that people ask.
+
+Belongs here: the questions, made of the marts' columns, and their timing. Does not belong here: building marts.
+
+`python -m benchmarks.questions DATA FILE` writes milliseconds by mart.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+from benchmarks.history import LOGINS, NUMBERS
+from benchmarks.lake import open_data
+from warehouse.layout import DataFolder
+from warehouse.mart_schemas import MARTS, Mart
+from warehouse.query import run_query
+
+_TIMES = 5
+#: What a column is filtered by, where a mart has it.
+_FILTERS = {
+    "user_id": f"= '{LOGINS[7]}'",
+    "counterparty": f"= '{NUMBERS[707]}'",
+    "local_date": ">= DATE '2024-12-01'",
+    "local_week": ">= DATE '2024-12-01'",
+    "block_start": ">= TIMESTAMPTZ '2024-12-01 00:00:00+00'",
+    "window_start": ">= DATE '2024-12-01'",
+    "weekday": "= 1",
+}
+
+
+def write_question(mart: Mart) -> str:
+    """Write what somebody would ask of a mart."""
+    names = [column.name for column in mart.columns]
+    conditions = [f'"{name}" {condition}' for name, condition in _FILTERS.items() if name in names]
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"SELECT * FROM marts.{mart.name}{where} ORDER BY ALL LIMIT 100"  # noqa: S608 - of our own names
+
+
+def time_answer(folder: DataFolder, question: str) -> float:
+    """Give the milliseconds from the question to the last row, the file opened anew; the median of several."""
+    taken = []
+    for _ in range(_TIMES):
+        began = time.perf_counter()
+        list(run_query(folder, question).rows)
+        taken.append(time.perf_counter() - began)
+    return 1000 * median(taken)
+
+
+def main() -> None:
+    """Ask every mart."""
+    folder = open_data(Path(sys.argv[1]))
+    answers = {mart.name: time_answer(folder, write_question(mart)) for mart in MARTS}
+    Path(sys.argv[2]).write_text(json.dumps(answers))
+
+
+if __name__ == "__main__":
+    main()

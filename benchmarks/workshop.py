@@ -1,0 +1,167 @@
+"""The place where a benchmark works: a scratch folder, the API, the project's command, the rivals' environment.
+
+Belongs here: starting and stopping what a benchmark needs. Does not belong here: what it asks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pstats
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, TypeVar
+from urllib.request import urlopen
+
+from benchmarks.costs import Cost, measure
+from pipelines.settings import PROJECT, VARIABLES
+
+_T = TypeVar("_T")
+IPLUM = Path(sys.executable).with_name("iplum")
+RIVALS = PROJECT / "benchmarks" / "rivals"
+
+
+@dataclass(frozen=True)
+class Diary:
+    """What the API saw: when each request came and each answer had gone (monotonic seconds), and its own CPU."""
+
+    asked: Sequence[float]
+    answered: Sequence[float]
+    cpu: float
+
+    @property
+    def span(self) -> float:
+        """Seconds from the first request to the last answer."""
+        return max(self.answered) - min(self.asked)
+
+
+@dataclass(frozen=True)
+class Api:
+    """The running API."""
+
+    url: str
+
+    def read_diary(self) -> Diary:
+        """Tell what was asked since the last time, and begin anew."""
+        with urlopen(f"{self.url}/diary", timeout=60) as answer:  # noqa: S310 - our own, on the loopback
+            return Diary(**json.load(answer))
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Everything that a benchmark works with.
+
+    `quick` asks for sizes that only prove that it runs; `offline` leaves out what has to be installed.
+    """
+
+    folder: Path
+    quick: bool = False
+    offline: bool = False
+
+    def choose(self, full: _T, quick: _T) -> _T:
+        """Pick a size."""
+        return quick if self.quick else full
+
+    @property
+    def rounds(self) -> int:
+        """How often what is compared is run, in turn."""
+        return self.choose(3, 1)
+
+    def new_folder(self, name: str) -> Path:
+        """Make a fresh folder, which lasts until `clear`."""
+        rounds = self.folder / "rounds"
+        path = rounds / f"{name}-{sum(1 for _ in rounds.glob('*'))}"
+        path.mkdir(parents=True)
+        return path
+
+    def clear(self) -> None:
+        """Remove what the rounds of a benchmark left, and keep what was prepared for all."""
+        shutil.rmtree(self.folder / "rounds", ignore_errors=True)
+
+    def measure(self, *command: str | Path, environ: Mapping[str, str] | None = None) -> Cost:
+        """Run a program and say what it cost."""
+        return measure(command, {**self.environ, **(environ or {})}, folder=self.folder)
+
+    def iplum(self, *arguments: str, data: Path, api: Api | None = None, **settings: str) -> Cost:
+        """Run `iplum` with its data in `data`, against `api`, and say what it cost."""
+        return self.measure(IPLUM, *arguments, environ=self.account(data, api, **settings))
+
+    def profile(
+        self,
+        timer: Literal["wall", "cpu"],
+        *arguments: str,
+        data: Path,
+        api: Api | None = None,
+        **settings: str,
+    ) -> pstats.Stats:
+        """Run `iplum` under the profiler of the standard library, by the clock or by the processor."""
+        out = self.folder / "profile.stats"
+        environ = self.account(data, api, **settings)
+        self.measure(sys.executable, "-m", "benchmarks.profiling", timer, out, *arguments, environ=environ)
+        return pstats.Stats(str(out))
+
+    def account(self, data: Path, api: Api | None = None, **settings: str) -> dict[str, str]:
+        """Describe an account as a user would, on top of nothing: neither the environment's nor `.env`'s."""
+        return {
+            **{variable.name: "" for variable in VARIABLES},
+            "IPLUM_ACCESS_KEY": "BENCHMARKKEY",
+            "IPLUM_SECRET_KEY": "benchmark-secret",
+            "IPLUM_LOGIN_ID": "admin@clinic.example",
+            "IPLUM_BASE_URL": api.url if api else "",
+            "IPLUM_DATA": str(data),
+            "IPLUM_REQUESTS_PER_SECOND": "1000",
+            **{f"IPLUM_{name.upper()}": value for name, value in settings.items()},
+        }
+
+    def prepare_answers(self, first: date, last: date, rows: int) -> Path:
+        """Prepare the API's answers about a history, once for all who want the same."""
+        path = self.folder / f"answers-{first}-{last}-{rows}"
+        if not path.exists():
+            self.measure(sys.executable, "-m", "benchmarks.answers", path, str(first), str(last), str(rows))
+        return path
+
+    def prepare_lake(self, first: date, last: date, rows: int) -> Path:
+        """Prepare a data folder with a history, once for all who want the same."""
+        path = self.folder / f"lake-{first}-{last}-{rows}"
+        if not path.exists():
+            self.measure(sys.executable, "-m", "benchmarks.lake", path, str(first), str(last), str(rows))
+        return path
+
+    @contextmanager
+    def serve(self, answers: Path, *, latency: float = 0) -> Iterator[Api]:
+        """Run the API in a process of its own; it answers after `latency` seconds."""
+        with subprocess.Popen(  # noqa: S603 - our own
+            [sys.executable, "-m", "benchmarks.api", str(answers), str(latency)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self.environ,
+        ) as process:
+            try:
+                yield Api(process.stdout.readline().strip() if process.stdout else "")
+            finally:
+                process.terminate()
+
+    @cached_property
+    def dlt_python(self) -> Path:
+        """An environment with dlt in it, made for this run and thrown away with it."""
+        home = self.folder / "dlt"
+        python = home / "bin" / "python"
+        requirements = RIVALS / "requirements.txt"
+        install = ("install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", requirements)
+        self.measure(sys.executable, "-m", "venv", home)
+        self.measure(python, "-m", "pip", *install)
+        return python
+
+    @cached_property
+    def environ(self) -> dict[str, str]:
+        """The environment of every program: the user's, without what is meant for another instance of ours."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("IPLUM_", "DAGSTER_"))}
+        paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {**kept, "PYTHONPATH": os.pathsep.join(paths), "RUNTIME__DLTHUB_TELEMETRY": "false"}

@@ -1,0 +1,127 @@
+"""That the benchmarks run and what they stand on is true; what they measure is judged by nobody here."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import requests
+
+from benchmarks import __main__ as command
+from benchmarks.answers import render_rows
+from benchmarks.cases import BENCHMARKS
+from benchmarks.costs import ProgramFailed, measure
+from benchmarks.findings import TIMES, Findings, Line, Point, at_least, at_most
+from benchmarks.history import Span, invent
+from benchmarks.lake import ACCOUNT, open_data, write_history
+from benchmarks.machine import Circumstances
+from benchmarks.results import Page
+from benchmarks.rivals import bare_script
+from benchmarks.workshop import Workshop
+from pipelines.settings import PROJECT
+from tests.warehouse.answers import answer, fold
+from warehouse.lake import read_rows
+from warehouse.publish import publish
+from warehouse.schemas import USAGE
+
+SPAN = Span(date(2024, 2, 26), date(2024, 3, 11), 400)
+CIRCUMSTANCES = Circumstances("2026-01-01", "a machine", "abc", "versions")
+
+
+def test_a_benchmark_runs_and_the_page_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["startup"], quick=True, offline=True, output=tmp_path)
+    assert ended.value.code == 0
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert re.search(r"\[startup\]\(#startup\) \| iplum --help \| \d+\.\d\d s \| ≤ 0.4 s \|", page)
+    assert "iplum --help" in capsys.readouterr().out
+    assert (tmp_path / "profiles" / "imports.txt").read_text().splitlines()
+    kept = page + (tmp_path / "results.json").read_text()
+    assert socket.gethostname() not in kept
+    assert str(PROJECT) not in kept
+
+
+def test_the_api_gives_the_rows_of_the_range_and_keeps_a_diary(tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path, quick=True)
+    with workshop.serve(workshop.prepare_answers(SPAN.first, SPAN.last, SPAN.rows)) as api:
+        with requests.Session() as session:
+            whole = bare_script.fetch(session, api.url, date(2024, 3, 1), date(2024, 3, 6))
+            halves = [
+                bare_script.fetch(session, api.url, date(2024, 3, 1), date(2024, 3, 3)),
+                bare_script.fetch(session, api.url, date(2024, 3, 3), date(2024, 3, 6)),
+            ]
+            outside = bare_script.fetch(session, api.url, date(2024, 4, 1), date(2024, 4, 6))
+        diary = api.read_diary()
+        assert requests.get(f"{api.url}/usage/getusage", timeout=5).status_code == 405
+    assert len(whole) == SPAN.sizes()[1]
+    assert [*halves[0], *halves[1]] == whole
+    assert outside == []
+    assert len(diary.asked) == len(diary.answered) == 4
+    assert diary.span > 0
+
+
+def test_the_lake_is_what_the_api_would_have_brought(tmp_path: Path) -> None:
+    direct, pulled = open_data(tmp_path / "direct"), open_data(tmp_path / "pulled")
+    write_history(direct, SPAN)
+    window = SPAN.windows()[1]
+    rows = [json.loads(row) for row in render_rows(invent(window, SPAN.sizes()[1]))]
+    fold(pulled, answer(rows, 1, window=window), window=window)
+    frames = [read_rows(folder, USAGE, ACCOUNT, window) for folder in (direct, pulled)]
+    seen = ["first_seen_at", "last_seen_at"]
+    first, second = (pd.DataFrame(frame).drop(columns=seen) for frame in frames)
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_prepared_lake_is_published_as_it_is(tmp_path: Path) -> None:
+    folder = open_data(tmp_path)
+    write_history(folder, SPAN)
+    publication = publish(folder)
+    assert publication.refolded == 0
+    assert publication.rows["usage"] == sum(SPAN.sizes())
+
+
+def test_no_window_looks_as_if_it_were_cut_off() -> None:
+    sizes = Span(date(2015, 1, 1), date(2025, 1, 1), 1_600_000).sizes()
+    assert len(set(sizes)) == len(sizes)
+    assert not [size for size in sizes if size % 50 == 0]
+    assert sizes[-1] == max(sizes)
+
+
+def test_a_program_is_measured_with_what_it_starts(tmp_path: Path) -> None:
+    burn = "import time\nwhile time.process_time() < 0.2: pass"
+    child = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {burn!r}], check=True)"
+    assert measure([sys.executable, "-c", child], {}, folder=tmp_path).cpu >= 0.2
+    with pytest.raises(ProgramFailed, match="its last words"):
+        measure([sys.executable, "-c", "import sys; sys.exit('its last words')"], {}, folder=tmp_path)
+
+
+def test_one_section_is_measured_again_and_the_others_stay(tmp_path: Path) -> None:
+    page = Page(tmp_path, {"first": "A question.", "second": "Another."})
+    points = [Point("CPU", 10, 1.0), Point("CPU", 100, 9.0)]
+    page.keep("second", Findings([at_most("size", 3, 2)], points=points), CIRCUMSTANCES)
+    page.keep("first", Findings([at_least("speed", 3, 2)], remark="Why."), CIRCUMSTANCES)
+    page.keep("first", Findings([Line("speed", "unknown", "", None)]), CIRCUMSTANCES)
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert f"| [second](#second) | size | 3.00 {TIMES} | ≤ 2 {TIMES} | **no** |" in text
+    assert "| [first](#first) | speed | unknown |  |  |" in text
+    assert text.index("## first") < text.index("## second")
+    assert text.count("abc") == 1
+    assert (tmp_path / "second.svg").read_text().startswith("<svg")
+
+
+def test_the_page_in_the_project_is_made_of_the_figures_beside_it() -> None:
+    page = Page(PROJECT / "benchmarks", {name: benchmark.title for name, benchmark in BENCHMARKS.items()})
+    assert (page.folder / "RESULTS.md").read_text() == page.render()
+
+
+def test_an_unknown_benchmark_is_refused_by_name() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "yaer"], capture_output=True, text=True, cwd=PROJECT, check=False
+    )
+    assert ended.returncode == 2
+    assert "yaer" in ended.stderr
