@@ -17,6 +17,7 @@ _HEIGHT = 260
 _WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 _CHANNELS = alt.Scale(domain=["call", "text", "fax"], range=["#3b76c4", "#2a9d77", "#d58a1f"])
 _EVER = 100_000
+_ROWS = "rows"
 
 
 def _select_range(rows: Rows, field: str) -> alt.Parameter:
@@ -34,24 +35,28 @@ def _within_range(chart: alt.Chart, rows: Rows, field: str) -> alt.Chart:
     return chart.add_params(_select_range(rows, field)).transform_filter(recent)
 
 
-def _chart(rows: Rows) -> alt.Chart:
-    values = [{name: _write(value) for name, value in row.items()} for row in rows]
-    return alt.Chart(alt.InlineData(values=values), width="container", height=_HEIGHT)
+def _chart() -> alt.Chart:
+    return alt.Chart(alt.NamedData(_ROWS), width="container", height=_HEIGHT)
+
+
+def _zoom(chart: alt.Chart | alt.LayerChart | alt.FacetChart, rows: Rows) -> dict[str, Any]:
+    return _specify(chart.interactive(bind_y=False), rows)
+
+
+def _specify(chart: alt.Chart | alt.LayerChart | alt.FacetChart, rows: Rows) -> dict[str, Any]:
+    """Put the rows in last: inside a chart, Altair copies and checks every value at every step."""
+    spec: dict[str, Any] = chart.to_dict()
+    return {**spec, "datasets": {_ROWS: [{name: _write(value) for name, value in row.items()} for row in rows]}}
 
 
 def _write(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) or value is None else str(value)
 
 
-def _zoom(chart: alt.Chart | alt.LayerChart | alt.FacetChart) -> dict[str, Any]:
-    spec: dict[str, Any] = chart.interactive(bind_y=False).to_dict()
-    return spec
-
-
 def draw_volume(rows: Rows) -> dict[str, Any]:
     """Draw the records of each day, stacked by channel."""
     bars = (
-        _chart(rows)
+        _chart()
         .mark_bar()
         .encode(
             x=alt.X("local_date:T", title=None),
@@ -66,7 +71,7 @@ def draw_volume(rows: Rows) -> dict[str, Any]:
             ],
         )
     )
-    return _zoom(_within_range(bars, rows, "local_date"))
+    return _zoom(_within_range(bars, rows, "local_date"), rows)
 
 
 def draw_hours(rows: Rows) -> dict[str, Any]:
@@ -75,7 +80,7 @@ def draw_hours(rows: Rows) -> dict[str, Any]:
     options = ["all", *sorted({str(row["channel"]) for row in rows})]
     channel = alt.param(name="channel", bind=alt.binding_select(options=options, name="Channel "), value="all")
     cells = (
-        _chart(named)
+        _chart()
         .add_params(channel)
         .transform_filter("channel == 'all' || datum.channel == channel")
         .mark_rect()
@@ -90,13 +95,12 @@ def draw_hours(rows: Rows) -> dict[str, Any]:
             ],
         )
     )
-    spec: dict[str, Any] = cells.to_dict()
-    return spec
+    return _specify(cells, named)
 
 
 def draw_responses(rows: Rows) -> dict[str, Any]:
     """Draw how long texts waited for a reply, week by week: the median, and nine in ten."""
-    base = _chart(rows).encode(x=alt.X("local_week:T", title=None))
+    base = _chart().encode(x=alt.X("local_week:T", title=None))
     tooltip = [
         alt.Tooltip("local_week:T", title="week of", format="%-d %b %Y"),
         alt.Tooltip("blocks:Q", title="conversations"),
@@ -112,13 +116,13 @@ def draw_responses(rows: Rows) -> dict[str, Any]:
     slow = base.mark_line(strokeDash=[4, 4], color="#d58a1f", point=True).encode(
         y=alt.Y("slow_minutes:Q", scale=scale), tooltip=tooltip
     )
-    return _zoom(alt.layer(usual, slow))
+    return _zoom(alt.layer(usual, slow), rows)
 
 
 def draw_credits(rows: Rows) -> dict[str, Any]:
     """Draw the credits of each day; days that are far from the four weeks before stand out."""
     kinds = [{**row, "kind": f"{row['channel']}, {row['type']}"} for row in rows]
-    base = _within_range(_chart(kinds), rows, "local_date").encode(
+    base = _within_range(_chart(), rows, "local_date").encode(
         x=alt.X("local_date:T", title=None),
         y=alt.Y("credits:Q", title="credits a day"),
         tooltip=[
@@ -136,12 +140,12 @@ def draw_credits(rows: Rows) -> dict[str, Any]:
     unusual = base.mark_point(color="#c0392b", size=90, strokeWidth=2).encode(
         opacity=alt.condition("datum.is_unusual", alt.value(1), alt.value(0))
     )
-    return _zoom(alt.layer(lines, unusual))
+    return _zoom(alt.layer(lines, unusual), kinds)
 
 
 def draw_coverage(rows: Rows) -> dict[str, Any]:
     """Draw calls a week, and those of them that were recorded."""
-    base = _chart(rows).encode(
+    base = _chart().encode(
         x=alt.X("local_week:T", title=None),
         tooltip=[
             alt.Tooltip("local_week:T", title="week of", format="%-d %b %Y"),
@@ -153,7 +157,7 @@ def draw_coverage(rows: Rows) -> dict[str, Any]:
     )
     calls = base.mark_bar(color="#9db7dd").encode(y=alt.Y("calls:Q", title="calls a week, recorded ones darker"))
     recorded = base.mark_bar(color="#3b76c4").encode(y="recorded_calls:Q")
-    return _zoom(alt.layer(calls, recorded))
+    return _zoom(alt.layer(calls, recorded), rows)
 
 
 #: Each chart's place on the page, with the query of its rows.

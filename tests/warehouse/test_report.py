@@ -7,11 +7,13 @@ import shutil
 import stat
 import subprocess
 from datetime import timedelta
+from importlib.resources import files as package_files
 from pathlib import Path
 
 import pytest
 
 from tests.warehouse.answers import answer, call, fold, make_folder
+from tests.warehouse.scripts import bundle_scripts
 from warehouse.errors import NothingPublished
 from warehouse.layout import DataFolder
 from warehouse.marts import AccountSettings, MartSettings
@@ -77,6 +79,12 @@ def test_all_charts_are_drawn_and_the_console_says_nothing(
         drawn = page.partition(f'id="chart-{name}"')[2].partition("</section>")[0]
         assert drawn.count("<path") > 3, name
     assert "<title>iPlum report</title>" in page, "what a user wrote was run"
+
+
+def test_the_scripts_are_those_of_the_locked_versions() -> None:
+    kept = (package_files("warehouse") / "vega.js").read_text(encoding="utf-8")
+    assert kept == bundle_scripts(), "make them anew: python -m tests.warehouse.scripts"
+    assert "</script" not in kept
 
 
 def test_what_users_wrote_is_text(folder: DataFolder) -> None:
