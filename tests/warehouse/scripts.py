@@ -3,7 +3,7 @@
 `python -m tests.warehouse.scripts` makes them anew, after another version of vl-convert-python or Altair.
 """
 
-from importlib.resources import files as package_files
+from pathlib import Path
 
 import vl_convert
 
@@ -32,16 +32,21 @@ USE OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
 """
 
 
-def bundle_scripts() -> str:
-    """Bundle what draws the charts: it runs in a page that may load nothing."""
-    notice = _NOTICE.format(
+def write_notice() -> str:
+    """Say what the scripts are, of which versions and under which licence."""
+    return _NOTICE.format(
         vega=vl_convert.get_vega_version(),
         lite=vl_convert.get_vegalite_versions()[-1],
         embed=vl_convert.get_vega_embed_version(),
     )
+
+
+def bundle_scripts() -> str:
+    """Bundle what draws the charts, for a page that may load nothing; the order of its parts differs each time."""
     # Nothing in a script may look like the script's end.
-    return notice + vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
 
 
 if __name__ == "__main__":
-    (package_files("warehouse") / "vega.js").write_text(bundle_scripts(), encoding="utf-8")  # type: ignore[attr-defined]
+    kept = Path(__file__).parents[2] / "warehouse" / "vega.js"
+    kept.write_text(write_notice() + bundle_scripts(), encoding="utf-8")
