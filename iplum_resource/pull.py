@@ -168,8 +168,9 @@ class WindowPull:
 
     def _split(self, window: Window) -> _Steps:
         early, late = window.halves()
-        first = yield from self._pull(early, "split")
-        second = yield from self._pull(late, "split")
+        reason: PullReason = "audit" if self.reason == "audit" else "split"
+        first = yield from self._pull(early, reason)
+        second = yield from self._pull(late, reason)
         # Where one half fails as well, it is what lies in it that the server can't bear, and not the width.
         if {early, late} <= self._answered:
             self.sizes.note_width(max(early.width, late.width))

@@ -23,8 +23,9 @@ from pipelines.assets.report import build_report_asset
 from pipelines.assets.tables import build_tables_assets
 from pipelines.assets.usage import build_usage_assets
 from pipelines.checks import build_checks
+from pipelines.partitions import AUDIT_TAG
 from pipelines.progress import Progress, Silence
-from pipelines.schedules import build_daily_archive, build_daily_sync
+from pipelines.schedules import build_daily_archive, build_daily_sync, build_weekly_audit
 from pipelines.sensors import DRAIN_TAGS, build_callback_inbox, build_stale_snapshot
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
@@ -88,13 +89,14 @@ class _Account:
 
     @property
     def jobs(self) -> list[Job]:
-        return [self.sync, self.archive, self.drain]
+        return [self.sync, self.archive, self.audit, self.drain]
 
     @property
     def schedules(self) -> list[dg.ScheduleDefinition]:
         return [
             build_daily_sync(self.settings, self.sync, clock=self.clock),
             build_daily_archive(self.settings, self.archive, clock=self.clock),
+            build_weekly_audit(self.settings, self.audit, clock=self.clock),
         ]
 
     @cached_property
@@ -132,6 +134,19 @@ class _Account:
             *self.archives,
             *self._published,
             description="Fetch bodies, attachments, faxes and recording files not yet verified, then publish.",
+        )
+
+    @cached_property
+    def audit(self) -> Job:
+        return self._define_job(
+            "audit",
+            *self.pulls,
+            *self._published,
+            description=(
+                "Ask for a range of windows once more, each in halves too, tell what differs from what is here, "
+                "and publish."
+            ),
+            tags={AUDIT_TAG: "true"},
         )
 
     @cached_property

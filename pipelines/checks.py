@@ -48,6 +48,11 @@ _ON_EVERY_TABLE = (
         _select("nothing_gone"),
     ),
 )
+_AUDITED = Check(
+    "audits_agree",
+    "The latest audit of each window brought no row that should have been here before it.",
+    _select("audits_agree"),
+)
 _PUSHED = Check(
     "callbacks_kept",
     "Of each day's records, in the last thirty days, at most one in a hundred lacks its callback.",
@@ -71,7 +76,7 @@ def list_checks(table: Table) -> tuple[Check, ...]:
     """List the checks that stand on a table."""
     if table in ARCHIVE_TABLES:
         return (_FETCHED,)
-    checks = (*_ON_EVERY_TABLE, _PUSHED)
+    checks = (*_ON_EVERY_TABLE, _AUDITED, _PUSHED)
     return (*checks, _PERMITTED) if table is RECORDINGS else checks
 
 

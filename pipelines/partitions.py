@@ -18,6 +18,9 @@ MAX_WINDOWS_PER_RUN = 80
 
 BACKFILL_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=MAX_WINDOWS_PER_RUN)
 
+#: The tag by which a run asks for its windows as an audit does: each in halves, and compared with what is here.
+AUDIT_TAG = "iplum/audit"
+
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
 

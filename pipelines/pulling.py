@@ -11,13 +11,14 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from iplum_resource.answers import Answer
 from iplum_resource.errors import AccountError, Forbidden, IPlumError
 from iplum_resource.pull import AnswerSizes, Ask, PulledAnswer, PullReason, WindowPull
 from iplum_resource.window import Window
+from pipelines.differences import NO_DIFFERENCES, Differences, find_differences
 from warehouse.due import read_states
 from warehouse.errors import StorageFailed, WarehouseError
 from warehouse.fold import FoldResult, fold_window, is_folded
@@ -35,7 +36,7 @@ class WindowOutcome:
     """What became of one window: its fold, what was asked for it, and what went wrong, if anything.
 
     `again` marks one that was heard of before, or that only received rows of a neighbour's answer. `refused`
-    says that the account may not have this dataset.
+    says that the account may not have this dataset. `differences` is what an audit found.
     """
 
     window: StorageWindow
@@ -45,6 +46,7 @@ class WindowOutcome:
     proven_in_halves: bool = False
     refused: bool = False
     again: bool = False
+    differences: Differences = NO_DIFFERENCES
     error: IPlumError | WarehouseError | None = None
 
 
@@ -53,7 +55,8 @@ class DatasetPull:
     """Bring the windows of one dataset of one account from the API into the lake.
 
     `ask` sends one request, `ask_once` one that is not repeated after a 500. `refusable` says that a 403 is a plan
-    that lacks the dataset, not a wrong login. Memory holds the answers of `concurrency` requests and the fold of
+    that lacks the dataset, not a wrong login. With the reason `audit`, what windows out of the `lookback` hold
+    otherwise than the API is told. Memory holds the answers of `concurrency` requests and the fold of
     one window.
     """
 
@@ -67,6 +70,7 @@ class DatasetPull:
     clock: Callable[[], datetime]
     refusable: bool = False
     reason: PullReason = "pull"
+    lookback: timedelta = timedelta(0)
 
     def pull(self, windows: Sequence[StorageWindow]) -> Iterator[WindowOutcome]:
         """Go through the windows, oldest first, and give each one's outcome as it is finished.
@@ -168,8 +172,14 @@ class DatasetPull:
             proven_in_halves=keeper.proven_in_halves,
             refused=keeper.refused,
             again=again,
+            differences=self._compare(fold, keeper.window),
             error=error,
         )
+
+    def _compare(self, fold: FoldResult | None, window: StorageWindow) -> Differences:
+        if fold is None or self.reason != "audit":
+            return NO_DIFFERENCES
+        return find_differences(fold, window, now=self.clock(), lookback=self.lookback)
 
     def _recall_sizes(self, windows: Sequence[StorageWindow]) -> AnswerSizes:
         """Begin with what earlier runs saw, so that a daily run of two windows knows the largest answers too."""

@@ -1,4 +1,4 @@
-"""When windows are pulled: each day, whatever is missing or due by then.
+"""When windows are pulled: each day, whatever is missing or due by then, and each week some that are not.
 
 Belongs here: what a tick asks for. Does not belong here: the rule of what is due (`warehouse.due`).
 """
@@ -14,11 +14,15 @@ from pipelines.failures import fail
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
-from warehouse.due import find_due, find_stretches, read_states
+from warehouse.due import find_audits, find_due, find_stretches, read_states
 from warehouse.errors import WarehouseError
 from warehouse.schemas import ARCHIVE_TABLES, FOLDED_TABLES
 from warehouse.wanted import find_wanted
 from warehouse.windows import StorageWindow, window_of, windows_between
+
+#: A year of windows: at five requests a second, five minutes.
+WINDOWS_PER_AUDIT = 80
+_AUDIT_HOURS_AFTER_SYNC = 3
 
 
 def find_due_stretches(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
@@ -109,6 +113,43 @@ def build_daily_archive(
         return _request_runs(context, stretches)
 
     return daily_archive
+
+
+def find_audit_stretches(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
+    """List the windows that the weekly audit at `now` (aware UTC) asks for: stretches for one run each."""
+    since = window_of(settings.start_date).start
+    windows = list(windows_between(since, now))
+    folder = open_folder(settings)
+    states = [read_states(folder, table, settings.account, windows) for table in FOLDED_TABLES]
+    chosen = find_audits(states, since=since, now=now, at_most=WINDOWS_PER_AUDIT)
+    return list(find_stretches(chosen, at_most=MAX_WINDOWS_PER_RUN))
+
+
+def build_weekly_audit(
+    settings: Settings, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition, *, clock: Callable[[], datetime]
+) -> dg.ScheduleDefinition:
+    """Make `weekly_audit`, which is on from the start: the only thing that asks for old windows again."""
+    hour = (settings.sync_at.hour + _AUDIT_HOURS_AFTER_SYNC) % 24
+
+    @dg.schedule(
+        name=settings.name("weekly_audit"),
+        job=job,
+        cron_schedule=f"{settings.sync_at.minute} {hour} * * 0",
+        execution_timezone=settings.time_zone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            f"Each Sunday: {WINDOWS_PER_AUDIT} windows asked for once more and proven in halves, those first that "
+            "were proven never or the longest ago. So it goes round five years in five weeks."
+        ),
+    )
+    def weekly_audit(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest]:
+        try:
+            stretches = find_audit_stretches(settings, clock())
+        except WarehouseError as error:
+            raise fail(error) from error
+        return _request_runs(context, stretches)
+
+    return weekly_audit
 
 
 def _request_runs(

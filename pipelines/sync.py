@@ -16,6 +16,7 @@ import dagster as dg
 from iplum_resource.errors import AccountError
 from pipelines.accounts import choose_accounts
 from pipelines.assembly import build_definitions
+from pipelines.differences import NO_DIFFERENCES, Differences
 from pipelines.instance import open_instance
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
 from pipelines.progress import Progress
@@ -35,13 +36,17 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass
 class DatasetTally:
-    """What a sync did to one dataset: windows gone through, rows new and changed, windows that failed."""
+    """What a sync did to one dataset: windows gone through, rows new and changed, windows that failed.
+
+    `differences` is what an audit found.
+    """
 
     windows: int = 0
     new: int = 0
     changed: int = 0
     failed: int = 0
     refused: bool = False
+    differences: Differences = NO_DIFFERENCES
 
 
 @dataclass
@@ -69,6 +74,7 @@ class _Tallying:
         tally.windows += not outcome.again
         tally.failed += outcome.error is not None
         tally.refused |= outcome.refused
+        tally.differences += outcome.differences
         if outcome.fold is not None:
             tally.new += outcome.fold.new
             tally.changed += outcome.fold.changed
@@ -124,19 +130,42 @@ def sync(
     end: what stops one leaves the others alone. Raises `SettingsError` before any request where the settings can't
     work, and `WarehouseError` where the data folder can't be used. What fails after that is in the report.
     """
+    return run_pulls(
+        *accounts,
+        environ=environ,
+        only=only,
+        job="sync",
+        choose=lambda settings: choose_stretches(settings, since=since, until=until, now=clock()),
+        progress=progress,
+        clock=clock,
+    )
+
+
+def run_pulls(
+    *accounts: Settings,
+    environ: Mapping[str, str],
+    only: str | None,
+    job: str,
+    choose: Callable[[Settings], list[list[StorageWindow]]],
+    progress: Progress,
+    clock: Callable[[], datetime],
+) -> SyncReport:
+    """Run a job that pulls over the stretches that are chosen for each account, publish, and report as `sync`."""
     folder = open_folder(accounts[0])
     chosen = choose_accounts(accounts, only)
     for settings in chosen:
         check_credentials(environ, settings.secrets)
         check_account(settings, folder.accounts())
-    stretches = [choose_stretches(settings, since=since, until=until, now=clock()) for settings in chosen]
+    stretches = [choose(settings) for settings in chosen]
     report = SyncReport()
     watcher = _Tallying(report, progress)
     definitions = build_definitions(*accounts, clock=clock, progress=watcher)
     with open_instance(accounts[0]) as instance:
         for settings, owed in zip(chosen, stretches, strict=True):
             if not isinstance(watcher.final, StorageFailed):
-                report.failures += _sync_account(settings, owed, definitions, instance=instance, watcher=watcher)
+                report.failures += _pull_account(
+                    settings, job, owed, definitions=definitions, instance=instance, watcher=watcher
+                )
         if accounts[0].is_one_of_many:
             report.failures += run_job(definitions, "publish", instance)
     report.failures = list(dict.fromkeys(report.failures))
@@ -145,18 +174,19 @@ def sync(
     return report
 
 
-def _sync_account(
+def _pull_account(
     settings: Settings,
+    job: str,
     stretches: Sequence[Sequence[StorageWindow]],
-    definitions: dg.Definitions,
     *,
+    definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     watcher: _Tallying,
 ) -> list[str]:
     failures: list[str] = []
     watcher.final = None
     for stretch in stretches:
-        failed = run_job(definitions, settings.name("sync"), instance, tags=tag_range(stretch))
+        failed = run_job(definitions, settings.name(job), instance, tags=tag_range(stretch))
         if failed and not settings.is_one_of_many:
             failed = [*failed, *run_job(definitions, "publish", instance)]
         failures += failed

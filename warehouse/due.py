@@ -1,17 +1,20 @@
-"""Which windows a sync owes: a pure function of the ledger, the calendar and the clock.
+"""Which windows a sync or an audit owes: a pure function of the ledger, the calendar and the clock.
 
-Belongs here: when a window is settled. Does not belong here: pulling, and how stretches become runs.
+Belongs here: when a window is settled, and which audit comes next. Does not belong here: pulling, and how
+stretches become runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from warehouse.lake import WindowState, read_state
 from warehouse.layout import DataFolder
 from warehouse.schemas import Table
 from warehouse.windows import StorageWindow, windows_between
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def read_states(
@@ -32,7 +35,7 @@ def find_due(
     refused a dataset (no recording plan) owes only the newest window, whose pull tells when that changes.
     """
     windows = list(windows_between(since, now + timedelta(microseconds=1)))
-    due = [window for window in windows if not _is_settled(states.get(window), window, lookback)]
+    due = [window for window in windows if not is_settled(states.get(window), window, lookback)]
     return due[-1:] if _is_refused(states) else due
 
 
@@ -47,6 +50,27 @@ def find_reach(folder: DataFolder, table: Table, account: str) -> datetime | Non
     )
 
 
+def find_audits(
+    states: Sequence[Mapping[StorageWindow, WindowState]], *, since: datetime, now: datetime, at_most: int
+) -> list[StorageWindow]:
+    """List the windows from `since` up to `now` to audit next, at most so many, oldest window first.
+
+    `states` are those of each dataset; one that the account is refused has no say. Those that no audit has proven
+    come first, the newest of them before the others; then those whose audit is the longest ago. So an audit a
+    week goes round all of history, however long it is, at the same price each time. The window still open is
+    left to the sync.
+    """
+    asked = [of_dataset for of_dataset in states if not _is_refused(of_dataset)]
+    windows = [window for window in windows_between(since, now) if window.end <= now]
+
+    def audited_at(window: StorageWindow) -> datetime:
+        known = [of_dataset.get(window) for of_dataset in asked]
+        return min((state.audited_at or _NEVER if state else _NEVER for state in known), default=_NEVER)
+
+    in_turn = sorted(sorted(windows, reverse=True), key=audited_at)
+    return sorted(in_turn[:at_most])
+
+
 def find_stretches(windows: Sequence[StorageWindow], *, at_most: int) -> Iterator[list[StorageWindow]]:
     """Cut windows into contiguous stretches of at most so many, the newest stretch first."""
     stretch: list[StorageWindow] = []
@@ -59,7 +83,8 @@ def find_stretches(windows: Sequence[StorageWindow], *, at_most: int) -> Iterato
         yield stretch
 
 
-def _is_settled(state: WindowState | None, window: StorageWindow, lookback: timedelta) -> bool:
+def is_settled(state: WindowState | None, window: StorageWindow, lookback: timedelta) -> bool:
+    """Say whether a complete pull was made after a window left the look-back, so that no row is still to come."""
     return state is not None and state.complete_at is not None and state.complete_at >= window.end + lookback
 
 

@@ -29,13 +29,15 @@ from warehouse.windows import StorageWindow
 class FoldResult:
     """What a fold made of a window: its state, how it differs from before, and whom it sent rows to.
 
-    `strays_to` names the windows whose raw log grew by rows of this one's answers; they want folding too.
+    `before` is the state it found, None where there was no lake file. `strays_to` names the windows whose raw log
+    grew by rows of this one's answers; they want folding too.
     """
 
     state: WindowState
     new: int
     changed: int
     strays_to: frozenset[StorageWindow]
+    before: WindowState | None = None
 
 
 def list_raw(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> tuple[str, ...]:
@@ -63,7 +65,7 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
     Safe beside other runs without a lock: after writing, the raw log is listed again, and if it grew the
     window is folded again. Raises `StorageFailed` and `RawDamaged`.
     """
-    before = read_rows(folder, table, account, window)
+    before, state_before = read_rows(folder, table, account, window), read_state(folder, table, account, window)
     strays_to: set[StorageWindow] = set()
     while True:
         listing = list_raw(folder, table, account, window)
@@ -76,7 +78,7 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
         write_lake_file(folder, table, account, window, rows=rows, state=state)
         if list_raw(folder, table, account, window) == listing:
             new, changed = _compare(before, rows, table)
-            return FoldResult(state, new, changed, frozenset(strays_to))
+            return FoldResult(state, new, changed, frozenset(strays_to), state_before)
 
 
 def merge_answers(
@@ -176,6 +178,7 @@ def _describe(
         version=fold_version(table),
         folded=listing,
         complete_at=complete[-1].at if complete else None,
+        audited_at=max((pull.at for pull in complete if pull.is_audit), default=None),
         refused_at=max((answer.pulled_at for answer in asked if answer.rows is None), default=None),
         largest_answer=max((answer.rows or 0 for answer in whole), default=0),
         rows=len(rows),

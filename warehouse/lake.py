@@ -30,7 +30,8 @@ class WindowState:
     """What a lake file says of itself: the raw files it stands for and what they tell about the window.
 
     `folded` names raw files as `dataset/name`. `complete_at` is when the latest complete pull was made,
-    `refused_at` when the API last refused the window for want of permission (both UTC, or None).
+    `audited_at` the latest audit among them, `refused_at` when the API last refused the window for want of
+    permission (all UTC, or None).
     `largest_answer` is the most rows that one request for the whole window brought. `unreadable` counts
     elements without an id, `unread` the rows with a field that didn't read, `absent` those that the latest
     complete pull no longer brought.
@@ -45,6 +46,7 @@ class WindowState:
     unreadable: int
     unread: int
     absent: int
+    audited_at: datetime | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -131,8 +133,8 @@ def _encode_state(state: WindowState) -> bytes:
 def _decode_state(encoded: bytes) -> WindowState | None:
     try:
         fields = json.loads(encoded)
-        for name in ("complete_at", "refused_at"):
-            fields[name] = None if fields[name] is None else datetime.fromisoformat(fields[name])
+        for name in ("complete_at", "refused_at", "audited_at"):
+            fields[name] = datetime.fromisoformat(fields[name]) if fields.get(name) else None
         return WindowState(**{**fields, "folded": tuple(fields["folded"])})
     except (ValueError, KeyError, TypeError):
         return None  # damaged, or another version's

@@ -326,6 +326,7 @@ MARTS = (
                 "The strongest proof: `audit`, `halves` (two halves bore it out), `split`, `pull` (believed, as "
                 "its size is not suspicious); null where no pull was whole.",
             ),
+            _instant("audited_at", "When an audit last proved it; null before the first."),
         ),
         ("usage", "recordings", "pulls"),
     ),

@@ -38,6 +38,7 @@ class CompletePull:
 
     at: datetime
     usage_types: frozenset[str] | None
+    is_audit: bool
 
 
 def find_complete_pulls(answers: Sequence[RawAnswer], window: StorageWindow) -> list[CompletePull]:
@@ -47,7 +48,11 @@ def find_complete_pulls(answers: Sequence[RawAnswer], window: StorageWindow) -> 
         if answer.reason not in {"stray", "callback"}:
             pulls.setdefault(answer.pull_id, []).append(answer)
     whole = [
-        CompletePull(min(answer.pulled_at for answer in parts), _types_asked(parts))
+        CompletePull(
+            min(answer.pulled_at for answer in parts),
+            _types_asked(parts),
+            any(answer.reason == "audit" for answer in parts),
+        )
         for parts in pulls.values()
         if _covers([part for part in parts if part.complete], window)
     ]

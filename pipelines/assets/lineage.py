@@ -62,6 +62,7 @@ _MART_MADE_OF = {
     "pulls": ("pull_id",),
     "absent": ("absent_since",),
     "verified_by": ("reason", "complete"),
+    "audited_at": ("reason", "complete", "pulled_at"),
     "completeness.rows": ("record_id",),
     "callback_loss.dataset": ("record_id",),
 }

@@ -5,8 +5,8 @@ not belong here: what is asked of the API (`usage`, `recordings`) and the work i
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -15,8 +15,9 @@ from iplum_resource.pull import Ask
 from iplum_resource.resource import IPlumResource
 from pipelines.assets.columns import build_column_schema
 from pipelines.assets.lineage import trace_lake_columns
+from pipelines.differences import NO_DIFFERENCES
 from pipelines.failures import fail, fail_windows
-from pipelines.partitions import BACKFILL_POLICY, build_partitions
+from pipelines.partitions import AUDIT_TAG, BACKFILL_POLICY, build_partitions
 from pipelines.progress import Progress
 from pipelines.pulling import DatasetPull, WindowOutcome
 from pipelines.settings import Settings, SettingsError, check_account
@@ -87,7 +88,8 @@ def build_window_assets(
         iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
         progress.start(label, len(windows))
         outcomes: list[WindowOutcome] = []
-        for outcome in _open_pull(dataset, settings, iplum, clock=clock).pull(windows):
+        is_audit = AUDIT_TAG in context.run.tags
+        for outcome in _open_pull(dataset, settings, iplum, clock=clock, is_audit=is_audit).pull(windows):
             outcomes.append(outcome)
             progress.finish_window(label, outcome)
         _report(context, dataset, windows, outcomes=outcomes, settings=settings)
@@ -97,7 +99,12 @@ def build_window_assets(
 
 
 def _open_pull(
-    dataset: Dataset, settings: Settings, iplum: IPlumResource, *, clock: Callable[[], datetime]
+    dataset: Dataset,
+    settings: Settings,
+    iplum: IPlumResource,
+    *,
+    clock: Callable[[], datetime],
+    is_audit: bool,
 ) -> DatasetPull:
     folder = open_folder(settings)
     try:
@@ -113,9 +120,11 @@ def _open_pull(
         ask=ask,
         ask_once=ask_once,
         concurrency=settings.concurrency,
-        verify=settings.verify,
+        verify="always" if is_audit else settings.verify,
         clock=clock,
         refusable=dataset.refusable,
+        reason="audit" if is_audit else "pull",
+        lookback=timedelta(days=settings.lookback_days),
     )
 
 
@@ -133,6 +142,12 @@ def _report(
         context.log.warning(
             f"iPlum refuses {dataset.table.name} for this account (403): it needs a call recording plan. "
             "The rest goes on without."
+        )
+    found = sum((outcome.differences for outcome in outcomes), NO_DIFFERENCES)
+    if found.total:
+        context.log.warning(
+            f"The audit of {dataset.table.name} found {found.missing} rows missing here, {found.changed} changed "
+            f"and {found.gone} gone at iPlum. What came is kept; nothing was removed."
         )
     if not failed:
         for window in windows:
@@ -157,7 +172,12 @@ def _describe(
         "body_bytes": outcome.body_bytes,
         "proven_in_halves": outcome.proven_in_halves,
     }
-    return [(raw_key, raw), (key, _count(outcome.fold))]
+    return [(raw_key, raw), (key, {**_count(outcome.fold), **_count_differences(outcome)})]
+
+
+def _count_differences(outcome: WindowOutcome) -> Metadata:
+    found = asdict(outcome.differences) if outcome.differences.total else {}
+    return {f"audit_{name}": rows for name, rows in found.items()}
 
 
 def _count(fold: FoldResult) -> Metadata:

@@ -1,21 +1,52 @@
-"""`iplum verify`: the proof of what is kept."""
+"""`iplum verify`: the proof that all of it is here, and that it is what it was."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-from pipelines.commands.invocation import Since, Until, begin_day, end_with, read_accounts, read_range
+from pipelines.commands.invocation import (
+    AccountName,
+    Since,
+    Until,
+    begin_day,
+    end_with,
+    now,
+    open_console,
+    read_accounts,
+    read_range,
+)
+
+if TYPE_CHECKING:
+    from pipelines.sync import SyncReport
+
+Offline = Annotated[bool, typer.Option("--offline", help="Prove what lies here, without asking iPlum.")]
 
 
-def verify(since: Since = None, until: Until = None) -> None:
-    """Prove what is kept: every file and body against its hash, the lake against raw, the tables against the lake.
+def verify(
+    since: Since = None, until: Until = None, offline: Offline = False, account: AccountName = None
+) -> None:
+    """Prove it: iPlum's records against those here, every file and body against its hash, the tables against both.
 
-    Prints a line for each difference and exits with 1 when there is one. Nothing is changed.
+    Each window is asked for once more, whole and in halves, so that an answer that was cut off is found out. What
+    was missing is kept and published. Prints a line for each difference and exits with 1 when there is one.
 
-    Example: `iplum verify --since 2024-01-01 --until 2024-02-01`
+    Examples: `iplum verify` · `iplum verify --since 2024-01-01 --until 2024-02-01` · `iplum verify --offline`
     """
-    accounts, _ = read_accounts()
+    accounts, environ = read_accounts()
     first, last = read_range(since, until)
+    differences: list[str] = []
+    if not offline:
+        from pipelines.audit import audit
+        from pipelines.bar import ProgressBar
+
+        with ProgressBar(open_console(stderr=True)) as bar:
+            report = audit(
+                *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
+            )
+        differences += [*report.failures, *_show_audit(report)]
     from pipelines.storage import choose_marts, open_folder
     from warehouse.verification import Verification
 
@@ -27,6 +58,22 @@ def verify(since: Since = None, until: Until = None) -> None:
         until=begin_day(last),
         on_file=sizes.append,
     )
-    differences = [str(difference) for difference in verification.find_differences()]
+    differences += [str(difference) for difference in verification.find_differences()]
     typer.echo(f"{len(sizes):,} files hashed, {sum(sizes):,} bytes; {len(differences):,} differences")
     end_with(differences)
+
+
+def _show_audit(report: SyncReport) -> Iterator[str]:
+    for name, tally in report.datasets.items():
+        found = tally.differences
+        refused = " (refused: no recording plan)" if tally.refused else ""
+        typer.echo(
+            f"{name:<12}{tally.windows:>5} windows asked for again{refused}: {found.missing:,} rows were missing, "
+            f"{found.changed:,} have changed, {found.gone:,} are gone at iPlum"
+        )
+        if found.missing:
+            yield f"{name}: {found.missing:,} rows were missing here: they came with this audit and are published"
+        if found.changed:
+            yield f"{name}: {found.changed:,} rows have changed at iPlum since: they are up to date now"
+        if found.gone:
+            yield f"{name}: {found.gone:,} rows are gone at iPlum: they are kept here, with absent_since"

@@ -54,6 +54,10 @@ def test_names_that_users_hold_on_to_are_there_and_each_is_described(tmp_path: P
     assert daily_archive.description
     assert daily_archive.default_status == dg.DefaultScheduleStatus.STOPPED, "what was said is private (DESIGN 14)"
     assert defs.resolve_schedule_def("daily_sync").description
+    assert defs.resolve_job_def("audit").description
+    weekly_audit = defs.resolve_schedule_def("weekly_audit")
+    assert weekly_audit.description
+    assert (weekly_audit.cron_schedule, weekly_audit.default_status.value) == ("15 5 * * 0", "RUNNING")
     assert defs.resolve_sensor_def("stale_snapshot").description
     checks = [spec for check in defs.asset_checks or [] for spec in check.check_specs]
     expected = {
@@ -64,6 +68,7 @@ def test_names_that_users_hold_on_to_are_there_and_each_is_described(tmp_path: P
         "permitted",
         "all_fetched",
         "callbacks_kept",
+        "audits_agree",
     }
     assert expected == {c.name for c in checks}
     assert all(check.description for check in checks)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.warehouse.answers import WINDOW, answer, at, call, fold, make_folder
-from warehouse.due import find_due, find_reach, find_stretches
+from warehouse.due import find_audits, find_due, find_reach, find_stretches
 from warehouse.lake import WindowState
 from warehouse.schemas import USAGE
 from warehouse.windows import StorageWindow, window_of, windows_between
@@ -72,6 +72,46 @@ def test_a_dataset_that_is_permitted_again_owes_its_history() -> None:
         WINDOWS[-1]: pulled(NOW - timedelta(days=1)),
     }
     assert due(states) == [window.key for window in WINDOWS]
+
+
+# --- audits
+
+
+def audited(at: datetime) -> WindowState:
+    return replace(pulled(at), audited_at=at)
+
+
+def next_audits(*states: dict[StorageWindow, WindowState], at_most: int = 3) -> list[str]:
+    return [window.key for window in find_audits(states, since=SINCE, now=NOW, at_most=at_most)]
+
+
+def test_the_newest_windows_are_audited_first_and_never_the_open_one() -> None:
+    assert next_audits({}) == ["2024-02-26", "2024-03-01", "2024-03-06"]
+    assert next_audits({WINDOWS[-2]: audited(NOW)}) == ["2024-02-21", "2024-02-26", "2024-03-01"]
+
+
+def test_a_window_is_audited_when_either_dataset_is_owed_it_but_a_refused_one_owes_none() -> None:
+    usage = {window: audited(NOW - timedelta(days=n)) for n, window in enumerate(WINDOWS)}
+    recordings = {window: audited(NOW) for window in WINDOWS if window != WINDOWS[4]}
+    longest_ago = [window.key for window in WINDOWS[-3:-1]]
+    assert next_audits(usage, recordings) == [WINDOWS[4].key, *longest_ago]
+    refused = {WINDOWS[-1]: replace(NEVER, refused_at=NOW)}
+    assert next_audits(usage, refused) == [window.key for window in WINDOWS[-4:-1]]
+
+
+@given(st.integers(1, 6))
+def test_audits_go_round_all_of_history_in_turn(at_most: int) -> None:
+    states: dict[StorageWindow, WindowState] = {}
+    weeks = -(-(len(WINDOWS) - 1) // at_most)
+    chosen = []
+    for week in range(2 * weeks):
+        at = NOW + timedelta(hours=week)
+        now_due = find_audits([states], since=SINCE, now=NOW, at_most=at_most)
+        chosen += now_due
+        states |= dict.fromkeys(now_due, audited(at))
+    counts = [chosen.count(window) for window in WINDOWS[:-1]]
+    assert min(counts) >= 2
+    assert max(counts) - min(counts) <= 1
 
 
 @given(st.sets(st.sampled_from(WINDOWS)), st.integers(1, 5))

@@ -474,6 +474,7 @@ class Reckoning:
                 "callback_only": sum(row["origin"] == "callback" for row in rows),
                 "absent": sum(row.get("absent_since") is not None for row in rows),
                 "verified_by": "pull" if asked else None,
+                "audited_at": None,
             }
 
     def callback_loss(self) -> Iterator[Row]:

@@ -147,6 +147,40 @@ def test_each_window_says_how_it_is_proven() -> None:
     ]
 
 
+def test_a_window_is_proven_by_pulls_that_cover_it_alone() -> None:
+    """What was left out of a pull, a part that failed, is a hole in its proof."""
+    early, late = {"request_end": utc("2026-03-03 00:00")}, {"request_start": utc("2026-03-03 00:00")}
+    pulls = [
+        pulled("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="holed", **early),
+        pulled("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="holed", complete=False, **late),
+        pulled(
+            "2026-03-06", "2026-03-12 00:00", reason="split", pull_id="parts", request_end=utc("2026-03-08 00:00")
+        ),
+        pulled(
+            "2026-03-06",
+            "2026-03-12 00:00",
+            reason="halves",
+            pull_id="parts",
+            request_start=utc("2026-03-08 00:00"),
+        ),
+        pulled("2026-03-11", "2026-03-17 00:00", complete=False),
+        pulled("2026-03-11", "2026-03-17 00:00", reason="halves", complete=False),
+        pulled("2026-03-11", "2026-03-17 00:00"),
+        pulled("2026-03-16", "2026-03-22 00:00"),
+        pulled("2026-03-16", "2026-03-23 00:00", reason="audit"),
+        pulled("2026-03-16", "2026-03-24 00:00"),
+        pulled("2026-03-21", "2026-03-27 00:00", reason="audit", complete=False),
+    ]
+    columns = ("window_start", "verified_by", "audited_at")
+    assert History(pulls=pulls).mart("completeness", *columns) == [
+        (date(2026, 3, 1), None, None),
+        (date(2026, 3, 6), "split", None),
+        (date(2026, 3, 11), "halves", None),
+        (date(2026, 3, 16), "audit", utc("2026-03-23 00:00")),
+        (date(2026, 3, 21), None, None),
+    ]
+
+
 def test_what_callbacks_lose_is_counted_from_the_first_one_on() -> None:
     rows = [
         usage("before", "2026-03-02 11:00"),

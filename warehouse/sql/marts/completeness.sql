@@ -1,19 +1,84 @@
 -- Grain: account, dataset, window_start.
-WITH asked AS (
+WITH answers AS (
+    SELECT *
+    FROM pulls
+    WHERE reason NOT IN ('stray', 'callback') AND "rows" IS NOT NULL
+),
+
+covering AS (
+    SELECT
+        account,
+        dataset,
+        window_start,
+        pull_id,
+        request_start,
+        request_end,
+        max(request_end) OVER (
+            PARTITION BY account, dataset, window_start, pull_id
+            ORDER BY request_start, request_end
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS reached
+    FROM answers
+    WHERE complete
+),
+
+-- Pulls whose complete answers cover their window without a hole.
+whole AS (
+    SELECT
+        account,
+        dataset,
+        window_start,
+        pull_id
+    FROM covering
+    GROUP BY ALL
+    HAVING
+        min(request_start) <= window_start::TIMESTAMP AT TIME ZONE 'UTC'
+        AND max(request_end)
+        >= least(window_start + INTERVAL 5 DAY, date_trunc('month', window_start) + INTERVAL 1 MONTH) AT TIME ZONE 'UTC'
+        AND NOT bool_or(coalesce(request_start > reached, FALSE))
+),
+
+proofs AS (
+    SELECT
+        account,
+        dataset,
+        window_start,
+        max(pulled_at) AS proven_at,
+        CASE
+            WHEN bool_or(reason = 'audit') THEN 'audit'
+            WHEN bool_or(reason = 'split') THEN 'split'
+            WHEN bool_or(reason = 'halves') THEN 'halves'
+            ELSE 'pull'
+        END AS proof
+    FROM answers
+    INNER JOIN whole USING (account, dataset, window_start, pull_id)
+    GROUP BY account, dataset, window_start, pull_id
+),
+
+verified AS (
+    SELECT
+        account,
+        dataset,
+        window_start,
+        max(proven_at) FILTER (WHERE proof = 'audit') AS audited_at,
+        CASE
+            WHEN bool_or(proof = 'audit') THEN 'audit'
+            WHEN bool_or(proof = 'halves') THEN 'halves'
+            WHEN bool_or(proof = 'split') THEN 'split'
+            WHEN bool_or(proof = 'pull') THEN 'pull'
+        END AS verified_by
+    FROM proofs
+    GROUP BY ALL
+),
+
+asked AS (
     SELECT
         account,
         dataset,
         window_start,
         max(pulled_at) AS last_pulled_at,
-        count(DISTINCT pull_id) AS pulls,
-        CASE
-            WHEN bool_or(complete AND reason = 'audit') THEN 'audit'
-            WHEN bool_or(complete AND reason = 'halves') THEN 'halves'
-            WHEN bool_or(complete AND reason = 'split') THEN 'split'
-            WHEN bool_or(complete AND reason = 'pull') THEN 'pull'
-        END AS verified_by
-    FROM pulls
-    WHERE reason NOT IN ('stray', 'callback') AND "rows" IS NOT NULL
+        count(DISTINCT pull_id) AS pulls
+    FROM answers
     GROUP BY ALL
 ),
 
@@ -56,6 +121,8 @@ SELECT
     coalesce("rows", 0) AS "rows",
     coalesce(callback_only, 0) AS callback_only,
     coalesce(absent, 0) AS absent,
-    verified_by
+    verified_by,
+    audited_at
 FROM asked
 FULL JOIN held USING (account, dataset, window_start)
+LEFT JOIN verified USING (account, dataset, window_start)
