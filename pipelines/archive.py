@@ -15,12 +15,12 @@ import dagster as dg
 from pipelines.accounts import choose_accounts
 from pipelines.assembly import build_definitions
 from pipelines.instance import open_instance
-from pipelines.partitions import tag_range
+from pipelines.jobs import ARCHIVE
 from pipelines.progress import Progress
 from pipelines.schedules import find_wanted_stretches
 from pipelines.settings import Settings, check_account, check_credentials
 from pipelines.storage import open_folder
-from pipelines.sync import choose_stretches, run_job
+from pipelines.sync import choose_stretches, run_account_job, run_job
 from warehouse.query import run_query
 from warehouse.windows import StorageWindow
 
@@ -91,7 +91,7 @@ def _archive_account(
     instance: dg.DagsterInstance,
 ) -> list[str]:
     for stretch in stretches:
-        failures = run_job(definitions, settings.name("archive"), instance, tags=tag_range(stretch))
+        failures = run_account_job(definitions, ARCHIVE, settings, instance=instance, stretch=stretch)
         if failures:
             return (
                 [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 
+from pipelines.jobs import AUDIT
 from pipelines.progress import Progress
 from pipelines.settings import Settings
 from pipelines.sync import SyncReport, choose_stretches, run_pulls
@@ -31,7 +32,7 @@ def audit(
         *accounts,
         environ=environ,
         only=only,
-        job="audit",
+        job=AUDIT,
         choose=lambda settings: choose_stretches(
             settings, since=since or settings.start_date, until=until, now=clock()
         ),

@@ -11,6 +11,7 @@ from datetime import datetime, time, timedelta
 import dagster as dg
 
 from pipelines.failures import fail
+from pipelines.jobs import ARCHIVE, AUDIT, SYNC, AccountJob
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
@@ -70,7 +71,7 @@ def build_daily_sync(
             stretches = find_due_stretches(settings, clock())
         except WarehouseError as error:
             raise fail(error) from error
-        return _request_runs(context, stretches)
+        return _request_runs(context, stretches, SYNC, settings)
 
     return daily_sync
 
@@ -110,7 +111,7 @@ def build_daily_archive(
             stretches = find_wanted_stretches(settings, clock())
         except WarehouseError as error:
             raise fail(error) from error
-        return _request_runs(context, stretches)
+        return _request_runs(context, stretches, ARCHIVE, settings)
 
     return daily_archive
 
@@ -147,17 +148,27 @@ def build_weekly_audit(
             stretches = find_audit_stretches(settings, clock())
         except WarehouseError as error:
             raise fail(error) from error
-        return _request_runs(context, stretches)
+        return _request_runs(context, stretches, AUDIT, settings)
 
     return weekly_audit
 
 
 def _request_runs(
-    context: dg.ScheduleEvaluationContext, stretches: Sequence[Sequence[StorageWindow]]
+    context: dg.ScheduleEvaluationContext,
+    stretches: Sequence[Sequence[StorageWindow]],
+    job: AccountJob,
+    settings: Settings,
 ) -> list[dg.RunRequest]:
     # Dagster wants a key on each where there are several; a tick that is repeated repeats its keys.
     tick = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
-    return [dg.RunRequest(run_key=f"{tick}/{stretch[0].key}", tags=tag_range(stretch)) for stretch in stretches]
+    return [
+        dg.RunRequest(
+            run_key=f"{tick}/{stretch[0].key}",
+            asset_selection=job.select(settings),
+            tags={**tag_range(stretch), **job.tags_for(settings)},
+        )
+        for stretch in stretches
+    ]
 
 
 def _write_cron(at: time) -> str:

@@ -5,13 +5,14 @@ Belongs here: what is looked at, and the run that follows. Does not belong here:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
 
 from pipelines.failures import fail
 from pipelines.instance import forget_run
+from pipelines.jobs import DRAIN
 from pipelines.settings import Settings
 from pipelines.storage import choose_marts, has_inbox, open_folder, open_inbox
 from warehouse.errors import WarehouseError
@@ -35,8 +36,6 @@ _DRAIN_REST = timedelta(minutes=5)
 # A busy account has thousands of drains a day, and each leaves a third of a megabyte in Dagster's history.
 _DRAINS_KEPT_FOR = timedelta(days=1)
 _DRAINS_FORGOTTEN_AT_ONCE = 20
-#: What tells runs that drain, whosever account, from all others.
-DRAIN_TAGS = {"iplum/drains": "inbox"}
 
 
 def build_stale_snapshot(
@@ -86,20 +85,19 @@ def build_stale_snapshot(
 
 def build_callback_inbox(
     accounts: Sequence[Settings],
-    jobs: Sequence[dg.JobDefinition | dg.UnresolvedAssetJobDefinition],
+    job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition,
     *,
     clock: Callable[[], datetime],
 ) -> dg.SensorDefinition:
     """Make `callback_inbox`, which starts `drain` whenever events wait: within a minute they are in the tables.
 
-    `jobs` are the draining ones, one for each of `accounts`, which share the inbox.
+    `accounts` share the inbox; each is drained by runs of its own.
     """
     folder = open_folder(accounts[0])
-    job_names = {settings.account: job.name for settings, job in zip(accounts, jobs, strict=True)}
 
     @dg.sensor(
         name="callback_inbox",
-        jobs=jobs,
+        job=job,
         minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
@@ -117,24 +115,37 @@ def build_callback_inbox(
             raise fail(error) from error
         now = clock()
         _forget_drains(context.instance, before=now - _DRAINS_KEPT_FOR)
-        wanted = [job_names[account] for account in waiting if account in job_names]
-        held_up = {name: _tell_obstacle(context.instance, name, now) for name in wanted}
-        requests = [dg.RunRequest(job_name=name) for name, obstacle in held_up.items() if obstacle is None]
-        return requests or dg.SkipReason(next(filter(None, held_up.values()), "nothing waits"))
+        requests, obstacles = [], []
+        for settings in [one for one in accounts if one.account in waiting]:
+            obstacle = _tell_obstacle(context.instance, settings, now)
+            if obstacle is None:
+                requests.append(
+                    dg.RunRequest(asset_selection=DRAIN.select(settings), tags=DRAIN.tags_for(settings))
+                )
+            else:
+                obstacles.append(obstacle)
+        return requests or dg.SkipReason(next(iter(obstacles), "nothing waits"))
 
     return callback_inbox
 
 
-def _tell_obstacle(instance: dg.DagsterInstance, job_name: str, now: datetime) -> str | None:
-    if _is_under_way(instance, since=now - _DRAIN_PATIENCE, job_name=job_name):
+def _tell_obstacle(instance: dg.DagsterInstance, settings: Settings, now: datetime) -> str | None:
+    tags = DRAIN.tags_for(settings)
+    if _is_under_way(instance, since=now - _DRAIN_PATIENCE, job_name=DRAIN.name, tags=tags):
         return "a run is draining it"
-    if _has_just_failed(instance, job_name, since=now - _DRAIN_REST):
+    if _has_just_failed(instance, DRAIN.name, since=now - _DRAIN_REST, tags=tags):
         return "draining failed in the last minutes; see its run"
     return None
 
 
-def _is_under_way(instance: dg.DagsterInstance, *, since: datetime, job_name: str | None = None) -> bool:
-    under_way = dg.RunsFilter(job_name=job_name, created_after=since, statuses=_UNDER_WAY)
+def _is_under_way(
+    instance: dg.DagsterInstance,
+    *,
+    since: datetime,
+    job_name: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> bool:
+    under_way = dg.RunsFilter(job_name=job_name, created_after=since, statuses=_UNDER_WAY, tags=tags)
     return bool(instance.get_run_records(under_way, limit=1))
 
 
@@ -143,11 +154,13 @@ def _has_begun(instance: dg.DagsterInstance, job_name: str, *, since: datetime) 
 
 
 def _forget_drains(instance: dg.DagsterInstance, *, before: datetime) -> None:
-    succeeded = dg.RunsFilter(tags=DRAIN_TAGS, created_before=before, statuses=[dg.DagsterRunStatus.SUCCESS])
+    succeeded = dg.RunsFilter(tags=DRAIN.tags, created_before=before, statuses=[dg.DagsterRunStatus.SUCCESS])
     for record in instance.get_run_records(succeeded, limit=_DRAINS_FORGOTTEN_AT_ONCE, ascending=True):
         forget_run(instance, record.dagster_run.run_id)
 
 
-def _has_just_failed(instance: dg.DagsterInstance, job_name: str, *, since: datetime) -> bool:
-    latest = instance.get_run_records(dg.RunsFilter(job_name=job_name, created_after=since), limit=1)
+def _has_just_failed(
+    instance: dg.DagsterInstance, job_name: str, *, since: datetime, tags: Mapping[str, str] | None = None
+) -> bool:
+    latest = instance.get_run_records(dg.RunsFilter(job_name=job_name, created_after=since, tags=tags), limit=1)
     return bool(latest) and latest[0].dagster_run.status == dg.DagsterRunStatus.FAILURE

@@ -18,6 +18,7 @@ from pipelines.accounts import choose_accounts
 from pipelines.assembly import build_definitions
 from pipelines.differences import NO_DIFFERENCES, Differences
 from pipelines.instance import open_instance
+from pipelines.jobs import DRAIN, SYNC, AccountJob
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
 from pipelines.progress import Progress
 from pipelines.pulling import WindowOutcome
@@ -134,7 +135,7 @@ def sync(
         *accounts,
         environ=environ,
         only=only,
-        job="sync",
+        job=SYNC,
         choose=lambda settings: choose_stretches(settings, since=since, until=until, now=clock()),
         progress=progress,
         clock=clock,
@@ -145,7 +146,7 @@ def run_pulls(
     *accounts: Settings,
     environ: Mapping[str, str],
     only: str | None,
-    job: str,
+    job: AccountJob,
     choose: Callable[[Settings], list[list[StorageWindow]]],
     progress: Progress,
     clock: Callable[[], datetime],
@@ -176,7 +177,7 @@ def run_pulls(
 
 def _pull_account(
     settings: Settings,
-    job: str,
+    job: AccountJob,
     stretches: Sequence[Sequence[StorageWindow]],
     *,
     definitions: dg.Definitions,
@@ -186,7 +187,7 @@ def _pull_account(
     failures: list[str] = []
     watcher.final = None
     for stretch in stretches:
-        failed = run_job(definitions, settings.name(job), instance, tags=tag_range(stretch))
+        failed = run_account_job(definitions, job, settings, instance=instance, stretch=stretch)
         if failed and not settings.is_one_of_many:
             failed = [*failed, *run_job(definitions, "publish", instance)]
         failures += failed
@@ -195,18 +196,43 @@ def _pull_account(
             failures = [str(watcher.final)]
             break
     if not stretches and has_inbox(settings, open_folder(settings)):
-        failures += run_job(definitions, settings.name("drain"), instance)
+        failures += run_account_job(definitions, DRAIN, settings, instance=instance)
     return [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures
 
 
-def run_job(
-    definitions: dg.Definitions, name: str, instance: dg.DagsterInstance, *, tags: Mapping[str, str] | None = None
+def run_account_job(
+    definitions: dg.Definitions,
+    job: AccountJob,
+    settings: Settings,
+    *,
+    instance: dg.DagsterInstance,
+    stretch: Sequence[StorageWindow] = (),
 ) -> list[str]:
-    """Run a job in this process, recorded in Dagster's history; gives what failed, a line for each step."""
+    """Run a job of one account over a stretch of windows, as `run_job` does."""
+    tags = {**(tag_range(stretch) if stretch else {}), **job.tags_for(settings)}
+    return run_job(definitions, job.name_for(settings), instance, tags=tags, selection=job.select(settings))
+
+
+def run_job(
+    definitions: dg.Definitions,
+    name: str,
+    instance: dg.DagsterInstance,
+    *,
+    tags: Mapping[str, str] | None = None,
+    selection: Sequence[dg.AssetKey] | None = None,
+) -> list[str]:
+    """Run a job in this process, recorded in Dagster's history; gives what failed, a line for each step.
+
+    `selection` holds the run to some of the job's assets.
+    """
     # Dagster's own log goes to its history; on a terminal it would drown the progress.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     result = definitions.resolve_job_def(name).execute_in_process(
-        instance=instance, tags={**_OF_THIS_LOCATION, **(tags or {})}, run_config=_QUIET, raise_on_error=False
+        instance=instance,
+        asset_selection=selection,
+        tags={**_OF_THIS_LOCATION, **(tags or {})},
+        run_config=_QUIET,
+        raise_on_error=False,
     )
     return [_describe_failure(event) for event in result.all_events if event.is_step_failure]
 
