@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import pandas as pd
-
 from warehouse.attempts import Attempt, AttemptLog, fold_attempts
 from warehouse.fold import fold_window
 from warehouse.inbox import Event, Inbox
@@ -108,12 +106,11 @@ def _file(events: Sequence[Event], table: Table) -> Mapping[StorageWindow, _File
     if not events:
         return filed
     normalized = normalize_answer(b"[" + b",".join(event.body for event in events) + b"]", table)
-    starts = dict(zip(normalized.positions, normalized.frame[table.started], strict=True))
-    ids = dict(zip(normalized.positions, normalized.frame["record_id"], strict=True))
+    starts = dict(zip(normalized.places, normalized.rows[table.started].to_pylist(), strict=True))
+    ids = dict(zip(normalized.places, normalized.rows["record_id"].to_pylist(), strict=True))
     for position, event in enumerate(events):
-        start = starts.get(position, pd.NaT)
-        at = event.received_at if pd.isna(start) else start.to_pydatetime()
-        filed.setdefault(window_of(at), []).append((event, str(ids.get(position, ""))))
+        window = window_of(starts.get(position) or event.received_at)
+        filed.setdefault(window, []).append((event, str(ids.get(position, ""))))
     return filed
 
 

@@ -124,7 +124,8 @@ def fold_attempts(folder: DataFolder, table: Table, account: str, window: Storag
             unread=0,
             absent=0,
         )
-        write_lake_file(folder, table, account, window, rows=rows, state=state)
+        content = pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
+        write_lake_file(folder, table, account, window, rows=content, state=state)
         if list_raw(folder, table, account, window) == listing:
             return FoldResult(state, len(rows) - (0 if before is None else len(before)), 0, frozenset())
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,47 +25,52 @@ _TOO_LARGE = 2.0**63
 _BYTES_PER_UNIT = {"b": 1, "bytes": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
 
-def derive_columns(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """Add to folded rows the columns that follow from the others; the frame given is left as it was."""
-    derived = frame.copy(deep=False)
+def derive_columns(rows: pa.Table, table: Table) -> pa.Table:
+    """Add to folded rows the columns that follow from the others."""
     if table is USAGE:
-        counterparty = frame["from_party"].where(frame["direction"] == "in", frame["to_party"])
-        derived["counterparty"] = counterparty
-        derived["counterparty_kind"] = party_kinds(counterparty)
+        came_in = pc.equal(rows["direction"], "in").fill_null(False)
+        counterparty = pc.if_else(came_in, rows["from_party"], rows["to_party"])
+        rows = rows.append_column("counterparty", counterparty)
+        rows = rows.append_column("counterparty_kind", party_kinds(counterparty.combine_chunks()))
     else:
-        derived["length_bytes"] = lengths_in_bytes(frame["length_text"])
-    derived["extra"] = None
-    odd = frame[UNKNOWN].notna() | frame[UNREAD].notna()
-    if odd.any():
-        fields = zip(frame.loc[odd, UNKNOWN], frame.loc[odd, UNREAD], strict=True)
-        derived.loc[odd, "extra"] = [_extra({**(unknown or {}), **(unread or {})}) for unknown, unread in fields]
-    return derived
+        rows = rows.append_column("length_bytes", lengths_in_bytes(rows["length_text"].combine_chunks()))
+    return rows.append_column("extra", _extras(rows))
 
 
-def party_kinds(parties: pd.Series[Any]) -> pd.Series[Any]:
+def party_kinds(parties: pa.Array) -> pa.Array:
     """Say of each party whether it is a `phone`, `login`, `short_code` or `other`; null stays null."""
-    # One chunk, as several have a dictionary each.
-    texts = pa.Table.from_pandas(parties.to_frame("party"), preserve_index=False)["party"].combine_chunks()
-    texts = texts.cast(pa.string()).dictionary_encode()
+    texts = parties.dictionary_encode()
     words = texts.dictionary
     kinds: pa.Array = pa.array(["other"] * len(words), pa.string())
     for kind, pattern in reversed(_KINDS):
         kinds = pc.if_else(pc.match_substring_regex(words, pattern), kind, kinds)
-    return pd.Series(kinds.take(texts.indices), index=parties.index, dtype="str")
+    return kinds.take(texts.indices)
 
 
-def lengths_in_bytes(lengths: pd.Series[Any]) -> pd.Series[Any]:
+def lengths_in_bytes(lengths: pa.Array) -> pa.Array:
     """Read sizes as the vendor words them (`434.2 KB`), 1 KB being 1024 bytes; null where it doesn't read.
 
     Source: "Get Recording Records", response field `length`; the text is rounded, so the bytes are approximate.
     """
-    parts = pc.extract_regex(pc.utf8_trim_whitespace(pa.array(lengths, pa.string())), _LENGTH)
+    parts = pc.extract_regex(pc.utf8_trim_whitespace(lengths), _LENGTH)
     amounts = pc.struct_field(parts, "amount").cast(pa.float64())
     units = pc.index_in(pc.utf8_lower(pc.struct_field(parts, "unit")), pa.array(_BYTES_PER_UNIT))
     factors = pa.array(_BYTES_PER_UNIT.values(), pa.float64()).take(units)
-    sizes = pd.Series(pc.round(pc.multiply(amounts, factors)).to_pandas(), index=lengths.index)
-    return sizes.where(sizes < _TOO_LARGE).astype("Int64")
+    sizes = pc.round(pc.multiply(amounts, factors))
+    return pc.if_else(pc.less(sizes, _TOO_LARGE), sizes, None).cast(pa.int64())
 
 
-def _extra(fields: dict[str, Any]) -> str:
-    return json.dumps(fields, sort_keys=True)
+def _extras(rows: pa.Table) -> pa.Array:
+    """Join what the document doesn't name and what didn't read, mostly nothing, to one JSON object a row."""
+    columns = rows[UNKNOWN], rows[UNREAD]
+    if all(column.null_count == len(rows) for column in columns):
+        return pa.nulls(len(rows), pa.string())
+    pairs = zip(*(column.to_pylist() for column in columns), strict=True)
+    return pa.array([_join_objects(*pair) for pair in pairs], pa.string())
+
+
+def _join_objects(*texts: str | None) -> str | None:
+    fields: dict[str, Any] = {}
+    for text in texts:
+        fields |= {} if text is None else json.loads(text)
+    return json.dumps(fields, sort_keys=True) if fields else None

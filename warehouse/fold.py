@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+import pyarrow as pa
 
 from warehouse.derive import derive_columns
 from warehouse.lake import WindowState, fold_version, read_rows, read_state, write_lake_file
@@ -70,11 +71,11 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
     while True:
         listing = list_raw(folder, table, account, window)
         answers = _read_asked(folder, account, window, table=table, listing=listing)
-        frames = _normalize_bodies(answers, table)
-        strays_to |= _file_strays(folder, account, window, table=table, answers=answers, frames=frames)
+        bodies = _normalize_bodies(answers, table)
+        strays_to |= _file_strays(folder, account, window, table=table, answers=answers, bodies=bodies)
         pushed = gather_pushed(_read_pushed(folder, account, window, table=table, listing=listing), table)
-        rows = merge_answers([answer for _, answer in answers], frames, table, window, pushed=pushed)
-        state = _describe(rows, answers, frames, table=table, window=window, listing=listing)
+        rows = merge_answers([answer for _, answer in answers], bodies, table, window, pushed=pushed)
+        state = _describe(rows, answers, bodies, table=table, window=window, listing=listing)
         write_lake_file(folder, table, account, window, rows=rows, state=state)
         if list_raw(folder, table, account, window) == listing:
             new, changed = _compare(before, rows, table)
@@ -83,36 +84,36 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
 
 def merge_answers(
     answers: Sequence[RawAnswer],
-    frames: dict[str, NormalizedAnswer],
+    bodies: dict[str, NormalizedAnswer],
     table: Table,
     window: StorageWindow,
     *,
-    pushed: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+    pushed: pa.Table | None = None,
+) -> pa.Table:
     """Make the rows of a window: union by record id, the newest answer wins field by field, null never wins.
 
-    `frames` holds each body's records by its hash, `pushed` those that came unasked. The result has at least the
+    `bodies` holds each body's records by its hash, `pushed` those that came unasked. The result has at least the
     columns of the table's lake schema and `unread`, is sorted by start and record id, and doesn't depend on the
     order of `answers`.
     """
     ordered = sorted(answers, key=lambda answer: (answer.pulled_at, answer.body_sha256 or ""))
-    held = list(dict.fromkeys(a.body_sha256 for a in reversed(ordered) if a.body_sha256 in frames))
-    if not held and pushed is None:
-        empty: pd.DataFrame = table.lake_schema.empty_table().to_pandas().assign(**{UNREAD: None})
-        return empty
+    held = list(dict.fromkeys(a.body_sha256 for a in reversed(ordered) if a.body_sha256 in bodies))
     versions = [
-        add_sightings(frames[digest].frame, [a for a in ordered if a.body_sha256 == digest])
+        add_sightings(bodies[digest].rows, [a for a in ordered if a.body_sha256 == digest])
         for digest in reversed(held)
-        if digest is not None
+        if digest is not None and len(bodies[digest].rows)
     ]
     if pushed is not None:
         versions.append(pushed)
-    together = pd.concat(versions, ignore_index=True) if len(versions) > 1 else versions[0]
+    if not versions:
+        return table.lake_schema.empty_table().append_column(UNREAD, pa.nulls(0, pa.string()))
+    together = pa.concat_tables(versions)
     if pushed is not None:
-        together = together.sort_values("last_seen_at", kind="stable", ignore_index=True)
+        # Sorting is stable.
+        together = together.sort_by("last_seen_at")
     rows = sort_rows(merge_versions(together), table, window)
-    rows["origin"] = name_origins(rows)
-    rows["absent_since"] = find_absences(rows, find_complete_pulls(answers, window))
+    rows = rows.append_column("origin", name_origins(rows))
+    rows = rows.append_column("absent_since", find_absences(rows, find_complete_pulls(answers, window)))
     return derive_columns(rows, table)
 
 
@@ -138,8 +139,8 @@ def _names_of(dataset: str, listing: Sequence[str]) -> list[str]:
 
 
 def _normalize_bodies(answers: Sequence[tuple[str, RawAnswer]], table: Table) -> dict[str, NormalizedAnswer]:
-    bodies = {answer.body_sha256: answer.body for _, answer in answers if answer.body is not None}
-    return {digest: normalize_answer(body, table) for digest, body in bodies.items() if digest and body}
+    texts = {answer.body_sha256: answer.body for _, answer in answers if answer.body is not None}
+    return {digest: normalize_answer(body, table) for digest, body in texts.items() if digest and body}
 
 
 def _file_strays(
@@ -149,23 +150,23 @@ def _file_strays(
     *,
     table: Table,
     answers: Sequence[tuple[str, RawAnswer]],
-    frames: dict[str, NormalizedAnswer],
+    bodies: dict[str, NormalizedAnswer],
 ) -> set[StorageWindow]:
     log = RawLog(folder, account, table.datasets[0])
-    plain = {digest: normalized.frame for digest, normalized in frames.items()}
+    plain = {digest: normalized.rows for digest, normalized in bodies.items()}
     filed = set()
     for stray in find_strays(answers, plain, table, window):
         if not log.holds(stray.window, stray.name):
-            elements = frames[str(stray.answer.body_sha256)].elements
+            elements = bodies[str(stray.answer.body_sha256)].elements
             log.append_once(stray.window, stray.copy(elements), stray.name)
             filed.add(stray.window)
     return filed
 
 
 def _describe(
-    rows: pd.DataFrame,
+    rows: pa.Table,
     answers: Sequence[tuple[str, RawAnswer]],
-    frames: dict[str, NormalizedAnswer],
+    bodies: dict[str, NormalizedAnswer],
     *,
     table: Table,
     window: StorageWindow,
@@ -182,32 +183,33 @@ def _describe(
         refused_at=max((answer.pulled_at for answer in asked if answer.rows is None), default=None),
         largest_answer=max((answer.rows or 0 for answer in whole), default=0),
         rows=len(rows),
-        unreadable=_count_unreadable(asked, frames),
-        unread=int(rows[UNREAD].notna().sum()),
-        absent=int(rows["absent_since"].notna().sum()),
+        unreadable=_count_unreadable(asked, bodies),
+        unread=len(rows) - rows[UNREAD].null_count,
+        absent=len(rows) - rows["absent_since"].null_count,
     )
 
 
-def _count_unreadable(asked: Sequence[RawAnswer], frames: dict[str, NormalizedAnswer]) -> int:
+def _count_unreadable(asked: Sequence[RawAnswer], bodies: dict[str, NormalizedAnswer]) -> int:
     """Count in the latest pull alone: elements without an id can't be told apart over several pulls."""
     if not asked:
         return 0
-    parts = [a for a in asked if a.pull_id == asked[-1].pull_id and a.body_sha256 in frames]
+    parts = [a for a in asked if a.pull_id == asked[-1].pull_id and a.body_sha256 in bodies]
     widest = max((part.request_end - part.request_start for part in parts), default=None)
     latest = {
-        part.body_sha256: frames[part.body_sha256].unreadable
+        part.body_sha256: bodies[part.body_sha256].unreadable
         for part in parts
         if part.body_sha256 and (part.reason != "halves" or part.request_end - part.request_start == widest)
     }
     return sum(latest.values())
 
 
-def _compare(before: pd.DataFrame | None, rows: pd.DataFrame, table: Table) -> tuple[int, int]:
+def _compare(before: pd.DataFrame | None, rows: pa.Table, table: Table) -> tuple[int, int]:
     if before is None or before.empty:
         return len(rows), 0
     names = [column.name for column in table.vendor_columns]
+    after: pd.DataFrame = rows.select(names).to_pandas()
     old = pd.Series(pd.util.hash_pandas_object(before[names], index=False).array, index=before["record_id"])
-    now = pd.Series(pd.util.hash_pandas_object(rows[names], index=False).array, index=rows["record_id"])
+    now = pd.Series(pd.util.hash_pandas_object(after, index=False).array, index=after["record_id"])
     known = now.index.isin(old.index)
     changed = now[known] != old.reindex(now.index[known])
     return int((~known).sum()), int(changed.sum())

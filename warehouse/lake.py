@@ -66,11 +66,11 @@ def write_lake_file(
     account: str,
     window: StorageWindow,
     *,
-    rows: pd.DataFrame,
+    rows: pa.Table,
     state: WindowState,
 ) -> None:
     """Replace a window's lake file, durable when this returns; raises `StorageFailed`."""
-    content = pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
+    content = rows.select(table.lake_schema.names).cast(table.lake_schema)
     content = content.replace_schema_metadata({_STATE_KEY: _encode_state(state)})
     sink = io.BytesIO()
     pq.write_table(

@@ -7,17 +7,17 @@ here: several answers about one record (`fold`), and columns computed from other
 from __future__ import annotations
 
 import json
-import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from warehouse.elements import Elements, parse_elements
 from warehouse.schemas import INSTANT, Column, Table
 
 UNKNOWN = "unknown"
@@ -28,7 +28,6 @@ _DROPPED_FIELDS = frozenset({"content"})
 _WORD = r"^[^\s]+$"
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,9})?")
 _TOO_LARGE = 1e15
-_TOO_LARGE_FOR_64_BITS = 2.0**63
 _INSTANT = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
 )
@@ -42,125 +41,139 @@ _LATEST = pd.Timestamp("2100-01-01", tz="UTC")
 class NormalizedAnswer:
     """The readable records of one answer, and how many elements had no record id or were no object.
 
-    `records` are the readable ones of `elements`. `frame` has the table's vendor columns, typed, and two columns
-    of dicts or None: `unknown` (fields that the document doesn't name) and `unread` (the original values of those
-    that didn't read).
+    `rows` has the table's vendor columns, typed, and two columns of JSON objects or null: `unknown` (fields that
+    the document doesn't name) and `unread` (the original values of those that didn't read). `places` says where
+    among the `elements` each row's own stands.
     """
 
-    frame: pd.DataFrame
+    rows: pa.Table
     unreadable: int
-    elements: list[Any]
-    records: list[dict[str, Any]]
+    elements: Iterable[Any]
+    places: Sequence[int]
 
     @property
-    def positions(self) -> list[int]:
-        """The place among the elements of each row's own."""
-        readable = {id(record) for record in self.records}
-        return [place for place, element in enumerate(self.elements) if id(element) in readable]
-
-
-def load_records(body: bytes) -> list[Any]:
-    """Parse a raw body, which the client has found to be a JSON array."""
-    try:
-        records = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        # orjson refuses lone surrogates, NaN and a byte order mark; the log keeps what the vendor sent
-        text = body.decode("utf-8-sig")
-        records = json.loads(text, parse_constant=str, parse_float=_parse_float, parse_int=_parse_integer)
-    return records if isinstance(records, list) else [records]
-
-
-def _parse_float(text: str) -> float | str:
-    number = float(text)
-    return number if math.isfinite(number) else text
-
-
-def _parse_integer(text: str) -> int | float | str:
-    """Do as orjson, which makes a float of what 64 bits don't hold."""
-    number = _parse_float(text)
-    return int(text) if isinstance(number, float) and abs(number) < _TOO_LARGE_FOR_64_BITS else number
+    def frame(self) -> pd.DataFrame:
+        """The same rows for pandas, with dicts or None for JSON objects."""
+        frame: pd.DataFrame = self.rows.to_pandas(use_threads=False)
+        for name in (UNKNOWN, UNREAD):
+            values = np.empty(len(frame), dtype=object)
+            values[:] = [None if text is None else json.loads(text) for text in self.rows[name].to_pylist()]
+            frame[name] = pd.Series(values)
+        return frame
 
 
 def normalize_answer(body: bytes, table: Table) -> NormalizedAnswer:
-    """Turn a raw body into typed columns, one row per readable record, in the answer's order."""
-    return normalize_records(load_records(body), table)
+    """Turn a raw body into typed columns, one row per readable record, in the answer's order.
+
+    Memory holds the columns, and of a large body only a part of its elements at a time.
+    """
+    parts: list[NormalizedAnswer] = []
+    for piece in parse_elements(body):
+        part = normalize_records(piece, table)
+        parts.append(replace(part, elements=()) if parts else part)
+    if len(parts) == 1:
+        return parts[0]
+    sizes = [len(part.places) + part.unreadable for part in parts]
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    return NormalizedAnswer(
+        pa.concat_tables([part.rows for part in parts]),
+        sum(part.unreadable for part in parts),
+        Elements(body),
+        [start + place for start, part in zip(starts, parts, strict=True) for place in part.places],
+    )
 
 
-def normalize_records(elements: list[Any], table: Table) -> NormalizedAnswer:
+def normalize_records(elements: Sequence[Any], table: Table) -> NormalizedAnswer:
     """Turn parsed elements into typed columns, one row per readable record, in their order."""
-    id_field = str(next(column.field for column in table.vendor_columns if column.name == "record_id"))
-    records = _identified(elements, id_field)
+    places: Sequence[int] = range(len(elements))
+    records = elements
+    arrays = _gather_columns(elements, table)
+    if not arrays:
+        places = _find_readable(elements, table)
+        records = [elements[place] for place in places]
+        arrays = _gather_columns(records, table)
     unread: dict[int, dict[str, Any]] = {}
-    arrays = _gather_columns(records, table)
     columns = {
         column.name: _read_column(arrays.get(column.name), records, column, unread)
         for column in table.vendor_columns
     }
-    frame: pd.DataFrame = pa.table(columns).to_pandas(use_threads=False)
-    frame[UNKNOWN] = _unknown_fields(records, table)
-    frame[UNREAD] = _objects([unread.get(row) for row in range(len(records))] if unread else [None] * len(records))
-    return NormalizedAnswer(frame, len(elements) - len(records), elements, records)
+    columns[UNKNOWN] = _unknown_fields(records, table)
+    columns[UNREAD] = _write_objects([unread.get(row) for row in range(len(records))] if unread else None, records)
+    return NormalizedAnswer(pa.table(columns), len(elements) - len(records), elements, places)
 
 
-def _gather_columns(records: list[dict[str, Any]], table: Table) -> dict[str, pa.Array]:
-    """Turn records that all have the document's types into columns at once; nothing where one has not.
+def _gather_columns(records: Sequence[Any], table: Table) -> dict[str, pa.Array]:
+    """Turn records that all have an id and the document's types into columns at once; nothing where one has not.
 
     That costs a third of looking at each value; what doesn't fit is looked at value by value instead.
     """
-    types = {
-        str(column.field): pa.float64() if _is_number(records, column) else pa.string()
-        for column in table.vendor_columns
-    }
+    if set(map(type, records)) - {dict}:
+        return {}
+    texts, numbers = _sort_columns(records, table)
     try:
-        fields = pa.array(records, pa.struct(types.items())).flatten()
+        fields = pa.array(records, pa.struct([(str(column.field), pa.string()) for column in texts])).flatten()
+        gathered = dict(zip([column.name for column in texts], fields, strict=True))
+        gathered.update({column.name: _gather_numbers(records, str(column.field)) for column in numbers})
     except (pa.ArrowException, UnicodeEncodeError, TypeError, OverflowError):
         return {}
-    return dict(zip([column.name for column in table.vendor_columns], fields, strict=True))
+    ids = gathered["record_id"]
+    return gathered if not ids.null_count and not pc.any(pc.equal(ids, "")).as_py() else {}
 
 
-def _is_number(records: list[dict[str, Any]], column: Column) -> bool:
-    field = str(column.field)
-    if column.parse != "number" or not records or type(records[0].get(field)) not in (int, float):
-        return False
-    # Arrow would take true for 1.
-    return bool not in {type(record.get(field)) for record in records}
-
-
-def _identified(elements: list[Any], id_field: str) -> list[dict[str, Any]]:
-    objects = [
-        element for element in elements if type(element) is dict and element.get(id_field) not in (None, "")
+def _sort_columns(records: Sequence[dict[str, Any]], table: Table) -> tuple[list[Column], list[Column]]:
+    """Part the columns that come as text from those that come as numbers, going by the first record."""
+    numbers = [
+        column
+        for column in table.vendor_columns
+        if column.parse == "number" and records and type(records[0].get(str(column.field))) is not str
     ]
-    try:
-        pa.array([record[id_field] for record in objects], pa.string())
-    except (pa.ArrowException, UnicodeEncodeError, TypeError):
-        return [record for record in objects if _is_id(record[id_field])]
-    return objects
+    return [column for column in table.vendor_columns if column not in numbers], numbers
+
+
+def _gather_numbers(records: Sequence[dict[str, Any]], field: str) -> pa.Array:
+    # Asked for numbers, Arrow would take true for 1; asked for nothing, it says what it found.
+    values = pa.array([record.get(field) for record in records])
+    if not (
+        pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_null(values.type)
+    ):
+        raise TypeError("not numbers throughout")
+    return values.cast(pa.float64())
+
+
+def _find_readable(elements: Sequence[Any], table: Table) -> list[int]:
+    id_field = next(column.field for column in table.vendor_columns if column.name == "record_id")
+    return [
+        place
+        for place, element in enumerate(elements)
+        if type(element) is dict and element.get(id_field) not in (None, "") and _is_id(element[id_field])
+    ]
 
 
 def _is_id(value: Any) -> bool:
     return type(value) is int or (type(value) is str and _is_storable(value))
 
 
-def _unknown_fields(records: list[dict[str, Any]], table: Table) -> pd.Series[Any]:
+def _unknown_fields(records: Sequence[dict[str, Any]], table: Table) -> pa.Array:
     known = {column.field for column in table.vendor_columns} | _DROPPED_FIELDS
     if set().union(*records) <= known:
-        return _objects([None] * len(records))
-    return _objects(
+        return _write_objects(None, records)
+    return _write_objects(
         [
             None if record.keys() <= known else {k: v for k, v in record.items() if k not in known}
             for record in records
-        ]
+        ],
+        records,
     )
 
 
-def _objects(values: list[Any]) -> pd.Series[Any]:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return pd.Series(array)
+def _write_objects(values: Sequence[dict[str, Any] | None] | None, records: Sequence[Any]) -> pa.Array:
+    if values is None:
+        return pa.nulls(len(records), pa.string())
+    return pa.array([None if value is None else json.dumps(value) for value in values], pa.string())
 
 
 def _read_column(
-    array: pa.Array | None, records: list[dict[str, Any]], column: Column, unread: dict[int, dict[str, Any]]
+    array: pa.Array | None, records: Sequence[dict[str, Any]], column: Column, unread: dict[int, dict[str, Any]]
 ) -> pa.Array:
     field = str(column.field)
     if array is not None:

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 
-from warehouse.normalize import load_records, normalize_records
+from warehouse.elements import load_records
+from warehouse.normalize import normalize_records
 from warehouse.raw import RawAnswer
 from warehouse.schemas import Table
 from warehouse.sightings import add_push_times
@@ -21,13 +22,13 @@ from warehouse.sightings import add_push_times
 _CHUNK = 5_000
 
 
-def gather_pushed(events: Iterable[RawAnswer], table: Table) -> pd.DataFrame | None:
-    """Make one frame of pushed events in the order given, a row a record; None where there is none.
+def gather_pushed(events: Iterable[RawAnswer], table: Table) -> pa.Table | None:
+    """Make one table of pushed events in the order given, a row a record; None where there is none.
 
     It has the columns of `add_sightings`.
     """
-    frames = [_make_frame(chunk, table) for chunk in _cut(events)]
-    return pd.concat(frames, ignore_index=True) if frames else None
+    parts = [_make_rows(chunk, table) for chunk in _cut(events)]
+    return pa.concat_tables(parts) if parts else None
 
 
 def _cut(events: Iterable[RawAnswer]) -> Iterator[list[tuple[datetime, Any]]]:
@@ -41,6 +42,6 @@ def _cut(events: Iterable[RawAnswer]) -> Iterator[list[tuple[datetime, Any]]]:
         yield chunk
 
 
-def _make_frame(chunk: list[tuple[datetime, Any]], table: Table) -> pd.DataFrame:
+def _make_rows(chunk: list[tuple[datetime, Any]], table: Table) -> pa.Table:
     normalized = normalize_records([element for _, element in chunk], table)
-    return add_push_times(normalized.frame, [chunk[place][0] for place in normalized.positions])
+    return add_push_times(normalized.rows, [chunk[place][0] for place in normalized.places])

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from warehouse.raw import RawAnswer
+from warehouse.schemas import INSTANT
 from warehouse.windows import StorageWindow
 
 # Which of the usage types asked for brings a record of this channel and type ("Get Usage Records", `Usage`).
@@ -80,7 +81,7 @@ SIGHTINGS = {
 }
 
 
-def add_sightings(records: pd.DataFrame, answers: Sequence[RawAnswer]) -> pd.DataFrame:
+def add_sightings(records: pa.Table, answers: Sequence[RawAnswer]) -> pa.Table:
     """Say of the records of one body when they were first and last seen, and by what.
 
     `answers` are those that brought the body. Adds the columns of `SIGHTINGS`: `last_pulled_at` is null for
@@ -88,55 +89,62 @@ def add_sightings(records: pd.DataFrame, answers: Sequence[RawAnswer]) -> pd.Dat
     """
     times = [answer.pulled_at for answer in answers]
     pulled = [answer.pulled_at for answer in answers if not answer.is_callback]
-    instants = {
-        "first_seen_at": min(times),
-        "last_seen_at": max(times),
-        "last_pulled_at": max(pulled, default=None),
-    }
-    return records.assign(
-        **{
-            name: pd.Series(instant, index=records.index, dtype="datetime64[us, UTC]")
-            for name, instant in instants.items()
-        },
-        pulled=bool(pulled),
-        pushed=len(pulled) < len(times),
-        is_own=any(answer.reason not in {"stray", "callback"} for answer in answers),
+    return _append(
+        records,
+        first_seen_at=pa.scalar(min(times), INSTANT),
+        last_seen_at=pa.scalar(max(times), INSTANT),
+        last_pulled_at=pa.scalar(max(pulled, default=None), INSTANT),
+        pulled=pa.scalar(bool(pulled)),
+        pushed=pa.scalar(len(pulled) < len(times)),
+        is_own=pa.scalar(any(answer.reason not in {"stray", "callback"} for answer in answers)),
     )
 
 
-def add_push_times(records: pd.DataFrame, times: Sequence[datetime]) -> pd.DataFrame:
+def add_push_times(records: pa.Table, times: Sequence[datetime]) -> pa.Table:
     """Say of pushed records, one time a row, what `add_sightings` says of an answer's."""
-    pushed_at = pd.Series(list(times), index=records.index, dtype="datetime64[us, UTC]")
-    return records.assign(
+    pushed_at = pa.array(times, INSTANT)
+    return _append(
+        records,
         first_seen_at=pushed_at,
         last_seen_at=pushed_at,
-        last_pulled_at=pd.Series(pd.NaT, index=records.index, dtype="datetime64[us, UTC]"),
-        pulled=False,
-        pushed=True,
-        is_own=False,
+        last_pulled_at=pa.scalar(None, INSTANT),
+        pulled=pa.scalar(False),
+        pushed=pa.scalar(True),
+        is_own=pa.scalar(False),
     )
 
 
-def name_origins(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+def _append(records: pa.Table, **columns: pa.Array | pa.Scalar) -> pa.Table:
+    for name, values in columns.items():
+        array = pa.repeat(values, len(records)) if isinstance(values, pa.Scalar) else values
+        records = records.append_column(name, array)
+    return records
+
+
+def name_origins(rows: pa.Table) -> pa.ChunkedArray:
     """Say of each row whether it was pulled, pushed, or both."""
-    return np.select([rows["pulled"] & rows["pushed"], rows["pushed"]], ["both", "callback"], "pull")
+    pushed = pc.if_else(rows["pulled"], "both", "callback")
+    return pc.if_else(rows["pushed"], pushed, "pull")
 
 
-def find_absences(rows: pd.DataFrame, pulls: Sequence[CompletePull]) -> pd.Series[pd.Timestamp]:
+def find_absences(rows: pa.Table, pulls: Sequence[CompletePull]) -> pa.Array:
     """Say for each row since when complete pulls have no longer brought it; null while the API has it.
 
     A row is judged only by pulls that asked for its kind, and only once a request for its own window brought
     it: one that was merely pushed, or came with another window's answer, proves nothing by staying away.
     """
-    absent = pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us, UTC]")
+    absent = np.full(len(rows), np.datetime64("NaT", "us"))
+    pulled_at = rows["last_pulled_at"].to_numpy()
+    is_own = rows["is_own"].to_numpy()
     for pull in pulls:
-        missed = rows["is_own"] & absent.isna() & (rows["last_pulled_at"] < pull.at)
-        if pull.usage_types is not None and missed.any():
-            kinds = zip(rows.loc[missed, "channel"], rows.loc[missed, "type"], strict=True)
-            asked = [_types_bringing(*kind) <= pull.usage_types for kind in kinds]
-            missed.loc[missed] = np.array(asked, dtype=bool)
-        absent[missed] = pull.at
-    return absent
+        at = np.datetime64(pull.at.astimezone(UTC).replace(tzinfo=None), "us")
+        missed = np.flatnonzero(is_own & np.isnat(absent) & (pulled_at < at))
+        if pull.usage_types is not None and len(missed):
+            kinds = rows.select(["channel", "type"]).take(missed).to_pylist()
+            asked = [_types_bringing(kind["channel"], kind["type"]) <= pull.usage_types for kind in kinds]
+            missed = missed[np.array(asked)]
+        absent[missed] = at
+    return pa.array(absent).cast(INSTANT)
 
 
 def _types_bringing(channel: object, kind: object) -> frozenset[str]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from warehouse.raw import RawAnswer, file_time
 from warehouse.schemas import Table
@@ -28,7 +29,7 @@ class Stray:
     answer: RawAnswer
     ids: frozenset[str]
 
-    def copy(self, elements: Sequence[Any]) -> RawAnswer:
+    def copy(self, elements: Iterable[Any]) -> RawAnswer:
         """Make the answer to file of the records that the original's body holds, `elements`."""
         records = [e for e in elements if isinstance(e, dict) and str(e.get("recordId")) in self.ids]
         body = json.dumps(records).encode()
@@ -37,7 +38,7 @@ class Stray:
 
 def find_strays(
     named_answers: Sequence[tuple[str, RawAnswer]],
-    frames: Mapping[str, pd.DataFrame],
+    bodies: Mapping[str, pa.Table],
     table: Table,
     window: StorageWindow,
 ) -> Iterator[Stray]:
@@ -48,29 +49,32 @@ def find_strays(
     """
     homes: dict[str, set[StorageWindow]] = {}
     for name, answer in named_answers:
-        if answer.reason in {"stray", "callback"} or answer.body_sha256 not in frames:
+        if answer.reason in {"stray", "callback"} or answer.body_sha256 not in bodies:
             continue
-        frame = frames[str(answer.body_sha256)]
-        _note_homes(homes, frame, table, window)
+        rows = bodies[str(answer.body_sha256)]
+        _note_homes(homes, rows, table, window)
         if not homes:
             continue
-        for target, ids in _owed(homes, frame).items():
+        for target, ids in _owed(homes, rows).items():
             digest = hashlib.sha256(f"{name}/{target.key}".encode()).hexdigest()[:16]
             yield Stray(target, f"{file_time(answer.pulled_at)}-{digest}", answer, frozenset(ids))
 
 
-def _note_homes(
-    homes: dict[str, set[StorageWindow]], frame: pd.DataFrame, table: Table, window: StorageWindow
-) -> None:
-    started = frame[table.started]
-    foreign = frame[(started < window.start) | (started >= window.end)]
-    for record_id, start in zip(foreign["record_id"], foreign[table.started], strict=True):
-        homes.setdefault(record_id, set()).add(window_of(start.to_pydatetime()))
+def _note_homes(homes: dict[str, set[StorageWindow]], rows: pa.Table, table: Table, window: StorageWindow) -> None:
+    started = rows[table.started]
+    extremes = pc.min_max(started).as_py()
+    if extremes["min"] is None or (extremes["min"] >= window.start and extremes["max"] < window.end):
+        return
+    first, end = pa.scalar(window.start, started.type), pa.scalar(window.end, started.type)
+    foreign = rows.filter(pc.or_(pc.less(started, first), pc.greater_equal(started, end)))
+    for record_id, start in zip(foreign["record_id"].to_pylist(), foreign[table.started].to_pylist(), strict=True):
+        homes.setdefault(record_id, set()).add(window_of(start))
 
 
-def _owed(homes: Mapping[str, set[StorageWindow]], frame: pd.DataFrame) -> dict[StorageWindow, set[str]]:
+def _owed(homes: Mapping[str, set[StorageWindow]], rows: pa.Table) -> dict[StorageWindow, set[str]]:
     owed: dict[StorageWindow, set[str]] = {}
-    for record_id in frame.loc[frame["record_id"].isin(homes.keys()), "record_id"]:
+    ids = rows["record_id"]
+    for record_id in ids.filter(pc.is_in(ids, pa.array(homes, pa.string()))).to_pylist():
         for target in homes[record_id]:
             owed.setdefault(target, set()).add(record_id)
     return owed

@@ -211,7 +211,8 @@ pulls = st.lists(st.tuples(st.lists(versions, max_size=4), st.booleans()), min_s
 
 def merge(answers: list[RawAnswer]) -> pd.DataFrame:
     frames = {a.body_sha256 or "": normalize_answer(a.body or b"[]", USAGE) for a in answers}
-    return merge_answers(answers, frames, USAGE, WINDOW)[list(USAGE.lake_schema.names)]
+    rows: pd.DataFrame = merge_answers(answers, frames, USAGE, WINDOW).select(USAGE.lake_schema.names).to_pandas()
+    return rows
 
 
 def sealed(records: list[dict[str, Any]], hours: int, *, complete: bool) -> RawAnswer:
