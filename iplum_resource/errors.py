@@ -6,6 +6,7 @@
     │   │   └── WrongClock      401 because this machine's clock is off
     │   ├── Forbidden           403: this endpoint is not in the account's plan or role
     │   ├── WrongAddress        404, 405, 406 or a redirect: the base URL is not iPlum's API
+    │   ├── LimiterFailed       the database that keeps the ceiling of requests can't be used
     │   └── Unreachable         no connection: DNS, refused, firewall, proxy
     │       ├── TlsFailed       a connection, but no encrypted one
     │       └── BadCertificate  a certificate that isn't this host's, or isn't to be trusted
@@ -105,6 +106,13 @@ class WrongAddress(AccountError):
 
     happened = "the address is not one of iPlum's API"
     remedy = "Check the base URL: the documented one is https://api.iplum.com, with nothing after the host."
+
+
+class LimiterFailed(AccountError):
+    """Know that no request may be sent, since nobody can say how many others have been."""
+
+    happened = "the database that keeps the ceiling of requests per second can't be used"
+    remedy = "See that the PostgreSQL of IPLUM_LIMITER_URL runs and lets this user make and write a table."
 
 
 class Unreachable(AccountError):

@@ -8,6 +8,7 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from iplum_resource.arrival import open_arrival
 from iplum_resource.client import BASE_URL, IPlumClient
 from iplum_resource.limiter import Limiter
 from iplum_resource.signing import Credentials
@@ -17,7 +18,8 @@ class IPlumResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Give a run one signed client, shared by its steps, so that one refused request ends the whole run.
 
     Give the keys as `dg.EnvVar(...)`: Dagster then shows the variable's name, never its value. `limiter_file` is
-    what processes share to keep the ceiling of requests per second together; None keeps it to this process.
+    what the processes of a machine share to keep the ceiling of requests per second together, `limiter_database`
+    (a PostgreSQL URL) what machines share instead; without either it is kept by this process alone.
     """
 
     access_key: str = Field(repr=False)
@@ -28,6 +30,7 @@ class IPlumResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     login_case: Literal["lower", "typed"] = "lower"
     requests_per_second: float = 5.0
     limiter_file: str | None = None
+    limiter_database: str | None = Field(default=None, repr=False)
 
     _client: IPlumClient | None = PrivateAttr(default=None)
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
@@ -44,7 +47,12 @@ class IPlumResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                     base_url=self.base_url,
                     language=self.language,
                     login_case=self.login_case,
-                    limiter=Limiter(self.requests_per_second, file=self.limiter_file),
+                    limiter=Limiter(
+                        self.requests_per_second,
+                        arrival=open_arrival(
+                            self.access_key, file=self.limiter_file, database=self.limiter_database
+                        ),
+                    ),
                 )
             return self._client
 

@@ -107,4 +107,5 @@ def build_resource(settings: Settings) -> IPlumResource:
         login_case=settings.login_case,
         requests_per_second=settings.requests_per_second,
         limiter_file=str(open_folder(settings).limiter_file(settings.account)),
+        limiter_database=dg.EnvVar("IPLUM_LIMITER_URL") if settings.has_limiter_database else None,
     )

@@ -72,6 +72,11 @@ VARIABLES = (
     Variable("IPLUM_TIMEZONE", "UTC", "IANA name for local dates and hours, and for IPLUM_SYNC_AT."),
     Variable("IPLUM_BUSINESS_HOURS", "mon-fri 09:00-17:00", "When the office is open, local; parts with commas."),
     Variable("IPLUM_SYNC_AT", "02:15", "When the daily sync runs, local time."),
+    Variable(
+        "IPLUM_LIMITER_URL",
+        "",
+        "PostgreSQL, as postgresql://user@host/database, where several machines keep one ceiling; empty: a file.",
+    ),
     Variable("IPLUM_STATE", "", "Folder for locks, the inbox and Dagster's history; empty: IPLUM_DATA."),
     Variable("IPLUM_FILE_GROUP", "", "A group that may read the files; empty: only their owner may."),
 )
@@ -116,6 +121,7 @@ class Settings:
     business_hours: str
     sync_at: time
     file_group: int | None
+    has_limiter_database: bool = False
     secrets: SecretNames = _OWN_SECRETS
     is_one_of_many: bool = False
 
@@ -162,6 +168,7 @@ def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
         business_hours=read.business_hours("IPLUM_BUSINESS_HOURS"),
         sync_at=read.clock_time("IPLUM_SYNC_AT"),
         file_group=read.group("IPLUM_FILE_GROUP"),
+        has_limiter_database=read.limiter_url("IPLUM_LIMITER_URL") is not None,
     )
 
 
@@ -175,6 +182,11 @@ def check_credentials(environ: Mapping[str, str], names: SecretNames = _OWN_SECR
             raise SettingsError(f"{name} has white space or quotes in or around it; give the bare value")
         if not value.isprintable():
             raise SettingsError(f"{name} has an invisible character in it; copy it again")
+
+
+def read_limiter_url(environ: Mapping[str, str]) -> str | None:
+    """Read where several machines keep one ceiling of requests; raises `SettingsError`."""
+    return _Reader(environ).limiter_url("IPLUM_LIMITER_URL")
 
 
 def read_callback_token(environ: Mapping[str, str], names: SecretNames = _OWN_SECRETS) -> str:
@@ -257,6 +269,13 @@ class _Reader:
                 f"{name} must be as postgresql+psycopg2://user@host/name or sqlite:////folder/file"
             )
         return url
+
+    def limiter_url(self, name: str) -> str | None:
+        url = self.text(name)
+        if url and not re.fullmatch(r"postgresql://.+", url):
+            # It may hold a password, so it is not repeated.
+            raise SettingsError(f"{name} must be as postgresql://user@host/database")
+        return url or None
 
     def day(self, name: str) -> date:
         return read_day(self.text(name), name)

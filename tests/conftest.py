@@ -9,6 +9,7 @@ import pytest
 
 from iplum_resource.standin import Options, Running, running
 from tests.network_guard import sitecustomize
+from tests.postgres import find_binaries, run_postgres
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,3 +51,12 @@ def standin(standin_server: Running) -> Running:
     standin_server.options = Options()
     standin_server.requests.clear()
     return standin_server
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Run one PostgreSQL server for all tests, and give its SQLAlchemy URL; skip where none is installed."""
+    if find_binaries() is None:
+        pytest.skip("PostgreSQL's server is not installed here")
+    with run_postgres() as url:
+        yield url

@@ -26,6 +26,11 @@ def find_binaries() -> Path | None:
     return folders[-1].parent
 
 
+def libpq_url(url: str) -> str:
+    """Write a URL of SQLAlchemy's as libpq reads it."""
+    return url.replace("postgresql+psycopg2://", "postgresql://")
+
+
 @contextmanager
 def run_postgres() -> Iterator[str]:
     """Run a server for as long as the block lasts, and give its SQLAlchemy URL."""

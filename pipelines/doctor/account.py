@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+from iplum_resource.arrival import open_arrival
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import (
     AccountError,
@@ -26,7 +27,7 @@ from iplum_resource.signing import Credentials
 from iplum_resource.window import Window
 from pipelines.doctor.reach import find_earliest
 from pipelines.doctor.verdict import State, Verdict
-from pipelines.settings import Settings
+from pipelines.settings import Settings, read_limiter_url
 from pipelines.storage import open_folder
 from warehouse.windows import StorageWindow, window_of, windows_between
 
@@ -48,7 +49,14 @@ def open_client(settings: Settings, environ: Mapping[str, str]) -> IPlumClient:
         language=settings.language,
         login_case=settings.login_case,
         # Looking must not make folders: where no sync has run yet, nobody else asks.
-        limiter=Limiter(settings.requests_per_second, file=str(file) if file.parent.is_dir() else None),
+        limiter=Limiter(
+            settings.requests_per_second,
+            arrival=open_arrival(
+                environ["IPLUM_ACCESS_KEY"],
+                file=str(file) if file.parent.is_dir() else None,
+                database=read_limiter_url(environ),
+            ),
+        ),
     )
 
 

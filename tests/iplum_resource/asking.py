@@ -41,7 +41,7 @@ class Clock:
 def build_client(base_url: str, clock: Clock | None = None, **options: Any) -> IPlumClient:
     clock = clock or Clock()
     defaults: dict[str, Any] = {
-        "limiter": Limiter(1_000_000, file=None),
+        "limiter": Limiter(1_000_000),
         "base_url": base_url,
         "clock": clock.now,
         "sleep": clock.sleep,

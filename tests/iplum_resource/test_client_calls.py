@@ -184,7 +184,7 @@ def test_what_is_no_url_is_no_recording(body: bytes) -> None:
 
 def test_the_signature_is_made_after_the_limiter_has_waited() -> None:
     clock = Clock()
-    limiter = Limiter(0.01, file=None, clock=lambda: clock.now().timestamp(), sleep=clock.sleep)
+    limiter = Limiter(0.01, clock=lambda: clock.now().timestamp(), sleep=clock.sleep)
     with (
         ScriptedServer(respond(200, b"[]")) as server,
         build_client(server.url, clock, limiter=limiter) as client,
@@ -224,7 +224,7 @@ def test_https_and_loopback_are_fine(url: str) -> None:
 def test_the_default_clock_is_the_time_in_utc() -> None:
     with (
         ScriptedServer(respond(200, b"[]")) as server,
-        IPlumClient(CREDENTIALS, limiter=Limiter(1000, file=None), base_url=server.url) as client,
+        IPlumClient(CREDENTIALS, limiter=Limiter(1000), base_url=server.url) as client,
     ):
         asked_at = client.fetch_recordings(WIDE).asked_at
     assert abs(datetime.now(UTC) - asked_at) < timedelta(minutes=1)

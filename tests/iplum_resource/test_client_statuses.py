@@ -155,7 +155,7 @@ def test_a_long_retry_after_is_given_up_and_named(after: str) -> None:
 
 
 def test_a_429_lowers_the_rate() -> None:
-    limiter = Limiter(1_000_000, file=None)
+    limiter = Limiter(1_000_000)
     with (
         ScriptedServer(respond(429), respond(200, RECORDS)) as server,
         build_client(server.url, limiter=limiter) as client,

@@ -61,7 +61,7 @@ def test_keys_that_are_revoked_in_the_middle_are_sent_by_no_more_than_were_in_fl
                 if asked[0] == 20:
                     standin.options = replace(standin.options, secret_key="another")
 
-    with build_client(standin.url, clock, limiter=Revoking(1_000_000, file=None)) as client:
+    with build_client(standin.url, clock, limiter=Revoking(1_000_000)) as client:
         results = _pull_all(client)
     counted = Counter(request.status for request in standin.requests)
     assert 1 <= counted[401] <= THREADS
@@ -83,7 +83,7 @@ def test_who_stands_in_line_while_the_keys_are_refused_sends_nothing() -> None:
     steps = [respond(200, RECORDS), respond(401)]
     with (
         ScriptedServer(*steps) as server,
-        build_client(server.url, limiter=Line(5, file=None)) as client,
+        build_client(server.url, limiter=Line(5)) as client,
         ThreadPoolExecutor(1) as pool,
     ):
         client.fetch_usage(WIDE, ["fax"])

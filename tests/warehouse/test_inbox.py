@@ -9,19 +9,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.postgres import find_binaries, run_postgres
 from warehouse.errors import InboxFailed
 from warehouse.inbox import Event, Inbox
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    if find_binaries() is None:
-        pytest.skip("PostgreSQL's server is not installed here")
-    with run_postgres() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
