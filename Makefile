@@ -33,4 +33,4 @@ bench: setup
 # Run this after changing the dependencies in pyproject.toml; it needs uv.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --no-strip-extras \
-		--group dev --output-file requirements.lock pyproject.toml
+		--group dev --extra cluster --output-file requirements.lock pyproject.toml

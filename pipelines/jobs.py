@@ -88,7 +88,8 @@ AUDIT = AccountJob(
     name="audit",
     assets=("raw_usage", "usage", "raw_recordings", "recordings"),
     description=(
-        "Ask for a range of windows once more, each in halves too, tell what differs from what is here, and publish."
+        "Ask for a range of windows once more, each in halves too, tell what differs from what is here, and "
+        "publish."
     ),
     tags={AUDIT_TAG: "true"},
 )
