@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test ui bench lock
+.PHONY: setup demo demo-ui test ui bench screenshots lock
 
 setup: .venv/ready
 
@@ -29,6 +29,17 @@ ui: setup
 # All of them take half an hour on two cores; ONLY=name runs one of them. dlt is installed for the run alone.
 bench: setup
 	$(BIN)/python -m benchmarks $(ONLY)
+
+# The UI on what `make demo` made, with the stand-in API behind it: backfills, retries, anything can be tried there.
+demo-ui: demo-data/warehouse.duckdb
+	@exec $(BIN)/python -m pipelines.demo_ui
+
+demo-data/warehouse.duckdb: | .venv/ready
+	@$(BIN)/python -m pipelines.demo
+
+# The pictures of docs/dagster-ui.md, made anew in Chromium.
+screenshots: setup
+	$(BIN)/python -m docs.screenshots
 
 # Run this after changing the dependencies in pyproject.toml; it needs uv.
 lock:

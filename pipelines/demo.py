@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -28,7 +29,7 @@ from warehouse.snapshot import count_rows
 
 _DAYS = 90
 _PUSHED_DAYS = 10
-_FOLDER = PROJECT / "demo-data"
+FOLDER = PROJECT / "demo-data"
 _SUMMARY = """
 SELECT
     channel,
@@ -61,13 +62,12 @@ def main() -> None:
     token = secrets.token_urlsafe(16)
     # Set to nothing, a variable is not read from a real account's `.env`.
     unset = {variable.name: "" for variable in VARIABLES}
-    receiver = {**os.environ, **unset, "IPLUM_DATA": str(_FOLDER), "IPLUM_CALLBACK_TOKEN": token}
+    receiver = {**os.environ, **unset, "IPLUM_DATA": str(FOLDER), "IPLUM_CALLBACK_TOKEN": token}
     with (
         _run("receiver", "--port", "0", environ=receiver) as receiving,
-        _run("standin", "--port", "0", *_pushing(_read_url(receiving), token)) as standing_in,
+        run_standin(*_pushing(_read_url(receiving), token)) as (url, standing_in),
     ):
-        url = _read_url(standing_in)
-        environ = _describe_account(url, first_day=began - timedelta(days=_DAYS))
+        environ = describe_account(url, FOLDER, began=began)
         adopt_environment(environ)
         settings = load_settings(environ, PROJECT)
         typer.echo(f"{_DAYS} days of invented history, from {url} into {settings.data.name}/")
@@ -89,11 +89,18 @@ def main() -> None:
     )
     typer.echo(f"Look at it:        {folder.report.relative_to(PROJECT)}, in a browser")
     typer.echo("Ask it something:  IPLUM_DATA=demo-data .venv/bin/iplum sql 'SELECT * FROM usage LIMIT 5'")
-    typer.echo("See it in Dagster: IPLUM_DATA=demo-data make ui")
+    typer.echo("See it in Dagster: make demo-ui")
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+@contextmanager
+def run_standin(*options: str, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run the stand-in API beside this process for as long as the block lasts; gives its URL and the process."""
+    with _run("standin", "--port", str(port), *options) as process:
+        yield _read_url(process), process
 
 
 @contextmanager
@@ -127,7 +134,8 @@ def _pushing(url: str, token: str) -> list[str]:
     return [word for option in options.items() for word in option]
 
 
-def _describe_account(url: str, *, first_day: datetime) -> Mapping[str, str]:
+def describe_account(url: str, data: Path, *, began: datetime) -> Mapping[str, str]:
+    """Describe the invented account as a user would: the variables, all of this process's others with them."""
     unrelated = {name: value for name, value in os.environ.items() if not name.startswith("IPLUM_")}
     return {
         **unrelated,
@@ -135,8 +143,8 @@ def _describe_account(url: str, *, first_day: datetime) -> Mapping[str, str]:
         "IPLUM_SECRET_KEY": "standin-secret",
         "IPLUM_LOGIN_ID": "admin@clinic.example",
         "IPLUM_BASE_URL": url,
-        "IPLUM_DATA": str(_FOLDER),
-        "IPLUM_START_DATE": f"{first_day:%Y-%m-%d}",
+        "IPLUM_DATA": str(data),
+        "IPLUM_START_DATE": f"{began - timedelta(days=_DAYS):%Y-%m-%d}",
         "IPLUM_MEDIA_HOSTS": url.removeprefix("http://"),
         "IPLUM_REQUESTS_PER_SECOND": "1000",
     }

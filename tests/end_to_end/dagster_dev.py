@@ -7,16 +7,15 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from pipelines.instance import prepare_dagster_home
+from pipelines.demo_ui import prepare_environment, write_command
 from pipelines.settings import PROJECT
 from tests.pipelines.account import Account
 
@@ -26,12 +25,11 @@ class DagsterDev:
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self._process = process
-        self._port = port
+        self.url = f"http://127.0.0.1:{port}"
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """Ask its GraphQL."""
-        url = f"http://127.0.0.1:{self._port}/graphql"
-        reply = requests.post(url, json={"query": query, "variables": variables}, timeout=30)
+        reply = requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30)
         data: dict[str, Any] = reply.json()["data"]
         return data
 
@@ -42,30 +40,37 @@ class DagsterDev:
         self._process.wait()
 
 
-@contextmanager
-def run_dagster_dev(account: Account) -> Iterator[DagsterDev]:
+def run_dagster_dev(account: Account) -> AbstractContextManager[DagsterDev]:
     """Run it on the account's history, for as long as the block lasts."""
+    return run_dagster({**os.environ, **account.environ}, log=account.path / "dagster.log")
+
+
+@contextmanager
+def run_dagster(environ: Mapping[str, str], *, log: Path) -> Iterator[DagsterDev]:
+    """Run it for the account that `environ` describes, for as long as the block lasts."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environ = {**os.environ, **account.environ, "DAGSTER_HOME": str(prepare_dagster_home(account.settings))}
-    command = [str(Path(sys.executable).parent / "dagster"), "dev", "-w", "workspace.yaml", "-p", str(port)]
-    log = (account.path / "dagster.log").open("a")
-    # A shell's background job would ignore the signal by which it is stopped; a group of its own does not.
-    process = subprocess.Popen(
-        command, cwd=PROJECT, env=environ, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-    )
-    dagster = DagsterDev(process, port)
-    try:
-        wait_for(lambda: {"up": _answers(port)}, until=lambda s: bool(s["up"]))
-        yield dagster
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=20)
-        dagster.kill()
-        log.close()
+    with log.open("a") as output:
+        # A shell's background job would ignore the signal by which it is stopped; a group of its own does not.
+        process = subprocess.Popen(
+            write_command("-p", str(port)),
+            cwd=PROJECT,
+            env=prepare_environment(environ),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        dagster = DagsterDev(process, port)
+        try:
+            wait_for(lambda: {"up": _answers(port)}, until=lambda s: bool(s["up"]))
+            yield dagster
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=20)
+            dagster.kill()
 
 
 def _answers(port: int) -> bool:

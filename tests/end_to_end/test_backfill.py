@@ -1,15 +1,20 @@
-"""A backfill as a person starts one in Dagster's UI: through `dagster dev` and its GraphQL, with its daemon.
+"""A backfill as a person starts one in Dagster's UI: through `dagster dev`, with its daemon.
 
-One window fails; the others must be kept, shown green, and come into SQL by the sensor's publishing.
+One window fails; the others must be kept, shown green, and come into SQL by the sensor's publishing. Then, in a
+browser, the failed one is tried again, and the report is opened.
 """
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 
 from iplum_resource.standin import Running
-from tests.end_to_end.dagster_dev import run_dagster_dev, wait_for
+from tests.end_to_end.browser import find_chromium, launch_backfill, open_backfill, open_browser
+from tests.end_to_end.dagster_dev import DagsterDev, run_dagster_dev, wait_for
 from tests.pipelines.account import Account
 from warehouse.windows import windows_between
 
@@ -30,35 +35,78 @@ query Status($id: String!) {
 """
 
 
-@pytest.fixture
-def account(standin: Running, tmp_path: Path) -> Account:
-    account = Account(standin, tmp_path)
-    account.play()
-    return account
+@dataclass
+class Started:
+    """An account, and Dagster running on it."""
+
+    account: Account
+    dagster: DagsterDev
+
+
+@pytest.fixture(scope="module")
+def started(standin_server: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """Start Dagster once for both tests: it takes twenty seconds."""
+    account = Account(standin_server, tmp_path_factory.mktemp("backfill"))
+    with run_dagster_dev(account) as dagster:
+        yield Started(account, dagster)
 
 
 @pytest.mark.slow
-def test_a_backfill_from_the_ui_keeps_what_succeeded(account: Account) -> None:
+def test_a_backfill_from_the_ui_keeps_what_succeeded(started: Started) -> None:
+    account, ask = started.account, started.dagster.ask
     windows = list(windows_between(account.began - timedelta(days=20), account.began))
     bad = windows[0]
     account.play(fail_500_days=frozenset({bad.first_day}))
-    with run_dagster_dev(account) as dagster:
-        ask = dagster.ask
-        launched = ask(LAUNCH, keys=[window.key for window in windows])["launchPartitionBackfill"]
-        backfill = launched["backfillId"]
-        status = wait_for(
-            lambda: ask(STATUS, id=backfill),
-            until=lambda s: s["partitionBackfillOrError"]["status"].startswith(("COMPLETED", "FAILED")),
-        )
-        assert status["partitionBackfillOrError"]["status"] == "COMPLETED_FAILED"
-        ranges = status["assetNodes"][0]["assetPartitionStatuses"]["ranges"]
-        green = [(r["startKey"], r["endKey"]) for r in ranges if r["status"] == "MATERIALIZED"]
-        assert green == [(windows[1].key, windows[-1].key)]
-        # The sensor publishes what the red run left.
-        wait_for(lambda: {"done": account.folder.snapshot.is_file()}, until=lambda s: bool(s["done"]))
+    launched = ask(LAUNCH, keys=[window.key for window in windows])["launchPartitionBackfill"]
+    backfill = launched["backfillId"]
+    status = wait_for(
+        lambda: ask(STATUS, id=backfill),
+        until=lambda s: s["partitionBackfillOrError"]["status"].startswith(("COMPLETED", "FAILED")),
+    )
+    assert status["partitionBackfillOrError"]["status"] == "COMPLETED_FAILED"
+    ranges = status["assetNodes"][0]["assetPartitionStatuses"]["ranges"]
+    green = [(r["startKey"], r["endKey"]) for r in ranges if r["status"] == "MATERIALIZED"]
+    assert green == [(windows[1].key, windows[-1].key)]
+    # The sensor publishes what the red run left.
+    wait_for(lambda: {"done": account.folder.snapshot.is_file()}, until=lambda s: bool(s["done"]))
     start = f"{windows[1].first_day}"
     assert account.ask(f"SELECT min(window_start)::VARCHAR FROM usage WHERE window_start >= '{start}'") == [
         (start,)
     ]
     expected = [i for i in account.expected_ids() if i in set(account.ids())]
     assert len(expected) > 300
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine: apt-get install chromium")
+def test_in_a_browser_what_failed_is_tried_again_turns_green_and_is_in_the_report(started: Started) -> None:
+    account, url = started.account, started.dagster.url
+    account.play()
+    with open_browser() as page:
+        open_backfill(page, url, choice="Failed and missing")
+        launch_backfill(page)
+        page.get_by_text("100% completed").first.wait_for()
+        page.goto(f"{url}/assets/usage?view=partitions")
+        page.get_by_text("Failed (0)").wait_for()
+        page.get_by_text("Missing (0)").wait_for()
+        page.goto(f"{url}/locations/pipelines.definitions/jobs/publish")
+        page.get_by_role("button", name="Materialize all").click()
+        page.get_by_role("link", name="View").wait_for()
+        wait_for(
+            lambda: {"ids": account.ids() if account.folder.snapshot.is_file() else []},
+            until=lambda seen: seen["ids"] == account.expected_ids(),
+        )
+        path = wait_for(lambda: {"path": read_report_path(page, url)}, until=lambda seen: bool(seen["path"]))[
+            "path"
+        ]
+        page.goto(f"file://{path}")
+        assert page.locator("svg").count() > 3
+        page.get_by_role("heading").first.wait_for()
+
+
+def read_report_path(page: Page, url: str) -> str:
+    """Read where the report is off its asset's page; empty until it was made."""
+    page.goto(f"{url}/assets/report")
+    page.get_by_text("Description").first.wait_for()
+    shown = page.get_by_text(re.compile(r"/report\.html$"))
+    return shown.first.inner_text() if shown.count() else ""

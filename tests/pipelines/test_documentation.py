@@ -64,7 +64,7 @@ def test_each_command_and_option_is_in_the_readme() -> None:
         assert option in README
 
 
-@pytest.mark.parametrize("target", ["setup", "demo", "test", "ui"])
+@pytest.mark.parametrize("target", ["setup", "demo", "demo-ui", "test", "ui"])
 def test_each_command_of_make_that_the_readme_names_exists(target: str) -> None:
     assert f"make {target}" in README
     assert re.search(rf"^{target}:", (PROJECT / "Makefile").read_text(), re.MULTILINE)

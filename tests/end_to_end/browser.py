@@ -1,0 +1,56 @@
+"""Chromium on Dagster's UI, as a person uses it.
+
+Belongs here: starting the browser, and what a person's hands do in the UI. Does not belong here: what is expected.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Page, sync_playwright
+
+#: As root in a container there is no sandbox; the rest keeps the browser from talking to anybody but the UI.
+_FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+_MILLISECONDS = 120_000
+
+
+def find_chromium() -> str | None:
+    """Find a Chromium that the system has; none is ever downloaded."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@contextmanager
+def open_browser() -> Iterator[Page]:
+    """Open a window with a profile of its own, for as long as the block lasts."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=_FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(_MILLISECONDS)
+        try:
+            yield page
+        finally:
+            browser.close()
+
+
+def open_backfill(page: Page, url: str, *, choice: str) -> None:
+    """Open the dialog of a backfill of `usage` and choose windows by its button `choice`, as `All`."""
+    page.goto(f"{url}/assets/usage")
+    page.get_by_role("button", name="Materialize").first.click()
+    # Dagster says that raw_usage is made along with it.
+    page.get_by_role("button", name="Confirm").click()
+    page.get_by_text("Show all partitions").or_(page.get_by_text("Launch backfill")).first.wait_for()
+    if page.get_by_text("Show all partitions").is_visible():
+        page.get_by_text("Show all partitions").click()
+    page.get_by_role("button", name=choice, exact=True).click()
+
+
+def launch_backfill(page: Page) -> None:
+    """Launch it, and go to its page."""
+    page.get_by_role("button", name="Launch backfill").click()
+    page.get_by_role("button", name="View", exact=True).or_(
+        page.get_by_role("link", name="View", exact=True)
+    ).click()
+    page.wait_for_url("**/runs/b/**")
