@@ -21,6 +21,7 @@ from pipelines.schedules import find_wanted_stretches
 from pipelines.settings import Settings, check_account, check_credentials
 from pipelines.storage import open_folder
 from pipelines.sync import choose_stretches, run_account_job, run_job
+from warehouse.pointer import find_snapshot
 from warehouse.query import run_query
 from warehouse.windows import StorageWindow
 
@@ -79,7 +80,7 @@ def archive(
             report.failures += _archive_account(settings, wanted, definitions, instance)
         if report.failures or accounts[0].is_one_of_many:
             report.failures += run_job(definitions, "publish", instance)
-    if folder.snapshot.is_file():
+    if find_snapshot(folder) is not None:
         report.holdings = [tuple(row) for row in run_query(folder, _SUMMARY).rows]
     return report
 

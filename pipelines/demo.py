@@ -70,7 +70,7 @@ def main() -> None:
         environ = describe_account(url, FOLDER, began=began)
         adopt_environment(environ)
         settings = load_settings(environ, PROJECT)
-        typer.echo(f"{_DAYS} days of invented history, from {url} into {settings.data.name}/")
+        typer.echo(f"{_DAYS} days of invented history, from {url} into {FOLDER.name}/")
         typer.echo(f"Callbacks of the last {_PUSHED_DAYS} days: {_read_line(standing_in)}")
         with ProgressBar(Console(stderr=True)) as bar:
             report = sync(settings, environ=environ, progress=bar, clock=_now)

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 
+from warehouse.bucket import Bucket, read_bucket
 from warehouse.business_hours import read_business_hours
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,7 @@ class Variable:
 
 _DOCUMENTED_URL = "https://api.iplum.com"
 _SHORTEST_TOKEN = 16
+_STATE = "./data"
 
 VARIABLES = (
     Variable("IPLUM_ACCESS_KEY", "", "Access key, from my.iplum.com under API & Call Backs."),
@@ -46,7 +48,11 @@ VARIABLES = (
     Variable("IPLUM_LOGIN_ID", "", "Login ID of an administrator of the account."),
     Variable("IPLUM_BASE_URL", _DOCUMENTED_URL, "The API's endpoint; plain http only to a loopback address."),
     Variable("IPLUM_ACCOUNT", "default", "Name on every row: letters, digits, _ and -, at most 64."),
-    Variable("IPLUM_DATA", "./data", "Folder of the warehouse; relative to the project's folder."),
+    Variable(
+        "IPLUM_DATA",
+        "./data",
+        "Folder of the warehouse, relative to the project's folder; or s3://bucket/prefix and the AWS variables.",
+    ),
     Variable("IPLUM_START_DATE", "2024-01-01", "First day of history; aligned down to its window's start."),
     Variable("IPLUM_LOOKBACK_DAYS", "7", "How many days back the daily sync pulls again."),
     Variable(
@@ -77,7 +83,11 @@ VARIABLES = (
         "",
         "PostgreSQL, as postgresql://user@host/database, where several machines keep one ceiling; empty: a file.",
     ),
-    Variable("IPLUM_STATE", "", "Folder for locks, the inbox and Dagster's history; empty: IPLUM_DATA."),
+    Variable(
+        "IPLUM_STATE",
+        "",
+        "Folder for locks, the inbox and Dagster's history; empty: IPLUM_DATA, or ./data beside a bucket.",
+    ),
     Variable("IPLUM_FILE_GROUP", "", "A group that may read the files; empty: only their owner may."),
 )
 
@@ -104,7 +114,7 @@ class Settings:
 
     base_url: str
     account: str
-    data: Path
+    data: Path | Bucket
     state: Path
     start_date: date
     lookback_days: int
@@ -147,12 +157,12 @@ def read_env_file(path: Path) -> dict[str, str]:
 def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
     """Read and check all but the credentials; raises `SettingsError` naming the first variable that is wrong."""
     read = _Reader(environ)
-    data = root / Path(read.text("IPLUM_DATA")).expanduser()
+    data = read.place("IPLUM_DATA", root)
     return Settings(
         base_url=read.base_url(),
         account=read.matching("IPLUM_ACCOUNT", r"[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, _ or -"),
         data=data,
-        state=root / Path(environ.get("IPLUM_STATE") or data).expanduser(),
+        state=root / Path(environ.get("IPLUM_STATE") or (data if isinstance(data, Path) else _STATE)).expanduser(),
         start_date=read.day("IPLUM_START_DATE"),
         lookback_days=int(read.number("IPLUM_LOOKBACK_DAYS", 0, 3660, whole=True)),
         usage_types=read.words("IPLUM_USAGE_TYPES"),
@@ -227,6 +237,15 @@ class _Reader:
     def text(self, name: str) -> str:
         default = next(variable.default for variable in VARIABLES if variable.name == name)
         return self.environ.get(name) or default
+
+    def place(self, name: str, root: Path) -> Path | Bucket:
+        text = self.text(name)
+        if "://" not in text:
+            return root / Path(text).expanduser()
+        try:
+            return read_bucket(text, self.environ)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
 
     def matching(self, name: str, pattern: str, form: str) -> str:
         text = self.text(name)

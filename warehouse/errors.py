@@ -74,8 +74,8 @@ class PublishedInPart(WarehouseError):
 class NothingPublished(WarehouseError):
     """There is no snapshot to query yet."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"there is no warehouse at {path} yet; run 'iplum sync' (or 'iplum publish') first")
+    def __init__(self, place: str) -> None:
+        super().__init__(f"there is no warehouse at {place} yet; run 'iplum sync' (or 'iplum publish') first")
 
 
 class PublisherBusy(WarehouseError):

@@ -16,10 +16,11 @@ from typing import Any
 
 import duckdb
 
-from warehouse.errors import ExportFailed, NothingPublished, StorageFailed
+from warehouse.errors import ExportFailed, StorageFailed
 from warehouse.files import Modes, scratch_folder
 from warehouse.layout import DataFolder
 from warehouse.media import hash_file
+from warehouse.pointer import fetch_snapshot
 
 MANIFEST = "SHA256SUMS"
 _PARTS = ("usage", "recordings", "messages")
@@ -55,26 +56,25 @@ def export(folder: DataFolder, selection: Selection, target: Path) -> Extract:
     `NothingPublished`, `ExportFailed` for a target that is there or a file that is not what its row says, and
     `StorageFailed`.
     """
-    if not folder.snapshot.is_file():
-        raise NothingPublished(folder.snapshot)
+    snapshot = fetch_snapshot(folder)
     if target.exists():
         raise ExportFailed(f"{target} is there already: name a folder that is not")
     try:
         with scratch_folder(target.absolute().parent, _PRIVATE) as scratch:
             built = scratch / "extract"
             built.mkdir(mode=0o700)
-            extract = _write(folder, selection, built)
+            extract = _write(folder, snapshot, selection, built)
             built.replace(target)
     except OSError as error:
         raise StorageFailed.during("write", target, error) from error
     return extract
 
 
-def _write(folder: DataFolder, selection: Selection, built: Path) -> Extract:
+def _write(folder: DataFolder, snapshot: Path, selection: Selection, built: Path) -> Extract:
     rows: dict[str, int] = {}
     files: dict[str, str] = {}
     missing = 0
-    with duckdb.connect(str(folder.snapshot), read_only=True) as connection:
+    with duckdb.connect(str(snapshot), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for part in _PARTS:
             writer = _Writer(built / f"{part}.csv", built / f"{part}.jsonl")

@@ -95,6 +95,16 @@ def put_in_place(temporary: Path, path: Path, modes: Modes) -> None:
     _sync_folder(path.parent)
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file for good, durable when this returns; raises `StorageFailed`, but not for one that is gone."""
+    try:
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise StorageFailed.during("remove", path, error) from error
+
+
 @contextmanager
 def scratch_folder(parent: Path, modes: Modes) -> Iterator[Path]:
     """Lend a folder on the same filesystem that nobody else can read, removed afterwards with what is in it."""

@@ -6,6 +6,11 @@ Belongs here: where each file stands and which there are. Does not belong here: 
     lake/<table>/account=<a>/window_start=<key>/part-0.parquet
     media/<first two of sha256>/<sha256>.<ext>
     warehouse.duckdb
+
+In a bucket the same keys stand below its prefix, with another form of the snapshot (`pointer`):
+
+    snapshots/<published_at>-<id>.duckdb
+    warehouse.json
 """
 
 from __future__ import annotations
@@ -15,33 +20,63 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from warehouse.bucket import Bucket
 from warehouse.files import Modes
 from warehouse.local_store import LocalStore
-from warehouse.store import Store
+from warehouse.store import Store, prove
 from warehouse.windows import StorageWindow, window_of_key
 
 RAW_SUFFIX = ".parquet"
 MEDIA = "media"
+SNAPSHOTS = "snapshots"
+POINTER = "warehouse.json"
 _ACCOUNT = "account="
 _WINDOW = "window_start="
 
 
 @dataclass(frozen=True)
 class DataFolder:
-    """Where a warehouse keeps its files: `root` for the data, `state` for locks (always a local folder)."""
+    """Where a warehouse keeps its files: `root` for the data, `state` for locks (always a local folder).
+
+    Where a `bucket` has the data, `root` is the folder for what this machine reads and builds of them.
+    """
 
     root: Path
     state: Path
     modes: Modes = field(default_factory=Modes)
+    bucket: Bucket | None = None
+
+    @classmethod
+    def in_bucket(cls, bucket: Bucket, state: Path, modes: Modes) -> DataFolder:
+        """Say where a warehouse stands whose data are in a bucket."""
+        return cls(state / "s3" / bucket.name / bucket.prefix, state, modes, bucket)
 
     @cached_property
     def store(self) -> Store:
         """Where raw, lake and media are kept."""
-        return LocalStore(self.root, self.modes)
+        if self.bucket is None:
+            return LocalStore(self.root, self.modes)
+        from warehouse.object_store import ObjectStore
+
+        return ObjectStore(self.bucket)
+
+    def check(self) -> None:
+        """Prove that the place of the data takes files and gives them back; raises `StorageFailed`."""
+        prove(self.store)
+
+    @property
+    def address(self) -> str:
+        """The place of the data, as the user names it."""
+        return str(self.root) if self.bucket is None else self.bucket.address
+
+    @property
+    def published(self) -> str:
+        """Where readers find what is published, as the user names it: a file, or the pointer to one."""
+        return str(self.snapshot) if self.bucket is None else self.store.locate(POINTER)
 
     @property
     def snapshot(self) -> Path:
-        """The published database; only ever replaced by rename."""
+        """The published database; only ever replaced by rename. Where a bucket has the data, a copy of it."""
         return self.root / "warehouse.duckdb"
 
     @property

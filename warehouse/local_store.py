@@ -7,12 +7,14 @@ without a reader seeing half of it (`files`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from warehouse.errors import StorageFailed
-from warehouse.files import Modes, make_folder, put_in_place, remove_abandoned, write_file
+from warehouse.files import Modes, make_folder, put_in_place, remove_abandoned, remove_file, write_file
+from warehouse.store import Item, Result
 
 _PIECE = 1 << 20
 
@@ -82,6 +84,19 @@ class LocalStore:
             put_in_place(path, self.root / key, self.modes)
         except OSError as error:
             raise StorageFailed.during("write", self.root / key, error) from error
+
+    def remove(self, key: str) -> None:
+        """Unlink it; durable when this returns."""
+        remove_file(self.root / key)
+
+    def remove_folder(self, folder: str) -> None:
+        """Unlink it; one in which something is being written stays."""
+        with suppress(OSError):
+            (self.root / folder).rmdir()
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Go one by one: threads would wait for each other."""
+        return [function(item) for item in items]
 
     def bring_near(self, keys: Sequence[str], folder: Path, columns: Sequence[str] | None = None) -> list[Path]:  # noqa: ARG002
         """Give the paths: they are near."""

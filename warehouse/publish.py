@@ -18,17 +18,19 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
-from warehouse.files import make_folder, put_in_place, remove_abandoned, scratch_folder
+from warehouse.files import make_folder, remove_abandoned, scratch_folder
 from warehouse.fold import is_folded
 from warehouse.healing import find_unreadable, fold_behind, fold_unreadable, list_raw_windows
 from warehouse.lake import read_fingerprint
 from warehouse.layout import DataFolder
 from warehouse.marts import MartSettings
+from warehouse.pointer import read_pointer, release, remove_replaced, update_copy
 from warehouse.schemas import FOLDED_TABLES, LAKE_TABLES, PULLS, RAW_SCHEMA, Table
 from warehouse.snapshot import Fingerprints, Snapshot, WindowKey, count_mart_rows, count_rows, read_standing
 from warehouse.windows import StorageWindow
 
 _DEFAULTS = MartSettings()
+_TRIES = 3
 DATASETS = tuple(dataset for table in FOLDED_TABLES for dataset in table.datasets)
 
 
@@ -72,7 +74,9 @@ def publish(
     lock = FileLock(folder.publish_lock, timeout=wait_seconds, mode=folder.modes.file)
     try:
         with lock:
-            return _publish_locked(folder, settings, full=full)
+            publication = _publish_locked(folder, settings, full=full)
+            remove_replaced(folder)
+            return publication
     except Timeout as error:
         raise PublisherBusy(wait_seconds) from error
     except duckdb.Error as error:
@@ -95,6 +99,7 @@ def is_behind(folder: DataFolder, settings: MartSettings = _DEFAULTS) -> bool:
     if any(not is_folded(folder, table, *key) for table in LAKE_TABLES for key in list_raw_windows(folder, table)):
         return True
     target = _read_lake(folder)
+    update_copy(folder)
     standing = read_standing(folder.snapshot, settings)
     if standing is None:
         return any(target.values())
@@ -122,15 +127,20 @@ def _publish_locked(folder: DataFolder, settings: MartSettings, *, full: bool) -
 def _bring_up(
     folder: DataFolder, settings: MartSettings, damaged: Collection[str], *, refolded: int, full: bool
 ) -> Publication:
-    target = _read_lake(folder, without=damaged)
-    standing = None if full else read_standing(folder.snapshot, settings)
-    plan = _make_plan(target, standing or {})
-    replaced = {table.name: len(plan.came[table]) + len(plan.gone[table]) for table in target}
-    if standing is None or not plan.is_empty:
+    for tries_left in reversed(range(_TRIES)):
+        base = read_pointer(folder) if full and folder.bucket else update_copy(folder)
+        target = _read_lake(folder, without=damaged)
+        standing = None if full else read_standing(folder.snapshot, settings)
+        plan = _make_plan(target, standing or {})
+        if standing is not None and plan.is_empty:
+            break
         with scratch_folder(folder.root, folder.modes) as scratch:
             built = scratch / folder.snapshot.name
             _build(folder, built, plan, settings=settings, without=damaged, start_over=standing is None)
-            put_in_place(built, folder.snapshot, folder.modes)
+            # Another machine may have published meanwhile: then once more, upon what it made.
+            if release(folder, built, expected=base, insist=not tries_left):
+                break
+    replaced = {table.name: len(plan.came[table]) + len(plan.gone[table]) for table in target}
     return Publication(
         count_rows(folder.snapshot), count_mart_rows(folder.snapshot), replaced, refolded, rebuilt=standing is None
     )

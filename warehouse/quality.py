@@ -11,9 +11,9 @@ from importlib.resources import files as package_files
 
 import duckdb
 
-from warehouse.errors import NothingPublished
 from warehouse.lake import WindowState, read_state
 from warehouse.layout import DataFolder
+from warehouse.pointer import fetch_snapshot
 from warehouse.schemas import Table
 from warehouse.snapshot import open_snapshot
 from warehouse.windows import StorageWindow, window_of
@@ -33,10 +33,9 @@ def find_by_select(folder: DataFolder, name: str, table: Table) -> list[Finding]
 
     Raises `NothingPublished`.
     """
-    if not folder.snapshot.is_file():
-        raise NothingPublished(folder.snapshot)
+    snapshot = fetch_snapshot(folder)
     select = (package_files("warehouse") / "sql" / "checks" / f"{name}.sql").read_text()
-    with open_snapshot(folder.snapshot) as connection:
+    with open_snapshot(snapshot) as connection:
         # Asked of one table, DuckDB leaves out the others that a SELECT unites.
         asked = duckdb.ColumnExpression("table_name") == duckdb.ConstantExpression(table.name)
         rows = connection.sql(select).filter(asked).fetchall()

@@ -12,8 +12,9 @@ from typing import Any
 
 import duckdb
 
-from warehouse.errors import NothingPublished, QueryFailed
+from warehouse.errors import QueryFailed
 from warehouse.layout import DataFolder
+from warehouse.pointer import fetch_snapshot
 from warehouse.snapshot import open_snapshot
 
 _ROWS_AT_A_TIME = 10_000
@@ -39,10 +40,9 @@ def run_query(folder: DataFolder, sql: str) -> QueryResult:
     Raises `NothingPublished` where there is no snapshot, and `QueryFailed` with DuckDB's words for SQL that it
     refuses: what isn't one statement, changes something, or reaches for a file.
     """
-    if not folder.snapshot.is_file():
-        raise NothingPublished(folder.snapshot)
+    path = fetch_snapshot(folder)
     with _saying_why(), ExitStack() as stack:
-        connection = stack.enter_context(open_snapshot(folder.snapshot))
+        connection = stack.enter_context(open_snapshot(path))
         for lock in _LOCKS:
             connection.execute(lock)
         statements = connection.extract_statements(sql)

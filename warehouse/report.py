@@ -14,9 +14,9 @@ from typing import Any
 import duckdb
 import jinja2
 
-from warehouse.errors import NothingPublished
 from warehouse.files import write_file
 from warehouse.layout import DataFolder
+from warehouse.pointer import fetch_snapshot
 from warehouse.report_charts import CHARTS
 from warehouse.snapshot import open_snapshot
 
@@ -31,10 +31,11 @@ def write_report(folder: DataFolder, output: Path | None = None) -> Path:
     It holds logins and numbers, so it is as private as the data. Without `output` it is `report.html` in the data
     folder. Raises `StorageFailed` too.
     """
-    if not folder.snapshot.is_file():
-        raise NothingPublished(folder.snapshot)
-    path = output or folder.report
-    write_file(path, render_report(folder).encode(), folder.modes)
+    fetch_snapshot(folder)
+    path, page = output or folder.report, render_report(folder).encode()
+    write_file(path, page, folder.modes)
+    if folder.bucket is not None and output is None:
+        folder.store.write(folder.report.name, page)
     return path
 
 

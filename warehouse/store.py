@@ -7,9 +7,18 @@ between the parts. Does not belong here: which keys there are (`layout`), and ei
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeVar
+
+from warehouse.errors import StorageFailed
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+_PROBE = b"iplum looks whether it can write here"
 
 
 class Store(Protocol):
@@ -46,6 +55,15 @@ class Store(Protocol):
     def take_in(self, path: Path, key: str) -> None:
         """Put a finished file of this machine in place, durable when this returns; `path` may be gone then."""
 
+    def remove(self, key: str) -> None:
+        """Remove a file for good; nothing happens where there is none."""
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder in which nothing is left, where a place has folders at all."""
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Call a function that reads or writes files for many items, as fast as the place answers."""
+
     def bring_near(self, keys: Sequence[str], folder: Path, columns: Sequence[str] | None = None) -> list[Path]:
         """Say where Parquet files can be read on this machine, copied below `folder` where they stand elsewhere.
 
@@ -54,3 +72,16 @@ class Store(Protocol):
 
     def remove_abandoned(self, folders: Iterable[str]) -> None:
         """Remove what killed runs left half-written in some folders, once it is a day old."""
+
+
+def prove(store: Store) -> None:
+    """Write a small file, find it, read it and delete it: what a sync needs of a place; raises `StorageFailed`."""
+    key = f"checks/{uuid.uuid4().hex}"
+    store.write(key, _PROBE)
+    try:
+        if b"".join(store.read_pieces(key)) != _PROBE or key not in store.list_below("checks"):
+            raise StorageFailed(
+                f"{store.locate(key)} was written and is not there; use a store that is consistent"
+            )
+    finally:
+        store.remove(key)

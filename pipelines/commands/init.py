@@ -155,9 +155,11 @@ def _begin(settings: Settings, environ: Mapping[str, str], *, wanted: bool | Non
     if not wanted:
         typer.echo("Begin it with: .venv/bin/iplum sync")
         return
+    from pipelines.storage import open_folder
+
     sync_and_show(settings, environ=environ)
     typer.echo(
-        f"\nAsk the tables:    {_QUERY}\nLook at them:      {settings.data / 'report.html'}\n"
+        f"\nAsk the tables:    {_QUERY}\nLook at them:      {open_folder(settings).report}\n"
         f"Keep them current: make ui (syncs at {settings.sync_at:%H:%M} {settings.time_zone} while it runs), "
         "or a line in cron"
     )

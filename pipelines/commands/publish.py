@@ -24,4 +24,4 @@ def publish(
     publication = run_publish(folder, choose_marts(accounts), full=full)
     for table, rows in publication.rows.items():
         typer.echo(f"{table:<12}{rows:>12,} rows  {publication.replaced[table]:>6} windows replaced")
-    typer.echo(f"published {folder.snapshot}")
+    typer.echo(f"published {folder.published}")

@@ -58,4 +58,6 @@ def _show_report(report: SyncReport, settings: Settings) -> None:
     if not report.datasets and not report.failures:
         typer.echo("nothing is due")
     end_with(report.failures)
-    typer.echo(f"published {settings.data / 'warehouse.duckdb'}")
+    from pipelines.storage import open_folder
+
+    typer.echo(f"published {open_folder(settings).published}")

@@ -1,5 +1,6 @@
 """Settings: what each variable accepts, and that a refusal names it."""
 
+import re
 from datetime import date, time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from pipelines.settings import (
     load_settings,
     read_environment,
 )
+from pipelines.storage import open_folder
+from warehouse.bucket import Bucket
 
 #: As CONTRACT has them, for the variables that exist so far.
 DEFAULTS = {
@@ -135,3 +138,42 @@ def test_a_file_is_read_too_and_the_environment_wins(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("IPLUM_LANG=de\nIPLUM_ACCOUNT='quoted'\n# comment\nEMPTY\n")
     environ = read_environment({"IPLUM_LANG": "fr"}, tmp_path)
     assert (environ["IPLUM_LANG"], environ["IPLUM_ACCOUNT"]) == ("fr", "quoted")
+
+
+S3 = {"IPLUM_DATA": "s3://calls/clinic/iplum/", "AWS_ENDPOINT_URL": "https://s3.example"}
+
+
+def test_data_in_a_bucket_leave_the_state_on_this_machine(tmp_path: Path) -> None:
+    settings = load_settings({**S3, "AWS_ACCESS_KEY_ID": "K", "AWS_SECRET_ACCESS_KEY": "hush"}, tmp_path)
+    folder = open_folder(settings)
+    assert (str(settings.data), settings.state) == ("s3://calls/clinic/iplum", tmp_path / "data")
+    assert folder.snapshot == tmp_path / "data/s3/calls/clinic/iplum/warehouse.duckdb"
+    assert folder.inbox == tmp_path / "data/inbox.sqlite"
+    assert folder.published == "s3://calls/clinic/iplum/warehouse.json"
+    assert "hush" not in repr(settings) + repr(folder)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"IPLUM_DATA": "s3://"}, "IPLUM_DATA must be a folder, or as s3://bucket/prefix"),
+        ({"IPLUM_DATA": "s3://a/../b"}, "IPLUM_DATA must be a folder"),
+        ({"IPLUM_DATA": "gs://bucket"}, "IPLUM_DATA must be a folder"),
+        ({"AWS_ACCESS_KEY_ID": "K"}, "go together"),
+        ({"AWS_ENDPOINT_URL": "s3.example"}, "AWS_ENDPOINT_URL must be a plain URL"),
+        (
+            {"AWS_ENDPOINT_URL": "http://s3.example"},
+            "must be https; on a network that is yours, AWS_ALLOW_HTTP=true",
+        ),
+    ],
+)
+def test_a_bucket_that_can_not_be_meant_is_refused(changed: dict[str, str], words: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        load_settings({**S3, **changed}, tmp_path)
+
+
+@pytest.mark.parametrize("changed", [{"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}, {"AWS_ALLOW_HTTP": "true"}])
+def test_plain_http_goes_to_the_loopback_or_where_it_is_allowed(changed: dict[str, str], tmp_path: Path) -> None:
+    settings = load_settings({**S3, "AWS_ENDPOINT_URL": "http://minio:9000", **changed}, tmp_path)
+    assert isinstance(settings.data, Bucket)
+    assert dict(settings.data.options)["AWS_ALLOW_HTTP"] == "true"
