@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from iplum_resource.resource import IPlumResource
+from pipelines.alert_sensors import build_failure_alert, build_freshness_alert
 from pipelines.assets.archive import CONTENT_ARCHIVE, RECORDING_ARCHIVE, build_archive_assets
 from pipelines.assets.callbacks import build_callbacks_asset
 from pipelines.assets.catalog import catalogue
@@ -76,6 +77,8 @@ def build_definitions(
         sensors=[
             build_stale_snapshot(accounts, publish, clock=clock),
             build_callback_inbox(accounts, jobs[DRAIN.name], clock=clock),
+            build_failure_alert(accounts, clock=clock),
+            build_freshness_alert(accounts, clock=clock),
         ],
         resources={settings.name("iplum"): build_resource(settings) for settings in accounts},
         executor=executor,

@@ -49,6 +49,21 @@ def fail(error: Exception) -> dg.Failure:
     return dg.Failure(description=str(error), allow_retries=False)
 
 
+def describe_failure(event: dg.DagsterEvent) -> str:
+    """Say in one line why a step failed: our own words where there are any, else the kind of error alone.
+
+    An error that nobody foresaw may quote a row, so its text stays in Dagster's history.
+    """
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    kind = "an unknown error" if error is None else error.cls_name
+    return f"{event.step_key}: {kind} in iplum itself; its run in the Dagster UI (make ui) shows where"
+
+
 def _count(windows: int) -> str:
     return "1 window" if windows == 1 else f"{windows} windows"
 

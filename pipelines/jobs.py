@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from dagster import UnresolvedAssetJobDefinition
 
 
+#: Whose run it is, where there are many accounts.
+ACCOUNT_TAG = "iplum/account"
+
+
 @dataclass(frozen=True, kw_only=True)
 class AccountJob:
     """A job over `assets` of each account; `has_report` says whether an account alone gets its report with it."""
@@ -43,7 +47,7 @@ class AccountJob:
 
     def tags_for(self, settings: Settings) -> dict[str, str]:
         """Tag a run so that it can be told from those of other accounts."""
-        return {"iplum/account": settings.account} if settings.is_one_of_many else {}
+        return {ACCOUNT_TAG: settings.account} if settings.is_one_of_many else {}
 
     def select(self, settings: Settings) -> list[dg.AssetKey] | None:
         """List the assets that a run of this account is held to; None for all that the job has."""

@@ -6,7 +6,7 @@ calendar itself (`warehouse.windows`); a test holds the two together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import dagster as dg
@@ -23,6 +23,7 @@ AUDIT_TAG = "iplum/audit"
 
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
+_SINGLE = "dagster/partition"
 
 
 def build_partitions(start_date: date) -> dg.TimeWindowPartitionsDefinition:
@@ -43,3 +44,12 @@ def build_partitions(start_date: date) -> dg.TimeWindowPartitionsDefinition:
 def tag_range(stretch: Sequence[StorageWindow]) -> dict[str, str]:
     """Tag a run so that it goes through a contiguous stretch of windows, oldest first in `stretch`."""
     return {_RANGE_START: stretch[0].key, _RANGE_END: stretch[-1].key}
+
+
+def describe_range(tags: Mapping[str, str]) -> str:
+    """Say which windows a run's tags are about; empty for a run without windows."""
+    if _SINGLE in tags:
+        return f"window {tags[_SINGLE]}"
+    if _RANGE_START not in tags:
+        return ""
+    return f"windows {tags[_RANGE_START]} to {tags[_RANGE_END]}"

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, time
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
@@ -89,7 +89,30 @@ VARIABLES = (
         "Folder for locks, the inbox and Dagster's history; empty: IPLUM_DATA, or ./data beside a bucket.",
     ),
     Variable("IPLUM_FILE_GROUP", "", "A group that may read the files; empty: only their owner may."),
+    Variable("IPLUM_ALERT_WEBHOOK", "", "Webhook URL, as Slack gives one, that is told of failures; a secret."),
+    Variable(
+        "IPLUM_ALERT_SMTP", "", "Mail server for alerts: smtps://user:password@host or smtp://host:25; a secret."
+    ),
+    Variable("IPLUM_ALERT_FROM", "", "Mail address that alerts come from."),
+    Variable("IPLUM_ALERT_TO", "", "Mail addresses, comma-separated, that alerts go to."),
+    Variable("IPLUM_ALERT_AFTER_HOURS", "30", "Hours without newer data after which an alert is due."),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertSettings:
+    """Whom to tell when something is red; off while neither a webhook nor a mail server is named."""
+
+    webhook: str = field(default="", repr=False)
+    smtp: str = field(default="", repr=False)
+    sender: str = field(default="", repr=False)
+    recipients: tuple[str, ...] = field(default=(), repr=False)
+    after: timedelta = timedelta(hours=30)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is anybody to tell."""
+        return bool(self.webhook or self.smtp)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +155,7 @@ class Settings:
     sync_at: time
     file_group: int | None
     has_limiter_database: bool = False
+    alerts: AlertSettings
     secrets: SecretNames = _OWN_SECRETS
     is_one_of_many: bool = False
 
@@ -179,6 +203,7 @@ def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
         sync_at=read.clock_time("IPLUM_SYNC_AT"),
         file_group=read.group("IPLUM_FILE_GROUP"),
         has_limiter_database=read.limiter_url("IPLUM_LIMITER_URL") is not None,
+        alerts=read.alerts(),
     )
 
 
@@ -327,6 +352,42 @@ class _Reader:
             return grp.getgrnam(text).gr_gid
         except KeyError as error:
             raise SettingsError(f"{name} must be a group of this machine; there is no group {text!r}") from error
+
+    def alerts(self) -> AlertSettings:
+        smtp = self.url("IPLUM_ALERT_SMTP", {"smtp", "smtps"}, "smtps://user:password@host")
+        sender, *others = self.addresses("IPLUM_ALERT_FROM") or ("",)
+        recipients = self.addresses("IPLUM_ALERT_TO")
+        if others:
+            raise SettingsError("IPLUM_ALERT_FROM must be one mail address")
+        if smtp and not (sender and recipients):
+            raise SettingsError("IPLUM_ALERT_FROM and IPLUM_ALERT_TO must be set where IPLUM_ALERT_SMTP is")
+        return AlertSettings(
+            webhook=self.url("IPLUM_ALERT_WEBHOOK", {"http", "https"}, "https://hooks.slack.com/services/…"),
+            smtp=smtp,
+            sender=sender,
+            recipients=recipients,
+            after=timedelta(hours=self.number("IPLUM_ALERT_AFTER_HOURS", 1, 8760)),
+        )
+
+    def url(self, name: str, schemes: set[str], form: str) -> str:
+        """Read a URL that is a secret, so that a refusal doesn't show it."""
+        text = self.text(name)
+        try:
+            parts = urlsplit(text)
+            is_usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            is_usable = False
+        if text and (not is_usable or not text.isprintable() or " " in text):
+            raise SettingsError(f"{name} must be a URL as {form}")
+        if text and parts.scheme == "http" and not _is_loopback(str(parts.hostname)):
+            raise SettingsError(f"{name} must be https: plain http is for a loopback address only")
+        return text
+
+    def addresses(self, name: str) -> tuple[str, ...]:
+        addresses = tuple(word.strip() for word in self.text(name).split(",") if word.strip())
+        if not all(re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address) for address in addresses):
+            raise SettingsError(f"{name} must be a mail address, as 'it@clinic.example'")
+        return addresses
 
     def base_url(self) -> str:
         text = self.text("IPLUM_BASE_URL").rstrip("/")

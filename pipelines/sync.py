@@ -17,6 +17,7 @@ from iplum_resource.errors import AccountError
 from pipelines.accounts import choose_accounts
 from pipelines.assembly import build_definitions
 from pipelines.differences import NO_DIFFERENCES, Differences
+from pipelines.failures import describe_failure
 from pipelines.instance import open_instance
 from pipelines.jobs import DRAIN, SYNC, AccountJob
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
@@ -236,12 +237,4 @@ def run_job(
         run_config=_QUIET,
         raise_on_error=False,
     )
-    return [_describe_failure(event) for event in result.all_events if event.is_step_failure]
-
-
-def _describe_failure(event: dg.DagsterEvent) -> str:
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return str(data.user_failure_data.description)
-    message = data.error.to_string().strip().splitlines()[0] if data.error else "unknown"
-    return f"{event.step_key}: {message}"
+    return [describe_failure(event) for event in result.all_events if event.is_step_failure]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 from rich.console import Console
 
+from pipelines.commands.alerting import alert_on_failure
 from pipelines.commands.invocation import AccountName, Since, Until, end_with, now, read_accounts, read_range
 
 
@@ -18,10 +19,11 @@ def archive(since: Since = None, until: Until = None, account: AccountName = Non
     from pipelines.archive import archive as run_archive
     from pipelines.bar import ProgressBar
 
-    with ProgressBar(Console(stderr=True)) as bar:
+    with alert_on_failure(accounts[0], "archive") as failures, ProgressBar(Console(stderr=True)) as bar:
         report = run_archive(
             *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
         )
+        failures += report.failures
     for table, status, records, size in report.holdings:
         typer.echo(f"{table:<16}{status:<10}{records:>10,} records {size:>16,} bytes")
     if not report.holdings and not report.failures:

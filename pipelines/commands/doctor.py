@@ -27,19 +27,20 @@ _WORDS = {
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for a program.")] = False,
+    try_alert: Annotated[bool, typer.Option("--try-alert", help="Send an alert, to see that it arrives.")] = False,
 ) -> None:
     """Look at settings, clock, keys, permissions, data folder and Dagster; a line each, and what to do next.
 
     Asks iPlum at most about twenty short questions, and a single one where it refuses the keys. Shows no secret
     and changes nothing. Exit code 0 where a sync can work, 2 for a wrong setting, 1 for what else is in its way.
 
-    Examples: `iplum doctor` · `iplum doctor --json`
+    Examples: `iplum doctor` · `iplum doctor --json` · `iplum doctor --try-alert`
     """
     from pipelines.doctor import examine
 
     environ = read_environment(os.environ, PROJECT)
     adopt_environment(environ)
-    verdicts = examine(environ, PROJECT, clock=now)
+    verdicts = examine(environ, PROJECT, clock=now, try_alert=try_alert)
     code = _write_json(list(verdicts)) if as_json else show_verdicts(verdicts)
     if code:
         raise typer.Exit(code)

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.accounts import FILE_NAME
 from pipelines.commands.doctor import show_verdicts
 from pipelines.commands.invocation import now
 from pipelines.commands.sync import sync_and_show
@@ -65,6 +66,8 @@ def init(
 
     Examples: `iplum init` · `iplum init --keys-stdin --login-id ann@clinic.example --sync < keys.txt`
     """
+    if (PROJECT / FILE_NAME).exists():
+        raise SettingsError(f"{FILE_NAME} is there: write the accounts there and their keys into .env by hand")
     path = PROJECT / ".env" if env_file is None else Path(env_file).expanduser().absolute()
     standing = read_env_file(path)
     given = {_LOGIN_ID: login_id, _START_DATE: start_date, _TIMEZONE: timezone}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
+from pipelines.commands.alerting import alert_on_failure
 from pipelines.commands.invocation import AccountName, Since, Until, end_with, now, read_accounts, read_range
 from pipelines.settings import Settings
 
@@ -40,8 +41,9 @@ def sync_and_show(
     from pipelines.bar import ProgressBar
     from pipelines.sync import sync as run_sync
 
-    with ProgressBar(Console(stderr=True)) as bar:
+    with alert_on_failure(accounts[0], "sync") as failures, ProgressBar(Console(stderr=True)) as bar:
         report = run_sync(*accounts, environ=environ, only=only, since=since, until=until, progress=bar, clock=now)
+        failures += report.failures
     _show_report(report, accounts[0])
 
 

@@ -42,9 +42,9 @@ _PERMITTED = "iPlum lets this account ask for them"
 
 def open_client(settings: Settings, environ: Mapping[str, str]) -> IPlumClient:
     """Make a client that keeps to the ceiling of whatever else runs on this data folder."""
-    file = open_folder(settings).limiter_file(settings.account)
+    file, names = open_folder(settings).limiter_file(settings.account), settings.secrets
     return IPlumClient(
-        Credentials(*(environ[name] for name in ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID"))),
+        Credentials(environ[names.access_key], environ[names.secret_key], environ[names.login_id]),
         base_url=settings.base_url,
         language=settings.language,
         login_case=settings.login_case,

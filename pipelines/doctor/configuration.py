@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pipelines.accounts import FILE_NAME as ACCOUNTS_FILE
 from pipelines.doctor.verdict import State, Verdict
 from pipelines.settings import (
     VARIABLES,
@@ -26,40 +27,40 @@ _PREFIX = "IPLUM_"
 _OTHERS = 0o077
 
 
-def examine_settings(settings: Settings, environ: Mapping[str, str], root: Path) -> Iterator[Verdict]:
-    """Say whether the settings fit each other and the data; `root` is where `.env` stands."""
-    name = "configuration"
+def examine_environment(environ: Mapping[str, str], root: Path) -> Iterator[Verdict]:
+    """Say what is odd about the variables and the `.env` file at `root`."""
+    unknown = sorted(set(_list_own(environ)) - {variable.name for variable in VARIABLES})
+    if unknown and not (root / ACCOUNTS_FILE).exists():  # there, variables have names of their owner's choice
+        yield Verdict("configuration", State.WARNING, f"nobody reads {', '.join(unknown)}", _suggest(unknown[0]))
+    file = root / ".env"
+    if file.is_file() and file.stat().st_mode & _OTHERS:
+        yield Verdict("configuration", State.WARNING, f"others can read the keys in {file}", f"chmod 600 {file}")
+
+
+def examine_settings(settings: Settings) -> Iterator[Verdict]:
+    """Say whether an account's settings fit the data that are there."""
     try:
         check_account(settings, open_folder(settings).accounts())
     except SettingsError as error:
-        yield Verdict(name, State.WRONG, str(error))
+        yield Verdict("configuration", State.WRONG, str(error))
     except StorageFailed:
         pass  # the data folder has a line of its own, which says why
-    unknown = sorted(set(_list_own(environ)) - {variable.name for variable in VARIABLES})
-    if unknown:
-        yield Verdict(name, State.WARNING, f"nobody reads {', '.join(unknown)}", _suggest(unknown[0]))
-    file = root / ".env"
-    if file.is_file() and file.stat().st_mode & _OTHERS:
-        yield Verdict(name, State.WARNING, f"others can read the keys in {file}", f"chmod 600 {file}")
-    given = sum(bool(environ.get(variable.name)) for variable in VARIABLES)
-    yield Verdict(name, State.OK, f"account {settings.account!r}, {given} variables set, {settings.base_url}")
+    found = f"account {settings.account!r} from {settings.start_date} on, {settings.base_url}"
+    yield Verdict("configuration", State.OK, found)
 
 
-def examine_credentials(environ: Mapping[str, str]) -> Verdict:
-    """Say whether all three are there and look like what they are."""
+def examine_secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[Verdict]:
+    """Say whether the credentials look like what they are, and the receiver's token, where there is one."""
     try:
-        check_credentials(environ)
+        check_credentials(environ, settings.secrets)
     except SettingsError as error:
-        return Verdict("credentials", State.WRONG, str(error), "run 'iplum init', which asks for them")
-    return Verdict("credentials", State.OK, "access key, secret key and login ID are set")
-
-
-def examine_receiver(environ: Mapping[str, str]) -> Iterator[Verdict]:
-    """Say whether a receiver could start, where one is meant to."""
-    if not environ.get("IPLUM_CALLBACK_TOKEN"):
+        yield Verdict("credentials", State.WRONG, str(error), "run 'iplum init', which asks for them")
+    else:
+        yield Verdict("credentials", State.OK, "access key, secret key and login ID are set")
+    if not environ.get(settings.secrets.callback_token):
         return
     try:
-        read_callback_token(environ)
+        read_callback_token(environ, settings.secrets)
     except SettingsError as error:
         yield Verdict("receiver", State.WRONG, str(error))
     else:

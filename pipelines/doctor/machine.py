@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def examine_folder(settings: Settings) -> Iterator[Verdict]:
         yield Verdict(name, State.WARNING, f"only {free}", "Free some space before a long backfill.")
 
 
-def examine_data(settings: Settings) -> Verdict:
+def examine_data(settings: Settings, now: datetime) -> Verdict:
     """Say up to when the data are there."""
     from warehouse.due import find_reach
     from warehouse.schemas import USAGE
@@ -57,11 +57,15 @@ def examine_data(settings: Settings) -> Verdict:
         return Verdict("data", State.FAILED, *_split(str(error)))
     if reach is None:
         return Verdict("data", State.WARNING, "nothing was pulled yet", "Run 'iplum sync'.")
-    return Verdict("data", State.OK, f"pulled up to {reach:%Y-%m-%d %H:%M} UTC")
+    found = f"pulled up to {reach:%Y-%m-%d %H:%M} UTC"
+    if now - reach > settings.alerts.after:
+        return Verdict("data", State.WARNING, found, "Run 'iplum sync', and see that something does each day.")
+    return Verdict("data", State.OK, found)
 
 
-def examine_dagster(settings: Settings, now: datetime) -> Iterator[Verdict]:
-    """Say whether Dagster's history can be opened, whether a daemon lives, and whether the daily sync is on."""
+def examine_dagster(accounts: Sequence[Settings], now: datetime) -> Iterator[Verdict]:
+    """Say whether Dagster's history can be opened, whether a daemon lives, and whether the daily syncs are on."""
+    settings = accounts[0]
     home = settings.state / "dagster"
     if not home.is_dir():
         yield Verdict("Dagster", State.OK, f"its history in {home}: {_FIRST_SYNC}")
@@ -71,19 +75,14 @@ def examine_dagster(settings: Settings, now: datetime) -> Iterator[Verdict]:
     try:
         with open_instance(settings) as instance:
             beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
-            states = instance.all_instigator_state()
-            switches = {state.status.value for state in states if state.instigator_name == _SCHEDULE}
+            switches = [(state.instigator_name, state.status.value) for state in instance.all_instigator_state()]
     except StorageFailed as error:
         yield Verdict("Dagster", State.FAILED, *_split(str(error)))
         return
     yield Verdict("Dagster", State.OK, f"its history in {home} can be opened")
     yield _judge_daemon(beats, now)
-    if switches == {"STOPPED"}:
-        yield Verdict(
-            "daily sync", State.WARNING, "is switched off", f"Switch {_SCHEDULE} on in the UI: Automation."
-        )
-    else:
-        yield Verdict("daily sync", State.OK, f"is on, at {settings.sync_at:%H:%M} {settings.time_zone}")
+    for settings in accounts:
+        yield _judge_schedule(settings, switches)
 
 
 def _examine_mode(path: Path, allowed: int) -> Iterator[Verdict]:
@@ -101,6 +100,13 @@ def _judge_daemon(beats: list[float], now: datetime) -> Verdict:
     if now - last > _SILENCE:
         return Verdict("daemon", State.WARNING, f"was last seen at {last:%Y-%m-%d %H:%M} UTC", remedy)
     return Verdict("daemon", State.OK, "is running")
+
+
+def _judge_schedule(settings: Settings, switches: Sequence[tuple[str, str]]) -> Verdict:
+    name = settings.name(_SCHEDULE)
+    if {switch for schedule, switch in switches if schedule == name} == {"STOPPED"}:
+        return Verdict("daily sync", State.WARNING, f"{name} is switched off", "Switch it on in the UI.")
+    return Verdict("daily sync", State.OK, f"{name} is on, at {settings.sync_at:%H:%M} {settings.time_zone}")
 
 
 def _find_standing(path: Path) -> Path:

@@ -14,6 +14,7 @@ from pipelines.doctor.reach import find_earliest
 from pipelines.doctor.verdict import State, Verdict, choose_exit_code
 from pipelines.instance import open_instance
 from tests.pipelines.account import Account, now
+from tests.pipelines.mailboxes import webhook
 from tests.warehouse.answers import answer, call, fold
 from warehouse.windows import window_of
 
@@ -150,7 +151,8 @@ def test_folder_data_and_dagster_are_looked_at_once_they_are_there(account: Acco
         account.folder.root.chmod(0o755)
     verdicts = read(look(account))
     assert f"chmod 700 {account.folder.root}" in verdicts["data folder"].remedy
-    assert verdicts["data"].state is State.OK
+    assert verdicts["data"].state is State.WARNING
+    assert "pulled up to 2023-03-26" in verdicts["data"].found
     assert verdicts["Dagster"].state is State.OK
     assert verdicts["daily sync"].state is State.OK
     assert "none has run" in verdicts["daemon"].found
@@ -158,6 +160,41 @@ def test_folder_data_and_dagster_are_looked_at_once_they_are_there(account: Acco
     database = account.settings.state / "dagster" / "history" / "runs.db"
     database.write_bytes(b"no database, " * 100)
     assert read(look(account))["Dagster"].state is State.FAILED
+
+
+def test_each_of_many_accounts_has_its_lines(account: Account) -> None:
+    (account.path / "accounts.toml").write_text(
+        """
+        [east]
+        access_key = "IPLUM_ACCESS_KEY"
+        secret_key = "IPLUM_SECRET_KEY"
+        login_id = "IPLUM_LOGIN_ID"
+        [west]
+        access_key = "WEST_KEY"
+        secret_key = "WEST_SECRET"
+        login_id = "IPLUM_LOGIN_ID"
+        """
+    )
+    verdicts = look(account, WEST_KEY="STANDINACCESSKEY", WEST_SECRET="c4nary")
+    assert [(v.state, v.found[:5]) for v in verdicts if v.name == "signature"] == [
+        (State.OK, "east:"),
+        (State.FAILED, "west:"),
+    ]
+    assert [v.found for v in look(account, WEST_KEY="STANDINACCESSKEY") if v.state is State.WRONG] == [
+        "west: WEST_SECRET is not set; put it into .env (see .env.example) or the environment"
+    ]
+
+
+def test_an_alert_is_sent_on_request_alone(account: Account) -> None:
+    with webhook() as hook:
+        on = {**account.environ, "IPLUM_ALERT_WEBHOOK": hook.url}
+        assert "--try-alert" in read(look(account, IPLUM_ALERT_WEBHOOK=hook.url))["alerts"].found
+        assert hook.received == []
+        tried = read(list(examine(on, account.path, clock=now, try_alert=True)))
+        assert tried["alerts"].state is State.OK
+        assert "a trial" in hook.received[0]["text"]
+    off = read(list(examine(account.environ, account.path, clock=now, try_alert=True)))
+    assert off["alerts"].state is State.WRONG
 
 
 def test_the_command_writes_lines_and_json(

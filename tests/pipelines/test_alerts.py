@@ -1,0 +1,261 @@
+"""Alerts: what is told, to whom, how often, and that neither a secret nor a person is in it."""
+
+import base64
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pipelines import cli
+from pipelines.alerts import Alert, AlertFailed, send_alert
+from pipelines.assembly import build_definitions
+from pipelines.commands.alerting import alert_on_failure
+from pipelines.partitions import tag_range
+from pipelines.settings import Settings, SettingsError, load_settings
+from pipelines.storage import open_folder
+from pipelines.sync import run_job
+from tests.pipelines.account import Account
+from tests.pipelines.mailboxes import Mailbox, mail_server, webhook
+from tests.warehouse.answers import answer, at, call, fold
+from warehouse.windows import window_of
+
+ALERT = Alert("it failed", "because")
+
+
+@pytest.fixture
+def hook() -> Iterator[Mailbox]:
+    with webhook() as box:
+        yield box
+
+
+@pytest.fixture
+def mail() -> Iterator[Mailbox]:
+    with mail_server() as box:
+        yield box
+
+
+def settings_for(path: Path, **environ: str) -> Settings:
+    return load_settings({"IPLUM_START_DATE": "2023-03-01", **environ}, path)
+
+
+def mailed_to(box: Mailbox) -> dict[str, str]:
+    return {
+        "IPLUM_ALERT_SMTP": box.url,
+        "IPLUM_ALERT_FROM": "iplum@clinic.example",
+        "IPLUM_ALERT_TO": "it@clinic.example, boss@clinic.example",
+    }
+
+
+def test_a_webhook_and_a_mailbox_are_told_and_tried_again(hook: Mailbox, mail: Mailbox, tmp_path: Path) -> None:
+    hook.refuse = mail.refuse = 2
+    settings = settings_for(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url, **mailed_to(mail))
+    send_alert(ALERT, settings.alerts, sleep=lambda _: None)
+    assert hook.received == [{"text": "it failed\nbecause"}]
+    *logins, text = mail.received
+    assert base64.b64decode(logins[0].split()[-1]) == b"\0iplum\0c4nary pass"
+    assert len([line for line in mail.received if "Subject" in line]) == 1, "the answer to QUIT changes nothing"
+    assert "Subject: it failed" in text
+    assert "To: it@clinic.example, boss@clinic.example" in text
+    assert text.rstrip().endswith("because")
+
+
+def test_one_way_that_fails_does_not_keep_the_other_from_being_used(
+    hook: Mailbox, mail: Mailbox, tmp_path: Path
+) -> None:
+    hook.refuse = 9
+    settings = settings_for(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url, **mailed_to(mail))
+    with pytest.raises(AlertFailed, match=r"webhook .*503"):
+        send_alert(ALERT, settings.alerts, sleep=lambda _: None)
+    assert hook.tried == 3
+    assert "because" in mail.received[-1]
+
+
+def test_neither_log_nor_error_nor_repr_holds_the_secret(
+    hook: Mailbox, mail: Mailbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    hook.refuse = mail.refuse = 9
+    told = {"IPLUM_ALERT_WEBHOOK": hook.url, **mailed_to(mail)}
+    for changes in (
+        {},
+        {"IPLUM_ALERT_WEBHOOK": "http://127.0.0.1:1/c4nary", "IPLUM_ALERT_SMTP": "smtp://c4nary@[::1]:1"},
+    ):
+        settings = settings_for(tmp_path, **{**told, **changes})
+        with pytest.raises(AlertFailed) as caught:
+            send_alert(ALERT, settings.alerts, sleep=lambda _: None)
+        assert "webhook" in str(caught.value)
+        assert "mail server" in str(caught.value)
+        assert caught.value.__cause__ is None
+        assert "c4nary" not in f"{caught.value!r} {caught.value.__context__!r} {settings!r} {settings.alerts!r}"
+        assert "clinic.example" not in f"{caught.value!r} {settings!r} {settings.alerts!r}"
+    assert "c4nary" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"IPLUM_ALERT_WEBHOOK": "http://hooks.example/c4nary"},
+        {"IPLUM_ALERT_WEBHOOK": "hooks.example/c4nary"},
+        {"IPLUM_ALERT_WEBHOOK": "https://hooks.example/c4nary x"},
+        {"IPLUM_ALERT_SMTP": "mail://c4nary"},
+        {"IPLUM_ALERT_SMTP": "smtp://c4nary@host:port"},
+        {"IPLUM_ALERT_SMTP": "smtp://host"},
+        {"IPLUM_ALERT_SMTP": "smtp://host", "IPLUM_ALERT_TO": "a@b.example"},
+        {"IPLUM_ALERT_TO": "c4nary"},
+        {"IPLUM_ALERT_FROM": "a@b.example, c@d.example"},
+        {"IPLUM_ALERT_AFTER_HOURS": "0"},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_used_is_refused_by_name_and_not_shown(tmp_path: Path, environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"^IPLUM_ALERT_[A-Z_]+ ") as caught:
+        settings_for(tmp_path, **environ)
+    if "TO" not in str(environ):
+        assert "c4nary" not in str(caught.value)
+
+
+class Daemon:
+    """The part of Dagster's daemon that looks at one sensor again and again."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, name: str, now: datetime) -> None:
+        self.settings, self.instance, self.name, self.now = settings, instance, name, now
+        self.cursor: str | None = None
+
+    def tick(self) -> None:
+        definitions = build_definitions(self.settings, clock=lambda: self.now)
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            definitions=definitions,
+            cursor=self.cursor,
+        )
+        self.cursor = definitions.resolve_sensor_def(self.name).evaluate_tick(context).cursor
+
+
+def test_alerts_are_off_until_somebody_is_named(tmp_path: Path, hook: Mailbox) -> None:
+    for name in ("failure_alert", "freshness_alert"):
+        off = build_definitions(settings_for(tmp_path)).resolve_sensor_def(name)
+        on = build_definitions(settings_for(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)).resolve_sensor_def(name)
+        assert off.default_status == dg.DefaultSensorStatus.STOPPED
+        assert on.default_status == dg.DefaultSensorStatus.RUNNING
+        assert on.description
+
+
+def test_each_failed_run_is_told_once_and_one_that_goes_on_failing_too(tmp_path: Path, hook: Mailbox) -> None:
+    settings = settings_for(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)
+    outcomes = {"fails": True}
+
+    @dg.op
+    def write() -> None:
+        if outcomes["fails"]:
+            raise dg.Failure(f"can't write {settings.data}/warehouse.duckdb; mend it")
+
+    @dg.job
+    def publish() -> None:
+        write()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        daemon = Daemon(settings, instance, "failure_alert", datetime.now(UTC))
+        daemon.tick()
+
+        def run(*, fails: bool) -> int:
+            outcomes["fails"] = fails
+            publish.execute_in_process(instance=instance, raise_on_error=False)
+            daemon.tick()
+            return len(hook.received)
+
+        assert [run(fails=True) for _ in range(3)] == [1, 1, 1]
+        assert hook.received[0]["text"].splitlines() == [
+            "iPlum warehouse, account default: publish failed",
+            "can't write IPLUM_DATA/warehouse.duckdb; mend it",
+        ], "a folder may be named after a person"
+        assert run(fails=False) == 1
+        assert run(fails=True) == 2, "after a success, a failure is news"
+        assert run(fails=True) == 2
+        daemon.now += timedelta(days=1)
+        assert run(fails=True) == 3, "what is still red is told again the next day"
+
+
+def test_a_failed_run_of_windows_says_which_and_tells_nobody_s_name(account: Account, hook: Mailbox) -> None:
+    account.changes["IPLUM_ALERT_WEBHOOK"] = hook.url
+    account.play(usage_permission=False)
+    settings, window = account.settings, window_of(account.began)
+    with dg.DagsterInstance.ephemeral() as instance:
+        daemon = Daemon(settings, instance, "failure_alert", account.began)
+        daemon.tick()
+        assert run_job(build_definitions(settings), "sync", instance, tags=tag_range([window])) != []
+        daemon.tick()
+    (told,) = hook.received
+    assert f"sync failed (windows {window.key} to {window.key})" in told["text"]
+    assert "403 Forbidden" in told["text"]
+    for secret in (*list(account.environ.values())[:3], "c4nary"):
+        assert secret not in told["text"]
+
+
+def test_an_error_that_nobody_foresaw_is_told_by_its_kind_alone(tmp_path: Path, hook: Mailbox) -> None:
+    """Its text may quote a row."""
+
+    @dg.op
+    def read_row() -> None:
+        raise ValueError("+14081231234 is no number")
+
+    @dg.job
+    def stumble() -> None:
+        read_row()
+
+    settings = settings_for(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)
+    with dg.DagsterInstance.ephemeral() as instance:
+        daemon = Daemon(settings, instance, "failure_alert", datetime.now(UTC))
+        daemon.tick()
+        stumble.execute_in_process(instance=instance, raise_on_error=False)
+        daemon.tick()
+    (told,) = hook.received
+    assert "ValueError" in told["text"]
+    assert "1408" not in told["text"]
+
+
+def test_old_data_are_told_once_until_they_are_new_again(tmp_path: Path, hook: Mailbox) -> None:
+    settings = settings_for(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url, IPLUM_ALERT_AFTER_HOURS="30")
+    folder = open_folder(settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+        daemon = Daemon(settings, instance, "freshness_alert", at(29))
+        daemon.tick()
+        open_window = window_of(at(0))
+        fold(folder, answer([], 0, window=open_window), window=open_window)
+        daemon.tick()
+        assert hook.received == []
+        for hours in (31, 32, 60):
+            daemon.now = at(hours)
+            daemon.tick()
+        (told,) = hook.received
+        assert "account default: nothing newer than 2023-04-01 00:00 UTC" in told["text"]
+        fold(folder, answer([call()], 61, window=open_window), window=open_window)
+        for hours in (61, 92):
+            daemon.now = at(hours)
+            daemon.tick()
+        assert len(hook.received) == 2
+
+
+def test_a_sync_that_cron_runs_tells_of_its_failure_itself(
+    account: Account, hook: Mailbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (account.path / "file").touch()
+    monkeypatch.setenv("IPLUM_DATA", str(account.path / "file"))
+    monkeypatch.setenv("IPLUM_ALERT_WEBHOOK", hook.url)
+    assert cli.run(["sync"]) == 1
+    (told,) = hook.received
+    assert "account default: sync failed" in told["text"]
+    assert "a file stands where a folder is needed" in told["text"]
+
+    with alert_on_failure(settings_for(account.path, IPLUM_ALERT_WEBHOOK=hook.url), "archive") as failures:
+        failures.append("usage: 1 window failed")
+    assert hook.received[1:] == [
+        {"text": "iPlum warehouse, account default: archive failed\nusage: 1 window failed"}
+    ]
+
+    hook.refuse = 99
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    assert cli.run(["archive"]) == 1
+    assert "error: the webhook did not take the alert" in capsys.readouterr().err
