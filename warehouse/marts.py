@@ -17,7 +17,17 @@ from warehouse.duckdb_types import write_type
 from warehouse.mart_schemas import MARTS, Mart
 
 #: What several marts read; made first, and not published.
-_INTERMEDIATE = ("chats", "clocks", "local_usage", "office_hours")
+_INTERMEDIATE = (
+    "labels",
+    "members",
+    "parties",
+    "clocks",
+    "local_usage",
+    "chats",
+    "timeline",
+    "texts",
+    "office_hours",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

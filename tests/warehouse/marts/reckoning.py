@@ -144,25 +144,25 @@ class Reckoning:
                 }
 
     def _find_mirrors(self) -> set[Key]:
-        """Go through both sides' rows of the same two parties by time; a pause of over 5 s ends a burst."""
+        """Go through both sides' rows of the same two parties by time; each waits for 5 s for its other side."""
         dated = [row for row in self.usage if row["started_at"] is not None]
         own = {(r["account"], r["to_party"] if r["direction"] == "in" else r["from_party"]) for r in self.usage}
         inside = [row for row in dated if (row["account"], row["counterparty"]) in own]
         mirrors = set()
         chats = group(inside, lambda r: (r["account"], r["channel"], r["from_party"], r["to_party"]))
         for rows in chats.values():
-            bursts: list[list[Row]] = []
+            waiting: list[Row] = []
             for row in in_order(rows):
-                if not bursts or row["started_at"] - bursts[-1][-1]["started_at"] > timedelta(seconds=5):
-                    bursts.append([])
-                bursts[-1].append(row)
-            for burst in bursts:
-                outs = [row for row in burst if row["direction"] == "out"]
-                ins = [row for row in burst if row["direction"] == "in"]
-                for sent, received in zip(outs, ins, strict=False):
-                    apart = abs(sent["started_at"] - received["started_at"])
-                    if sent["user_id"] != received["user_id"] and apart <= timedelta(seconds=5):
-                        mirrors.add((received["account"], received["record_id"]))
+                waiting = [w for w in waiting if row["started_at"] - w["started_at"] <= timedelta(seconds=5)]
+                others = [
+                    w for w in waiting if w["direction"] != row["direction"] and w["user_id"] != row["user_id"]
+                ]
+                if others:
+                    waiting.remove(others[0])
+                    received = row if row["direction"] == "in" else others[0]
+                    mirrors.add((received["account"], received["record_id"]))
+                else:
+                    waiting.append(row)
         return mirrors
 
     def hourly_heatmap(self) -> Iterator[Row]:

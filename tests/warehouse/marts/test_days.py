@@ -99,6 +99,13 @@ def test_a_burst_of_pairs_is_halved_also_where_all_are_in_one_second() -> None:
     assert totals(*rows)[0][:2] == (6, 6)
 
 
+@pytest.mark.parametrize("lost", [(0, 1), (0, 4), (1, 3), (3, 4), (2,), ()])
+def test_of_a_long_burst_any_copies_may_be_missing(lost: tuple[int, ...]) -> None:
+    outs = [internal(f"out-{n}", f"2026-03-02 12:00:{n * 4:02d}", "out") for n in range(5)]
+    ins = [internal(f"in-{n}", f"2026-03-02 12:00:{n * 4:02d}", "in") for n in range(5) if n not in lost]
+    assert totals(*outs, *ins)[0][:2] == (5, 5 - len(lost))
+
+
 def test_the_same_user_twice_is_no_pair() -> None:
     rows = [
         text("a", "2026-03-02 12:00:00", "out", from_party=ANN, to_party=BOB, counterparty=BOB),

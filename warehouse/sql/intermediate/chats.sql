@@ -1,19 +1,27 @@
--- One row per user and counterparty, with numbers for both and for the two together: cheaper to sort by than texts.
--- Where there is no user or no counterparty, there is no number.
+-- One row per user and counterparty: what was between them, over all of history.
 SELECT
-    account,
-    user_id,
-    counterparty,
-    kind,
-    CASE WHEN user_id IS NOT NULL THEN dense_rank() OVER (ORDER BY account, user_id) END AS member,
-    CASE WHEN counterparty IS NOT NULL THEN dense_rank() OVER (ORDER BY account, counterparty) END AS party,
-    row_number() OVER (ORDER BY account, user_id, counterparty) AS chat
-FROM (
-    SELECT
-        account,
-        user_id,
-        counterparty,
-        min(counterparty_kind) AS kind
-    FROM usage
-    GROUP BY account, user_id, counterparty
-)
+    chat,
+    any_value(labels.account) AS account,
+    any_value(member) AS member,
+    any_value(party) AS party,
+    min(starts) AS first_starts,
+    max(starts) AS last_starts,
+    count(starts) AS dated,
+    count(opens_minute) AS in_hours,
+    count(*) FILTER (WHERE channel = 'call' AND direction = 'in') AS calls_in,
+    count(*) FILTER (WHERE channel = 'call' AND direction = 'out') AS calls_out,
+    count(*) FILTER (WHERE channel = 'text' AND direction = 'in') AS texts_in,
+    count(*) FILTER (WHERE channel = 'text' AND direction = 'out') AS texts_out,
+    count(*) FILTER (WHERE channel = 'fax' AND direction = 'in') AS faxes_in,
+    count(*) FILTER (WHERE channel = 'fax' AND direction = 'out') AS faxes_out,
+    count(*) AS records,
+    sum(minutes) AS minutes,
+    sum(credits) AS credits
+FROM local_usage
+INNER JOIN labels USING (label)
+LEFT JOIN publication.business_hours AS hours
+    ON hours.account = labels.account
+    AND hours.weekday = isodow(local_date)
+    AND hour(local_at) * 60 + minute(local_at) >= opens_minute
+    AND hour(local_at) * 60 + minute(local_at) < closes_minute
+GROUP BY chat

@@ -1,31 +1,40 @@
--- One row per usage record, with the account's local time and the numbers of its user, counterparty and chat.
+-- One row per usage record: its figures, the account's local time, and the numbers of its words, user and counterparty.
+-- Instants are microseconds: they sort twice as fast, and subtract without a calendar.
 SELECT
-    usage.account,
-    usage.user_id,
-    member,
-    party,
-    chat,
+    label::INTEGER AS label,
+    way::INTEGER AS way,
+    member::INTEGER AS member,
+    parties.party::INTEGER AS party,
+    -- The user's own number or login, where it is somebody's counterparty.
+    own_parties.party::INTEGER AS own,
+    -- One number for both, so that windows have one to sort by.
+    member * 4294967296 + parties.party AS chat,
     record_id,
-    client_reference_id,
-    channel,
-    type,
-    direction,
-    from_party,
-    to_party,
-    started_at,
-    ended_at,
+    epoch_us(started_at) AS starts,
+    epoch_us(greatest(started_at, ended_at)) AS ends,
+    CASE WHEN usage.channel = 'call' THEN duration_minutes END AS minutes,
     credits,
-    CASE WHEN channel = 'call' THEN duration_minutes END AS minutes,
     CASE
         WHEN ahead IS NULL THEN started_at AT TIME ZONE time_zone
         ELSE make_timestamp(epoch_us(started_at) + ahead)
     END AS local_at,
     local_at::DATE AS local_date
 FROM usage
-INNER JOIN chats
-    ON chats.account = usage.account
-    AND chats.user_id IS NOT DISTINCT FROM usage.user_id
-    AND chats.counterparty IS NOT DISTINCT FROM usage.counterparty
+INNER JOIN labels
+    ON labels.account = usage.account
+    AND labels.client_reference_id IS NOT DISTINCT FROM usage.client_reference_id
+    AND labels.channel IS NOT DISTINCT FROM usage.channel
+    AND labels.type IS NOT DISTINCT FROM usage.type
+    AND labels.direction IS NOT DISTINCT FROM usage.direction
+INNER JOIN members
+    ON members.account = usage.account
+    AND members.user_id IS NOT DISTINCT FROM usage.user_id
+INNER JOIN parties
+    ON parties.account = usage.account
+    AND parties.counterparty IS NOT DISTINCT FROM usage.counterparty
+LEFT JOIN parties AS own_parties
+    ON own_parties.account = usage.account
+    AND own_parties.counterparty = CASE usage.direction WHEN 'in' THEN to_party WHEN 'out' THEN from_party END
 LEFT JOIN clocks
     ON clocks.account = usage.account
     AND clocks.utc_day = make_timestamp(epoch_us(started_at))::DATE

@@ -1,10 +1,12 @@
--- One row per account and stretch of its business hours, as instants, with the business seconds that passed before it.
+-- One row per account, stretch of its business hours, and UTC day from its opening up to the next one (`until`), with the
+-- business seconds that passed before it. Joined by the day: DuckDB's ASOF join takes five times as long.
 WITH dated AS (
     SELECT
         account,
         min(local_date) AS first_day,
         max(local_date) AS last_day
     FROM local_usage
+    INNER JOIN labels USING (label)
     GROUP BY account
 ),
 
@@ -66,22 +68,30 @@ local_days AS (
 stretches AS (
     SELECT
         local_days.account,
-        greatest(begins, local_day + to_minutes(opens_minute) - ahead) AT TIME ZONE 'UTC' AS opens_at,
-        least(ends, local_day + to_minutes(closes_minute) - ahead) AT TIME ZONE 'UTC' AS closes_at
+        epoch_us(greatest(begins, local_day + to_minutes(opens_minute) - ahead)) AS opens,
+        epoch_us(least(ends, local_day + to_minutes(closes_minute) - ahead)) AS closes
     FROM local_days
     INNER JOIN publication.business_hours AS hours
         ON hours.account = local_days.account
         AND hours.weekday = isodow(local_day)
+),
+
+counted AS (
+    SELECT
+        account,
+        opens,
+        closes,
+        -- Hours come back each week, so that after the last of these the next would open within eight days.
+        lead(opens, 1, closes + 8 * 86400000000) OVER by_account AS until,
+        coalesce(
+            sum((closes - opens) / 1e6) OVER (by_account ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0
+        ) AS seconds_before
+    FROM stretches
+    WHERE closes > opens
+    WINDOW by_account AS (PARTITION BY account ORDER BY opens)
 )
 
 SELECT
-    account,
-    opens_at,
-    closes_at,
-    coalesce(
-        sum((epoch_us(closes_at) - epoch_us(opens_at)) / 1e6)
-            OVER (PARTITION BY account ORDER BY opens_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
-        0
-    ) AS seconds_before
-FROM stretches
-WHERE closes_at > opens_at
+    *,
+    unnest(range(opens // 86400000000, (until - 1) // 86400000000 + 1)) AS utc_day
+FROM counted

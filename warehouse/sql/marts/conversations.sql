@@ -1,65 +1,61 @@
 -- Grain: account, user_id, counterparty, thread. What began in one second is taken inbound first.
--- Instants are microseconds here: ten million of them sort twice as fast, and subtract without a calendar.
 WITH records AS (
     SELECT
-        chat,
-        (channel = 'call')::TINYINT AS is_call,
-        (channel = 'text')::TINYINT AS is_text,
-        (channel = 'fax')::TINYINT AS is_fax,
-        direction = 'out' AS is_out,
-        epoch_us(started_at) AS starts,
-        epoch_us(greatest(started_at, ended_at)) AS ends
-    FROM local_usage
-    WHERE started_at IS NOT NULL AND party IS NOT NULL
+        *,
+        row_number() OVER () AS position,
+        -- The chat stands before the latest end in it, so that each chat, as it begins, is above all that were before.
+        max(chat * 9223372036854775808::HUGEINT + ends) OVER (ROWS UNBOUNDED PRECEDING) AS reached
+    FROM timeline
 ),
 
 steps AS (
     SELECT
         *,
-        row_number() OVER (PARTITION BY chat ORDER BY starts, is_out) AS position,
-        starts - max(ends) OVER (
-            PARTITION BY chat
-            ORDER BY starts, is_out
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ) <= 86400000000 AS goes_on
+        lag(chat) OVER () IS DISTINCT FROM chat AS is_first,
+        lag(reached) OVER () >= chat * 9223372036854775808::HUGEINT + starts - 86400000000 AS goes_on
     FROM records
 ),
 
 numbered AS (
     SELECT
         *,
-        sum((goes_on IS NOT TRUE)::INTEGER) OVER (PARTITION BY chat ORDER BY position) AS thread
+        count(CASE WHEN is_first OR NOT goes_on THEN 1 END) OVER (ROWS UNBOUNDED PRECEDING) AS place
     FROM steps
 ),
 
 threads AS (
     SELECT
         chat,
-        thread,
+        place,
         min(starts) AS starts,
         max(ends) AS ends,
         count(*) AS records,
-        sum(is_call) AS calls,
-        sum(is_text) AS texts,
-        sum(is_fax) AS faxes,
-        arg_min_null(is_out, position) AS opened_out,
-        arg_max_null(is_out, position) AS closed_out
+        count(*) FILTER (WHERE channel = 'call') AS calls,
+        count(*) FILTER (WHERE channel = 'text') AS texts,
+        count(*) FILTER (WHERE channel = 'fax') AS faxes,
+        arg_min(label, position) AS opened,
+        arg_max(label, position) AS closed
     FROM numbered
-    GROUP BY chat, thread
+    INNER JOIN labels USING (label)
+    GROUP BY chat, place
 )
 
 SELECT
-    account,
+    chats.account,
     user_id,
     counterparty,
-    thread,
+    row_number() OVER (PARTITION BY chat ORDER BY place) AS thread,
     make_timestamptz(starts) AS started_at,
     make_timestamptz(ends) AS ended_at,
-    records,
+    threads.records,
     calls,
     texts,
     faxes,
-    CASE WHEN opened_out THEN 'out' WHEN NOT opened_out THEN 'in' END AS opened_by,
-    CASE WHEN closed_out THEN 'out' WHEN NOT closed_out THEN 'in' END AS closed_by
+    opening.direction AS opened_by,
+    closing.direction AS closed_by
 FROM threads
 INNER JOIN chats USING (chat)
+INNER JOIN members USING (member)
+INNER JOIN parties USING (party)
+INNER JOIN labels AS opening ON opening.label = opened
+INNER JOIN labels AS closing ON closing.label = closed

@@ -1,14 +1,25 @@
 -- Grain: account, local_date, channel, type; every day from the account's first to its last, and null for undated.
-WITH spent AS (
+WITH counted AS (
+    SELECT
+        label,
+        local_date,
+        count(*) AS records,
+        sum(credits) AS credits
+    FROM local_usage
+    GROUP BY label, local_date
+),
+
+spent AS (
     SELECT
         account,
         local_date,
         channel,
         type,
-        count(*) AS records,
+        sum(records) AS records,
         -- Rounded, as the order of summing would else set equal days apart by their last digit.
         round(sum(credits), 9) AS credits
-    FROM local_usage
+    FROM counted
+    INNER JOIN labels USING (label)
     GROUP BY ALL
 ),
 

@@ -1,44 +1,40 @@
 -- Grain: account, local_date, user_id, channel, direction.
 WITH by_counterparty AS (
     SELECT
-        account,
         local_date,
         member,
-        channel,
-        direction,
+        way,
         party,
         count(*) AS records,
         sum(minutes) AS minutes,
         sum(credits) AS credits
     FROM local_usage
-    GROUP BY account, local_date, member, channel, direction, party
+    GROUP BY local_date, member, way, party
 ),
 
 activity AS (
     SELECT
-        account,
         local_date,
         member,
-        channel,
-        direction,
+        way,
         sum(records) AS records,
         sum(minutes) AS minutes,
         sum(credits) AS credits,
-        count(party) AS counterparties
+        count(*) FILTER (WHERE party > 0) AS counterparties
     FROM by_counterparty
-    GROUP BY account, local_date, member, channel, direction
-),
-
-members AS (
-    SELECT DISTINCT
-        member,
-        user_id
-    FROM chats
-    WHERE member IS NOT NULL
+    GROUP BY local_date, member, way
 )
 
 SELECT
-    activity.* EXCLUDE (member),
-    user_id
+    account,
+    local_date,
+    user_id,
+    channel,
+    direction,
+    records,
+    minutes,
+    credits,
+    counterparties
 FROM activity
-LEFT JOIN members USING (member)
+INNER JOIN members USING (member)
+INNER JOIN (SELECT DISTINCT way, channel, direction FROM labels) AS ways USING (way)

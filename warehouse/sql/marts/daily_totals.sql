@@ -1,78 +1,119 @@
 -- Grain: account, local_date, channel; every day from the account's first to its last, and null for undated records.
-WITH own_parties AS (
-    SELECT DISTINCT
-        account,
-        CASE direction WHEN 'in' THEN to_party WHEN 'out' THEN from_party END AS party
-    FROM local_usage
-),
-
-internal_parties AS (
-    SELECT DISTINCT party
-    FROM chats
-    SEMI JOIN own_parties
-        ON own_parties.account = chats.account
-        AND own_parties.party = chats.counterparty
-),
-
-internal AS (
+WITH RECURSIVE internal AS (
     SELECT
-        account,
+        label,
         channel,
-        from_party,
-        to_party,
         direction,
-        user_id,
-        started_at,
+        CASE direction WHEN 'in' THEN party ELSE own END AS sender,
+        CASE direction WHEN 'in' THEN own ELSE party END AS receiver,
+        member,
+        starts,
         record_id,
         local_date,
         minutes
     FROM local_usage
-    SEMI JOIN internal_parties USING (party)
-    WHERE direction IN ('in', 'out') AND started_at IS NOT NULL
+    INNER JOIN labels USING (label)
+    SEMI JOIN (SELECT DISTINCT own FROM local_usage) AS own_parties ON own_parties.own = party
+    WHERE direction IN ('in', 'out') AND starts IS NOT NULL AND local_usage.own IS NOT NULL
 ),
 
--- A burst ends where neither side has anything for more than 5 seconds; its nth out goes with its nth in.
+-- A burst ends where neither side has anything for more than 5 seconds.
 gaps AS (
     SELECT
         *,
-        epoch_us(started_at) - lag(epoch_us(started_at)) OVER chat > 5000000 AS begins
+        starts - lag(starts) OVER (PARTITION BY channel, sender, receiver ORDER BY starts) <= 5000000 AS goes_on
     FROM internal
-    WINDOW chat AS (PARTITION BY account, channel, from_party, to_party ORDER BY started_at, record_id)
-),
-
-bursts AS (
-    SELECT
-        *,
-        sum(coalesce(begins, TRUE)::INTEGER) OVER (
-            PARTITION BY account, channel, from_party, to_party ORDER BY started_at, record_id
-        ) AS burst
-    FROM gaps
 ),
 
 numbered AS (
     SELECT
         *,
-        row_number() OVER (
-            PARTITION BY account, channel, from_party, to_party, burst, direction ORDER BY started_at, record_id
-        ) AS place
+        count(CASE WHEN goes_on THEN NULL ELSE 1 END) OVER (
+            ORDER BY channel, sender, receiver, starts, goes_on NULLS FIRST
+        ) AS burst
+    FROM gaps
+),
+
+bursts AS (
+    SELECT
+        burst,
+        count(*) AS records,
+        any_value(label) FILTER (WHERE direction = 'in') AS label,
+        any_value(local_date) FILTER (WHERE direction = 'in') AS local_date,
+        any_value(minutes) FILTER (WHERE direction = 'in') AS minutes,
+        min(member) <> max(member) AS has_two_users
+    FROM numbered
+    GROUP BY burst
+    HAVING count(DISTINCT direction) = 2
+),
+
+-- Of longer ones the first out goes with the first in. Where these are too far apart, or of one user, the earlier of
+-- them has no other side, and the next is looked at instead.
+queues AS (
+    SELECT
+        list(
+            {'starts': starts, 'member': member, 'label': label, 'local_date': local_date, 'minutes': minutes}
+            ORDER BY starts, record_id
+        ) FILTER (WHERE direction = 'out') AS outs,
+        list(
+            {'starts': starts, 'member': member, 'label': label, 'local_date': local_date, 'minutes': minutes}
+            ORDER BY starts, record_id
+        ) FILTER (WHERE direction = 'in') AS ins
+    FROM numbered
+    SEMI JOIN (SELECT burst FROM bursts WHERE records > 2) AS longer USING (burst)
+    GROUP BY burst
+),
+
+steps AS (
+    SELECT
+        outs,
+        ins,
+        1 AS nth_out,
+        1 AS nth_in,
+        CASE WHEN FALSE THEN ins[1] END AS mirror
+    FROM queues
+    UNION ALL
+    SELECT
+        outs,
+        ins,
+        nth_out + (is_pair OR ahead >= 0)::INTEGER AS nth_out,
+        nth_in + (is_pair OR ahead < 0)::INTEGER AS nth_in,
+        CASE WHEN is_pair THEN ins[nth_in] END AS mirror
+    FROM (
+        SELECT
+            *,
+            ins[nth_in].starts - outs[nth_out].starts AS ahead,
+            abs(ahead) <= 5000000 AND ins[nth_in].member <> outs[nth_out].member AS is_pair
+        FROM steps
+        WHERE nth_out <= len(outs) AND nth_in <= len(ins)
+    )
+),
+
+mirrors AS (
+    SELECT
+        label,
+        local_date,
+        minutes
     FROM bursts
+    WHERE records = 2 AND has_two_users
+    UNION ALL
+    SELECT
+        mirror.label,
+        mirror.local_date,
+        mirror.minutes
+    FROM steps
+    WHERE mirror IS NOT NULL
 ),
 
 mirrored AS (
     SELECT
-        ins.account,
-        ins.local_date,
-        ins.channel,
+        account,
+        local_date,
+        channel,
         count(*) AS mirrored_pairs,
-        sum(ins.minutes) AS mirrored_minutes
-    FROM numbered AS ins
-    INNER JOIN numbered AS outs
-        USING (account, channel, from_party, to_party, burst, place)
-    WHERE
-        ins.direction = 'in'
-        AND outs.direction = 'out'
-        AND ins.user_id IS DISTINCT FROM outs.user_id
-        AND abs(epoch_us(ins.started_at) - epoch_us(outs.started_at)) <= 5000000
+        sum(minutes) AS mirrored_minutes
+    FROM mirrors
+    INNER JOIN labels USING (label)
     GROUP BY ALL
 ),
 
@@ -84,9 +125,10 @@ totals AS (
         count(*) AS rows_listed,
         sum(minutes) AS minutes,
         sum(credits) AS credits,
-        count(DISTINCT member) AS users,
-        count(DISTINCT party) AS counterparties
+        count(DISTINCT member) FILTER (WHERE member > 0) AS users,
+        count(DISTINCT party) FILTER (WHERE party > 0) AS counterparties
     FROM local_usage
+    INNER JOIN labels USING (label)
     GROUP BY ALL
 ),
 

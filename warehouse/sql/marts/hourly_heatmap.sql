@@ -7,6 +7,7 @@ WITH counted AS (
         channel,
         count(*) AS records
     FROM local_usage
+    INNER JOIN labels USING (label)
     GROUP BY ALL
 ),
 

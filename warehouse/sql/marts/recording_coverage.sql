@@ -1,17 +1,19 @@
 -- Grain: account, user_id, local_date.
 WITH calls AS (
     SELECT
-        local_usage.account,
+        labels.account,
         user_id,
         local_date,
         count(*) AS calls,
         count(recorded.call_id) AS recorded_calls
     FROM local_usage
+    INNER JOIN labels USING (label)
+    INNER JOIN members USING (member)
     LEFT JOIN (SELECT DISTINCT account, call_id FROM marts.recording_matches) AS recorded
-        ON recorded.account = local_usage.account
+        ON recorded.account = labels.account
         AND recorded.call_id = local_usage.record_id
     WHERE channel = 'call'
-    GROUP BY ALL
+    GROUP BY labels.account, user_id, local_date
 ),
 
 recorded AS (

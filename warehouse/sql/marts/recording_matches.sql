@@ -1,20 +1,21 @@
 -- Grain: account, recording_id.
--- Instants are microseconds here, and days of them: ten times as fast as with a calendar.
+-- Instants are microseconds here, and days of them: ten times as fast as with a calendar. Rows go by their numbers
+-- (`rowid`); only where several fit together are their ids looked at.
 WITH calls AS (
     SELECT
-        row_number() OVER () AS call_number,
-        record_id AS call_id,
+        local_usage.rowid AS call_number,
         chat,
-        direction = 'out' AS is_out,
-        epoch_us(started_at) AS starts,
-        epoch_us(started_at) - 120000000 AS earliest,
-        epoch_us(started_at) + 900000000 + greatest(
+        direction,
+        starts,
+        starts - 120000000 AS earliest,
+        starts + 900000000 + greatest(
             -- A year is longer than any call; without it, one absurd number would stop the publishing.
             (least(coalesce(minutes, 0), 525600) * 60000000)::BIGINT,
-            coalesce(epoch_us(ended_at) - epoch_us(started_at), 0)
+            ends - starts
         ) AS latest
     FROM local_usage
-    WHERE channel = 'call' AND started_at IS NOT NULL AND direction IN ('in', 'out')
+    INNER JOIN labels USING (label)
+    WHERE channel = 'call' AND direction IN ('in', 'out') AND starts IS NOT NULL AND party > 0 AND member > 0
 ),
 
 -- The days that a call's time touches, so that a number with years of calls is looked at day by day.
@@ -33,45 +34,55 @@ called_days AS (
 
 recorded AS (
     SELECT
-        row_number() OVER () AS recording_number,
-        recordings.account,
-        record_id AS recording_id,
-        chat,
-        direction = 'out' AS is_out,
+        recordings.rowid AS recording_number,
+        member * 4294967296 + party AS chat,
+        direction,
         epoch_us(recorded_at) AS starts,
         epoch_us(recorded_at) // 86400000000 AS day
     FROM recordings
-    INNER JOIN chats
-        ON chats.account = recordings.account
-        AND chats.user_id = recordings.user_id
-        AND chats.counterparty = recordings.phone_number
+    INNER JOIN members
+        ON members.account = recordings.account
+        AND members.user_id = recordings.user_id
+    INNER JOIN parties
+        ON parties.account = recordings.account
+        AND parties.counterparty = recordings.phone_number
     WHERE direction IN ('in', 'out')
 ),
 
 candidates AS (
     SELECT
         recording_number,
-        account,
-        recording_id,
         call_number,
-        call_id,
-        recorded.starts - called_days.starts AS delta,
-        abs(recorded.starts - called_days.starts) AS distance
+        recorded.starts - called_days.starts AS delta
     FROM recorded
-    INNER JOIN called_days USING (chat, is_out, day)
+    INNER JOIN called_days USING (chat, direction, day)
     WHERE recorded.starts BETWEEN earliest AND latest
+),
+
+counted AS (
+    SELECT
+        candidates.*,
+        calls_near > 1 OR recordings_near > 1 AS is_contested
+    FROM candidates
+    INNER JOIN (SELECT recording_number, count(*) AS calls_near FROM candidates GROUP BY ALL) USING (recording_number)
+    INNER JOIN (SELECT call_number, count(*) AS recordings_near FROM candidates GROUP BY ALL) USING (call_number)
 ),
 
 ranked AS (
     SELECT
-        *,
+        recording_number,
+        call_number,
+        delta,
         row_number() OVER by_recording AS call_rank,
         row_number() OVER by_call AS recording_rank,
-        lead(distance) OVER by_recording - distance <= 60000000 AS has_rival
-    FROM candidates
+        lead(abs(delta)) OVER by_recording - abs(delta) <= 60000000 AS has_rival
+    FROM counted
+    INNER JOIN local_usage ON local_usage.rowid = call_number
+    INNER JOIN recordings ON recordings.rowid = recording_number
+    WHERE is_contested
     WINDOW
-        by_recording AS (PARTITION BY recording_number ORDER BY distance, call_id),
-        by_call AS (PARTITION BY call_number ORDER BY distance, recording_id)
+        by_recording AS (PARTITION BY recording_number ORDER BY abs(delta), local_usage.record_id),
+        by_call AS (PARTITION BY call_number ORDER BY abs(delta), recordings.record_id)
 ),
 
 taken AS (
@@ -82,10 +93,17 @@ taken AS (
 
 nearest AS (
     SELECT
-        account,
-        recording_id,
-        call_id,
-        delta / 1e6 AS delta_seconds,
+        recording_number,
+        call_number,
+        delta,
+        'mutual_nearest' AS status
+    FROM counted
+    WHERE NOT is_contested
+    UNION ALL
+    SELECT
+        recording_number,
+        call_number,
+        delta,
         CASE
             WHEN recording_rank > 1 THEN 'extra_segment'
             WHEN has_rival THEN 'ambiguous'
@@ -99,13 +117,12 @@ nearest AS (
 SELECT
     recordings.account,
     recordings.record_id AS recording_id,
-    call_id,
+    local_usage.record_id AS call_id,
     user_id,
     direction,
     recorded_at,
-    delta_seconds,
+    delta / 1e6 AS delta_seconds,
     coalesce(status, 'unmatched') AS status
 FROM recordings
-LEFT JOIN nearest
-    ON nearest.account = recordings.account
-    AND nearest.recording_id = recordings.record_id
+LEFT JOIN nearest ON nearest.recording_number = recordings.rowid
+LEFT JOIN local_usage ON local_usage.rowid = nearest.call_number

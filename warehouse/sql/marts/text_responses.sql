@@ -1,85 +1,76 @@
 -- Grain: account, user_id, counterparty, block; a block is a run of inbound texts without an outbound one between.
-WITH texts AS (
+WITH placed AS (
     SELECT
-        chat,
-        direction = 'out' AS is_out,
-        started_at,
-        record_id,
-        row_number() OVER in_order AS position,
-        lag(started_at) OVER in_order AS started_before,
-        lag(direction = 'out') OVER in_order AS was_out,
-        count(*) OVER (PARTITION BY chat) AS texts,
-        max(started_at) OVER (PARTITION BY chat) AS latest_at
-    FROM local_usage
-    WHERE channel = 'text' AND direction IN ('in', 'out') AND started_at IS NOT NULL AND party IS NOT NULL
-    WINDOW in_order AS (PARTITION BY chat ORDER BY started_at, record_id)
+        *,
+        row_number() OVER () AS position,
+        (lag(chat) OVER (), lag(is_out) OVER ()) IS DISTINCT FROM (chat, is_out) AS is_first,
+        (lead(chat) OVER (), lead(is_out) OVER ()) IS DISTINCT FROM (chat, is_out) AS is_last
+    FROM texts
 ),
 
--- Where the direction changes: runs of inbound and of outbound texts take turns.
-turns AS (
+-- Of each run its first text and its last, which can be one.
+runs AS (
     SELECT
         chat,
         is_out,
-        started_at,
         record_id,
+        starts,
         position,
-        texts,
-        latest_at,
-        row_number() OVER in_order AS turn,
-        lead(position) OVER in_order AS next_position,
-        lead(started_at) OVER in_order AS replied_at,
-        lead(record_id) OVER in_order AS reply_record_id,
-        lead(started_before) OVER in_order AS last_text_at
-    FROM texts
-    WHERE is_out IS DISTINCT FROM was_out
-    WINDOW in_order AS (PARTITION BY chat ORDER BY position)
+        is_first,
+        CASE WHEN is_last THEN starts ELSE lead(starts) OVER () END AS last_starts,
+        CASE WHEN is_last THEN position ELSE lead(position) OVER () END AS last_position
+    FROM placed
+    WHERE is_first OR is_last
+),
+
+turns AS (
+    SELECT
+        *,
+        lag(chat) OVER () IS DISTINCT FROM chat AS is_new,
+        count(CASE WHEN NOT is_out THEN 1 END) OVER (ROWS UNBOUNDED PRECEDING) AS place,
+        CASE WHEN lead(chat) OVER () = chat THEN lead(starts) OVER () END AS replied,
+        CASE WHEN lead(chat) OVER () = chat THEN lead(record_id) OVER () END AS reply_record_id
+    FROM runs
+    WHERE is_first
 ),
 
 blocks AS (
     SELECT
-        chat,
-        (turn + 1) // 2 AS block,
-        started_at AS block_start,
-        coalesce(last_text_at, latest_at) AS last_text_at,
-        coalesce(next_position, texts + 1) - position AS texts,
-        replied_at,
-        record_id AS first_record_id,
-        reply_record_id
+        *,
+        place - max(CASE WHEN is_new THEN place - (NOT is_out)::BIGINT END) OVER (ROWS UNBOUNDED PRECEDING) AS block
     FROM turns
-    WHERE NOT is_out
-),
-
-measured AS (
-    SELECT
-        blocks.*,
-        chats.account,
-        user_id,
-        counterparty,
-        coalesce(
-            at_start.seconds_before
-            + (epoch_us(least(block_start, at_start.closes_at)) - epoch_us(at_start.opens_at)) / 1e6,
-            0
-        ) AS business_at_start
-    FROM blocks
-    INNER JOIN chats USING (chat)
-    ASOF LEFT JOIN office_hours AS at_start
-        ON at_start.account = chats.account
-        AND block_start >= at_start.opens_at
 )
 
 SELECT
-    measured.* EXCLUDE (chat, business_at_start),
-    (epoch_us(replied_at) - epoch_us(block_start)) / 1e6 AS wait_seconds,
+    chats.account,
+    user_id,
+    counterparty,
+    block,
+    make_timestamptz(starts) AS block_start,
+    make_timestamptz(blocks.last_starts) AS last_text_at,
+    last_position - position + 1 AS texts,
+    make_timestamptz(replied) AS replied_at,
+    (replied - starts) / 1e6 AS wait_seconds,
     CASE
-        WHEN replied_at IS NOT NULL THEN
-            coalesce(
-                at_reply.seconds_before
-                + (epoch_us(least(replied_at, at_reply.closes_at)) - epoch_us(at_reply.opens_at)) / 1e6,
-                0
-            ) - business_at_start
+        WHEN replied IS NOT NULL THEN
+            coalesce(at_reply.seconds_before + (least(replied, at_reply.closes) - at_reply.opens) / 1e6, 0)
+            - coalesce(at_start.seconds_before + (least(starts, at_start.closes) - at_start.opens) / 1e6, 0)
     END AS business_wait_seconds,
-    replied_at IS NULL AS is_open
-FROM measured
-ASOF LEFT JOIN office_hours AS at_reply
-    ON at_reply.account = measured.account
-    AND replied_at >= at_reply.opens_at
+    replied IS NULL AS is_open,
+    record_id AS first_record_id,
+    reply_record_id
+FROM blocks
+INNER JOIN chats USING (chat)
+INNER JOIN members USING (member)
+INNER JOIN parties USING (party)
+LEFT JOIN office_hours AS at_start
+    ON at_start.account = chats.account
+    AND at_start.utc_day = starts // 86400000000
+    AND starts >= at_start.opens
+    AND starts < at_start.until
+LEFT JOIN office_hours AS at_reply
+    ON at_reply.account = chats.account
+    AND at_reply.utc_day = replied // 86400000000
+    AND replied >= at_reply.opens
+    AND replied < at_reply.until
+WHERE NOT is_out

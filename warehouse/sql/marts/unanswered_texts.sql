@@ -1,31 +1,36 @@
 -- Grain: account, user_id, counterparty: the blocks that are open, oldest first.
+WITH waiting AS (
+    SELECT
+        text_responses.*,
+        epoch_us(block_start) AS begins,
+        epoch_us(as_of) AS looked
+    FROM marts.text_responses
+    INNER JOIN publication.settings USING (account)
+    WHERE is_open
+)
+
 SELECT
-    text_responses.account,
+    waiting.account,
     user_id,
     counterparty,
     block_start,
     texts,
     last_text_at,
-    (epoch_us(as_of) - epoch_us(block_start)) / 1e6 AS waiting_seconds,
+    (looked - begins) / 1e6 AS waiting_seconds,
     CASE
-        WHEN as_of IS NOT NULL THEN
-            coalesce(
-                at_end.seconds_before
-                + (epoch_us(least(as_of, at_end.closes_at)) - epoch_us(at_end.opens_at)) / 1e6,
-                0
-            ) - coalesce(
-                at_start.seconds_before
-                + (epoch_us(least(block_start, at_start.closes_at)) - epoch_us(at_start.opens_at)) / 1e6,
-                0
-            )
+        WHEN looked IS NOT NULL THEN
+            coalesce(at_end.seconds_before + (least(looked, at_end.closes) - at_end.opens) / 1e6, 0)
+            - coalesce(at_start.seconds_before + (least(begins, at_start.closes) - at_start.opens) / 1e6, 0)
     END AS waiting_business_seconds
-FROM marts.text_responses
-INNER JOIN publication.settings USING (account)
-ASOF LEFT JOIN office_hours AS at_start
-    ON at_start.account = text_responses.account
-    AND block_start >= at_start.opens_at
-ASOF LEFT JOIN office_hours AS at_end
-    ON at_end.account = text_responses.account
-    AND as_of >= at_end.opens_at
-WHERE is_open
+FROM waiting
+LEFT JOIN office_hours AS at_start
+    ON at_start.account = waiting.account
+    AND at_start.utc_day = begins // 86400000000
+    AND begins >= at_start.opens
+    AND begins < at_start.until
+LEFT JOIN office_hours AS at_end
+    ON at_end.account = waiting.account
+    AND at_end.utc_day = looked // 86400000000
+    AND looked >= at_end.opens
+    AND looked < at_end.until
 ORDER BY block_start, first_record_id

@@ -1,97 +1,56 @@
 -- Grain: account, user_id.
-WITH firsts AS (
+WITH earliest AS (
     SELECT
-        account,
-        arg_min_null(member, (started_at, record_id)) AS member
-    FROM local_usage
-    WHERE started_at IS NOT NULL AND party IS NOT NULL
-    GROUP BY account, party
+        party,
+        min(first_starts) AS starts
+    FROM chats
+    WHERE party > 0
+    GROUP BY party
 ),
 
+-- Several users can have theirs in one instant: the record id decides.
 introductions AS (
     SELECT
-        account,
+        party,
+        arg_min(member, record_id) AS member
+    FROM local_usage
+    INNER JOIN earliest USING (party, starts)
+    GROUP BY party
+),
+
+introduced AS (
+    SELECT
         member,
         count(*) AS new_counterparties
-    FROM firsts
-    GROUP BY account, member
-),
-
-open_minutes AS (
-    SELECT
-        account,
-        weekday,
-        unnest(generate_series(opens_minute, closes_minute - 1)) AS minute_of_day
-    FROM publication.business_hours
-),
-
-in_hours AS (
-    SELECT
-        account,
-        member,
-        count(*) AS records
-    FROM local_usage
-    SEMI JOIN open_minutes
-        ON open_minutes.account = local_usage.account
-        AND open_minutes.weekday = isodow(local_at)
-        AND open_minutes.minute_of_day = hour(local_at) * 60 + minute(local_at)
-    GROUP BY account, member
+    FROM introductions
+    GROUP BY member
 ),
 
 totals AS (
     SELECT
-        account,
-        user_id,
         member,
-        count(*) AS records,
-        count(*) FILTER (WHERE channel = 'call' AND direction = 'in') AS calls_in,
-        count(*) FILTER (WHERE channel = 'call' AND direction = 'out') AS calls_out,
-        count(*) FILTER (WHERE channel = 'text' AND direction = 'in') AS texts_in,
-        count(*) FILTER (WHERE channel = 'text' AND direction = 'out') AS texts_out,
-        count(*) FILTER (WHERE channel = 'fax' AND direction = 'in') AS faxes_in,
-        count(*) FILTER (WHERE channel = 'fax' AND direction = 'out') AS faxes_out,
+        sum(records) AS records,
+        sum(calls_in) AS calls_in,
+        sum(calls_out) AS calls_out,
+        sum(texts_in) AS texts_in,
+        sum(texts_out) AS texts_out,
+        sum(faxes_in) AS faxes_in,
+        sum(faxes_out) AS faxes_out,
         sum(minutes) AS minutes,
         sum(credits) AS credits,
-        count(started_at) AS dated,
-        min(started_at) AS first_at,
-        max(started_at) AS last_at
-    FROM local_usage
-    GROUP BY ALL
-),
-
-known AS (
-    SELECT
-        account,
-        member,
-        count(party) AS counterparties
+        count(*) FILTER (WHERE party > 0) AS counterparties,
+        make_timestamptz(min(first_starts)) AS first_at,
+        make_timestamptz(max(last_starts)) AS last_at,
+        (sum(dated) - sum(in_hours)) / nullif(sum(dated), 0) AS after_hours_share
     FROM chats
-    GROUP BY account, member
+    GROUP BY member
 )
 
 SELECT
-    totals.account,
-    totals.user_id,
-    totals.records,
-    calls_in,
-    calls_out,
-    texts_in,
-    texts_out,
-    faxes_in,
-    faxes_out,
-    minutes,
-    credits,
-    counterparties,
-    coalesce(new_counterparties, 0) AS new_counterparties,
-    first_at,
-    last_at,
-    (dated - coalesce(in_hours.records, 0)) / nullif(dated, 0) AS after_hours_share
+    totals.* EXCLUDE (member),
+    account,
+    user_id,
+    coalesce(new_counterparties, 0) AS new_counterparties
 FROM totals
-INNER JOIN known
-    ON known.account = totals.account
-    AND known.member IS NOT DISTINCT FROM totals.member
-LEFT JOIN introductions
-    ON introductions.account = totals.account
-    AND introductions.member IS NOT DISTINCT FROM totals.member
-LEFT JOIN in_hours
-    ON in_hours.account = totals.account
-    AND in_hours.member IS NOT DISTINCT FROM totals.member
+INNER JOIN members USING (member)
+LEFT JOIN introduced USING (member)
