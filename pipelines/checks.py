@@ -53,6 +53,11 @@ _AUDITED = Check(
     "The latest audit of each window brought no row that should have been here before it.",
     _select("audits_agree"),
 )
+_COUNTED = Check(
+    "known_channels",
+    "Every record is a call, text or fax. The marts count others too, but without minutes or a column of their own.",
+    _select("known_channels"),
+)
 _PUSHED = Check(
     "callbacks_kept",
     "Of each day's records, in the last thirty days, at most one in a hundred lacks its callback.",
@@ -77,7 +82,7 @@ def list_checks(table: Table) -> tuple[Check, ...]:
     if table in ARCHIVE_TABLES:
         return (_FETCHED,)
     checks = (*_ON_EVERY_TABLE, _AUDITED, _PUSHED)
-    return (*checks, _PERMITTED) if table is RECORDINGS else checks
+    return (*checks, _PERMITTED if table is RECORDINGS else _COUNTED)
 
 
 def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:

@@ -69,6 +69,7 @@ def test_names_that_users_hold_on_to_are_there_and_each_is_described(tmp_path: P
         "all_fetched",
         "callbacks_kept",
         "audits_agree",
+        "known_channels",
     }
     assert expected == {c.name for c in checks}
     assert all(check.description for check in checks)

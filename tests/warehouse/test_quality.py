@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.warehouse.answers import WINDOW, answer, call, fold, keep, make_folder
 from warehouse.publish import publish
 from warehouse.quality import find_by_select
+from warehouse.query import run_query
 from warehouse.schemas import RECORDINGS, USAGE
 from warehouse.windows import window_of_key
 
@@ -35,3 +36,13 @@ def test_what_was_lost_long_ago_warns_no_more(tmp_path: Path) -> None:
     fold(folder, answer([call("new")], 4))
     publish(folder)
     assert find_by_select(folder, "callbacks_kept", USAGE) == []
+
+
+def test_records_that_are_no_call_text_or_fax_are_found_and_counted_all_the_same(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    fold(folder, answer([call("a"), call("b", usage="mms"), call("c", usage="Fax"), call("d", usage="video")], 1))
+    publish(folder)
+    (finding,) = find_by_select(folder, "known_channels", USAGE)
+    assert (finding.window, finding.rows) == (WINDOW, 2)
+    totals = run_query(folder, "SELECT channel, records, minutes FROM marts.daily_totals ORDER BY channel")
+    assert list(totals.rows) == [("call", 1, 2.0), ("fax", 1, None), ("mms", 1, None), ("video", 1, None)]
