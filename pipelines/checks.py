@@ -55,7 +55,7 @@ _AUDITED = Check(
 )
 _COUNTED = Check(
     "known_channels",
-    "Every record is a call, text or fax. The marts count others too, but without minutes or a column of their own.",
+    "Every record is a call, text or fax. The marts count others too, but give them no minutes and no column.",
     _select("known_channels"),
 )
 _PUSHED = Check(

@@ -6,8 +6,8 @@ SELECT
     channel,
     type,
     direction,
-    row_number() OVER () AS label,
-    dense_rank() OVER (ORDER BY channel, direction) AS way
+    (row_number() OVER ())::INTEGER AS label,
+    (dense_rank() OVER (ORDER BY channel, direction))::INTEGER AS way
 FROM (
     SELECT DISTINCT
         account,

@@ -1,12 +1,12 @@
 -- One row per usage record: its figures, the account's local time, and the numbers of its words, user and counterparty.
 -- Instants are microseconds: they sort twice as fast, and subtract without a calendar.
 SELECT
-    label::INTEGER AS label,
-    way::INTEGER AS way,
-    member::INTEGER AS member,
-    parties.party::INTEGER AS party,
-    -- The user's own number or login, where it is somebody's counterparty.
-    own_parties.party::INTEGER AS own,
+    label,
+    way,
+    member,
+    parties.party,
+    -- The user's own number or login, where the counterparty is the account's own too.
+    CASE WHEN parties.is_own THEN own_parties.party END AS own_party,
     -- One number for both, so that windows have one to sort by.
     member * 4294967296 + parties.party AS chat,
     record_id,
@@ -32,7 +32,7 @@ INNER JOIN members
 INNER JOIN parties
     ON parties.account = usage.account
     AND parties.counterparty IS NOT DISTINCT FROM usage.counterparty
-LEFT JOIN parties AS own_parties
+LEFT JOIN (SELECT * FROM parties WHERE is_own) AS own_parties
     ON own_parties.account = usage.account
     AND own_parties.counterparty = CASE usage.direction WHEN 'in' THEN to_party WHEN 'out' THEN from_party END
 LEFT JOIN clocks

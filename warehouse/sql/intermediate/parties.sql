@@ -1,10 +1,13 @@
--- One row per account and counterparty, with a number that is negative for nobody: cheaper to sort by than texts.
-SELECT
-    account,
-    counterparty,
-    kind,
-    CASE WHEN counterparty IS NULL THEN -1 ELSE 1 END * row_number() OVER () AS party
-FROM (
+-- One row per account and counterparty, with a number that is negative for nobody: cheaper to sort by than texts. `is_own`
+-- says that it is a number or login of the account's own users too.
+WITH own_parties AS (
+    SELECT DISTINCT
+        account,
+        CASE direction WHEN 'in' THEN to_party WHEN 'out' THEN from_party END AS party
+    FROM usage
+),
+
+parties AS (
     SELECT
         account,
         counterparty,
@@ -12,3 +15,14 @@ FROM (
     FROM usage
     GROUP BY account, counterparty
 )
+
+SELECT
+    parties.account,
+    counterparty,
+    kind,
+    own_parties.party IS NOT NULL AS is_own,
+    (CASE WHEN counterparty IS NULL THEN -1 ELSE 1 END * row_number() OVER ())::INTEGER AS party
+FROM parties
+LEFT JOIN own_parties
+    ON own_parties.account = parties.account
+    AND own_parties.party = parties.counterparty

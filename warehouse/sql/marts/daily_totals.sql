@@ -4,8 +4,8 @@ WITH RECURSIVE internal AS (
         label,
         channel,
         direction,
-        CASE direction WHEN 'in' THEN party ELSE own END AS sender,
-        CASE direction WHEN 'in' THEN own ELSE party END AS receiver,
+        CASE direction WHEN 'in' THEN party ELSE own_party END AS sender,
+        CASE direction WHEN 'in' THEN own_party ELSE party END AS receiver,
         member,
         starts,
         record_id,
@@ -13,8 +13,7 @@ WITH RECURSIVE internal AS (
         minutes
     FROM local_usage
     INNER JOIN labels USING (label)
-    SEMI JOIN (SELECT DISTINCT own FROM local_usage) AS own_parties ON own_parties.own = party
-    WHERE direction IN ('in', 'out') AND starts IS NOT NULL AND local_usage.own IS NOT NULL
+    WHERE own_party IS NOT NULL AND direction IN ('in', 'out') AND starts IS NOT NULL
 ),
 
 -- A burst ends where neither side has anything for more than 5 seconds.
@@ -44,7 +43,7 @@ bursts AS (
         min(member) <> max(member) AS has_two_users
     FROM numbered
     GROUP BY burst
-    HAVING count(DISTINCT direction) = 2
+    HAVING bool_or(direction = 'in') AND bool_or(direction = 'out')
 ),
 
 -- Of longer ones the first out goes with the first in. Where these are too far apart, or of one user, the earlier of
