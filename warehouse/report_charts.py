@@ -25,8 +25,9 @@ def _select_range(rows: Rows, field: str) -> alt.Parameter:
     options = [30, 90, 365, _EVER]
     labels = ["30 days", "90 days", "a year", "all"]
     choice = alt.binding_select(options=options, labels=labels, name="Show the last ")
-    span = len({row[field] for row in rows})
-    return alt.param(name="days", bind=choice, value=_EVER if span <= 120 else 90)
+    points = len({row[field] for row in rows})
+    usual = 90 if field == "local_date" else 365
+    return alt.param(name="days", bind=choice, value=_EVER if points <= 120 else usual)
 
 
 def _within_range(chart: alt.Chart, rows: Rows, field: str) -> alt.Chart:
@@ -87,7 +88,8 @@ def draw_hours(rows: Rows) -> dict[str, Any]:
         .encode(
             x=alt.X("local_hour:O", title="hour", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("day:O", sort=_WEEKDAYS, title=None),
-            color=alt.Color("sum(records):Q", scale=alt.Scale(scheme="blues"), title="records"),
+            # The page chooses the colours: light ones stand for few on white, dark ones at night.
+            color=alt.Color("sum(records):Q", title="records"),
             tooltip=[
                 "day:O",
                 alt.Tooltip("local_hour:O", title="hour"),
@@ -100,7 +102,7 @@ def draw_hours(rows: Rows) -> dict[str, Any]:
 
 def draw_responses(rows: Rows) -> dict[str, Any]:
     """Draw how long texts waited for a reply, week by week: the median, and nine in ten."""
-    base = _chart().encode(x=alt.X("local_week:T", title=None))
+    base = _within_range(_chart(), rows, "local_week").encode(x=alt.X("local_week:T", title=None))
     tooltip = [
         alt.Tooltip("local_week:T", title="week of", format="%-d %b %Y"),
         alt.Tooltip("blocks:Q", title="conversations"),
@@ -121,7 +123,9 @@ def draw_responses(rows: Rows) -> dict[str, Any]:
 
 def draw_credits(rows: Rows) -> dict[str, Any]:
     """Draw the credits of each day; days that are far from the four weeks before stand out."""
-    kinds = [{**row, "kind": f"{row['channel']}, {row['type']}"} for row in rows]
+    accounts = {row["account"] for row in rows}
+    of_account = "{account}, " if len(accounts) > 1 else ""
+    kinds = [{**row, "kind": f"{of_account}{{channel}}, {{type}}".format_map(row)} for row in rows]
     base = _within_range(_chart(), rows, "local_date").encode(
         x=alt.X("local_date:T", title=None),
         y=alt.Y("credits:Q", title="credits a day"),
@@ -145,7 +149,7 @@ def draw_credits(rows: Rows) -> dict[str, Any]:
 
 def draw_coverage(rows: Rows) -> dict[str, Any]:
     """Draw calls a week, and those of them that were recorded."""
-    base = _chart().encode(
+    base = _within_range(_chart(), rows, "local_week").encode(
         x=alt.X("local_week:T", title=None),
         tooltip=[
             alt.Tooltip("local_week:T", title="week of", format="%-d %b %Y"),

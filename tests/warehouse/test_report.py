@@ -115,3 +115,29 @@ def test_an_empty_warehouse_has_a_report_too(tmp_path: Path) -> None:
     page, console = look(write_report(folder), tmp_path / "profile")
     assert console == ""
     assert 'data-drawn="0"' in page
+
+
+def test_with_two_accounts_each_is_named_with_its_own_clock(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    fold(folder, answer([call("a"), call("b", usage="text")], 1))
+    for one in list(folder.root.glob("*/usage/account=default")):
+        shutil.copytree(one, one.with_name("account=west"))
+    publish(folder, MartSettings(accounts={"west": AccountSettings(time_zone="America/Los_Angeles")}))
+    page = render_report(folder)
+    assert "<b>default</b>:\nData up to" in page
+    assert page.count('<td class="name">west</td>') >= 2
+    assert {"Times are of UTC", "Times are of America/Los_Angeles"} <= set(
+        re.findall(r"Times are of [\w/]+", page)
+    )
+    data = json.loads(page.partition('id="specifications">')[2].partition("</script>")[0])
+    kinds = {row["kind"] for row in data["credits"]["datasets"]["rows"]}
+    assert "west, call, external" in kinds
+
+
+def test_counts_are_named_in_the_plural(tmp_path: Path) -> None:
+    other = make_folder(tmp_path)
+    fold(other, answer([call("a", usage="fax"), call("b", usage="mms")], 1))
+    publish(other)
+    page = render_report(other)
+    assert "faxes in 30 days" in page
+    assert "other records in 30 days" in page

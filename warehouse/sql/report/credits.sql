@@ -1,5 +1,6 @@
 -- Credits of each day, and what of them was unusual.
 SELECT
+    account,
     local_date,
     channel,
     type,
@@ -9,4 +10,4 @@ SELECT
     coalesce(abs(robust_z) > 3.5 AND abs(credits - mean_28d) >= 5, FALSE) AS is_unusual
 FROM marts.credits_daily
 WHERE local_date IS NOT NULL
-ORDER BY local_date, channel, type
+ORDER BY account, local_date, channel, type

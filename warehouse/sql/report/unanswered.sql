@@ -1,5 +1,6 @@
 -- The texts that wait, the latest first, twenty-five of them.
 SELECT
+    account,
     user_id,
     counterparty,
     texts,
