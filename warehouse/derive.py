@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse.normalize import UNKNOWN, UNREAD
-from warehouse.schemas import USAGE, Table
+from warehouse.schemas import RECORDINGS, USAGE, Table
 
 _KINDS = (
     ("phone", r"^\+?\(?[0-9][0-9 ().-]{5,}[0-9]$"),
@@ -32,7 +32,7 @@ def derive_columns(rows: pa.Table, table: Table) -> pa.Table:
         counterparty = pc.if_else(came_in, rows["from_party"], rows["to_party"])
         rows = rows.append_column("counterparty", counterparty)
         rows = rows.append_column("counterparty_kind", party_kinds(counterparty.combine_chunks()))
-    else:
+    elif table is RECORDINGS:
         rows = rows.append_column("length_bytes", lengths_in_bytes(rows["length_text"].combine_chunks()))
     return rows.append_column("extra", _extras(rows))
 
