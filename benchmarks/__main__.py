@@ -26,6 +26,7 @@ from pipelines.settings import PROJECT
 def main(
     names: Annotated[list[str] | None, typer.Argument(help="Which to run; all without.")] = None,
     *,
+    rounds: Annotated[int, typer.Option(min=1, help="How often what is compared is run, in turn.")] = 3,
     quick: Annotated[bool, typer.Option(help="Sizes that prove nothing but that it runs.")] = False,
     offline: Annotated[bool, typer.Option(help="Leave out dlt, which would be installed.")] = False,
     output: Annotated[Path, typer.Option(help="Folder of RESULTS.md.")] = PROJECT / "benchmarks",
@@ -37,7 +38,7 @@ def main(
     page = Page(output, {name: benchmark.title for name, benchmark in BENCHMARKS.items()})
     failed = False
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as scratch:
-        workshop = Workshop(Path(scratch), quick=quick, offline=offline)
+        workshop = Workshop(Path(scratch), rounds=rounds, quick=quick, offline=offline)
         for name in names or BENCHMARKS:
             began = time.monotonic()
             try:
@@ -48,7 +49,7 @@ def main(
                 continue
             finally:
                 workshop.clear()
-            page.keep(name, findings, tell_circumstances(datetime.now(UTC)))
+            page.keep(name, findings, tell_circumstances(datetime.now(UTC), rounds=rounds))
             _show(name, findings, time.monotonic() - began)
     sys.exit(failed)
 

@@ -25,20 +25,22 @@ class Circumstances:
     """When, on what and with what something was measured."""
 
     day: str
+    rounds: int
     machine: str
     commit: str
     versions: str
 
     def __str__(self) -> str:
-        return f"{self.day}, {self.machine}, commit {self.commit}; {self.versions}"
+        return f"{self.day}, {self.rounds} rounds, {self.machine}, commit {self.commit}; {self.versions}"
 
 
-def tell_circumstances(now: datetime) -> Circumstances:
+def tell_circumstances(now: datetime, *, rounds: int) -> Circumstances:
     """Name processor, cores, memory, system, commit and versions."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     ours = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in _OURS)]
     return Circumstances(
         day=f"{now:%Y-%m-%d}",
+        rounds=rounds,
         machine=f"{_name_processor()}, {os.cpu_count()} cores, {memory / 1e9:.0f} GB, {platform.system()}",
         commit=_name_commit(),
         versions=f"{', '.join(ours)}; the rival: {', '.join(_list_rivals())}",

@@ -13,6 +13,7 @@ import pstats
 import re
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from copy import copy
 
 _SHOWN = 25
@@ -26,6 +27,13 @@ def find_seconds(stats: pstats.Stats, module: str, function: str) -> float:
         for (file, _, name), values in entries.items()
         if name == function and file.endswith(f"{module.replace('.', '/')}.py")
     )
+
+
+def share_out(stats: pstats.Stats, parts: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:
+    """Say how long each part took; a part is a list of functions, each a module and a name."""
+    return {
+        part: sum(find_seconds(stats, *function) for function in functions) for part, functions in parts.items()
+    }
 
 
 def render_profile(stats: pstats.Stats) -> str:

@@ -58,21 +58,18 @@ class Api:
 class Workshop:
     """Everything that a benchmark works with.
 
-    `quick` asks for sizes that only prove that it runs; `offline` leaves out what has to be installed.
+    What is compared is run `rounds` times, in turn. `quick` asks for sizes that only prove that it runs; `offline`
+    leaves out what has to be installed.
     """
 
     folder: Path
+    rounds: int = 3
     quick: bool = False
     offline: bool = False
 
     def choose(self, full: _T, quick: _T) -> _T:
         """Pick a size."""
         return quick if self.quick else full
-
-    @property
-    def rounds(self) -> int:
-        """How often what is compared is run, in turn."""
-        return self.choose(3, 1)
 
     def new_folder(self, name: str) -> Path:
         """Make a fresh folder, which lasts until `clear`."""

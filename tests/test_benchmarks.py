@@ -1,5 +1,6 @@
 """That the benchmarks run and what they stand on is true; what they measure is judged by nobody here."""
 
+import importlib.util
 import json
 import re
 import socket
@@ -14,7 +15,7 @@ import requests
 
 from benchmarks import __main__ as command
 from benchmarks.answers import render_rows
-from benchmarks.cases import BENCHMARKS
+from benchmarks.cases import BENCHMARKS, year
 from benchmarks.costs import ProgramFailed, measure
 from benchmarks.findings import TIMES, Findings, Line, Point, at_least, at_most
 from benchmarks.history import Span, invent
@@ -30,12 +31,12 @@ from warehouse.publish import publish
 from warehouse.schemas import USAGE
 
 SPAN = Span(date(2024, 2, 26), date(2024, 3, 11), 400)
-CIRCUMSTANCES = Circumstances("2026-01-01", "a machine", "abc", "versions")
+CIRCUMSTANCES = Circumstances("2026-01-01", 3, "a machine", "abc", "versions")
 
 
 def test_a_benchmark_runs_and_the_page_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        command.main(["startup"], quick=True, offline=True, output=tmp_path)
+        command.main(["startup"], rounds=1, quick=True, offline=True, output=tmp_path)
     assert ended.value.code == 0
     page = (tmp_path / "RESULTS.md").read_text()
     assert re.search(r"\[startup\]\(#startup\) \| iplum --help \| \d+\.\d\d s \| ≤ 0.4 s \|", page)
@@ -117,6 +118,13 @@ def test_one_section_is_measured_again_and_the_others_stay(tmp_path: Path) -> No
 def test_the_page_in_the_project_is_made_of_the_figures_beside_it() -> None:
     page = Page(PROJECT / "benchmarks", {name: benchmark.title for name, benchmark in BENCHMARKS.items()})
     assert (page.folder / "RESULTS.md").read_text() == page.render()
+
+
+def test_what_a_profile_is_asked_for_exists() -> None:
+    for module, function in [part for parts in year.PARTS.values() for part in parts]:
+        file = Path(str(importlib.util.find_spec(module.partition(".")[0]).origin)).parent  # type: ignore[union-attr]
+        source = file.parent / f"{module.replace('.', '/')}.py"
+        assert f"def {function}(" in source.read_text()
 
 
 def test_an_unknown_benchmark_is_refused_by_name() -> None:

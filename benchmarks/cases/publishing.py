@@ -18,6 +18,8 @@ from benchmarks.workshop import Workshop
 
 FIRST, LAST = date(2020, 1, 1), date(2025, 1, 1)
 CHANGED = "2022-06-16"
+PUBLISH = ("warehouse.publish", "publish")
+BUILD_MARTS = ("warehouse.marts", "build_marts")
 
 
 def count_rows(workshop: Workshop) -> int:
@@ -40,9 +42,7 @@ class Publishing:
 
 def read_publishing(stats: pstats.Stats) -> Publishing:
     """Tell tables from marts by the profiler, which costs nothing here: nearly all is within DuckDB."""
-    return Publishing(
-        find_seconds(stats, "warehouse.publish", "publish"), find_seconds(stats, "warehouse.marts", "build_marts")
-    )
+    return Publishing(find_seconds(stats, *PUBLISH), find_seconds(stats, *BUILD_MARTS))
 
 
 def change_window(workshop: Workshop, data: Path, seed: int) -> None:

@@ -22,7 +22,7 @@ def run(workshop: Workshop) -> Findings:
     """Start both several times."""
     helps, waits, used = [], [], []
     with workshop.serve(workshop.prepare_answers(FIRST, LAST, 100)) as api:
-        for _ in range(workshop.choose(5, 1)):
+        for _ in range(workshop.rounds):
             helps.append(workshop.measure(IPLUM, "--help"))
             data = workshop.new_folder("startup")
             cost = workshop.iplum("sync", "--since", str(FIRST), "--until", str(LAST), data=data, api=api)
