@@ -41,6 +41,7 @@ def main(
         workshop = Workshop(Path(scratch), rounds=rounds, quick=quick, offline=offline)
         for name in names or BENCHMARKS:
             began = time.monotonic()
+            typer.echo(f"{name}: {BENCHMARKS[name].title}")
             try:
                 findings = BENCHMARKS[name].run(workshop)
             except ProgramFailed as error:
@@ -49,18 +50,18 @@ def main(
                 continue
             finally:
                 workshop.clear()
+            _show(findings, time.monotonic() - began)
             page.keep(name, findings, tell_circumstances(datetime.now(UTC), rounds=rounds))
-            _show(name, findings, time.monotonic() - began)
     sys.exit(failed)
 
 
-def _show(name: str, findings: Findings, seconds: float) -> None:
-    typer.echo(f"{name} ({seconds:.0f} s)")
+def _show(findings: Findings, seconds: float) -> None:
     for row in findings.table:
         typer.echo("    " + f"{row[0]:<40}" + "".join(f"{cell:>16}" for cell in row[1:]))
     for line in findings.lines:
         verdict = {True: "holds", False: "DOES NOT HOLD", None: ""}[line.holds]
         typer.echo(f"  {line.what}: {line.measured}   {line.target}   {verdict}")
+    typer.echo(f"  (measured in {seconds:.0f} s)")
 
 
 if __name__ == "__main__":
