@@ -65,7 +65,7 @@ def write_window(folder: DataFolder, window: StorageWindow, rows: int, *, seed: 
         absent=0,
     )
     table = render_table(invent(window, rows, seed=seed), seen=pa.scalar(pulled_at, INSTANT))
-    write_lake_file(folder, USAGE, ACCOUNT, window, rows=table.to_pandas(), state=state)
+    write_lake_file(folder, USAGE, ACCOUNT, window, rows=table, state=state)
 
 
 def render_table(records: Records, *, seen: pa.Scalar) -> pa.Table:

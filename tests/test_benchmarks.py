@@ -9,6 +9,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import dagster as dg
 import pandas as pd
 import pytest
 import requests
@@ -19,16 +20,20 @@ from benchmarks.cases import BENCHMARKS, year
 from benchmarks.costs import ProgramFailed, measure
 from benchmarks.findings import TIMES, Findings, Line, Point, at_least, at_most
 from benchmarks.history import Span, invent
+from benchmarks.idle_sync import build_idle
 from benchmarks.lake import ACCOUNT, open_data, write_history
 from benchmarks.machine import Circumstances
 from benchmarks.results import Page
 from benchmarks.rivals import bare_script
 from benchmarks.workshop import Workshop
-from pipelines.settings import PROJECT
+from pipelines.assembly import build_definitions
+from pipelines.partitions import tag_range
+from pipelines.settings import PROJECT, load_settings
 from tests.warehouse.answers import answer, fold
 from warehouse.lake import read_rows
 from warehouse.publish import publish
 from warehouse.schemas import USAGE
+from warehouse.windows import window_of_key
 
 SPAN = Span(date(2024, 2, 26), date(2024, 3, 11), 400)
 CIRCUMSTANCES = Circumstances("2026-01-01", 3, "a machine", "abc", "versions")
@@ -84,6 +89,20 @@ def test_a_prepared_lake_is_published_as_it_is(tmp_path: Path) -> None:
     publication = publish(folder)
     assert publication.refolded == 0
     assert publication.rows["usage"] == sum(SPAN.sizes())
+
+
+def test_the_run_that_does_nothing_has_the_assets_of_a_sync(tmp_path: Path) -> None:
+    settings = load_settings({"IPLUM_DATA": str(tmp_path), "IPLUM_START_DATE": "2024-01-01"}, tmp_path)
+    idle = build_idle(settings).resolve_job_def("sync")
+    real = build_definitions(settings).resolve_job_def("sync")
+    assert idle.asset_layer.executable_asset_keys == real.asset_layer.executable_asset_keys
+    with dg.DagsterInstance.ephemeral() as instance:
+        tags = tag_range([window_of_key("2024-01-01"), window_of_key("2024-01-06")])
+        result = idle.execute_in_process(instance=instance, tags=tags)
+    keys = [event.asset_key for event in result.all_events if event.is_step_materialization]
+    assert keys.count(dg.AssetKey("usage")) == 2
+    assert keys.count(dg.AssetKey("report")) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_window_looks_as_if_it_were_cut_off() -> None:
