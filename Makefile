@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo demo-ui test ui bench screenshots lock
+.PHONY: setup demo demo-ui test ui bench screenshots crash lock
 
 setup: .venv/ready
 
@@ -40,6 +40,10 @@ demo-data/warehouse.duckdb: | .venv/ready
 # The pictures of docs/dagster-ui.md, made anew in Chromium.
 screenshots: setup
 	$(BIN)/python -m docs.screenshots
+
+# Four hundred runs, each killed at another moment: takes some minutes.
+crash: setup
+	$(BIN)/python -m benchmarks.crash
 
 # Run this after changing the dependencies in pyproject.toml; it needs uv.
 lock:

@@ -8,4 +8,5 @@ here: a promise. `make bench` measures, and writes `RESULTS.md`; a test only pro
     costs · workshop · profiling      running a program and measuring it
     cases/                            one module for each question
     findings · results                what was found, and the page about it
+    crash/                            no measurement: runs killed at random moments, by `make crash`
 """

@@ -1,12 +1,7 @@
 """The archive against the stand-in: what is fetched, what is tried again, and what a killed run costs."""
 
-import os
-import random
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -178,27 +173,6 @@ def test_media_off_the_list_is_kept_as_the_text_that_it_is(synced: Account) -> N
     assert [r.path for r in synced.server.requests if r.path.startswith("/media")] == []
     assert set(count(synced, "recording_files")) == {"failed"}
     assert synced.ask("SELECT count(*) FROM contents WHERE kind = 'media'") == [(0,)]
-
-
-@pytest.mark.slow
-def test_killed_ten_times_nothing_is_lost_and_nothing_doubled(synced: Account) -> None:
-    synced.play(latency=0.02)
-    environ = {**os.environ, **synced.environ}
-    chance = random.Random(3)
-    for _ in range(10):
-        seen = len(synced.server.requests)
-        wanted = seen + chance.randrange(1, 40)
-        with subprocess.Popen(
-            [*IPLUM, "archive"], env=environ, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        ) as one:
-            deadline = time.monotonic() + 30
-            while len(synced.server.requests) < wanted and one.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.005)
-            one.send_signal(signal.SIGKILL)
-    assert run(synced).failures == []
-    assert_whole(synced)
-    assert synced.ask("SELECT count(*) - count(DISTINCT record_id) FROM contents") == [(0,)]
-    assert synced.ask("SELECT count(*) - count(DISTINCT record_id) FROM recording_files") == [(0,)]
 
 
 def test_the_command_shows_what_is_held(synced: Account, capsys: pytest.CaptureFixture[str]) -> None:

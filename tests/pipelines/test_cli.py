@@ -186,20 +186,19 @@ def test_interrupted_a_sync_ends_soon_and_the_next_goes_on(account: Account) -> 
 
 
 @pytest.mark.slow
-def test_killed_and_run_beside_another_the_table_is_the_same(account: Account) -> None:
-    account.play(latency=0.05)
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_at_once_on_the_same_windows_end_in_one_table(account: Account, processes: int) -> None:
     environ = {**os.environ, **account.environ}
-    for _ in range(2):
-        with subprocess.Popen([*IPLUM, "sync"], env=environ, stderr=subprocess.DEVNULL) as victim:
-            seen = len(account.server.requests)
-            wait_for(lambda seen=seen: len(account.server.requests) >= seen + 4)
-            victim.send_signal(signal.SIGKILL)
-    both = [subprocess.Popen([*IPLUM, "sync"], env=environ, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    for one in both:
-        one.communicate(timeout=60)
-        assert one.returncode == 0
+    command = [*IPLUM, "sync", "--since", str(account.first_day)]
+    together = [
+        subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) for _ in range(processes)
+    ]
+    for one in together:
+        assert one.wait(timeout=280) == 0
     assert account.ids() == account.expected_ids()
     assert account.ids("recordings") == account.expected_ids("recordings")
+    asked = "FROM pulls WHERE reason <> 'stray' GROUP BY dataset, window_start"
+    assert account.ask(f"SELECT DISTINCT count(DISTINCT pull_id) {asked}") == [(processes,)]
 
 
 def test_a_data_folder_that_is_a_file_is_1_and_named(

@@ -1,5 +1,6 @@
 """What disks do to files: the rest is published, what can be made again is, and what can't is named."""
 
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -166,6 +167,39 @@ def test_a_window_without_a_lake_file_is_folded_again(folder: DataFolder, change
     change((folder.root / folder.lake_file("usage", "default", WINDOW)).parent)
     assert publish(folder).refolded == 1
     assert ids(folder) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.999])
+def test_a_torn_lake_file_is_made_again_by_the_next_publishing(folder: DataFolder, share: float) -> None:
+    path = folder.lake_file("usage", "default", WINDOW)
+    os.truncate(path, int(path.stat().st_size * share))
+    assert publish(folder).refolded == 1
+    assert ids(folder) == ["a", "b", "c"]
+    assert read_rows(folder, USAGE, "default", WINDOW) is not None
+
+
+@pytest.mark.parametrize("share", [None, 0, 0.1, 0.5, 0.999])
+def test_a_snapshot_that_is_gone_or_torn_is_rebuilt(folder: DataFolder, share: float | None) -> None:
+    if share is None:
+        folder.snapshot.unlink()
+    else:
+        os.truncate(folder.snapshot, int(folder.snapshot.stat().st_size * share))
+    assert is_behind(folder)
+    publish(folder)
+    assert ids(folder) == ["a", "b", "c"]
+    assert not is_behind(folder)
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.999])
+def test_a_torn_raw_file_is_named_and_a_whole_answer_for_the_same_window_is_taken(
+    folder: DataFolder, share: float
+) -> None:
+    path = raw_file(folder)
+    os.truncate(path, int(path.stat().st_size * share))
+    with pytest.raises(PublishedInPart) as caught:
+        publish(folder, full=True)
+    assert caught.value.damaged == (path,)
+    assert ids(folder) == ["a", "b", "c"], "its window keeps the rows it had"
 
 
 # --- publishing beside folds and readers

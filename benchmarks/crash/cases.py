@@ -1,0 +1,158 @@
+"""The commands that are killed, and the folder that each begins with.
+
+Belongs here: an account at the stand-in, its past, and what is run on it. Does not belong here: kills (`victims`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+from iplum_resource.callbacks import read_callback
+from pipelines.archive import archive
+from pipelines.draining import Drain
+from pipelines.progress import Silence
+from pipelines.settings import Settings, load_settings
+from pipelines.storage import choose_marts, open_folder, open_inbox
+from pipelines.sync import sync
+from warehouse.inbox import Event
+from warehouse.publish import publish
+from warehouse.query import run_query
+
+_SINCE, _MIDDLE, _UNTIL = (datetime.now(UTC).date() - timedelta(days=ago) for ago in (40, 30, 15))
+_EVENTS = 600
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account at the stand-in, with a data folder of its own."""
+
+    url: str
+    path: Path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables that a user would set."""
+        return {
+            "IPLUM_ACCESS_KEY": "STANDINACCESSKEY",
+            "IPLUM_SECRET_KEY": "standin-secret",
+            "IPLUM_LOGIN_ID": "admin@clinic.example",
+            "IPLUM_BASE_URL": self.url,
+            "IPLUM_DATA": str(self.path),
+            "IPLUM_START_DATE": str(_SINCE),
+            "IPLUM_REQUESTS_PER_SECOND": "1000",
+            "IPLUM_MEDIA_HOSTS": self.url.removeprefix("http://"),
+            "IPLUM_KEEP_CONTENT": "true",
+        }
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that follow."""
+        return load_settings(self.environ, self.path)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def sync_all(account: Account) -> None:
+    """Pull, fold and publish some weeks, through Dagster."""
+    _succeed(
+        sync(
+            account.settings, account.environ, since=_SINCE, until=_UNTIL, progress=Silence(), clock=_now
+        ).failures
+    )
+
+
+def archive_all(account: Account) -> None:
+    """Fetch bodies, attachments and recordings, through Dagster."""
+    settings = account.settings
+    _succeed(
+        archive(settings, account.environ, since=_SINCE, until=_UNTIL, progress=Silence(), clock=_now).failures
+    )
+
+
+def publish_all(account: Account) -> None:
+    """Fold what was left unfolded, and publish."""
+    publish(open_folder(account.settings), choose_marts(account.settings))
+
+
+def drain_all(account: Account) -> None:
+    """Move the inbox to the raw log, fold, and publish."""
+    settings = account.settings
+    folder = open_folder(settings)
+    with open_inbox(settings, folder) as inbox:
+        Drain(folder=folder, account=settings.account, inbox=inbox, clock=_now).run()
+    publish_all(account)
+
+
+def _succeed(failures: Sequence[str]) -> None:
+    if failures:
+        raise RuntimeError("; ".join(failures))
+
+
+def begin_empty(account: Account) -> None:
+    """Begin with nothing."""
+    shutil.rmtree(account.path)
+    account.path.mkdir()
+
+
+def begin_synced(account: Account) -> None:
+    """Begin with what every other case begins with: some weeks, synced."""
+
+
+def begin_behind(account: Account) -> None:
+    """Begin with a snapshot of the first ten days, and a lake that lacks files here and there."""
+    part = Account(account.url, account.path.parent / "part")
+    shutil.copytree(account.path / "raw", part.path / "raw")
+    for folder in part.path.glob("raw/*/*/window_start=*"):
+        if folder.name > f"window_start={_MIDDLE}":
+            shutil.rmtree(folder)
+    publish_all(part)
+    (part.path / "warehouse.duckdb").replace(account.path / "warehouse.duckdb")
+    for path in sorted((account.path / "lake").rglob("part-0.parquet"))[::2]:
+        path.unlink()
+
+
+def begin_pushed(account: Account) -> None:
+    """Begin with an inbox full of known and unknown records."""
+    settings = account.settings
+    known = [name for (name,) in run_query(open_folder(settings), "SELECT record_id FROM usage ORDER BY 1").rows]
+    with open_inbox(settings, open_folder(settings)) as inbox:
+        for number in range(_EVENTS):
+            record_id = known[number % len(known)] if number % 3 == 0 else f"pushed-{number % 400}"
+            inbox.append([_make_event(record_id, number)])
+
+
+def _make_event(record_id: str, number: int) -> Event:
+    came = datetime.combine(_SINCE, time(), UTC) + timedelta(hours=number % 500)
+    record = {
+        "recordId": record_id,
+        "usage": "text",
+        "type": "external",
+        "direction": "in",
+        "startTimeUTC": f"{came:%Y-%m-%dT%H:%M:%SZ}",
+        "content": f"words {number}",
+    }
+    (pushed,) = read_callback(json.dumps(record).encode(), "usage")
+    return Event(dataset="usage_callbacks", received_at=came, body=pushed.body, content=pushed.content)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command that is killed, and what a synced folder is changed into before it."""
+
+    begin: Callable[[Account], None]
+    run: Callable[[Account], None]
+
+
+CASES = {
+    "sync": Case(begin_empty, sync_all),
+    "publish": Case(begin_behind, publish_all),
+    "archive": Case(begin_synced, archive_all),
+    "drain": Case(begin_pushed, drain_all),
+}

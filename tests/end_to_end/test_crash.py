@@ -1,0 +1,19 @@
+"""A short play of `make crash`: each command killed at two moments, and what the next run makes of it."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.crash.cases import CASES
+from pipelines.settings import PROJECT
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_at_random_moments_each_command_ends_in_the_same_tables() -> None:
+    command = [sys.executable, "-m", "benchmarks.crash", "--kills", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=880, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"^(\w+) +2 +\d+ +\d+ +0 ", done.stdout, re.MULTILINE) == list(CASES)
