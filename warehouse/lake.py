@@ -132,7 +132,7 @@ def _encode_state(state: WindowState) -> bytes:
 
 def _decode_state(encoded: bytes) -> WindowState | None:
     try:
-        fields = json.loads(encoded)
+        fields = dict(json.loads(encoded))
         for name in ("complete_at", "refused_at", "audited_at"):
             fields[name] = datetime.fromisoformat(fields[name]) if fields.get(name) else None
         return WindowState(**{**fields, "folded": tuple(fields["folded"])})

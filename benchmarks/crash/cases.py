@@ -11,20 +11,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from iplum_resource.callbacks import read_callback
-from pipelines.archive import archive
+from pipelines.archive import ArchiveReport, archive
 from pipelines.draining import Drain
 from pipelines.progress import Silence
 from pipelines.settings import Settings, load_settings
 from pipelines.storage import choose_marts, open_folder, open_inbox
-from pipelines.sync import sync
+from pipelines.sync import SyncReport, sync
 from warehouse.inbox import Event
 from warehouse.publish import publish
 from warehouse.query import run_query
 
 _SINCE, _MIDDLE, _UNTIL = (datetime.now(UTC).date() - timedelta(days=ago) for ago in (40, 30, 15))
 _EVENTS = 600
+_Report = TypeVar("_Report", SyncReport, ArchiveReport)
 
 
 @dataclass(frozen=True)
@@ -61,24 +63,22 @@ def _now() -> datetime:
 
 def sync_all(account: Account) -> None:
     """Pull, fold and publish some weeks, through Dagster."""
-    _succeed(
-        sync(
-            account.settings, account.environ, since=_SINCE, until=_UNTIL, progress=Silence(), clock=_now
-        ).failures
-    )
+    _succeed(_through_dagster(sync, account).failures)
 
 
 def archive_all(account: Account) -> None:
     """Fetch bodies, attachments and recordings, through Dagster."""
-    settings = account.settings
-    _succeed(
-        archive(settings, account.environ, since=_SINCE, until=_UNTIL, progress=Silence(), clock=_now).failures
-    )
+    _succeed(_through_dagster(archive, account).failures)
+
+
+def _through_dagster(command: Callable[..., _Report], account: Account) -> _Report:
+    environ = account.environ
+    return command(account.settings, environ=environ, since=_SINCE, until=_UNTIL, progress=Silence(), clock=_now)
 
 
 def publish_all(account: Account) -> None:
     """Fold what was left unfolded, and publish."""
-    publish(open_folder(account.settings), choose_marts(account.settings))
+    publish(open_folder(account.settings), choose_marts([account.settings]))
 
 
 def drain_all(account: Account) -> None:

@@ -107,7 +107,7 @@ def describe(account: Account) -> dict[str, Any]:
         )
         for name in _TABLES
     }
-    proof = Verification(folder=folder, settings=choose_marts(account.settings))
+    proof = Verification(folder=folder, settings=choose_marts([account.settings]))
     return {"tables": tables, "differences": [str(difference) for difference in proof.find_differences()]}
 
 
