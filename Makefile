@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo demo-ui test ui bench screenshots crash lock
+.PHONY: setup demo demo-ui test ui bench screenshots crash audit lock
 
 setup: .venv/ready
 
@@ -44,6 +44,10 @@ screenshots: setup
 # Four hundred runs, each killed at another moment: takes some minutes.
 crash: setup
 	$(BIN)/python -m benchmarks.crash
+
+# Asks for known vulnerabilities of all that is locked; fails too when nobody could be asked.
+audit: setup
+	@$(BIN)/python .ci/audit.py
 
 # Run this after changing the dependencies in pyproject.toml; it needs uv.
 lock:

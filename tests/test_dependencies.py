@@ -1,0 +1,103 @@
+"""Every dependency is used, named with its reason in the README, locked, and asked about for vulnerabilities."""
+
+import ast
+import importlib.util
+import re
+import tomllib
+from importlib.metadata import packages_distributions
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.test_architecture import PACKAGES, ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DECLARED = [re.split(r"[><=\[ ]", line)[0] for line in PROJECT["project"]["dependencies"]]
+FOR_TESTS = [re.split(r"[><=\[ ]", line)[0] for line in PROJECT["dependency-groups"]["dev"]]
+#: What no line of ours imports, and who loads it by name.
+PLUGINS = {
+    "dagster-webserver": "the command `dagster dev`",
+    "httptools": "uvicorn",
+    "psycopg2-binary": "SQLAlchemy, for postgresql+psycopg2",
+    "pytz": "DuckDB's Python client, for instants",
+    "tzdata": "zoneinfo",
+}
+
+
+def _normalize(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _find_imported() -> set[str]:
+    """Name the distributions that the packages import."""
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    known = packages_distributions()
+    return {_normalize(distribution) for name in names for distribution in known.get(name.split(".")[0], [])}
+
+
+def test_each_dependency_is_imported_or_loaded_by_name() -> None:
+    imported = _find_imported()
+    assert [name for name in DECLARED if name not in imported] == sorted(PLUGINS)
+
+
+def test_what_is_imported_is_declared() -> None:
+    ours = _normalize(PROJECT["project"]["name"])
+    assert _find_imported() - set(DECLARED) - {ours} == set()
+
+
+def _read_reasons() -> str:
+    readme = (ROOT / "README.md").read_text()
+    return readme.partition("Dependencies, each for one thing:")[2].partition("\n#")[0].lower()
+
+
+@pytest.mark.parametrize("name", [*DECLARED, *FOR_TESTS])
+def test_each_dependency_has_its_reason_in_the_readme(name: str) -> None:
+    assert re.search(
+        rf"(?<![\w-]){re.escape(name.removesuffix('-binary').removesuffix('-python'))}\b", _read_reasons()
+    )
+
+
+def test_each_dependency_is_locked_with_hashes() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    for name in (*DECLARED, *FOR_TESTS):
+        line = rf"^{re.escape(name)}(\[[^\]]*\])?==[^\n]+\\\n    --hash=sha256:"
+        assert re.search(line, lock, re.MULTILINE), name
+
+
+@pytest.fixture(scope="module")
+def audit() -> ModuleType:
+    path = ROOT / ".ci" / "audit.py"
+    spec = importlib.util.spec_from_file_location("ci_audit", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SOUND: dict[str, Any] = {"name": "a", "version": "1", "vulns": []}
+HIT: dict[str, Any] = {"name": "b", "version": "2", "vulns": [{"id": "PYSEC-1"}, {"id": "PYSEC-2"}]}
+UNKNOWN: dict[str, Any] = {"name": "c", "skip_reason": "Dependency not found on PyPI"}
+
+
+@pytest.mark.parametrize(
+    ("packages", "code", "told"),
+    [
+        ([SOUND], 0, "1 of 1 packages asked about, 0 vulnerable"),
+        ([SOUND, HIT], 1, "b 2: PYSEC-1, PYSEC-2"),
+        ([SOUND, UNKNOWN], 75, "NOT AUDITED"),
+        ([HIT, UNKNOWN], 1, "NOT AUDITED"),
+        ([], 75, "NOT AUDITED"),
+    ],
+)
+def test_an_audit_that_could_not_ask_is_not_green(
+    audit: ModuleType, packages: list[dict[str, Any]], code: int, told: str
+) -> None:
+    """A service that answers nothing makes pip-audit say "No known vulnerabilities found"."""
+    found, lines = audit.judge({"dependencies": packages})
+    assert found == code
+    assert told in "\n".join(lines)
