@@ -13,13 +13,18 @@ import pytest
 from tests.test_architecture import PACKAGES, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DECLARED = [re.split(r"[><=\[ ]", line)[0] for line in PROJECT["project"]["dependencies"]]
-FOR_TESTS = [re.split(r"[><=\[ ]", line)[0] for line in PROJECT["dependency-groups"]["dev"]]
+DECLARED, FOR_TESTS, FOR_CLUSTERS = (
+    [re.split(r"[><=\[ ]", line)[0] for line in lines]
+    for lines in (
+        PROJECT["project"]["dependencies"],
+        PROJECT["dependency-groups"]["dev"],
+        PROJECT["project"]["optional-dependencies"]["cluster"],
+    )
+)
 #: What no line of ours imports, and who loads it by name.
 PLUGINS = {
     "dagster-webserver": "the command `dagster dev`",
     "httptools": "uvicorn",
-    "psycopg2-binary": "SQLAlchemy, for postgresql+psycopg2",
     "pytz": "DuckDB's Python client, for instants",
     "tzdata": "zoneinfo",
 }
@@ -54,7 +59,7 @@ def _read_reasons() -> str:
     return readme.partition("Dependencies, each for one thing:")[2].partition("\n#")[0].lower()
 
 
-@pytest.mark.parametrize("name", [*DECLARED, *FOR_TESTS])
+@pytest.mark.parametrize("name", [*DECLARED, *FOR_TESTS, *FOR_CLUSTERS])
 def test_each_dependency_has_its_reason_in_the_readme(name: str) -> None:
     assert re.search(
         rf"(?<![\w-]){re.escape(name.removesuffix('-binary').removesuffix('-python'))}\b", _read_reasons()
@@ -63,7 +68,7 @@ def test_each_dependency_has_its_reason_in_the_readme(name: str) -> None:
 
 def test_each_dependency_is_locked_with_hashes() -> None:
     lock = (ROOT / "requirements.lock").read_text()
-    for name in (*DECLARED, *FOR_TESTS):
+    for name in (*DECLARED, *FOR_TESTS, *FOR_CLUSTERS):
         line = rf"^{re.escape(name)}(\[[^\]]*\])?==[^\n]+\\\n    --hash=sha256:"
         assert re.search(line, lock, re.MULTILINE), name
 
