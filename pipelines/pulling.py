@@ -183,8 +183,9 @@ class DatasetPull:
 
     def _recall_sizes(self, windows: Sequence[StorageWindow]) -> AnswerSizes:
         """Begin with what earlier runs saw, so that a daily run of two windows knows the largest answers too."""
-        known = self.folder.lake_windows(self.table.name, self.account)
-        states = read_states(self.folder, self.table, self.account, [w for w in known if w not in windows])
+        seen = self.folder.survey(self.account)
+        known = seen.lake_windows(self.table.name, self.account)
+        states = read_states(seen, self.table, self.account, [w for w in known if w not in windows])
         return AnswerSizes(
             {Window(window.start, window.end): state.largest_answer for window, state in states.items()}
         )

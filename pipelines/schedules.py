@@ -33,7 +33,7 @@ def find_due_stretches(settings: Settings, now: datetime) -> list[list[StorageWi
     """
     since = window_of(settings.start_date).start
     windows = list(windows_between(since, now + timedelta(microseconds=1)))
-    folder = open_folder(settings)
+    folder = open_folder(settings).survey(settings.account)
     due = {
         window
         for table in FOLDED_TABLES
@@ -78,7 +78,7 @@ def build_daily_sync(
 
 def find_wanted_stretches(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List the windows with something to fetch at `now` (aware UTC): stretches for one run each, newest first."""
-    folder = open_folder(settings)
+    folder = open_folder(settings).survey(settings.account)
     windows = {
         window
         for table in ARCHIVE_TABLES
@@ -120,7 +120,7 @@ def find_audit_stretches(settings: Settings, now: datetime) -> list[list[Storage
     """List the windows that the weekly audit at `now` (aware UTC) asks for: stretches for one run each."""
     since = window_of(settings.start_date).start
     windows = list(windows_between(since, now))
-    folder = open_folder(settings)
+    folder = open_folder(settings).survey(settings.account)
     states = [read_states(folder, table, settings.account, windows) for table in FOLDED_TABLES]
     chosen = find_audits(states, since=since, now=now, at_most=WINDOWS_PER_AUDIT)
     return list(find_stretches(chosen, at_most=MAX_WINDOWS_PER_RUN))

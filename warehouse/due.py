@@ -21,8 +21,8 @@ def read_states(
     folder: DataFolder, table: Table, account: str, windows: Sequence[StorageWindow]
 ) -> dict[StorageWindow, WindowState]:
     """Read what is known of each window; those never folded are left out."""
-    states = {window: read_state(folder, table, account, window) for window in windows}
-    return {window: state for window, state in states.items() if state is not None}
+    states = folder.store.map(lambda window: read_state(folder, table, account, window), windows)
+    return {window: state for window, state in zip(windows, states, strict=True) if state is not None}
 
 
 def find_due(
@@ -44,7 +44,8 @@ def find_reach(folder: DataFolder, table: Table, account: str) -> datetime | Non
 
     Pulling an old window again doesn't move it, and the newest window reaches to its pull, not to its end.
     """
-    states = read_states(folder, table, account, folder.lake_windows(table.name, account))
+    seen = folder.survey(account)
+    states = read_states(seen, table, account, seen.lake_windows(table.name, account))
     return max(
         (min(state.complete_at, window.end) for window, state in states.items() if state.complete_at), default=None
     )

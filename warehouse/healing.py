@@ -38,15 +38,15 @@ def fold_behind(folder: DataFolder, damaged: set[str]) -> int:
     Gives the number of folds. A damaged raw file is added to `damaged` and keeps back its own window alone.
     Raises `StorageFailed`.
     """
-    return sum(
-        _fold(
-            folder,
-            table,
-            [k for k in list_raw_windows(folder, table) if not is_folded(folder, table, *k)],
-            damaged,
-        )
-        for table in LAKE_TABLES
-    )
+    seen = folder.survey()
+    return sum(_fold(folder, table, find_unfolded(seen, table), damaged) for table in LAKE_TABLES)
+
+
+def find_unfolded(folder: DataFolder, table: Table) -> list[WindowKey]:
+    """List the windows whose lake file does not stand for all of their raw files."""
+    keys = list_raw_windows(folder, table)
+    folded = folder.store.map(lambda key: is_folded(folder, table, *key), keys)
+    return [key for key, is_whole in zip(keys, folded, strict=True) if not is_whole]
 
 
 def fold_unreadable(folder: DataFolder, damaged: set[str]) -> int:

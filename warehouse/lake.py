@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from warehouse.layout import DataFolder
 from warehouse.schemas import Table
+from warehouse.store import Store
 from warehouse.windows import StorageWindow
 
 _STATE_KEY = b"iplum.window_state"
@@ -89,8 +90,17 @@ def read_state(folder: DataFolder, table: Table, account: str, window: StorageWi
 
     A lake file can always be made again from raw, so a damaged one counts as missing.
     """
+    key = folder.lake_file(table.name, account, window)
+
+    def load_state() -> WindowState | None:
+        return _load_state(folder.store, key)
+
+    return folder.store.recall(key, load_state)
+
+
+def _load_state(store: Store, key: str) -> WindowState | None:
     try:
-        file = folder.store.open_parquet(folder.lake_file(table.name, account, window))
+        file = store.open_parquet(key)
         metadata = pq.read_metadata(file).metadata
     except (pa.ArrowException, OSError):
         return None

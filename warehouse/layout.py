@@ -16,7 +16,7 @@ In a bucket the same keys stand below its prefix, with another form of the snaps
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class DataFolder:
     state: Path
     modes: Modes = field(default_factory=Modes)
     bucket: Bucket | None = None
+    seen: Store | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def in_bucket(cls, bucket: Bucket, state: Path, modes: Modes) -> DataFolder:
@@ -54,11 +55,28 @@ class DataFolder:
     @cached_property
     def store(self) -> Store:
         """Where raw, lake and media are kept."""
+        if self.seen is not None:
+            return self.seen
         if self.bucket is None:
             return LocalStore(self.root, self.modes)
         from warehouse.object_store import ObjectStore
 
         return ObjectStore(self.bucket)
+
+    def survey(self, account: str | None = None) -> DataFolder:
+        """Look once at what is there, of one account or of all; gives a folder that answers from that.
+
+        For looking at many windows: in a bucket each would cost some requests. What comes later it doesn't see.
+        """
+        if self.bucket is None:
+            return self
+        from warehouse.survey import survey
+
+        folders = ["raw", "lake"]
+        if account is not None:
+            names = [name for layer in folders for name in self._children(layer)]
+            folders = [f"{name}/{_ACCOUNT}{account}" for name in names]
+        return replace(self, seen=survey(self.bucket, folders))
 
     def check(self) -> None:
         """Prove that the place of the data takes files and gives them back; raises `StorageFailed`."""

@@ -62,6 +62,10 @@ class LocalStore:
         """Give the path, which pyarrow reads by itself."""
         return str(self.root / key)
 
+    def recall(self, key: str, load: Callable[[], Result]) -> Result:  # noqa: ARG002
+        """Read the file: it is near."""
+        return load()
+
     def read_pieces(self, key: str) -> Iterator[bytes]:
         """Read the file in pieces of one megabyte."""
         try:

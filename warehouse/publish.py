@@ -19,8 +19,7 @@ from filelock import FileLock, Timeout
 
 from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
 from warehouse.files import make_folder, remove_abandoned, scratch_folder
-from warehouse.fold import is_folded
-from warehouse.healing import find_unreadable, fold_behind, fold_unreadable, list_raw_windows
+from warehouse.healing import find_unfolded, find_unreadable, fold_behind, fold_unreadable, list_raw_windows
 from warehouse.lake import read_fingerprint
 from warehouse.layout import DataFolder
 from warehouse.marts import MartSettings
@@ -96,9 +95,10 @@ def _find_cause(error: duckdb.Error) -> OSError:
 
 def is_behind(folder: DataFolder, settings: MartSettings = _DEFAULTS) -> bool:
     """Say whether the snapshot lacks anything of the raw log or the lake; cheap enough to ask each half minute."""
-    if any(not is_folded(folder, table, *key) for table in LAKE_TABLES for key in list_raw_windows(folder, table)):
+    seen = folder.survey()
+    if any(find_unfolded(seen, table) for table in LAKE_TABLES):
         return True
-    target = _read_lake(folder)
+    target = _read_lake(seen)
     update_copy(folder)
     standing = read_standing(folder.snapshot, settings)
     if standing is None:
@@ -129,14 +129,15 @@ def _bring_up(
 ) -> Publication:
     for tries_left in reversed(range(_TRIES)):
         base = read_pointer(folder) if full and folder.bucket else update_copy(folder)
-        target = _read_lake(folder, without=damaged)
+        seen = folder.survey()
+        target = _read_lake(seen, without=damaged)
         standing = None if full else read_standing(folder.snapshot, settings)
         plan = _make_plan(target, standing or {})
         if standing is not None and plan.is_empty:
             break
         with scratch_folder(folder.root, folder.modes) as scratch:
             built = scratch / folder.snapshot.name
-            _build(folder, built, plan, settings=settings, without=damaged, start_over=standing is None)
+            _build(seen, built, plan, settings=settings, without=damaged, start_over=standing is None)
             # Another machine may have published meanwhile: then once more, upon what it made.
             if release(folder, built, expected=base, insist=not tries_left):
                 break

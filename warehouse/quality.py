@@ -11,7 +11,8 @@ from importlib.resources import files as package_files
 
 import duckdb
 
-from warehouse.lake import WindowState, read_state
+from warehouse.due import read_states
+from warehouse.lake import WindowState
 from warehouse.layout import DataFolder
 from warehouse.pointer import fetch_snapshot
 from warehouse.schemas import Table
@@ -73,8 +74,7 @@ def _by_account(
 
 
 def _read_states(folder: DataFolder, table: Table) -> Iterator[tuple[str, StorageWindow, WindowState]]:
-    for account in folder.accounts():
-        for window in folder.lake_windows(table.name, account):
-            state = read_state(folder, table, account, window)
-            if state is not None:
-                yield account, window, state
+    seen = folder.survey()
+    for account in seen.accounts():
+        for window, state in read_states(seen, table, account, seen.lake_windows(table.name, account)).items():
+            yield account, window, state

@@ -46,6 +46,9 @@ class Store(Protocol):
     def open_parquet(self, key: str) -> str | BinaryIO:
         """Give what pyarrow reads a file from, of which no more is fetched than is read."""
 
+    def recall(self, key: str, load: Callable[[], Result]) -> Result:
+        """Give what `load` makes of a file, or made before of the same; one kind of thing for each file."""
+
     def read_pieces(self, key: str) -> Iterator[bytes]:
         """Go through a file from its beginning, piece by piece."""
 

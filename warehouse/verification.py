@@ -12,8 +12,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from warehouse.fold import is_folded
-from warehouse.healing import list_raw_windows
+from warehouse.healing import find_unfolded, list_raw_windows
 from warehouse.lake import read_rows
 from warehouse.layout import DataFolder
 from warehouse.marts import MartSettings
@@ -84,14 +83,15 @@ class Verification:
     def _verify_files(self, verified: pd.DataFrame, where: str, referred: set[str]) -> Iterator[Difference]:
         store = MediaStore(self.folder)
         files = verified[verified["path"].notna()].drop_duplicates("path")
-        for path, digest, size in zip(files["path"], files["sha256"], files["bytes"], strict=True):
-            if path in referred:
-                continue
-            referred.add(str(path))
-            if not self.folder.store.has(str(path)):
-                yield Difference(f"{path} is missing ({where})", _RESTORE)
-            elif not store.check(str(path), str(digest)):
-                yield Difference(f"{path} is damaged ({where})", _RESTORE)
+        files = files[~files["path"].isin(referred)]
+        referred |= set(map(str, files["path"]))
+        named = list(zip(map(str, files["path"]), map(str, files["sha256"]), strict=True))
+        for (path, _), is_whole, size in zip(
+            named, self.folder.store.map(lambda one: store.check(*one), named), files["bytes"], strict=True
+        ):
+            if not is_whole:
+                what = "damaged" if self.folder.store.has(path) else "missing"
+                yield Difference(f"{path} is {what} ({where})", _RESTORE)
             self.on_file(int(size))
 
     def _find_unreferred(self, referred: set[str]) -> Iterator[Difference]:
@@ -102,9 +102,11 @@ class Verification:
                 )
 
     def _verify_folds(self) -> Iterator[Difference]:
+        seen = self.folder.survey()
         for table in LAKE_TABLES:
+            unfolded = set(find_unfolded(seen, table))
             for account, window in self._list_windows(table):
-                if not is_folded(self.folder, table, account, window):
+                if (account, window) in unfolded:
                     what = f"the lake file of {table.name} {account} {window} is behind its raw log"
                     yield Difference(what, _PUBLISH)
         if is_behind(self.folder, self.settings):

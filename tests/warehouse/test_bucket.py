@@ -20,13 +20,16 @@ from warehouse.bucket import Bucket, read_bucket
 from warehouse.errors import NothingPublished, StorageFailed
 from warehouse.files import Modes
 from warehouse.fold import is_folded
+from warehouse.lake import read_rows
 from warehouse.layout import POINTER, SNAPSHOTS, DataFolder
 from warehouse.media import MediaStore
 from warehouse.pointer import fetch_snapshot, read_pointer, remove_replaced
 from warehouse.publish import is_behind, publish
 from warehouse.query import run_query
+from warehouse.raw import RawLog
 from warehouse.schemas import USAGE
 from warehouse.verification import Verification
+from warehouse.windows import windows_between
 
 OTHER = WINDOW.next()
 
@@ -311,3 +314,38 @@ def test_what_can_be_written_passes_the_check_and_leaves_nothing(
 ) -> None:
     folder.check()
     assert s3_server.list_keys(bucket) == []
+
+
+# --- many windows, few requests
+
+
+def test_looking_for_what_is_behind_costs_a_listing_and_not_a_request_for_each_window(
+    folder: DataFolder, s3_server: S3Server
+) -> None:
+    windows = list(windows_between(WINDOW.start, WINDOW.start + timedelta(days=100)))
+    for window in windows:
+        fold(folder, answer([call(window.key, start=window.start.isoformat())], 1, window=window), window=window)
+    publish(folder)
+    s3_server.sent.clear()
+    assert not is_behind(folder)
+    assert len(s3_server.sent) < len(windows)
+    other = windows[3]
+    fold(folder, answer([call("late", start=other.start.isoformat())], 2, window=other), window=other)
+    assert is_behind(folder)
+    keep(folder, answer([call("later", start=other.start.isoformat())], 3, window=other), window=other)
+    s3_server.sent.clear()
+    publication = publish(folder)
+    assert (publication.refolded, publication.replaced["usage"], publication.rebuilt) == (1, 1, False)
+    assert len(s3_server.sent) < 2 * len(windows)
+    assert len(ids(folder)) == len(windows) + 2
+
+
+def test_a_survey_of_one_account_sees_that_account_and_what_else_is_asked(folder: DataFolder) -> None:
+    fold(folder, answer([call("a")], 1))
+    RawLog(folder, "other", "usage").append(OTHER, answer([call("b")], 1, window=OTHER))
+    seen = folder.survey("default")
+    assert seen.raw_windows("usage", "default") == seen.lake_windows("usage", "default") == [WINDOW]
+    assert seen.raw_windows("usage", "other") == [OTHER]
+    assert seen.accounts() == ["default", "other"]
+    assert folder.survey("nobody").lake_windows("usage", "nobody") == []
+    assert read_rows(seen, USAGE, "default", OTHER) is None
