@@ -28,7 +28,7 @@ _TALL: ViewportSize = {"width": 1280, "height": 1700}
 
 
 def main() -> None:
-    """Make all pictures anew: a sync with a window that fails, its retry, and what the UI shows of it."""
+    """Make all pictures anew: a backfill with a window that fails, its retry, and what the UI shows of it."""
     if find_chromium() is None:
         sys.exit("make screenshots needs Chromium: apt-get install chromium")
     began = datetime.now(UTC)
@@ -37,14 +37,16 @@ def main() -> None:
         data = Path(folder) / "demo-data"
         with run_standin("--fail-500-days", str(bad.first_day)) as (url, _):
             environ = describe_account(url, data, began=began)
-            adopt_environment(environ)
-            sync(load_settings(environ, PROJECT), environ=environ, progress=Silence(), clock=lambda: began)
+            data.mkdir()
             with _look(environ) as (page, dagster):
                 _take_failure(page, dagster)
+        adopt_environment(environ)
+        settings = load_settings(environ, PROJECT)
         with run_standin(port=int(url.rpartition(":")[2])), _look(environ) as (page, dagster):
             _take_retry(page, dagster)
+            sync(settings, environ=environ, progress=Silence(), clock=lambda: began)
             _take_pages(page, dagster)
-            _take_report(page, open_folder(load_settings(environ, PROJECT)).report)
+            _take_report(page, open_folder(settings).report)
 
 
 @contextmanager
@@ -60,14 +62,16 @@ def _take(page: Page, name: str) -> None:
 
 
 def _take_failure(page: Page, url: str) -> None:
+    open_backfill(page, url, choice="All")
+    _take(page, "backfill-dialog")
+    launch_backfill(page)
     page.goto(f"{url}/assets/usage?view=partitions")
     page.get_by_text("Failed (1)").wait_for()
     _take(page, "failed-window")
-    page.goto(f"{url}/runs")
+    page.goto(f"{url}/runs?view=all&show_runs_within_backfills=true")
     page.get_by_text("Failure").first.wait_for()
-    _take(page, "runs")
-    page.get_by_role("link", name="View").last.click()
-    page.get_by_text("View full message").first.wait_for()
+    page.get_by_role("link", name="View", exact=True).first.click()
+    page.get_by_text("RUN_FAILURE").first.wait_for()
     _take(page, "failed-run")
 
 
@@ -77,11 +81,6 @@ def _take_retry(page: Page, url: str) -> None:
     launch_backfill(page)
     page.get_by_text("100% completed").first.wait_for()
     _take(page, "retry-done")
-    page.goto(f"{url}/assets/usage")
-    page.get_by_role("button", name="Materialize").first.click()
-    page.get_by_role("button", name="Confirm").click()
-    page.get_by_text("Showing the last 90 days").wait_for()
-    _take(page, "backfill-dialog")
 
 
 def _take_pages(page: Page, url: str) -> None:

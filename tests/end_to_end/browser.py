@@ -14,7 +14,7 @@ _FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-_MILLISECONDS = 120_000
+_MILLISECONDS = 240_000
 
 
 def find_chromium() -> str | None:

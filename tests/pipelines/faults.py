@@ -1,6 +1,6 @@
 """Every way in which an answer or the way to it breaks, and what the client makes of it: one list for two readers.
 
-Belongs here: the list, to which the README's table is held and by which each fault is played over a real socket
+Belongs here: the list, to which the page's table is held and by which each fault is played over a real socket
 (`test_faults`). Does not belong here: variants of one fault; they are with the client's own tests.
 """
 
@@ -26,7 +26,7 @@ from tests.iplum_resource.asking import RECORDS
 from tests.iplum_resource.scripted import Step, drip, hang, respond, send, send_then_reset, write_head
 
 Outcome = Literal["window", "part", "run"]
-#: What is lost while a fault lasts, as the README says it.
+#: What is lost while a fault lasts, as the page says it.
 OUTCOMES: Mapping[Outcome, str] = {
     "window": "that window fails, the others come",
     "part": "the window is asked for in halves: all comes but the hour that can't be had",
@@ -38,7 +38,7 @@ OUTCOMES: Mapping[Outcome, str] = {
 class Fault:
     """One fault: how it is played, how often a request for five days meets it, and what it is called in the end.
 
-    `step` is None where no server answers; those are played by name. `advice` is what the README adds.
+    `step` is None where no server answers; those are played by name. `advice` is what the page adds.
     """
 
     name: str
@@ -137,7 +137,7 @@ FAULTS = (
 
 
 def render_table() -> str:
-    """Write the README's table: a line for each fault."""
+    """Write the page's table: a line for each fault."""
     lines = ["| what goes wrong | attempts | if it lasts | it says |", "|---|---|---|---|"]
     for fault in FAULTS:
         outcome = OUTCOMES[fault.outcome] + (f"; {fault.advice}" if fault.advice else "")
@@ -145,12 +145,12 @@ def render_table() -> str:
     return "\n".join(lines)
 
 
-def write_readme() -> None:
-    """Put the table into the README, between its marks."""
-    readme = PROJECT / "README.md"
-    before, mark, rest = readme.read_text().partition("<!-- faults -->\n")
-    readme.write_text(f"{before}{mark}{render_table()}\n<!-- /faults -->{rest.partition('<!-- /faults -->')[2]}")
+def write_page() -> None:
+    """Put the table into the page, between its marks."""
+    page = PROJECT / "docs" / "trust.md"
+    before, mark, rest = page.read_text().partition("<!-- faults -->\n")
+    page.write_text(f"{before}{mark}{render_table()}\n<!-- /faults -->{rest.partition('<!-- /faults -->')[2]}")
 
 
 if __name__ == "__main__":
-    write_readme()
+    write_page()

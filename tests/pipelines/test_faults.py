@@ -205,7 +205,7 @@ def test_an_answer_of_200_mb_is_left_off_in_bounded_memory() -> None:
     assert peak < 150 << 20
 
 
-def test_the_readmes_table_names_exactly_these_faults() -> None:
-    readme = (PROJECT / "README.md").read_text()
-    table = readme.partition("<!-- faults -->\n")[2].partition("\n<!-- /faults -->")[0]
+def test_the_pages_table_names_exactly_these_faults() -> None:
+    page = (PROJECT / "docs" / "trust.md").read_text()
+    table = page.partition("<!-- faults -->\n")[2].partition("\n<!-- /faults -->")[0]
     assert table == render_table(), "write it anew: python -m tests.pipelines.faults"
