@@ -12,12 +12,12 @@ import duckdb
 import pytest
 
 from iplum_resource.standin import Options, Running, running
-from pipelines.accounts import choose_accounts, load_accounts
+from pipelines.accounts import OPTIONS, choose_accounts, load_accounts
 from pipelines.assembly import build_definitions
 from pipelines.progress import Silence
 from pipelines.receiver import Mailbox, Receiver
 from pipelines.serving import list_mailboxes
-from pipelines.settings import SettingsError, load_settings
+from pipelines.settings import PROJECT, SettingsError, load_settings
 from pipelines.storage import open_folder, open_inbox
 from pipelines.sync import sync
 from tests.pipelines.account import now
@@ -221,3 +221,12 @@ def _tick(defs: dg.Definitions, instance: dg.DagsterInstance, name: str) -> list
 def _note_run(instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus, **tags: str) -> None:
     run_id = str(uuid.uuid4())
     instance.add_run(dg.DagsterRun(job_name=job, run_id=run_id, status=status, tags=tags))
+
+
+def test_the_page_tells_what_the_file_may_hold(tmp_path: Path) -> None:
+    page = (PROJECT / "docs" / "accounts.md").read_text()
+    write(tmp_path, page.split("```")[1].removeprefix("toml\n"))
+    east, west = load_accounts({}, tmp_path)
+    assert (east.account, west.business_hours) == ("clinic-east", "mon-sat 08:00-18:00")
+    listed = page.split("[variable](settings.md) means: ")[1].split(". What")[0]
+    assert [name.strip("`\n ") for name in listed.split(",")] == list(OPTIONS)
