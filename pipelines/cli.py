@@ -17,10 +17,12 @@ from iplum_resource.errors import IPlumError
 from pipelines.commands.archive import archive
 from pipelines.commands.doctor import doctor
 from pipelines.commands.export import export
+from pipelines.commands.hold import hold
 from pipelines.commands.init import init
 from pipelines.commands.publish import publish
 from pipelines.commands.receiver import receiver
 from pipelines.commands.report import report
+from pipelines.commands.retention import retention
 from pipelines.commands.sql import sql
 from pipelines.commands.standin import standin
 from pipelines.commands.sync import sync
@@ -44,12 +46,14 @@ for _command in (
     publish,
     verify,
     export,
+    retention,
     report,
     receiver,
     sql,
     standin,
 ):
     app.command()(_command)
+app.add_typer(hold)
 
 _INTERRUPTED = 130
 

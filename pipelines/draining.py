@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from warehouse.attempts import Attempt, AttemptLog, fold_attempts
+from warehouse.deletions import is_deleted
+from warehouse.elements import load_records
 from warehouse.fold import fold_window
+from warehouse.holds import Hold, read_holds
 from warehouse.inbox import Event, Inbox
 from warehouse.layout import DataFolder
 from warehouse.normalize import normalize_answer
@@ -23,19 +26,24 @@ from warehouse.windows import StorageWindow, window_of
 #: So long a drained event can still be looked at.
 KEPT_FOR = timedelta(days=30)
 _BATCH = 5_000
-_TABLES = {"usage_callbacks": USAGE, "recording_callbacks": RECORDINGS}
+#: The table of each dataset that is pushed.
+TABLES = {"usage_callbacks": USAGE, "recording_callbacks": RECORDINGS}
 
-_Filed = Sequence[tuple[Event, str]]  # with its record's id
+Filed = Sequence[tuple[Event, str]]  # with its record's id
 
 
 @dataclass
 class DrainOutcome:
-    """What a drain moved: events, the bodies among them, and per table the windows that were folded for it."""
+    """What a drain moved: events, the bodies among them, and per table the windows that were folded for it.
+
+    `dropped` counts the events about records of windows that were deleted, which are not moved.
+    """
 
     events: int = 0
     bodies: int = 0
     touched: dict[str, set[StorageWindow]] = field(default_factory=dict)
     removed: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +79,16 @@ class Drain:
 
     def _move(self, batch: str, outcome: DrainOutcome) -> None:
         events = self.inbox.read(batch)
-        for dataset, table in _TABLES.items():
+        holds = read_holds(self.folder, self.account)
+        for dataset, table in TABLES.items():
             pushed = [event for event in events if event.dataset == dataset]
-            for window, filed in _file(pushed, table).items():
+            for window, came in file_events(pushed, table).items():
+                filed = came
+                if is_deleted(self.folder, self.account, window):
+                    filed = [(event, record_id) for event, record_id in came if _is_held(event, holds)]
+                    outcome.dropped += len(came) - len(filed)
+                if not filed:
+                    continue
                 name = _name_file(batch, dataset, window, filed)
                 rows = [_make_answer(event, batch) for event, _ in filed]
                 RawLog(self.folder, self.account, dataset).append_events_once(window, rows, name)
@@ -81,7 +96,7 @@ class Drain:
                 self._keep_bodies(window, filed, name, outcome)
         outcome.events += len(events)
 
-    def _keep_bodies(self, window: StorageWindow, filed: _Filed, name: str, outcome: DrainOutcome) -> None:
+    def _keep_bodies(self, window: StorageWindow, filed: Filed, name: str, outcome: DrainOutcome) -> None:
         bodies = [
             Attempt.of_body(record_id, event.content, event.received_at)
             for event, record_id in filed
@@ -96,11 +111,11 @@ class Drain:
         if table_name == CONTENTS.name:
             fold_attempts(self.folder, CONTENTS, self.account, window)
             return
-        (table,) = (table for table in _TABLES.values() if table.name == table_name)
+        (table,) = (table for table in TABLES.values() if table.name == table_name)
         fold_window(self.folder, table, self.account, window)
 
 
-def _file(events: Sequence[Event], table: Table) -> Mapping[StorageWindow, _Filed]:
+def file_events(events: Sequence[Event], table: Table) -> Mapping[StorageWindow, Filed]:
     """Sort events into the windows of their records' starts; without one that reads, of the time they came."""
     filed: dict[StorageWindow, list[tuple[Event, str]]] = {}
     if not events:
@@ -114,7 +129,13 @@ def _file(events: Sequence[Event], table: Table) -> Mapping[StorageWindow, _File
     return filed
 
 
-def _name_file(batch: str, dataset: str, window: StorageWindow, filed: _Filed) -> str:
+def _is_held(event: Event, holds: Sequence[Hold]) -> bool:
+    return any(
+        isinstance(record, dict) and hold.holds(record) for record in load_records(event.body) for hold in holds
+    )
+
+
+def _name_file(batch: str, dataset: str, window: StorageWindow, filed: Filed) -> str:
     digest = hashlib.sha256(f"{batch}/{dataset}/{window.key}".encode()).hexdigest()[:16]
     return f"{file_time(max(event.received_at for event, _ in filed))}-{digest}"
 

@@ -15,6 +15,7 @@ from pipelines.jobs import ARCHIVE, AUDIT, SYNC, AccountJob
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
+from warehouse.deletions import read_floor
 from warehouse.due import find_audits, find_due, find_stretches, read_states
 from warehouse.errors import WarehouseError
 from warehouse.schemas import ARCHIVE_TABLES, FOLDED_TABLES
@@ -26,12 +27,20 @@ WINDOWS_PER_AUDIT = 80
 _AUDIT_HOURS_AFTER_SYNC = 3
 
 
+def find_first_window(settings: Settings) -> StorageWindow:
+    """Say with which window an account's history begins: that of its start date, or the first not deleted."""
+    floor = read_floor(open_folder(settings), settings.account)
+    start = window_of(settings.start_date)
+    return start if floor is None else max(start, floor)
+
+
 def find_due_stretches(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List what a sync at `now` (aware UTC) owes: stretches of windows for one run each, newest first.
 
-    A window is owed when usage or recordings are: what no complete pull covers, the look-back, holes.
+    A window is owed when usage or recordings are: what no complete pull covers, the look-back, holes. One that
+    was deleted is not.
     """
-    since = window_of(settings.start_date).start
+    since = find_first_window(settings).start
     windows = list(windows_between(since, now + timedelta(microseconds=1)))
     folder = open_folder(settings).survey(settings.account)
     due = {
@@ -118,7 +127,7 @@ def build_daily_archive(
 
 def find_audit_stretches(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List the windows that the weekly audit at `now` (aware UTC) asks for: stretches for one run each."""
-    since = window_of(settings.start_date).start
+    since = find_first_window(settings).start
     windows = list(windows_between(since, now))
     folder = open_folder(settings).survey(settings.account)
     states = [read_states(folder, table, settings.account, windows) for table in FOLDED_TABLES]

@@ -23,7 +23,7 @@ from pipelines.jobs import DRAIN, SYNC, AccountJob
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
 from pipelines.progress import Progress
 from pipelines.pulling import WindowOutcome
-from pipelines.schedules import find_due_stretches
+from pipelines.schedules import find_due_stretches, find_first_window
 from pipelines.settings import Settings, SettingsError, check_account, check_credentials
 from pipelines.storage import has_inbox, open_folder
 from warehouse.due import find_stretches
@@ -102,9 +102,12 @@ def choose_stretches(
     """
     if since is None and until is None:
         return find_due_stretches(settings, now)
-    first = since or settings.start_date
-    if settings.is_one_of_many:
-        first = max(first, settings.start_date)
+    begin = max(settings.start_date, find_first_window(settings).first_day)
+    first = since or begin
+    if settings.is_one_of_many or first == settings.start_date:
+        first = max(first, begin)
+    if settings.start_date <= first < begin:
+        raise SettingsError(f"--since {first}: everything before {begin} was deleted by 'iplum retention'")
     if first < settings.start_date:
         raise SettingsError(f"--since {first} is before IPLUM_START_DATE ({settings.start_date})")
     if first > now.date():

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from warehouse.errors import RawDamaged
@@ -81,16 +82,34 @@ class AttemptLog:
 
     def append_once(self, window: StorageWindow, attempts: Sequence[Attempt], name: str) -> None:
         """Keep them under a name that tells them from all others; a second time, nothing happens."""
+        rows = pa.Table.from_pylist([asdict(attempt) for attempt in attempts], schema=ATTEMPT_SCHEMA)
+        self._write_once(window, rows, name)
+
+    def append_selection_once(
+        self, window: StorageWindow, names: Sequence[str], record_ids: Collection[str], name: str
+    ) -> None:
+        """Keep once more, in one file, what the named files have on some records; raises `RawDamaged`."""
+        rows = self._read(window, names)
+        chosen = rows.filter(pc.is_in(rows["record_id"], pa.array(sorted(record_ids), pa.string())))
+        # A file of such a selection may be among those named.
+        chosen = chosen.group_by(ATTEMPT_SCHEMA.names, use_threads=False).aggregate([])
+        if chosen.num_rows:
+            self._write_once(window, chosen.select(ATTEMPT_SCHEMA.names).cast(ATTEMPT_SCHEMA), name)
+
+    def _write_once(self, window: StorageWindow, rows: pa.Table, name: str) -> None:
         key = f"{self.folder.raw_folder(self.dataset, self.account, window)}/{name}{RAW_SUFFIX}"
         if self.folder.store.has(key):
             return
-        rows = pa.Table.from_pylist([asdict(attempt) for attempt in attempts], schema=ATTEMPT_SCHEMA)
         sink = io.BytesIO()
         pq.write_table(rows, sink, compression="zstd")
         self.folder.store.write(key, sink.getbuffer())
 
     def read(self, window: StorageWindow, names: Sequence[str]) -> pd.DataFrame:
         """Read the attempts of the named files, oldest first; raises `RawDamaged`."""
+        frame: pd.DataFrame = self._read(window, names).to_pandas()
+        return frame.sort_values(["attempted_at", "record_id"], kind="stable", ignore_index=True)
+
+    def _read(self, window: StorageWindow, names: Sequence[str]) -> pa.Table:
         store, folder = self.folder.store, self.folder.raw_folder(self.dataset, self.account, window)
         tables = [ATTEMPT_SCHEMA.empty_table()]
         for key in (f"{folder}/{name}" for name in names):
@@ -98,8 +117,7 @@ class AttemptLog:
                 tables.append(pq.ParquetFile(store.open_parquet(key)).read())
             except (pa.ArrowException, OSError, ValueError) as error:
                 raise RawDamaged(key, store.locate(key)) from error
-        frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
-        return frame.sort_values(["attempted_at", "record_id"], kind="stable", ignore_index=True)
+        return pa.concat_tables(tables)
 
 
 def fold_attempts(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> FoldResult:

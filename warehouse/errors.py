@@ -9,6 +9,9 @@
     ├── InboxFailed          the database of the callback inbox can't be reached or written
     ├── FileRefused          what came in the place of a file is none
     ├── ExportFailed         an extract that would not be whole
+    ├── HoldsUnreadable      what says which records are held can't be read
+    ├── NoSuchHold           a hold that is not there
+    ├── RecordUnreadable     the record of a deletion can't be read
     └── QueryFailed          a user's SQL was refused by DuckDB
 
 Each says what happened, to which file, and what to do. None holds a row's text.
@@ -109,6 +112,30 @@ class FileRefused(WarehouseError):
 
 class ExportFailed(WarehouseError):
     """An extract was not written, since it would not be what it says."""
+
+
+class HoldsUnreadable(WarehouseError):
+    """The file of holds can't be read, so nothing may be deleted."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path} can't be read, so nothing is deleted; mend it or restore it from a backup, and see "
+            "'iplum hold list'"
+        )
+
+
+class NoSuchHold(WarehouseError):
+    """There is no hold of this number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"there is no hold number {number}; see 'iplum hold list'")
+
+
+class RecordUnreadable(WarehouseError):
+    """The record of an earlier deletion can't be read."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"the record {path} can't be read; restore it from a backup")
 
 
 class QueryFailed(WarehouseError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pandas as pd
 import pyarrow as pa
 
+from warehouse.deletions import is_deleted
 from warehouse.derive import derive_columns
 from warehouse.lake import WindowState, fold_version, read_rows, read_state, write_lake_file
 from warehouse.layout import DataFolder
@@ -156,7 +157,7 @@ def _file_strays(
     plain = {digest: normalized.rows for digest, normalized in bodies.items()}
     filed = set()
     for stray in find_strays(answers, plain, table, window):
-        if not log.holds(stray.window, stray.name):
+        if not log.holds(stray.window, stray.name) and not is_deleted(folder, account, stray.window):
             elements = bodies[str(stray.answer.body_sha256)].elements
             log.append_once(stray.window, stray.copy(elements), stray.name)
             filed.add(stray.window)

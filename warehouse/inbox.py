@@ -60,7 +60,7 @@ sa.Index("callback_events_drained", _EVENTS.c.account, _EVENTS.c.drained_at)
 class Event:
     """One pushed record: its dataset, when it came (aware UTC), its JSON object, a text's words where kept.
 
-    `account` says whose it is; None is the account that the inbox was opened for.
+    `account` says whose it is; None is the account that the inbox was opened for. `number` is given by the inbox.
     """
 
     dataset: str
@@ -68,6 +68,7 @@ class Event:
     body: bytes = field(repr=False)
     content: str | None = field(default=None, repr=False)
     account: str | None = None
+    number: int = field(default=0, compare=False)
 
 
 class Inbox:
@@ -159,6 +160,26 @@ class Inbox:
         with self._transaction() as connection:
             connection.execute(done.values(drained_at=_to_number(at), content=None))
 
+    def read_drained(self, *, after: int, at_most: int) -> list[Event]:
+        """Read events that were drained and are still here, by their number, from the one after `after` on."""
+        query = sa.select(_EVENTS).where(
+            self._is_own, _EVENTS.c.drained_at.is_not(None), _EVENTS.c.event_id > after
+        )
+        with self._transaction() as connection:
+            return [
+                _make_event(row)
+                for row in connection.execute(query.order_by(_EVENTS.c.event_id).limit(at_most)).mappings()
+            ]
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        """Remove events by their numbers, for good."""
+        with self._transaction() as connection:
+            connection.execute(sa.delete(_EVENTS).where(self._is_own, _EVENTS.c.event_id.in_(numbers)))
+        if self._engine.dialect.name == "sqlite":
+            # Until then, what was removed stands in the log beside the file.
+            with self._reaching(), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def remove_drained(self, before: datetime) -> int:
         """Remove the events that were drained before an instant, and count them."""
         old = sa.delete(_EVENTS).where(self._is_own, _EVENTS.c.drained_at < _to_number(before))
@@ -208,9 +229,10 @@ def _make_sqlite_engine(url: sa.URL, modes: Modes) -> sa.Engine:
 
 
 def _make_durable(connection: sqlite3.Connection, _record: Any) -> None:
-    """Sync the log at every commit: what was acknowledged outlives a power cut."""
+    """Sync the log at every commit: what was acknowledged outlives a power cut. Overwrite what is deleted."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _make_event(row: sa.RowMapping) -> Event:
@@ -218,6 +240,7 @@ def _make_event(row: sa.RowMapping) -> Event:
     return Event(
         dataset=row["dataset"],
         received_at=_EPOCH + row["received_at"] * _MICROSECOND,
+        number=int(row["event_id"]),
         body=bytes(row["body"]),
         content=None if content is None else bytes(content).decode("utf-8", "surrogatepass"),
     )

@@ -5,6 +5,8 @@ Belongs here: where each file stands and which there are. Does not belong here: 
     raw/<dataset>/account=<a>/window_start=<key>/<pulled_at>-<id>.parquet
     lake/<table>/account=<a>/window_start=<key>/part-0.parquet
     media/<first two of sha256>/<sha256>.<ext>
+    holds.json
+    retention/account=<a>/<began_at>-before-<key>.json
     warehouse.duckdb
 
 In a bucket the same keys stand below its prefix, with another form of the snapshot (`pointer`):
@@ -30,6 +32,8 @@ RAW_SUFFIX = ".parquet"
 MEDIA = "media"
 SNAPSHOTS = "snapshots"
 POINTER = "warehouse.json"
+#: Whose records are kept whatever is deleted.
+HOLDS = "holds.json"
 _ACCOUNT = "account="
 _WINDOW = "window_start="
 
@@ -124,6 +128,15 @@ class DataFolder:
     def limiter_file(self, account: str) -> Path:
         """What processes of this machine share to keep one ceiling of requests per second."""
         return self.state / "locks" / f"requests-{account}"
+
+    @property
+    def holds_lock(self) -> Path:
+        """The lock under which holds are changed."""
+        return self.state / "locks" / "holds.lock"
+
+    def retention_folder(self, account: str) -> str:
+        """Where it is written down what was deleted of an account."""
+        return f"retention/{_ACCOUNT}{account}"
 
     def raw_folder(self, dataset: str, account: str, window: StorageWindow) -> str:
         """Where the answers of one window are appended."""

@@ -10,7 +10,8 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,19 +70,30 @@ def publish(
     damaged raw files.
     """
     make_folder(folder.root, folder.modes)
-    make_folder(folder.publish_lock.parent, folder.modes)
-    lock = FileLock(folder.publish_lock, timeout=wait_seconds, mode=folder.modes.file)
     try:
-        with lock:
+        with publishing_alone(folder, wait_seconds=wait_seconds):
             publication = _publish_locked(folder, settings, full=full)
             remove_replaced(folder)
             return publication
-    except Timeout as error:
-        raise PublisherBusy(wait_seconds) from error
     except duckdb.Error as error:
         raise StorageFailed.during("build", folder.snapshot, _find_cause(error)) from error
     except OSError as error:
         raise StorageFailed.during("publish to", folder.snapshot, error) from error
+
+
+@contextmanager
+def publishing_alone(folder: DataFolder, *, wait_seconds: float = 900) -> Iterator[None]:
+    """Keep other publishers waiting; raises `PublisherBusy` and `StorageFailed`."""
+    make_folder(folder.publish_lock.parent, folder.modes)
+    lock = FileLock(folder.publish_lock, timeout=wait_seconds, mode=folder.modes.file)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise PublisherBusy(wait_seconds) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _find_cause(error: duckdb.Error) -> OSError:

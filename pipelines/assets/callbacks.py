@@ -50,6 +50,7 @@ def build_callbacks_asset(settings: Settings, *, clock: Callable[[], datetime]) 
                 "bodies": outcome.bodies,
                 "windows": len(windows),
                 "removed": outcome.removed,
+                "dropped": outcome.dropped,
             }
         )
 

@@ -20,6 +20,7 @@ from pipelines.failures import fail, fail_windows
 from pipelines.partitions import AUDIT_TAG, BACKFILL_POLICY, build_partitions
 from pipelines.progress import Progress
 from pipelines.pulling import DatasetPull, WindowOutcome
+from pipelines.schedules import find_first_window
 from pipelines.settings import Settings, SettingsError, check_account
 from pipelines.storage import open_folder
 from warehouse.errors import WarehouseError
@@ -29,6 +30,8 @@ from warehouse.schemas import RAW_COLUMNS, Table
 from warehouse.windows import StorageWindow, window_of_key
 
 Metadata = dict[str, Any]
+
+_DELETED: Metadata = {"deleted_by_retention": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,12 @@ def build_window_assets(
         ],
     )
     def pull(context: dg.AssetExecutionContext) -> tuple[None, None]:
-        windows = [window_of_key(key) for key in context.partition_keys]
+        asked = [window_of_key(key) for key in context.partition_keys]
+        first = find_first_window(settings)
+        windows = [window for window in asked if window >= first]
+        for window in (window for window in asked if window < first):
+            for key in dataset.keys(settings):
+                context.add_asset_metadata(_DELETED, asset_key=key, partition_key=window.key)
         iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
         progress.start(label, len(windows))
         outcomes: list[WindowOutcome] = []
