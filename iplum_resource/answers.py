@@ -23,6 +23,9 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 #: How orjson's versions say it: "depth limit exceeded", "Recursion limit reached".
 _DEPTH = re.compile(r"(?i)depth|recursion")
 _TOO_DEEP = "nested too deeply"
+#: So many bytes of a large array are parsed at a time.
+_PIECE = 4 << 20
+_BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Answer:
     """Keep what iPlum said about a window, byte for byte, next to what it means.
 
     `body` is the answer as received (transcoded to UTF-8 only where the server declared another charset, so
-    that it can be read without its headers; a byte order mark stays), `records` its parsed array.
+    that it can be read without its headers; a byte order mark stays), `rows` the elements of its array.
     `usage_types` is None for recordings. `asked_at` is when the attempt was signed and `answered_at` when its
     last byte came, both UTC. The repr shows neither body nor records.
     """
@@ -38,9 +41,15 @@ class Answer:
     window: Window
     usage_types: tuple[str, ...] | None
     body: bytes = field(repr=False)
-    records: list[object] = field(repr=False)
+    rows: int
     asked_at: datetime
     answered_at: datetime
+
+    @property
+    def records(self) -> list[object]:
+        """The array, parsed anew each time: of a million records, it takes several times the body."""
+        value, _ = _parse(self.body)
+        return value if isinstance(value, list) else []
 
 
 @dataclass(frozen=True)
@@ -54,13 +63,15 @@ class Content:
     declared_json: bool
 
 
-def read_records(reply: Reply, request: str) -> tuple[bytes, list[object]]:
-    """Get the body and the array of records in it (document, "Get Usage Records", "Get Recording Records").
+def read_records(reply: Reply, request: str) -> tuple[bytes, int]:
+    """Get the body and how many records are in it (document, "Get Usage Records", "Get Recording Records").
 
     Raises BrokenJson for what isn't JSON, which a cut answer isn't, and UnreadableAnswer for JSON that isn't
     an array or is nested too deeply. `request` names the request in the error.
     """
     body, charset = reply.body, _read_charset(reply)
+    if (rows := _count_in_pieces(body)) is not None:
+        return body, rows
     value, problem = _parse(body)
     if problem and charset is not None:
         transcoded = _transcode(body, charset)
@@ -71,7 +82,24 @@ def read_records(reply: Reply, request: str) -> tuple[bytes, list[object]]:
         raise (UnreadableAnswer if problem == _TOO_DEEP else BrokenJson)(request, problem)
     if not isinstance(value, list):
         raise UnreadableAnswer(request, _describe(value))
-    return body, value
+    return body, len(value)
+
+
+def _count_in_pieces(body: bytes) -> int | None:
+    """Count the elements of a large array without holding all of them; None where it isn't large, or can't be cut.
+
+    A comma with an array on either side of it stands between two elements, so pieces that parse are the whole.
+    """
+    if len(body) < 2 * _PIECE or not body.startswith(b"["):
+        return None
+    rows, begin = 0, 1
+    try:
+        while cut := _BETWEEN_OBJECTS.search(body, begin + _PIECE):
+            rows += len(orjson.loads(b"[" + body[begin : cut.start(1)] + b"]"))
+            begin = cut.end(1)
+        return rows + len(orjson.loads(b"[" + body[begin:]))
+    except orjson.JSONDecodeError:
+        return None
 
 
 def read_content(reply: Reply, request: str) -> Content:

@@ -158,8 +158,8 @@ class IPlumClient:
         start, end = window.request_dates
         usage = {} if usage_types is None else {"Usage": ",".join(usage_types)}
         call = _Call(path, {**usage, "StartDate": start, "EndDate": end}, window, patient)
-        (body, records), asked_at, answered_at = self._run(call, read_records)
-        return Answer(window, usage_types, body, records, asked_at, answered_at)
+        (body, rows), asked_at, answered_at = self._run(call, read_records)
+        return Answer(window, usage_types, body, rows, asked_at, answered_at)
 
     def _run(self, call: _Call, read: Callable[[Reply, str], _T]) -> tuple[_T, datetime, datetime]:
         """Return what `read` makes of the answer, when it was asked for, and when it came."""

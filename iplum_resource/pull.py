@@ -100,9 +100,9 @@ class AnswerSizes:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What a stretch of time brought: its record ids, the answers that prove it, and what failed in it."""
+    """What a stretch of time brought: the ids of what was doubted, the answers that prove it, and what failed."""
 
-    ids: frozenset[str]
+    ids: frozenset[str] = frozenset()
     proof: tuple[tuple[Answer, PullReason], ...] = ()
     failed: WindowError | None = None
 
@@ -156,7 +156,7 @@ class WindowPull:
             return (yield from self._leave_out(window, error))
         if not self._is_doubted(answer):
             yield PulledAnswer(answer, reason, complete=True)
-            return _Outcome(_ids(answer))
+            return _Outcome()
         return (yield from self._prove(answer, reason))
 
     def _ask(self, window: Window) -> Answer:
@@ -182,7 +182,7 @@ class WindowPull:
         self._gave_up = True
         if self._refused_in_a_row >= _HOPELESS and window != self.window:
             yield PulledAnswer(self._ask(self._find_far_hour(window)), "split", complete=False)
-        return _Outcome(frozenset(), failed=error)
+        return _Outcome(failed=error)
 
     def _find_far_hour(self, window: Window) -> Window:
         start, end = self.window.start, self.window.end
@@ -191,7 +191,7 @@ class WindowPull:
         return Window(start, min(end, start + _NARROWEST_SPLIT))
 
     def _is_doubted(self, answer: Answer) -> bool:
-        rows = len(answer.records)
+        rows = answer.rows
         # Noted, then compared: of two threads that have the same size at once, one must see the other's.
         self.sizes.note(answer.window, rows)
         if self.verify == "off":
@@ -201,7 +201,7 @@ class WindowPull:
 
     def _prove(self, answer: Answer, reason: PullReason) -> _Steps:
         yield PulledAnswer(answer, reason, complete=False)
-        window, rows, ids = answer.window, len(answer.records), _ids(answer)
+        window, rows, ids = answer.window, answer.rows, _ids(answer)
         if window.width <= _NARROWEST_PROOF:
             if rows < _SMALLEST_CAP or self._find_larger(answer):
                 return _Outcome(ids, ((answer, reason),))
@@ -224,13 +224,13 @@ class WindowPull:
         Asked for are the widest stretches that end and begin with the second: one row more is enough. They are
         counted and not kept, as what they hold is asked for with the windows that they touch.
         """
-        rows, second = len(answer.records), answer.window
+        rows, second = answer.rows, answer.window
         width = self.sizes.widest_that_worked or WIDEST
         for wide in (Window(second.end - width, second.end), Window(second.start, second.start + width)):
             if self.sizes.is_beaten(rows):
                 break
             try:
-                self.sizes.note_size(len(self._ask(wide).records))
+                self.sizes.note_size(self._ask(wide).rows)
             except (ServerFailed, TimedOut, TooLarge):
                 continue  # that proves nothing, and the second itself was answered
         return self.sizes.is_beaten(rows)
@@ -247,8 +247,8 @@ class WindowPull:
             if half.width > _NARROWEST_SPLIT:
                 return (yield from self._prove_halves(half.halves(), whole=whole))
             return (yield from self._leave_out(half, error))
-        rows = len(answer.records)
-        as_large = rows >= max(_SMALLEST_CAP, len(whole.records)) and not self.sizes.is_beaten(rows)
+        rows = answer.rows
+        as_large = rows >= max(_SMALLEST_CAP, whole.rows) and not self.sizes.is_beaten(rows)
         if as_large or self.sizes.is_suspect(rows, besides=self.window):
             return (yield from self._prove(answer, "halves"))
         yield PulledAnswer(answer, "halves", complete=False)

@@ -214,7 +214,7 @@ class _Keeper:
         answer = pulled.answer
         self._log.append(self.window, self._make_row(answer, pulled.reason, complete=pulled.complete))
         if pulled.complete and answer.window not in self._doubted:
-            self.trusted.add(len(answer.records))
+            self.trusted.add(answer.rows)
         if not pulled.complete:
             self._doubted.add(answer.window)
         if not (pulled.complete and answer.window in self._doubted):
@@ -247,6 +247,6 @@ class _Keeper:
             pull_id=self._pull_id,
             complete=complete,
             pulled_at=answer.answered_at,
-            rows=len(answer.records),
+            rows=answer.rows,
             body=answer.body,
         )

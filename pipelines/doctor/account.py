@@ -161,7 +161,7 @@ def _examine_reach(client: IPlumClient, settings: Settings, accepted: Sequence[s
         asked.append(window)
         request = Window(window.start, min(window.end, now))
         try:
-            return bool(client.fetch_usage(request, accepted, patient=False).records)
+            return bool(client.fetch_usage(request, accepted, patient=False).rows)
         except InvalidRequest:  # a vendor may well refuse what it no longer keeps
             return False
 

@@ -3,6 +3,7 @@
 Belongs here: asking in both ways, and collecting. Does not belong here: what is expected of a pull (test_pull_*).
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -120,7 +121,8 @@ class Account:
 
 
 def build_answer(window: Window, names: list[str]) -> Answer:
-    return Answer(window, None, b"[]", [{"recordId": name} for name in names], LATER, LATER)
+    body = json.dumps([{"recordId": name} for name in names]).encode()
+    return Answer(window, None, body, len(names), LATER, LATER)
 
 
 def spread(count: int, *, window: Window = WIDE, name: str = "r") -> dict[str, datetime]:

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from iplum_resource.answers import Content
+from iplum_resource.answers import Content, read_records
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import BrokenJson, UnreadableAnswer
 from iplum_resource.limiter import Limiter
 from iplum_resource.signing import sign
+from iplum_resource.transport import Reply
 from tests.iplum_resource.asking import CREDENTIALS, NARROW, RECORDS, WIDE, Clock, build_client
 from tests.iplum_resource.scripted import Received, ScriptedServer, respond, send, write_head
 
@@ -109,6 +110,22 @@ def test_records_are_read_whatever_their_encoding(
         answer = client.fetch_recordings(WIDE)
     assert answer.records == records
     assert answer.body == body or answer.body.decode() == '["é"]'
+
+
+def read(body: bytes) -> int:
+    return read_records(Reply(200, {}, body, datetime(2024, 1, 1, tzinfo=UTC)), "a request")[1]
+
+
+def test_a_large_array_is_counted_whatever_stands_between_its_elements() -> None:
+    texts = ("},{", "} , {", "]},{[", "é")
+    rows = [{"recordId": f"r-{number}", "from": texts[number % 4], "new": [{}, {}]} for number in range(220_000)]
+    compact = json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode()
+    assert len(compact) > 10 * 2**20
+    assert read(compact) == read(json.dumps(rows, indent=0).encode() + b"\n") == len(rows)
+    assert read(b"[" + compact + b"]") == 1
+    for broken in (compact[:-1], compact[:-1] + b",]", compact + compact, compact.replace(b"r-150000", b'"', 1)):
+        with pytest.raises(BrokenJson):
+            read(broken)
 
 
 def test_a_chunked_body_is_put_together() -> None:

@@ -62,7 +62,7 @@ def pull(
         dates = (window.start.strftime("%Y-%m-%dT%H:%M:%SZ"), window.end.strftime("%Y-%m-%dT%H:%M:%SZ"))
         inside: list[Any] = [r for r in records.values() if dates[0] <= r["startTimeUTC"] <= dates[1]]
         inside = sorted(inside, key=lambda record: str(record["startTimeUTC"]))[:cap]
-        return Answer(window, ("externalcall",), json.dumps(inside).encode(), inside, at, at)
+        return Answer(window, ("externalcall",), json.dumps(inside).encode(), len(inside), at, at)
 
     windows = DatasetPull(
         folder=folder,

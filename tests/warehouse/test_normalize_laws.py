@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.warehouse.answers import call
 from warehouse.derive import derive_columns, lengths_in_bytes
-from warehouse.elements import load_records
-from warehouse.normalize import normalize_answer
+from warehouse.elements import load_records, parse_elements
+from warehouse.normalize import normalize_answer, normalize_records
 from warehouse.schemas import RECORDINGS, USAGE, Table
 
 numbers = st.sampled_from(
@@ -108,3 +108,16 @@ def test_what_no_number_holds_stays_as_text(number: str) -> None:
     assert load_records(body)[0]["new"] == number
     (extra,) = derive_columns(normalize_answer(body, USAGE).rows, USAGE)["extra"].to_pylist()
     assert json.loads(extra, parse_constant=pytest.fail) == {"iPlumCredits": number, "new": number}
+
+
+def test_a_large_body_is_read_alike_in_pieces_and_whole() -> None:
+    texts = ("é", "},{", "} , {", "]},{[")
+    rows = [call(f"r-{number}", **{"from": texts[0 if number % 997 else number % 4]}) for number in range(50_000)]
+    rows[123], rows[49_000], rows[49_001] = {"recordId": ""}, call("new", new=[{}, {}]), call("cut", to="\ud83d")
+    body = json.dumps(rows).encode()
+    assert len(body) > 12 * 2**20
+    in_pieces, whole = normalize_answer(body, USAGE), normalize_records(load_records(body), USAGE)
+    assert sum(1 for _ in parse_elements(body)) > 1
+    assert in_pieces.rows.combine_chunks().equals(whole.rows.combine_chunks())
+    assert (in_pieces.unreadable, list(in_pieces.places)) == (1, list(whole.places))
+    assert list(in_pieces.elements) == list(whole.elements)
