@@ -8,7 +8,7 @@ meanwhile. Does not belong here: reading a single answer (`normalize`), making o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pyarrow as pa
@@ -74,12 +74,16 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
         answers = _read_asked(folder, account, window, table=table, listing=listing)
         bodies = _normalize_bodies(answers, table)
         strays_to |= _file_strays(folder, account, window, table=table, answers=answers, bodies=bodies)
+        answers, bodies = _let_go_of_bodies(answers, bodies)
         pushed = gather_pushed(_read_pushed(folder, account, window, table=table, listing=listing), table)
         rows = merge_answers([answer for _, answer in answers], bodies, table, window, pushed=pushed)
         state = _describe(rows, answers, bodies, table=table, window=window, listing=listing)
         write_lake_file(folder, table, account, window, rows=rows, state=state)
         if list_raw(folder, table, account, window) == listing:
             new, changed = _compare(before, rows, table)
+            del answers, bodies, pushed, rows
+            # What a large window took would stand beside all that follows.
+            pa.default_memory_pool().release_unused()
             return FoldResult(state, new, changed, frozenset(strays_to), state_before)
 
 
@@ -142,6 +146,16 @@ def _names_of(dataset: str, listing: Sequence[str]) -> list[str]:
 def _normalize_bodies(answers: Sequence[tuple[str, RawAnswer]], table: Table) -> dict[str, NormalizedAnswer]:
     texts = {answer.body_sha256: answer.body for _, answer in answers if answer.body is not None}
     return {digest: normalize_answer(body, table) for digest, body in texts.items() if digest and body}
+
+
+def _let_go_of_bodies(
+    answers: Sequence[tuple[str, RawAnswer]], bodies: dict[str, NormalizedAnswer]
+) -> tuple[list[tuple[str, RawAnswer]], dict[str, NormalizedAnswer]]:
+    """Keep of a body its rows alone: the two together are more than a large window needs to take."""
+    return (
+        [(name, replace(answer, body=None)) for name, answer in answers],
+        {digest: replace(body, elements=()) for digest, body in bodies.items()},
+    )
 
 
 def _file_strays(

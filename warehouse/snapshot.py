@@ -61,6 +61,8 @@ class Snapshot:
         self._connection.execute(f"ATTACH '{quoted}' AS built (STORAGE_VERSION '{_STORAGE_VERSION}')")
         self._connection.execute("USE built")
         self._connection.execute("SET TimeZone = 'UTC'")
+        # A long statement would draw one over whatever the command shows.
+        self._connection.execute("SET enable_progress_bar = false")
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -139,6 +141,7 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         lent.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
         lent.execute("USE warehouse")
         lent.execute("SET TimeZone = 'UTC'")
+        lent.execute("SET enable_progress_bar = false")
         yield lent
 
 
