@@ -70,6 +70,7 @@ class Snapshot:
 
     def create(self) -> None:
         """Make the empty tables, with a comment on each and on each column."""
+        self._connection.begin()
         self._connection.execute("CREATE SCHEMA publication")
         self._connection.execute("CREATE TABLE publication.build (fingerprint VARCHAR, published_at TIMESTAMPTZ)")
         self._connection.execute(
@@ -83,6 +84,7 @@ class Snapshot:
         for view in VIEWS:
             self._connection.execute(f"CREATE VIEW {view.name} AS {read_select(view)}")
             self._describe(view, "VIEW")
+        self._connection.commit()
 
     def replace_windows(self, table: Table, gone: Sequence[WindowKey], *, came: Fingerprints) -> None:
         """Take out the rows of some windows and note those that come instead (`insert` brings their rows)."""
