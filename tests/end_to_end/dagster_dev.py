@@ -46,8 +46,11 @@ def run_dagster_dev(account: Account) -> AbstractContextManager[DagsterDev]:
 
 
 @contextmanager
-def run_dagster(environ: Mapping[str, str], *, log: Path) -> Iterator[DagsterDev]:
-    """Run it for the account that `environ` describes, for as long as the block lasts."""
+def run_dagster(environ: Mapping[str, str], *, log: Path, home: Path | None = None) -> Iterator[DagsterDev]:
+    """Run it for the account that `environ` describes, for as long as the block lasts.
+
+    `home` is a DAGSTER_HOME with a configuration and a workspace.yaml of its own.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -55,8 +58,8 @@ def run_dagster(environ: Mapping[str, str], *, log: Path) -> Iterator[DagsterDev
         # A shell's background job would ignore the signal by which it is stopped; a group of its own does not.
         process = subprocess.Popen(
             write_command("-p", str(port)),
-            cwd=PROJECT,
-            env=prepare_environment(environ),
+            cwd=PROJECT if home is None else home,
+            env=prepare_environment(environ) if home is None else {**environ, "DAGSTER_HOME": str(home)},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -20,6 +20,7 @@ from pipelines.settings import Settings, load_settings
 from pipelines.storage import open_folder
 from pipelines.sync import SyncReport, sync
 from warehouse.layout import DataFolder
+from warehouse.pointer import fetch_snapshot
 from warehouse.windows import window_of
 
 DAYS = 24
@@ -79,7 +80,7 @@ class Account:
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask the published tables."""
-        with duckdb.connect(str(self.folder.snapshot), read_only=True) as connection:
+        with duckdb.connect(str(fetch_snapshot(self.folder)), read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             return connection.execute(sql).fetchall()
 

@@ -1,0 +1,21 @@
+"""The definitions for several machines: the same, but each step is run by a worker of Celery.
+
+Belongs here: the executor. Does not belong here: what there is to run (`pipelines.assembly`).
+"""
+
+import os
+from pathlib import Path
+
+import yaml
+from dagster_celery import celery_executor
+
+from pipelines.accounts import load_accounts
+from pipelines.assembly import build_definitions
+from pipelines.settings import PROJECT, read_environment
+
+_CELERY = yaml.safe_load(Path(__file__).with_name("celery.yaml").read_text())
+
+defs = build_definitions(
+    *load_accounts(read_environment(os.environ), PROJECT),
+    executor=celery_executor.configured(_CELERY["execution"]["config"]),
+)

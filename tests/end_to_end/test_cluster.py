@@ -1,0 +1,113 @@
+"""A backfill over two workers of Celery, one of which dies: in the end the right rows stand in the bucket.
+
+They share PostgreSQL, Redis and an object store, and nothing else: each has a state folder of its own.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from iplum_resource.standin import Running
+from pipelines.settings import PROJECT
+from tests.end_to_end.dagster_dev import run_dagster, wait_for
+from tests.end_to_end.test_backfill import STATUS
+from tests.pipelines.account import DAYS, Account
+from tests.postgres import libpq_url
+from tests.redis import find_redis, run_redis
+from warehouse.pointer import read_pointer
+from warehouse.windows import windows_between
+
+LAUNCH = """
+mutation Launch($keys: [String!]!) {
+  launchPartitionBackfill(backfillParams: {
+    assetSelection: [
+      {path: ["raw_usage"]}, {path: ["usage"]}, {path: ["raw_recordings"]}, {path: ["recordings"]}
+    ], partitionNames: $keys
+  }) { ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } }
+}
+"""
+_CLUSTER = PROJECT / "deploy" / "cluster"
+#: How soon what a dead worker had begun is given to another; hours in earnest.
+_SECONDS_UNTIL_LOST = 20
+
+
+@contextmanager
+def run_worker(name: str, home: Path, environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a worker of one process, as docs/scaling.md tells, with a home and a state of its own."""
+    programs = Path(sys.executable).parent
+    command = [str(programs / "dagster-celery"), "worker", "start", "-A", "dagster_celery.app", "-n", name]
+    command += ["-y", str(home / "celery.yaml"), "--", "--concurrency=1"]
+    own = {**environ, "DAGSTER_HOME": str(home), "IPLUM_STATE": str(home / "state"), "PYTHONPATH": str(PROJECT)}
+    # It looks for `celery` on the path, which an activated environment has.
+    own["PATH"] = os.pathsep.join((str(programs), environ["PATH"]))
+    with (home / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=home, env=own, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def make_home(folder: Path) -> Path:
+    """Give a machine its DAGSTER_HOME with the project's configuration, but for a shorter patience."""
+    shutil.copytree(_CLUSTER, folder)
+    celery = folder / "celery.yaml"
+    celery.write_text(celery.read_text().replace("7200", str(_SECONDS_UNTIL_LOST)))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_backfill_outlives_one_of_two_workers(standin: Running, tmp_path: Path, postgres_url: str) -> None:
+    if find_redis() is None:
+        pytest.skip("Redis is not installed here")
+    account = Account(standin, tmp_path)
+    # Slow enough that the worker dies in the middle of a step.
+    account.play(latency=3.0)
+    windows = list(windows_between(account.began - timedelta(days=DAYS), account.began))
+    with ExitStack() as cluster:
+        environ = {
+            **os.environ,
+            **account.environ,
+            "IPLUM_BROKER_URL": cluster.enter_context(run_redis(tmp_path)),
+            "IPLUM_LIMITER_URL": libpq_url(postgres_url),
+            "DAGSTER_POSTGRES_URL": postgres_url,
+            "IPLUM_CONCURRENCY": "1",
+        }
+        workers = {
+            name: cluster.enter_context(run_worker(name, make_home(tmp_path / name), environ))
+            for name in ("first", "second")
+        }
+        server = make_home(tmp_path / "server")
+        dagster = cluster.enter_context(run_dagster(environ, log=server / "dagster.log", home=server))
+        launched = dagster.ask(LAUNCH, keys=[window.key for window in windows])["launchPartitionBackfill"]
+        wait_for(lambda: {"asked": account.asked("/usage/getusage")}, until=lambda s: s["asked"] >= 2)
+        (busy,) = (name for name in workers if "pull_usage - STEP_START" in read_log(tmp_path / name))
+        os.killpg(workers[busy].pid, signal.SIGKILL)
+        account.play()
+        status = wait_for(
+            lambda: dagster.ask(STATUS, id=launched["backfillId"]),
+            until=lambda s: s["partitionBackfillOrError"]["status"].startswith(("COMPLETED", "FAILED")),
+        )
+        assert status["partitionBackfillOrError"]["status"] == "COMPLETED_SUCCESS"
+        (other,) = workers.keys() - {busy}
+        assert "pull_usage - STEP_SUCCESS" in read_log(tmp_path / other)
+        wait_for(lambda: {"published": read_pointer(account.folder)}, until=lambda s: s["published"] is not None)
+    assert account.ids() == account.expected_ids()
+    assert account.ids("recordings") == account.expected_ids("recordings")
+
+
+def read_log(home: Path) -> str:
+    """Read what a worker has said."""
+    return (home / "worker.log").read_text()
