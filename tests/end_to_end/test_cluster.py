@@ -22,6 +22,7 @@ from tests.end_to_end.test_backfill import STATUS
 from tests.pipelines.account import DAYS, Account
 from tests.postgres import libpq_url
 from tests.redis import find_redis, run_redis
+from tests.s3 import S3Server
 from warehouse.pointer import read_pointer
 from warehouse.windows import windows_between
 
@@ -69,10 +70,17 @@ def make_home(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_backfill_outlives_one_of_two_workers(standin: Running, tmp_path: Path, postgres_url: str) -> None:
+def test_a_backfill_outlives_one_of_two_workers(
+    standin: Running, tmp_path: Path, postgres_url: str, s3_server: S3Server
+) -> None:
     if find_redis() is None:
         pytest.skip("Redis is not installed here")
     account = Account(standin, tmp_path)
+    account.changes = {
+        "IPLUM_DATA": s3_server.make_bucket().address,
+        "IPLUM_STATE": str(tmp_path / "reader"),
+        **s3_server.environ,
+    }
     # Slow enough that the worker dies in the middle of a step.
     account.play(latency=3.0)
     windows = list(windows_between(account.began - timedelta(days=DAYS), account.began))
