@@ -70,6 +70,7 @@ def make_home(folder: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_backfill_outlives_one_of_two_workers(
     standin: Running, tmp_path: Path, postgres_url: str, s3_server: S3Server
 ) -> None:
