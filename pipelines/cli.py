@@ -1,12 +1,14 @@
 """The `iplum` command: its names, its errors in one clear line, and its exit codes.
 
 Exit codes: 0 done, 2 wrong usage or configuration (found before any request), 1 whatever the API, the network or
-the disk refuses. Does not belong here: a command itself (`pipelines.commands`).
+the disk refuses; 130, as in every shell, where Ctrl-C or SIGTERM stopped it, which is no failure. Does not belong
+here: a command itself (`pipelines.commands`).
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from types import TracebackType
 from typing import Annotated
@@ -58,9 +60,20 @@ app.add_typer(hold)
 _INTERRUPTED = 130
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"iplum-warehouse {version('iplum-warehouse')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _begin(
-    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Bring an iPlum phone account into a warehouse that you can trust and query."""
 
@@ -70,6 +83,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     if "--debug" not in arguments:
         sys.excepthook = _report_bug
+    # What cron, systemd or a shell's `kill` sends ends a command as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = run(arguments)
     if code == _INTERRUPTED:
         # Threads that wait for an answer would keep the command from ending; all that they write is atomic.
@@ -86,7 +101,8 @@ def run(arguments: list[str]) -> int:
         command = typer.main.get_command(app)
         code = command.main([a for a in arguments if a != "--debug"], "iplum", standalone_mode=False)
     except typer.TyperException as error:
-        typer.echo(f"error: {error}; see 'iplum {' '.join(arguments[:1])} --help'", err=True)
+        command_name = f" {arguments[0]}" if arguments and not arguments[0].startswith("-") else ""
+        typer.echo(f"error: {error}; see 'iplum{command_name} --help'", err=True)
         return 2
     except BrokenPipeError:
         return 0

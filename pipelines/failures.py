@@ -49,6 +49,14 @@ def fail(error: Exception) -> dg.Failure:
     return dg.Failure(description=str(error), allow_retries=False)
 
 
+def is_interruption(event: dg.DagsterEvent) -> bool:
+    """Say whether a step ended because somebody stopped it, by Ctrl-C or SIGTERM."""
+    error = event.step_failure_data.error
+    while error is not None and error.cls_name != "DagsterExecutionInterruptedError":
+        error = error.cause
+    return error is not None
+
+
 def describe_failure(event: dg.DagsterEvent) -> str:
     """Say in one line why a step failed: our own words where there are any, else the kind of error alone.
 

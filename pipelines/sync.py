@@ -17,7 +17,7 @@ from iplum_resource.errors import AccountError
 from pipelines.accounts import choose_accounts
 from pipelines.assembly import build_definitions
 from pipelines.differences import NO_DIFFERENCES, Differences
-from pipelines.failures import describe_failure
+from pipelines.failures import describe_failure, is_interruption
 from pipelines.instance import open_instance
 from pipelines.jobs import DRAIN, SYNC, AccountJob
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
@@ -240,4 +240,8 @@ def run_job(
         run_config=_QUIET,
         raise_on_error=False,
     )
-    return [describe_failure(event) for event in result.all_events if event.is_step_failure]
+    failed = [event for event in result.all_events if event.is_step_failure]
+    if any(map(is_interruption, failed)):
+        # Dagster makes a failed step of it; going on with the next run is not what was asked for.
+        raise KeyboardInterrupt
+    return [describe_failure(event) for event in failed]

@@ -21,6 +21,7 @@ from warehouse.files import Modes, scratch_folder
 from warehouse.layout import DataFolder
 from warehouse.media import hash_file
 from warehouse.pointer import fetch_snapshot
+from warehouse.watch import Watch, watch_nothing
 
 MANIFEST = "SHA256SUMS"
 _PARTS = ("usage", "recordings", "messages")
@@ -48,13 +49,13 @@ class Extract:
     missing: int
 
 
-def export(folder: DataFolder, selection: Selection, target: Path) -> Extract:
+def export(folder: DataFolder, selection: Selection, target: Path, *, watch: Watch = watch_nothing) -> Extract:
     """Write the extract as a new folder `target`, which is there whole or not at all.
 
     It holds `usage`, `recordings` and `messages` as CSV (null is empty) and as JSON lines, `files/` by content,
-    and `SHA256SUMS`, which `sha256sum -c` accepts. Each file is proven again as it is copied. Raises
-    `NothingPublished`, `ExportFailed` for a target that is there or a file that is not what its row says, and
-    `StorageFailed`.
+    and `SHA256SUMS`, which `sha256sum -c` accepts. Each file is proven again as it is copied, and `watch` hears of
+    it. Raises `NothingPublished`, `ExportFailed` for a target that is there or a file that is not what its row
+    says, and `StorageFailed`.
     """
     snapshot = fetch_snapshot(folder)
     if target.exists():
@@ -63,14 +64,14 @@ def export(folder: DataFolder, selection: Selection, target: Path) -> Extract:
         with scratch_folder(target.absolute().parent, _PRIVATE) as scratch:
             built = scratch / "extract"
             built.mkdir(mode=0o700)
-            extract = _write(folder, snapshot, selection, built)
+            extract = _write(folder, snapshot, selection, built, watch=watch)
             built.replace(target)
     except OSError as error:
         raise StorageFailed.during("write", target, error) from error
     return extract
 
 
-def _write(folder: DataFolder, snapshot: Path, selection: Selection, built: Path) -> Extract:
+def _write(folder: DataFolder, snapshot: Path, selection: Selection, built: Path, *, watch: Watch) -> Extract:
     rows: dict[str, int] = {}
     files: dict[str, str] = {}
     missing = 0
@@ -83,7 +84,7 @@ def _write(folder: DataFolder, snapshot: Path, selection: Selection, built: Path
                 if record.get("path"):
                     files[record["path"]] = record["sha256"]
             rows[part] = writer.rows
-    _copy_files(folder, files, built / "files")
+    _copy_files(folder, files, built / "files", watch=watch)
     _write_manifest(built)
     return Extract(rows, len(files), missing)
 
@@ -135,9 +136,9 @@ class _Writer:
                 yield record
 
 
-def _copy_files(folder: DataFolder, files: dict[str, str], target: Path) -> None:
+def _copy_files(folder: DataFolder, files: dict[str, str], target: Path, *, watch: Watch) -> None:
     target.mkdir(mode=0o700)
-    for path, digest in files.items():
+    for done, (path, digest) in enumerate(files.items(), start=1):
         copy = target / Path(path).name
         try:
             with copy.open("wb") as file:
@@ -147,6 +148,7 @@ def _copy_files(folder: DataFolder, files: dict[str, str], target: Path) -> None
             raise ExportFailed(f"{path} is missing; {_REMEDY}") from error
         if hash_file(copy)[0] != digest:
             raise ExportFailed(f"{path} is damaged; {_REMEDY}")
+        watch(done, len(files))
 
 
 def _write_manifest(built: Path) -> None:

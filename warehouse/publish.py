@@ -27,6 +27,7 @@ from warehouse.marts import MartSettings
 from warehouse.pointer import read_pointer, release, remove_replaced, update_copy
 from warehouse.schemas import FOLDED_TABLES, LAKE_TABLES, PULLS, RAW_SCHEMA, Table
 from warehouse.snapshot import Fingerprints, Snapshot, WindowKey, count_mart_rows, count_rows, read_standing
+from warehouse.watch import Watch, watch_nothing
 from warehouse.windows import StorageWindow
 
 _DEFAULTS = MartSettings()
@@ -61,18 +62,23 @@ class _Plan:
 
 
 def publish(
-    folder: DataFolder, settings: MartSettings = _DEFAULTS, *, full: bool = False, wait_seconds: float = 900
+    folder: DataFolder,
+    settings: MartSettings = _DEFAULTS,
+    *,
+    full: bool = False,
+    wait_seconds: float = 900,
+    watch: Watch = watch_nothing,
 ) -> Publication:
     """Bring `warehouse.duckdb` up to the lake, with its marts; with `full`, rebuild it from nothing.
 
     Publishers queue on a lock. Readers keep the file they opened. Killed at any moment, the last snapshot
-    stands. Raises `PublisherBusy`, `StorageFailed`, and `PublishedInPart` when it published all but what is in
-    damaged raw files.
+    stands. `watch` hears of windows done, and of how many there are. Raises `PublisherBusy`, `StorageFailed`, and
+    `PublishedInPart` when it published all but what is in damaged raw files.
     """
     make_folder(folder.root, folder.modes)
     try:
         with publishing_alone(folder, wait_seconds=wait_seconds):
-            publication = _publish_locked(folder, settings, full=full)
+            publication = _publish_locked(folder, settings, full=full, watch=watch)
             remove_replaced(folder)
             return publication
     except duckdb.Error as error:
@@ -118,26 +124,32 @@ def is_behind(folder: DataFolder, settings: MartSettings = _DEFAULTS) -> bool:
     return not _make_plan(target, standing).is_empty
 
 
-def _publish_locked(folder: DataFolder, settings: MartSettings, *, full: bool) -> Publication:
+def _publish_locked(folder: DataFolder, settings: MartSettings, *, full: bool, watch: Watch) -> Publication:
     remove_abandoned(folder.root)
     folder.store.remove_abandoned(folder.window_folders())
     damaged: set[str] = set()
     refolded = fold_behind(folder, damaged)
     try:
-        publication = _bring_up(folder, settings, damaged, refolded=refolded, full=full)
+        publication = _bring_up(folder, settings, damaged, refolded=refolded, full=full, watch=watch)
     except duckdb.Error:
         # What the disk has spoiled of lake or snapshot can be made again; a second refusal is the user's to know.
         ledger = (file for key in _ledger_keys(folder) for file in _raw_files(folder, *key))
         damaged |= find_unreadable(folder, ledger)
         refolded += fold_unreadable(folder, damaged)
-        publication = _bring_up(folder, settings, damaged, refolded=refolded, full=True)
+        publication = _bring_up(folder, settings, damaged, refolded=refolded, full=True, watch=watch)
     if damaged:
         raise PublishedInPart([folder.store.locate(key) for key in damaged])
     return publication
 
 
 def _bring_up(
-    folder: DataFolder, settings: MartSettings, damaged: Collection[str], *, refolded: int, full: bool
+    folder: DataFolder,
+    settings: MartSettings,
+    damaged: Collection[str],
+    *,
+    refolded: int,
+    full: bool,
+    watch: Watch,
 ) -> Publication:
     for tries_left in reversed(range(_TRIES)):
         base = read_pointer(folder) if full and folder.bucket else update_copy(folder)
@@ -149,7 +161,8 @@ def _bring_up(
             break
         with scratch_folder(folder.root, folder.modes) as scratch:
             built = scratch / folder.snapshot.name
-            _build(seen, built, plan, settings=settings, without=damaged, start_over=standing is None)
+            start_over = standing is None
+            _build(seen, built, plan, settings=settings, without=damaged, start_over=start_over, watch=watch)
             # Another machine may have published meanwhile: then once more, upon what it made.
             if release(folder, built, expected=base, insist=not tries_left):
                 break
@@ -167,18 +180,22 @@ def _build(
     settings: MartSettings,
     without: Collection[str],
     start_over: bool,
+    watch: Watch,
 ) -> None:
     if not start_over:
         shutil.copyfile(folder.snapshot, path)
     with Snapshot(path, spill_folder=path.parent / "spill") as snapshot:
         if start_over:
             snapshot.create()
+        done, total = 0, sum(map(len, plan.came.values()))
         for table in plan.came:
             snapshot.replace_windows(table, plan.gone[table], came=plan.came[table])
             files = [
                 file for key in plan.came[table] for file in _files(folder, table, key) if file not in without
             ]
             snapshot.insert(table, folder.store.bring_near(files, path.parent, _columns_of(table)))
+            done += len(plan.came[table])
+            watch(done, total)
         snapshot.seal(settings)
 
 

@@ -19,6 +19,7 @@ from warehouse.marts import MartSettings
 from warehouse.media import MediaStore
 from warehouse.publish import is_behind
 from warehouse.schemas import ARCHIVE_TABLES, LAKE_TABLES, Table
+from warehouse.watch import Watch, watch_nothing
 from warehouse.windows import StorageWindow
 
 
@@ -41,7 +42,8 @@ _PUBLISH = "run 'iplum publish'"
 class Verification:
     """A look at everything that is kept, or at the windows that overlap `since` up to `until` (aware UTC).
 
-    Nothing is changed. `on_file` hears of each file that was hashed, with its size.
+    Nothing is changed. `on_file` hears of each file that was hashed, with its size; `watch` of the
+    windows whose bodies and files were.
     """
 
     folder: DataFolder
@@ -49,18 +51,20 @@ class Verification:
     since: datetime | None = None
     until: datetime | None = None
     on_file: Callable[[int], None] = lambda _size: None
+    watch: Watch = watch_nothing
 
     def find_differences(self) -> Iterator[Difference]:
         """Give each difference; files without a row are looked for only without bounds. Raises `StorageFailed`."""
         referred: set[str] = set()
-        for table in ARCHIVE_TABLES:
-            for account, window in self._list_windows(table):
-                rows = read_rows(self.folder, table, account, window)
-                if rows is not None:
-                    where = f"{table.name} {account} {window}"
-                    verified = rows[rows["status"] == "verified"]
-                    yield from self._verify_bodies(verified, where)
-                    yield from self._verify_files(verified, where, referred)
+        kept = [(table, *key) for table in ARCHIVE_TABLES for key in self._list_windows(table)]
+        for done, (table, account, window) in enumerate(kept, start=1):
+            rows = read_rows(self.folder, table, account, window)
+            if rows is not None:
+                where = f"{table.name} {account} {window}"
+                verified = rows[rows["status"] == "verified"]
+                yield from self._verify_bodies(verified, where)
+                yield from self._verify_files(verified, where, referred)
+            self.watch(done, len(kept))
         if self.since is None and self.until is None:
             yield from self._find_unreferred(referred)
         yield from self._verify_folds()

@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 import typer
-from rich.console import Console
 
 from pipelines.commands.alerting import alert_on_failure
-from pipelines.commands.invocation import AccountName, Since, Until, end_with, now, read_accounts, read_range
+from pipelines.commands.invocation import (
+    AccountName,
+    AsJson,
+    Since,
+    Until,
+    end_with,
+    now,
+    open_console,
+    read_accounts,
+    read_range,
+    write_json,
+)
 
 
-def archive(since: Since = None, until: Until = None, account: AccountName = None) -> None:
+def archive(
+    since: Since = None, until: Until = None, account: AccountName = None, as_json: AsJson = False
+) -> None:
     """Fetch text bodies, attachments, faxes and recording files that are not verified yet, then publish.
 
-    Stopped at any time, the next call goes on from there. Example: `iplum archive --since 2024-03-01`
+    Stopped at any time, the next call goes on from there.
+
+    Examples: `iplum archive` · `iplum archive --since 2024-03-01` · `iplum archive --json`
     """
     accounts, environ = read_accounts()
     first, last = read_range(since, until)
     from pipelines.archive import archive as run_archive
     from pipelines.bar import ProgressBar
 
-    with alert_on_failure(accounts[0], "archive") as failures, ProgressBar(Console(stderr=True)) as bar:
+    with alert_on_failure(accounts[0], "archive") as failures, ProgressBar(open_console(stderr=True)) as bar:
         report = run_archive(
             *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
         )
         failures += report.failures
+    if as_json:
+        names = ("table", "status", "records", "bytes")
+        holdings = [dict(zip(names, row, strict=True)) for row in report.holdings]
+        write_json({"holdings": holdings, "failures": report.failures})
+        end_with(report.failures)
+        return
     for table, status, records, size in report.holdings:
         typer.echo(f"{table:<16}{status:<10}{records:>10,} records {size:>16,} bytes")
     if not report.holdings and not report.failures:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.invocation import begin_day, read_range, read_settings
+from pipelines.commands.invocation import begin_day, open_console, read_range, read_settings
 from pipelines.settings import SettingsError
 
 
@@ -28,12 +28,14 @@ def export(
     first, last = (begin_day(day) for day in read_range(since, until))
     if first is None or last is None or last <= first:
         raise SettingsError(f"--until {until} leaves nothing after --since {since}: it is excluded")
+    from pipelines.bar import ProgressBar
     from pipelines.storage import open_folder
     from warehouse.export import Selection
     from warehouse.export import export as write_extract
 
     selection = Selection(since=first, until=last, user=user, counterparty=counterparty)
-    extract = write_extract(open_folder(settings), selection, Path(folder))
+    with ProgressBar(open_console(stderr=True)) as bar:
+        extract = write_extract(open_folder(settings), selection, Path(folder), watch=bar.watch("files", "files"))
     for part, rows in extract.rows.items():
         typer.echo(f"{part:<12}{rows:>10,} rows")
     typer.echo(f"{'files':<12}{extract.files:>10,}")

@@ -11,7 +11,8 @@ from pipelines.settings import SettingsError
 
 hold = typer.Typer(
     name="hold",
-    help="Keep a user's, a counterparty's or an account's records whatever is deleted.",
+    help="Keep a user's, a counterparty's or an account's records whatever is deleted.\n\n"
+    "Examples: `iplum hold add --user ann@clinic.example` · `iplum hold list`",
     no_args_is_help=True,
 )
 

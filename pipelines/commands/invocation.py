@@ -5,6 +5,7 @@ Does not belong here: what one command alone needs.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
@@ -20,6 +21,7 @@ _UNWRAPPED = 10_000
 
 Since = Annotated[str | None, typer.Option(metavar="DAY", help="First day, UTC, as 2024-01-31; included.")]
 Until = Annotated[str | None, typer.Option(metavar="DAY", help="Day to stop before, UTC; excluded.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for a program.")]
 AccountName = Annotated[
     str | None, typer.Option("--account", metavar="NAME", help="Of this account of accounts.toml alone.")
 ]
@@ -66,6 +68,11 @@ def open_console(*, stderr: bool = False) -> Console:
     if not console.is_terminal:
         console.width = _UNWRAPPED
     return console
+
+
+def write_json(value: object) -> None:
+    """Write one JSON object for a program; failures stand in it, on stderr, and in the exit code."""
+    typer.echo(json.dumps(value, indent=1))
 
 
 def end_with(failures: Sequence[str]) -> None:

@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 
 from pipelines.commands.alerting import alert_on_failure
-from pipelines.commands.invocation import AccountName, Since, Until, end_with, now, read_accounts, read_range
+from pipelines.commands.invocation import (
+    AccountName,
+    AsJson,
+    Since,
+    Until,
+    end_with,
+    now,
+    open_console,
+    read_accounts,
+    read_range,
+    write_json,
+)
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
     from pipelines.sync import SyncReport
 
 
-def sync(since: Since = None, until: Until = None, account: AccountName = None) -> None:
+def sync(since: Since = None, until: Until = None, account: AccountName = None, as_json: AsJson = False) -> None:
     """Pull what is new, missing or due, and publish it.
 
     Without days it does what the daily schedule does: the window still open, the look-back, and every hole since
-    IPLUM_START_DATE. With days, all windows that overlap them are pulled again.
+    IPLUM_START_DATE. With days, all windows that overlap them are pulled again. Stopped at any time, what was
+    finished is kept, and the next sync goes on from there.
 
-    Examples: `iplum sync` · `iplum sync --since 2024-03-01 --until 2024-04-01`
+    Examples: `iplum sync` · `iplum sync --since 2024-03-01 --until 2024-04-01` · `iplum sync --json`
     """
     accounts, environ = read_accounts()
     first, last = read_range(since, until)
-    sync_and_show(*accounts, environ=environ, only=account, since=first, until=last)
+    sync_and_show(*accounts, environ=environ, only=account, since=first, until=last, as_json=as_json)
 
 
 def sync_and_show(
@@ -36,15 +48,20 @@ def sync_and_show(
     only: str | None = None,
     since: date | None = None,
     until: date | None = None,
+    as_json: bool = False,
 ) -> None:
     """Sync with a progress bar, say what came, and end the command with 1 when anything failed."""
     from pipelines.bar import ProgressBar
     from pipelines.sync import sync as run_sync
 
-    with alert_on_failure(accounts[0], "sync") as failures, ProgressBar(Console(stderr=True)) as bar:
+    with alert_on_failure(accounts[0], "sync") as failures, ProgressBar(open_console(stderr=True)) as bar:
         report = run_sync(*accounts, environ=environ, only=only, since=since, until=until, progress=bar, clock=now)
         failures += report.failures
-    _show_report(report, accounts[0])
+    if as_json:
+        write_json(asdict(report))
+        end_with(report.failures)
+    else:
+        _show_report(report, accounts[0])
 
 
 def _show_report(report: SyncReport, settings: Settings) -> None:

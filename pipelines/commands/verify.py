@@ -9,6 +9,7 @@ import typer
 
 from pipelines.commands.invocation import (
     AccountName,
+    AsJson,
     Since,
     Until,
     begin_day,
@@ -17,6 +18,7 @@ from pipelines.commands.invocation import (
     open_console,
     read_accounts,
     read_range,
+    write_json,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +28,11 @@ Offline = Annotated[bool, typer.Option("--offline", help="Prove what lies here, 
 
 
 def verify(
-    since: Since = None, until: Until = None, offline: Offline = False, account: AccountName = None
+    since: Since = None,
+    until: Until = None,
+    offline: Offline = False,
+    account: AccountName = None,
+    as_json: AsJson = False,
 ) -> None:
     """Prove it: iPlum's records against those here, every file and body against its hash, the tables against both.
 
@@ -38,32 +44,38 @@ def verify(
     accounts, environ = read_accounts()
     first, last = read_range(since, until)
     differences: list[str] = []
-    if not offline:
-        from pipelines.audit import audit
-        from pipelines.bar import ProgressBar
-
-        with ProgressBar(open_console(stderr=True)) as bar:
-            report = audit(
-                *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
-            )
-        differences += [*report.failures, *_show_audit(report)]
+    sizes: list[int] = []
+    from pipelines.bar import ProgressBar
     from pipelines.storage import choose_marts, open_folder
     from warehouse.verification import Verification
 
-    sizes: list[int] = []
-    verification = Verification(
-        folder=open_folder(accounts[0]),
-        settings=choose_marts(accounts),
-        since=begin_day(first),
-        until=begin_day(last),
-        on_file=sizes.append,
-    )
-    differences += [str(difference) for difference in verification.find_differences()]
-    typer.echo(f"{len(sizes):,} files hashed, {sum(sizes):,} bytes; {len(differences):,} differences")
+    with ProgressBar(open_console(stderr=True)) as bar:
+        if not offline:
+            from pipelines.audit import audit
+
+            report = audit(
+                *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
+            )
+            differences += [*report.failures, *_list_differences(report)]
+        verification = Verification(
+            folder=open_folder(accounts[0]),
+            settings=choose_marts(accounts),
+            since=begin_day(first),
+            until=begin_day(last),
+            on_file=sizes.append,
+            watch=bar.watch("archive", "windows"),
+        )
+        differences += [str(difference) for difference in verification.find_differences()]
+    if as_json:
+        write_json({"files": len(sizes), "bytes": sum(sizes), "differences": differences})
+    else:
+        if not offline:
+            _show_audit(report)
+        typer.echo(f"{len(sizes):,} files hashed, {sum(sizes):,} bytes; {len(differences):,} differences")
     end_with(differences)
 
 
-def _show_audit(report: SyncReport) -> Iterator[str]:
+def _show_audit(report: SyncReport) -> None:
     for name, tally in report.datasets.items():
         found = tally.differences
         refused = " (refused: no recording plan)" if tally.refused else ""
@@ -71,6 +83,11 @@ def _show_audit(report: SyncReport) -> Iterator[str]:
             f"{name:<12}{tally.windows:>5} windows asked for again{refused}: {found.missing:,} rows were missing, "
             f"{found.changed:,} have changed, {found.gone:,} are gone at iPlum"
         )
+
+
+def _list_differences(report: SyncReport) -> Iterator[str]:
+    for name, tally in report.datasets.items():
+        found = tally.differences
         if found.missing:
             yield f"{name}: {found.missing:,} rows were missing here: they came with this audit and are published"
         if found.changed:

@@ -1,0 +1,15 @@
+"""How long work says how far it is: one call, with the steps done and all there are.
+
+Belongs here: the call, and the one that says nothing. Does not belong here: how it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+Watch: TypeAlias = Callable[[int, int], None]
+
+
+def watch_nothing(_done: int, _total: int) -> None:
+    """Let it go by."""
