@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from warehouse.cells import for_spreadsheet
 from warehouse.errors import ExportFailed, StorageFailed
 from warehouse.files import Modes, scratch_folder
 from warehouse.layout import DataFolder
@@ -112,7 +113,7 @@ def _select(
 
 
 class _Writer:
-    """Writes rows as CSV and as JSON lines at once."""
+    """Writes rows as CSV, in which a spreadsheet finds no formula, and as JSON lines, verbatim, at once."""
 
     def __init__(self, csv_path: Path, json_path: Path) -> None:
         self._csv_path, self._json_path = csv_path, json_path
@@ -129,7 +130,7 @@ class _Writer:
             writer.writerow(columns)
             for row in rows:
                 values = [value.isoformat() if isinstance(value, datetime | date) else value for value in row]
-                writer.writerow(values)
+                writer.writerow(map(for_spreadsheet, values))
                 record = dict(zip(columns, values, strict=True))
                 lines.write(json.dumps(record, ensure_ascii=False) + "\n")
                 self.rows += 1

@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -90,6 +92,50 @@ def test_a_body_without_a_length_is_capped_too(receiver: RunningReceiver) -> Non
     with suppress(requests.ConnectionError):  # it may be cut off while it still sends
         assert requests.post(url, data=chunks, timeout=30).status_code == 413
     assert receiver.push(record("after", START)).status_code == 200
+
+
+def test_whatever_is_sent_gets_an_answer_and_the_next_record_is_kept(
+    receiver: RunningReceiver, folder: Path
+) -> None:
+    """Some hundred requests made of odd parts, in one seeded order; none may be taken for a record, or end it."""
+    chance = random.Random(6)
+    paths = ["", "/", "//", "/healthz", "/callbacks", f"/callbacks/{TOKEN}", f"/callbacks/{TOKEN}/usage",
+             f"/callbacks/{TOKEN}/usage/", f"/callbacks/{TOKEN}/../{TOKEN}/usage", "/%00", "/%ff%fe",
+             "/" + "a" * 9000, f"/callbacks/{TOKEN}/recordings?x=%0d%0a", "/callbacks/%2e%2e/usage"]  # fmt: skip
+    methods = ["POST", "POST", "POST", "GET", "HEAD", "PUT", "OPTIONS", "TRACE", "BREW"]
+    bodies = [b"", b"null", b"[[]]", b"[" * 50_000, b'{"recordId": ' + b"9" * 5_000 + b"}", b"\xff\xfe",
+              b"\x00" * 999, b'{"recordId": {"a": 1}}', b'{"recordId": "\\ud800"}', b'"x"', b"--b\r\n",
+              b"a=1&b=2"]  # fmt: skip
+    types = ["", "application/json", "application/json; charset=utf-16", "multipart/form-data; boundary=b", "\t;;"]
+    framings = ["length", "chunked", "short", "bad chunk", "both", "none"]
+    before = read_inbox(folder)
+    for _ in range(300):
+        kind, body = chance.choice(framings), chance.choice(bodies)
+        head = f"{chance.choice(methods)} {chance.choice(paths)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        head += f"Content-Type: {chance.choice(types)}\r\n"
+        send_raw(receiver, head.encode(), body, kind)
+    assert read_inbox(folder) == before
+    assert receiver.push(record("after-all", START)).status_code == 200
+    assert receiver.process.poll() is None
+
+
+def send_raw(receiver: RunningReceiver, head: bytes, body: bytes, framing: str) -> None:
+    """Send a request as it stands, and read until the receiver has had enough of it."""
+    chunk = f"{len(body):x}\r\n".encode() + body + b"\r\n"
+    framed = {
+        "length": f"Content-Length: {len(body)}\r\n\r\n".encode() + body,
+        "chunked": b"Transfer-Encoding: chunked\r\n\r\n" + (chunk if body else b"") + b"0\r\n\r\n",
+        "short": f"Content-Length: {len(body) + 5}\r\n\r\n".encode() + body,
+        "bad chunk": b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + body,
+        "both": f"Content-Length: {len(body)}\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + chunk,
+        "none": b"\r\n" + body,
+    }[framing]
+    host, _, port = receiver.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection, suppress(ConnectionError):
+        connection.sendall(head + framed)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 16):
+            pass
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
