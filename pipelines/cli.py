@@ -19,6 +19,7 @@ from iplum_resource.errors import IPlumError
 from pipelines.commands.archive import archive
 from pipelines.commands.doctor import doctor
 from pipelines.commands.export import export
+from pipelines.commands.fetch import fetch
 from pipelines.commands.hold import hold
 from pipelines.commands.init import init
 from pipelines.commands.publish import publish
@@ -52,6 +53,7 @@ for _command in (
     report,
     receiver,
     sql,
+    fetch,
     standin,
 ):
     app.command()(_command)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import obstore
+import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.exceptions import GenericError
 from obstore.store import S3Store
@@ -129,11 +131,13 @@ class ObjectStore:
         def copy(key: str) -> Path:
             path = folder / key
             path.parent.mkdir(parents=True, exist_ok=True)
-            if columns is None:
-                with path.open("wb") as file:
-                    file.writelines(self.read_pieces(key))
-            else:
-                pq.write_table(pq.ParquetFile(self.open_parquet(key)).read(columns=list(columns)), path)
+            with suppress(pa.ArrowException, ValueError):
+                if columns is not None:
+                    pq.write_table(pq.ParquetFile(self.open_parquet(key)).read(columns=list(columns)), path)
+                    return path
+            # A damaged file comes as it is: whoever reads it finds out.
+            with path.open("wb") as file:
+                file.writelines(self.read_pieces(key))
             return path
 
         return self.map(copy, keys)

@@ -79,24 +79,23 @@ def find_snapshot(folder: DataFolder) -> Path | None:
 
 
 def update_copy(folder: DataFolder) -> Pointer | None:
-    """Bring this machine's copy up to the pointer, and say what that is.
+    """Bring this machine's copy up to the pointer, and say what that is; None without one.
 
     Without a pointer, or with one that names what isn't there, there is no copy either. Raises `StorageFailed`.
     """
     if folder.bucket is None:
         return None
+    pointer = read_pointer(folder)
     for _ in range(_TRIES):
-        pointer = read_pointer(folder)
-        if pointer is None:
+        if pointer is None or _is_copy(folder.snapshot, pointer):
             break
         try:
-            if not _is_copy(folder.snapshot, pointer):
-                _download(folder, pointer)
+            _download(folder, pointer)
         except FileNotFoundError:
-            continue  # the pointer has moved on, and what it named is deleted
-        return pointer
-    folder.snapshot.unlink(missing_ok=True)
-    return None
+            pointer = read_pointer(folder)  # it has moved on, and what it named is deleted
+    if pointer is None or not _is_copy(folder.snapshot, pointer):
+        folder.snapshot.unlink(missing_ok=True)
+    return pointer
 
 
 def release(folder: DataFolder, built: Path, *, expected: Pointer | None, insist: bool) -> bool:

@@ -31,10 +31,12 @@ def build_report_asset(settings: Settings) -> dg.AssetsDefinition:
         from warehouse.report import write_report
 
         try:
-            path = write_report(open_folder(settings)).absolute()
+            folder = open_folder(settings)
+            path = write_report(folder).absolute()
         except WarehouseError as error:
             raise fail(error) from error
         # A browser follows no link from a page of Dagster's to a file, so it is a path, to be copied.
-        return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(path), "bytes": path.stat().st_size})
+        place = path if folder.bucket is None else folder.store.locate(path.name)
+        return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(place), "bytes": path.stat().st_size})
 
     return report

@@ -16,6 +16,7 @@ from pipelines.doctor.verdict import State, Verdict
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
 from warehouse.errors import StorageFailed
+from warehouse.layout import DataFolder
 
 _GIGABYTE = 1 << 30
 #: Dagster's daemon says twice a minute that it lives.
@@ -25,9 +26,12 @@ _FIRST_SYNC = "not there yet; the first sync makes it"
 
 
 def examine_folder(settings: Settings) -> Iterator[Verdict]:
-    """Say whether the data folder can be written, who else may, and how much room there is."""
+    """Say whether the data can be written, who else may, and how much room there is on this machine."""
     folder = open_folder(settings)
     name = "data folder"
+    if folder.bucket is not None:
+        yield _examine_bucket(folder)
+        name = "local copy"
     standing = _find_standing(folder.root)
     try:
         with tempfile.TemporaryFile(dir=standing):
@@ -44,6 +48,14 @@ def examine_folder(settings: Settings) -> Iterator[Verdict]:
         yield from _examine_mode(folder.root, folder.modes.folder)
     if shutil.disk_usage(standing).free < _GIGABYTE:
         yield Verdict(name, State.WARNING, f"only {free}", "Free some space before a long backfill.")
+
+
+def _examine_bucket(folder: DataFolder) -> Verdict:
+    try:
+        folder.check()
+    except StorageFailed as error:
+        return Verdict("data folder", State.FAILED, *_split(str(error)))
+    return Verdict("data folder", State.OK, f"{folder.address}: can be written, read and deleted from")
 
 
 def examine_data(settings: Settings, now: datetime) -> Verdict:

@@ -17,7 +17,7 @@ import pytest
 from tests.s3 import S3Server
 from tests.warehouse.answers import WINDOW, answer, call, fold, keep, rows_of
 from warehouse.bucket import Bucket, read_bucket
-from warehouse.errors import NothingPublished, StorageFailed
+from warehouse.errors import NothingPublished, PublishedInPart, StorageFailed
 from warehouse.files import Modes
 from warehouse.fold import is_folded
 from warehouse.lake import read_rows
@@ -248,12 +248,24 @@ def test_a_snapshot_that_is_gone_is_built_anew(folder: DataFolder, bucket: Bucke
         fetch_snapshot(other)
     publish(other)
     assert ids(folder) == ["a"]
+    assert len(list(folder.store.list_below(SNAPSHOTS))) == 1, "nobody was faster"
 
 
 def test_a_copy_that_was_changed_is_fetched_again(folder: DataFolder) -> None:
     fold(folder, answer([call("a")], 1))
     publish(folder)
     folder.snapshot.write_bytes(b"something else")
+    assert ids(folder) == ["a"]
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_damaged_raw_file_keeps_back_its_own_window_alone(folder: DataFolder, full: bool) -> None:
+    fold(folder, answer([call("a")], 1))
+    key = RawLog(folder, "default", "usage").append(OTHER, answer([call("b")], 1, window=OTHER))
+    folder.store.write(key, b"torn")
+    with pytest.raises(PublishedInPart) as caught:
+        publish(folder, full=full)
+    assert caught.value.damaged == (folder.store.locate(key),)
     assert ids(folder) == ["a"]
 
 
