@@ -133,8 +133,9 @@ def sync(
     """Pull, fold and publish, and report; `environ` holds the credentials.
 
     Of many accounts, one after the other is pulled (or `only` the one of that name), and all are published in the
-    end: what stops one leaves the others alone. Raises `SettingsError` before any request where the settings can't
-    work, and `WarehouseError` where the data folder can't be used. What fails after that is in the report.
+    end, as a history of many years is: what stops one leaves the others alone. Raises `SettingsError` before any
+    request where the settings can't work, and `WarehouseError` where the data folder can't be used. What fails
+    after that is in the report.
     """
     return run_pulls(
         *accounts,
@@ -191,16 +192,20 @@ def _pull_account(
     watcher: _Tallying,
 ) -> list[str]:
     failures: list[str] = []
+    failed: list[str] = []
     watcher.final = None
     for stretch in stretches:
-        failed = run_account_job(definitions, job, settings, instance=instance, stretch=stretch)
-        if failed and not settings.is_one_of_many:
-            failed = [*failed, *run_job(definitions, "publish", instance)]
+        failed = run_account_job(
+            definitions, job, settings, instance=instance, stretch=stretch, publishes=stretch is stretches[-1]
+        )
         failures += failed
         if watcher.final is not None:
             # It stopped every dataset, and would stop every further stretch, for the same reason.
-            failures = [str(watcher.final)]
             break
+    if failed and not settings.is_one_of_many:
+        failures += run_job(definitions, "publish", instance)
+    if watcher.final is not None:
+        failures = [str(watcher.final)]
     if not stretches and has_inbox(settings, open_folder(settings)):
         failures += run_account_job(definitions, DRAIN, settings, instance=instance)
     return [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures
@@ -213,10 +218,15 @@ def run_account_job(
     *,
     instance: dg.DagsterInstance,
     stretch: Sequence[StorageWindow] = (),
+    publishes: bool = True,
 ) -> list[str]:
-    """Run a job of one account over a stretch of windows, as `run_job` does."""
+    """Run a job of one account over a stretch of windows, as `run_job` does.
+
+    Without `publishes`, what it brings is left to the publishing of a later run.
+    """
     tags = {**(tag_range(stretch) if stretch else {}), **job.tags_for(settings)}
-    return run_job(definitions, job.name_for(settings), instance, tags=tags, selection=job.select(settings))
+    selection = job.select(settings) if publishes else job.list_keys(settings)
+    return run_job(definitions, job.name_for(settings), instance, tags=tags, selection=selection)
 
 
 def run_job(

@@ -3,9 +3,11 @@
 import re
 from datetime import timedelta
 
+import dagster as dg
 import pytest
 
 from iplum_resource.standin import Options
+from pipelines.instance import open_instance
 from tests.pipelines.account import Account, now
 from warehouse.quality import find_unread
 from warehouse.schemas import USAGE as USAGE_TABLE
@@ -34,6 +36,18 @@ def test_a_sync_brings_every_row_and_a_second_one_changes_none(account: Account)
     account.server.requests.clear()
     account.sync(since=account.first_day, until=account.first_day + timedelta(days=1))
     assert account.asked(USAGE) == 1, "a range asks for the windows that it overlaps"
+
+
+def test_a_history_of_several_runs_is_published_once_by_the_last(account: Account) -> None:
+    _, settled, beyond, *_ = windows_between(window_of(account.first_day).start, now())
+    account.sync(since=settled.first_day, until=beyond.first_day)
+    assert account.sync().failures == []
+    assert account.ids() == account.expected_ids()
+    with open_instance(account.settings) as instance:
+        last, first, _ = instance.get_runs()
+    pulled = {dg.AssetKey(name) for name in ("raw_usage", "usage", "raw_recordings", "recordings")}
+    assert not last.asset_selection, "it is held to a part of the job"
+    assert first.asset_selection == pulled | {dg.AssetKey("callbacks")}
 
 
 @pytest.mark.parametrize(("cap", "rows_per_day"), [(50, 60), (100, 60), (137, 120)])
