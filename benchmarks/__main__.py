@@ -17,7 +17,7 @@ import typer
 from benchmarks.cases import BENCHMARKS
 from benchmarks.costs import ProgramFailed
 from benchmarks.findings import Findings
-from benchmarks.machine import tell_circumstances
+from benchmarks.machine import measure_bustle, tell_circumstances
 from benchmarks.results import Page
 from benchmarks.workshop import Workshop
 from pipelines.settings import PROJECT
@@ -40,7 +40,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as scratch:
         workshop = Workshop(Path(scratch), rounds=rounds, quick=quick, offline=offline)
         for name in names or BENCHMARKS:
-            began = time.monotonic()
+            busy, began = measure_bustle(), time.monotonic()
             typer.echo(f"{name}: {BENCHMARKS[name].title}")
             try:
                 findings = BENCHMARKS[name].run(workshop)
@@ -51,7 +51,7 @@ def main(
             finally:
                 workshop.clear()
             _show(findings, time.monotonic() - began)
-            page.keep(name, findings, tell_circumstances(datetime.now(UTC), rounds=rounds))
+            page.keep(name, findings, tell_circumstances(datetime.now(UTC), rounds=rounds, busy=busy))
     sys.exit(failed)
 
 

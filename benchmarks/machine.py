@@ -9,7 +9,8 @@ import os
 import platform
 import re
 import subprocess
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,19 +23,23 @@ _OURS = ("dagster", "duckdb", "pandas", "pyarrow", "requests")
 
 @dataclass(frozen=True)
 class Circumstances:
-    """When, on what and with what something was measured."""
+    """When, on what and with what something was measured.
+
+    `busy` is the percentage of the machine's processors that others had taken when it began.
+    """
 
     day: str
     rounds: int
     machine: str
     commit: str
     versions: str
+    busy: int = field(compare=False)
 
     def __str__(self) -> str:
         return f"{self.day}, {self.rounds} rounds, {self.machine}, commit {self.commit}; {self.versions}"
 
 
-def tell_circumstances(now: datetime, *, rounds: int) -> Circumstances:
+def tell_circumstances(now: datetime, *, rounds: int, busy: int) -> Circumstances:
     """Name processor, cores, memory, system, commit and versions."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     ours = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in _OURS)]
@@ -44,7 +49,25 @@ def tell_circumstances(now: datetime, *, rounds: int) -> Circumstances:
         machine=f"{_name_processor()}, {os.cpu_count()} cores, {memory / 1e9:.0f} GB, {platform.system()}",
         commit=_name_commit(),
         versions=f"{', '.join(ours)}; the rival: {', '.join(_list_rivals())}",
+        busy=busy,
     )
+
+
+def measure_bustle(*, seconds: float = 2) -> int:
+    """Look for a moment how much of the machine others take, in per cent; 0 where the system doesn't say."""
+    before = _read_ticks()
+    time.sleep(seconds)
+    idle, every = (now - then for now, then in zip(_read_ticks(), before, strict=True))
+    return round(100 * (1 - idle / every)) if every else 0
+
+
+def _read_ticks() -> tuple[int, int]:
+    """Give the ticks that the processors were idle, and all ticks, since the machine started."""
+    try:
+        ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    except OSError:
+        return 0, 0
+    return ticks[3] + ticks[4], sum(ticks)
 
 
 def _name_processor() -> str:

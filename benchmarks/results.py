@@ -20,6 +20,8 @@ from benchmarks.findings import Findings, Point
 from benchmarks.machine import Circumstances
 
 _HOLDS = {True: "yes", False: "**no**", None: ""}
+#: Per cent of the machine that others may take before it is worth a word.
+_DISTURBING = 10
 _INTRODUCTION = """\
 # Benchmarks
 
@@ -103,10 +105,14 @@ def _summarize(sections: Mapping[str, _Section]) -> str:
 
 
 def _tell_circumstances(sections: Mapping[str, _Section]) -> list[str]:
+    busy = {name: section.circumstances.busy for name, section in sections.items()}
+    disturbed = [f"{name} ({share} %)" for name, share in busy.items() if share > _DISTURBING]
+    warning = "**Others were using the machine's processors when these began, so wall times are too long:** "
     measured: dict[Circumstances, list[str]] = {}
     for name, section in sections.items():
         measured.setdefault(section.circumstances, []).append(name)
-    return [f"- {', '.join(names)}: {circumstances}" for circumstances, names in measured.items()]
+    told = [f"- {', '.join(names)}: {circumstances}" for circumstances, names in measured.items()]
+    return [*told, *([f"\n{warning}{', '.join(disturbed)}."] if disturbed else [])]
 
 
 def _write_table(rows: Sequence[Sequence[str]]) -> str:

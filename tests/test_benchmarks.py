@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from warehouse.schemas import USAGE
 from warehouse.windows import window_of_key
 
 SPAN = Span(date(2024, 2, 26), date(2024, 3, 11), 400)
-CIRCUMSTANCES = Circumstances("2026-01-01", 3, "a machine", "abc", "versions")
+CIRCUMSTANCES = Circumstances("2026-01-01", 3, "a machine", "abc", "versions", busy=0)
 
 
 def test_a_benchmark_runs_and_the_page_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +132,10 @@ def test_one_section_is_measured_again_and_the_others_stay(tmp_path: Path) -> No
     assert "| [first](#first) | speed | unknown |  |  |" in text
     assert text.index("## first") < text.index("## second")
     assert text.count("abc") == 1
+    assert "Others were using" not in text
     assert (tmp_path / "second.svg").read_text().startswith("<svg")
+    page.keep("first", Findings([]), replace(CIRCUMSTANCES, busy=90))
+    assert "first (90 %)" in (tmp_path / "RESULTS.md").read_text()
 
 
 def test_the_page_in_the_project_is_made_of_the_figures_beside_it() -> None:
