@@ -17,6 +17,10 @@ from benchmarks.workshop import RIVALS, Api, Workshop
 
 FIRST, LAST = date(2024, 1, 1), date(2025, 1, 1)
 OURS, DLT, BARE = "this project", "dlt", "bare script"
+_REMARK = (
+    "The bare script keeps no answer, proves nothing and builds one file. The last rows of the table say what a "
+    "sync does beside: seconds of the clock under the profiler, which makes Python dearer than it is."
+)
 PARTS = {
     "folding": [("warehouse.fold", "fold_window")],
     "publishing, with the marts": [PUBLISH],
@@ -47,7 +51,8 @@ def run(workshop: Workshop) -> Findings:
                 script = RIVALS / "dlt_pipeline.py"
                 costs[DLT].append(workshop.measure(workshop.dlt_python, script, api.url, *days, folder))
         data = workshop.new_folder("year")
-        stats = workshop.profile("cpu", "sync", "--since", days[0], "--until", days[1], data=data, api=api)
+        stats = workshop.profile("wall", "sync", "--since", days[0], "--until", days[1], data=data, api=api)
+    parts = share_out(stats, PARTS)
     medians = {name: take_median(rounds) for name, rounds in costs.items() if rounds}
     ours = medians[OURS].cpu
     lines = [at_most("sync of a year, CPU against the bare script", ours / medians[BARE].cpu, 1.5)]
@@ -58,7 +63,8 @@ def run(workshop: Workshop) -> Findings:
         table=[
             COST_HEADING,
             *(write_cost(name, cost) for name, cost in medians.items()),
-            *([f"ours, profiled: {part}", f"{cpu:.2f}", "", ""] for part, cpu in share_out(stats, PARTS).items()),
+            *([f"ours, profiled: {part}", "", f"{taken:.2f}", ""] for part, taken in parts.items()),
         ],
         profiles={"sync": render_profile(stats)},
+        remark=_REMARK,
     )
