@@ -37,7 +37,9 @@ class ProgressBar:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar = Progress(*_choose_columns(console.width), console=console, disable=not console.is_terminal)
+        # Asked once: while a step runs, Dagster has standard error go to a file.
+        self._is_plain = not console.is_terminal
+        self._bar = Progress(*_choose_columns(console.width), console=console, disable=self._is_plain)
         self._tasks: dict[str, TaskID] = {}
         self._brought: dict[str, int] = {}
         self._notes = _Notes(console)
@@ -97,7 +99,7 @@ class ProgressBar:
             return
         self._brought[dataset] = 0
         self._tasks[dataset] = self._bar.add_task(dataset, total=total, unit=unit, brought=nothing)
-        if not self._console.is_terminal:
+        if self._is_plain:
             self._console.print(f"{dataset}: {total:,} {unit}")
 
     def _show_publishing(self) -> None:
