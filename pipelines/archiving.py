@@ -29,6 +29,8 @@ from warehouse.attempts import Attempt, AttemptLog, fold_attempts
 from warehouse.errors import StorageFailed, WarehouseError
 from warehouse.fold import FoldResult
 from warehouse.layout import DataFolder
+from warehouse.lost import find_lost
+from warehouse.media import MediaStore, StoredFile
 from warehouse.schemas import Table
 from warehouse.wanted import find_wanted
 from warehouse.windows import StorageWindow
@@ -44,8 +46,8 @@ _OUTAGE = 20
 class Fetch(Protocol):
     """Fetch what one record holds; raises `IPlumError` or `WarehouseError`."""
 
-    def __call__(self, record_id: str) -> Fetched:
-        """Return it, a file being verified and in place."""
+    def __call__(self, record_id: str, sha256: str | None = None) -> Fetched:
+        """Return it, a file being verified and in place; with `sha256`, that file and no other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,7 @@ class ArchiveOutcome:
 class _Task:
     window: StorageWindow
     record_id: str = field(repr=False)
+    lost: StoredFile | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class ArchivePull:
         A record that can't be had does not fail its window: its row says why. Windows that are left out, because
         no further record can be had, get no outcome.
         """
-        tasks = [_Task(window, record_id) for window, ids in wanted.items() for record_id in ids]
+        tasks = [task for window, ids in wanted.items() for task in self._make_tasks(window, ids)]
         for window in [window for window, ids in wanted.items() if not ids]:
             yield ArchiveOutcome(window=window)
         for window, tried in groupby(self._try_side_by_side(tasks), key=lambda one: one.task.window):
@@ -114,6 +117,10 @@ class ArchivePull:
             yield outcome
             if isinstance(outcome.error, StorageFailed):
                 return
+
+    def _make_tasks(self, window: StorageWindow, ids: Sequence[str]) -> list[_Task]:
+        lost = find_lost(self.folder, self.table, self.account, window) if ids else {}
+        return [_Task(window, record_id, lost.get(record_id)) for record_id in ids]
 
     def _try_side_by_side(self, tasks: Sequence[_Task]) -> Iterator[_Tried]:
         """Try the first record alone, so that a refusal costs one request, then the others in threads."""
@@ -143,7 +150,7 @@ class ArchivePull:
 
     def _try(self, task: _Task) -> _Tried:
         try:
-            fetched = self.fetch(task.record_id)
+            fetched = self._fetch(task)
         except (AccountError, StorageFailed) as error:
             return _Tried(task, error=error)
         except (MediaExpired, InvalidRequest) as error:
@@ -156,6 +163,14 @@ class ArchivePull:
         attempt = _describe(fetched, task.record_id, self.clock())
         self.on_try(attempt.bytes or 0)
         return _Tried(task, attempt)
+
+    def _fetch(self, task: _Task) -> Fetched:
+        if task.lost is None:
+            return self.fetch(task.record_id)
+        # It may have been restored from a backup, or have come with another record that has the same file.
+        if MediaStore(self.folder).check(task.lost.path, task.lost.sha256):
+            return Fetched(file=task.lost)
+        return self.fetch(task.record_id, task.lost.sha256)
 
     def _note(self, task: _Task, status: Literal["pending", "failed"], error: Exception) -> Attempt:
         self.on_try(0)

@@ -13,7 +13,8 @@ from typing import Literal
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import MediaExpired
 from iplum_resource.media import MediaClient
-from warehouse.media import MediaStore, StoredFile
+from warehouse.errors import FileRefused
+from warehouse.media import ANOTHER_FILE, MediaStore, StoredFile
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,21 @@ class ContentFetch:
     media: MediaClient
     store: MediaStore
 
-    def __call__(self, record_id: str) -> Fetched:
-        """Return what the record holds; raises `IPlumError` and `WarehouseError`."""
+    def __call__(self, record_id: str, sha256: str | None = None) -> Fetched:
+        """Return what the record holds, where given the file of this hash alone.
+
+        Raises `IPlumError` and `WarehouseError`.
+        """
 
         def ask() -> str:
             return self.client.fetch_content(record_id).text
 
         text = ask()
         if self.media.find_url(text) is None:
+            if sha256 is not None:
+                raise FileRefused(ANOTHER_FILE)
             return Fetched(body=text)
-        return Fetched(file=_download(text, ask, self.media, self.store, expected="any"))
+        return Fetched(file=_download(text, ask, self.media, self.store, expected="any", sha256=sha256))
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,13 @@ class RecordingFetch:
     media: MediaClient
     store: MediaStore
 
-    def __call__(self, record_id: str) -> Fetched:
-        """Return the file; raises `IPlumError` and `WarehouseError`."""
+    def __call__(self, record_id: str, sha256: str | None = None) -> Fetched:
+        """Return the file, where given only that of this hash; raises `IPlumError` and `WarehouseError`."""
 
         def ask() -> str:
             return self.client.fetch_recording_url(record_id)
 
-        return Fetched(file=_download(ask(), ask, self.media, self.store, expected="audio"))
+        return Fetched(file=_download(ask(), ask, self.media, self.store, expected="audio", sha256=sha256))
 
 
 def _download(
@@ -72,10 +78,11 @@ def _download(
     store: MediaStore,
     *,
     expected: Literal["audio", "any"],
+    sha256: str | None,
 ) -> StoredFile:
     with store.receive() as incoming:
         try:
             media.download(text, incoming.sink)
         except MediaExpired:
             media.download(ask_again(), incoming.sink)
-        return store.keep(incoming, expected=expected)
+        return store.keep(incoming, expected=expected, sha256=sha256)

@@ -36,12 +36,13 @@ class Attempt:
     """One attempt to fetch what belongs to a record; `attempted_at` is aware UTC.
 
     `verified` has a body, or a file with hash, size, type and path. `pending` means that there was nothing to
-    fetch yet, `failed` that what came can't be kept; both say why in `error`, without content or address.
+    fetch yet, `failed` that what came can't be kept, `lost` that the file of an earlier try was found missing or
+    damaged; they say why in `error`, without content or address.
     """
 
     record_id: str = field(repr=False)
     attempted_at: datetime
-    status: Literal["verified", "pending", "failed"]
+    status: Literal["verified", "pending", "failed", "lost"]
     kind: Literal["text", "media", "empty"] | None = None
     body: str | None = field(default=None, repr=False)
     sha256: str | None = None
@@ -151,16 +152,27 @@ def fold_attempts(folder: DataFolder, table: Table, account: str, window: Storag
 def merge_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
     """Make one row a record: the first attempt that was verified, else the latest; the order is of no account.
 
+    A file that was lost counts no more: its row is `failed` until it is there again, and says what it should be.
     Adds `attempts` and `fetched_at`; `pending` becomes `gone` when it was tried for over a day.
     """
     ordered = attempts.sort_values(["attempted_at", "status", "sha256", "error"], kind="stable")
     by_id = ordered.groupby("record_id", sort=False)
     first, count = by_id["attempted_at"].min(), by_id.size()
-    verified = ordered[ordered["status"] == "verified"].drop_duplicates("record_id", keep="first")
+    lost = ordered[ordered["status"] == "lost"].groupby("record_id")["attempted_at"].max()
+    lost_at = ordered["record_id"].map(lost).astype("datetime64[us, UTC]") if len(lost) else pd.NaT
+    was_verified = ordered["status"] == "verified"
+    still_good = was_verified & ~(ordered["attempted_at"] <= lost_at)
+    verified = ordered[still_good].drop_duplicates("record_id", keep="first")
     others = ordered[~ordered["record_id"].isin(verified["record_id"])].drop_duplicates("record_id", keep="last")
+    once = ordered[was_verified].drop_duplicates("record_id", keep="first").set_index("record_id")
+    for name in ("kind", "sha256", "bytes", "media_type", "path"):
+        others = others.assign(
+            **{name: others[name].where(others[name].notna(), others["record_id"].map(once[name]))}
+        )
     rows = pd.concat([verified, others]).sort_values("record_id", ignore_index=True)
     rows = rows.rename(columns={"attempted_at": "fetched_at"})
     rows["attempts"] = rows["record_id"].map(count).astype("int64")
-    waited = rows["fetched_at"] - rows["record_id"].map(first)
+    waited = rows["fetched_at"] - rows["record_id"].map({**first, **lost})
     rows.loc[(rows["status"] == "pending") & (waited >= _PATIENCE), "status"] = "gone"
+    rows.loc[rows["status"] == "lost", "status"] = "failed"
     return rows

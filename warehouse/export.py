@@ -82,7 +82,7 @@ def _write(folder: DataFolder, snapshot: Path, selection: Selection, built: Path
             writer = _Writer(built / f"{part}.csv", built / f"{part}.jsonl")
             for record in writer.pass_through(*_select(connection, part, selection)):
                 missing += "status" in record and record["status"] != "verified"
-                if record.get("path"):
+                if record.get("path") and record["status"] == "verified":
                     files[record["path"]] = record["sha256"]
             rows[part] = writer.rows
     _copy_files(folder, files, built / "files", watch=watch)

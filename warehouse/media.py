@@ -54,6 +54,8 @@ _MAGIC = (
 )
 # What carries sound alone or with pictures.
 _SOUNDS = ("audio/", "video/")
+#: Why a file that was verified once and lost can't be replaced by what iPlum has now.
+ANOTHER_FILE = "iPlum has another file now than the one that was verified before and lost"
 _MARKUP = (b"<", b"{", b"[")
 
 
@@ -94,15 +96,19 @@ class MediaStore:
         finally:
             path.unlink(missing_ok=True)
 
-    def keep(self, incoming: Incoming, *, expected: Literal["audio", "any"]) -> StoredFile:
+    def keep(
+        self, incoming: Incoming, *, expected: Literal["audio", "any"], sha256: str | None = None
+    ) -> StoredFile:
         """Prove a received file and put it in place, durable when this returns.
 
-        Raises `FileRefused` for what is empty, is a web page or an error in the place of a file, or is no sound
-        where `audio` is expected; `StorageFailed` where it can't be kept.
+        Raises `FileRefused` for what is empty, is a web page or an error in the place of a file, is no sound where
+        `audio` is expected, or is not the file of this hash; `StorageFailed` where it can't be kept.
         """
         incoming.sink.flush()
         media_type, ending = identify(_read_head(incoming.path), expected=expected)
         digest, size = hash_file(incoming.path)
+        if sha256 not in (None, digest):
+            raise FileRefused(ANOTHER_FILE)
         key = self.folder.media_file(digest, ending)
         # One that is there already is looked at, not trusted: a damaged one is replaced.
         if not self.check(key, digest):

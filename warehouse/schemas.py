@@ -166,8 +166,8 @@ _STATUS = (
     Column(
         "status",
         pa.string(),
-        "`verified`; `pending` (nothing to fetch yet), `failed` (what came can't be kept): both are tried again; "
-        "`gone` (nothing for over a day).",
+        "`verified`; `pending` (nothing to fetch yet), `failed` (what came can't be kept, or what was kept is "
+        "lost): both are tried again; `gone` (nothing for over a day).",
     ),
     Column("attempts", pa.int64(), "How often it was tried."),
     Column("error", pa.string(), "Why it is not verified; else null."),

@@ -6,7 +6,7 @@ Belongs here: finding differences. Does not belong here: mending them, and askin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,6 +15,7 @@ import pandas as pd
 from warehouse.healing import find_unfolded, list_raw_windows
 from warehouse.lake import read_rows
 from warehouse.layout import DataFolder
+from warehouse.lost import Loss, is_lost
 from warehouse.marts import MartSettings
 from warehouse.media import MediaStore
 from warehouse.publish import is_behind
@@ -35,6 +36,7 @@ class Difference:
 
 
 _RESTORE = "restore it from a backup"
+_FETCH = "run 'iplum archive', which fetches it again if iPlum still has it; else restore it from a backup"
 _PUBLISH = "run 'iplum publish'"
 
 
@@ -42,8 +44,9 @@ _PUBLISH = "run 'iplum publish'"
 class Verification:
     """A look at everything that is kept, or at the windows that overlap `since` up to `until` (aware UTC).
 
-    Nothing is changed. `on_file` hears of each file that was hashed, with its size; `watch` of the
-    windows whose bodies and files were.
+    Nothing is changed. `on_file` hears of each file that was hashed, with its size; `on_loss` of each window's
+    records whose file is missing or damaged and not yet known to be; `watch` of the windows whose bodies and
+    files were hashed.
     """
 
     folder: DataFolder
@@ -51,22 +54,23 @@ class Verification:
     since: datetime | None = None
     until: datetime | None = None
     on_file: Callable[[int], None] = lambda _size: None
+    on_loss: Callable[[Loss], None] = lambda _loss: None
     watch: Watch = watch_nothing
 
     def find_differences(self) -> Iterator[Difference]:
         """Give each difference; files without a row are looked for only without bounds. Raises `StorageFailed`."""
-        referred: set[str] = set()
+        verdicts: dict[str, str] = {}
         kept = [(table, *key) for table in ARCHIVE_TABLES for key in self._list_windows(table)]
         for done, (table, account, window) in enumerate(kept, start=1):
             rows = read_rows(self.folder, table, account, window)
             if rows is not None:
                 where = f"{table.name} {account} {window}"
-                verified = rows[rows["status"] == "verified"]
-                yield from self._verify_bodies(verified, where)
-                yield from self._verify_files(verified, where, referred)
+                yield from self._verify_bodies(rows[rows["status"] == "verified"], where)
+                yield from self._verify_files(rows[rows["path"].notna()], where, verdicts)
+                self._tell_losses(rows, table, account, window, verdicts=verdicts)
             self.watch(done, len(kept))
         if self.since is None and self.until is None:
-            yield from self._find_unreferred(referred)
+            yield from self._find_unreferred(verdicts.keys())
         yield from self._verify_folds()
 
     def _list_windows(self, table: Table) -> Iterator[tuple[str, StorageWindow]]:
@@ -84,21 +88,35 @@ class Verification:
             if hashlib.sha256(str(body).encode()).hexdigest() != digest:
                 yield Difference(f"a body in {where} is not what its hash says", _RESTORE)
 
-    def _verify_files(self, verified: pd.DataFrame, where: str, referred: set[str]) -> Iterator[Difference]:
-        store = MediaStore(self.folder)
-        files = verified[verified["path"].notna()].drop_duplicates("path")
-        files = files[~files["path"].isin(referred)]
-        referred |= set(map(str, files["path"]))
+    def _verify_files(self, rows: pd.DataFrame, where: str, verdicts: dict[str, str]) -> Iterator[Difference]:
+        files = rows[~rows["path"].isin(verdicts.keys())].drop_duplicates("path")
         named = list(zip(map(str, files["path"]), map(str, files["sha256"]), strict=True))
-        for (path, _), is_whole, size in zip(
-            named, self.folder.store.map(lambda one: store.check(*one), named), files["bytes"], strict=True
-        ):
-            if not is_whole:
-                what = "damaged" if self.folder.store.has(path) else "missing"
-                yield Difference(f"{path} is {what} ({where})", _RESTORE)
+        judged = self.folder.store.map(lambda one: self._judge(*one), named)
+        for (path, _), verdict, size in zip(named, judged, files["bytes"], strict=True):
+            verdicts[path] = verdict
+            if verdict:
+                yield Difference(f"{path} is {verdict} ({where})", _FETCH)
             self.on_file(int(size))
+        for path in rows[is_lost(rows)]["path"].drop_duplicates():
+            if not verdicts[path]:
+                yield Difference(f"{path} is back and its row does not say so ({where})", "run 'iplum archive'")
 
-    def _find_unreferred(self, referred: set[str]) -> Iterator[Difference]:
+    def _judge(self, path: str, digest: str) -> str:
+        """Say what is wrong with a file; nothing where nothing is."""
+        if MediaStore(self.folder).check(path, digest):
+            return ""
+        return "damaged" if self.folder.store.has(path) else "missing"
+
+    def _tell_losses(
+        self, rows: pd.DataFrame, table: Table, account: str, window: StorageWindow, *, verdicts: Mapping[str, str]
+    ) -> None:
+        verified = rows[rows["path"].notna() & (rows["status"] == "verified")]
+        for path, of_path in verified.groupby("path"):
+            if verdicts[str(path)]:
+                reason = f"its file was found {verdicts[str(path)]}"
+                self.on_loss(Loss(table, account, window, tuple(map(str, of_path["record_id"])), reason))
+
+    def _find_unreferred(self, referred: Collection[str]) -> Iterator[Difference]:
         for name in sorted(MediaStore(self.folder).list_files()):
             if name not in referred:
                 yield Difference(

@@ -13,6 +13,7 @@ import pandas as pd
 
 from warehouse.lake import read_rows
 from warehouse.layout import DataFolder
+from warehouse.lost import is_lost
 from warehouse.schemas import CONTENTS, RECORDINGS, USAGE, Table
 from warehouse.windows import StorageWindow
 
@@ -26,7 +27,8 @@ def find_wanted(
     """List the record ids of a window for which `table` wants a try at `now` (aware UTC), oldest first.
 
     What is verified or gone is left alone. After a try that brought nothing the next waits 15 minutes, then twice
-    as long each time, up to 16 hours; what a daily run finds waiting, it tries.
+    as long each time, up to 16 hours; what a daily run finds waiting, it tries. A file that was lost waits for
+    nothing.
     """
     announced = _list_announced(folder, table, account, window)
     known = read_rows(folder, table, account, window)
@@ -34,7 +36,7 @@ def find_wanted(
         return announced
     doublings = np.minimum(known["attempts"] - 1, _LONGEST_WAIT_DOUBLINGS)
     ready_at = known["fetched_at"] + _FIRST_WAIT * (2**doublings)
-    resting = known["status"].isin(["verified", "gone"]) | (ready_at > now)
+    resting = known["status"].isin(["verified", "gone"]) | ((ready_at > now) & ~is_lost(known))
     done = set(known.loc[resting, "record_id"])
     return [record_id for record_id in announced if record_id not in done]
 

@@ -37,18 +37,22 @@ def verify(
     """Prove it: iPlum's records against those here, every file and body against its hash, the tables against both.
 
     Each window is asked for once more, whole and in halves, so that an answer that was cut off is found out. What
-    was missing is kept and published. Prints a line for each difference and exits with 1 when there is one.
+    was missing is kept and published. A file that is missing or damaged is marked, and 'iplum archive' fetches it
+    again. Prints a line for each difference and exits with 1 when there is one.
 
     Examples: `iplum verify` · `iplum verify --since 2024-01-01 --until 2024-02-01` · `iplum verify --offline`
     """
     accounts, environ = read_accounts()
     first, last = read_range(since, until)
     differences: list[str] = []
-    sizes: list[int] = []
     from pipelines.bar import ProgressBar
     from pipelines.storage import choose_marts, open_folder
+    from warehouse.lost import Loss, mark_lost
+    from warehouse.publish import publish
     from warehouse.verification import Verification
 
+    sizes: list[int] = []
+    losses: list[Loss] = []
     with ProgressBar(open_console(stderr=True)) as bar:
         if not offline:
             from pipelines.audit import audit
@@ -63,9 +67,13 @@ def verify(
             since=begin_day(first),
             until=begin_day(last),
             on_file=sizes.append,
+            on_loss=losses.append,
             watch=bar.watch("archive", "windows"),
         )
         differences += [str(difference) for difference in verification.find_differences()]
+    if losses:
+        mark_lost(verification.folder, losses, at=now())
+        publish(verification.folder, verification.settings)
     if as_json:
         write_json({"files": len(sizes), "bytes": sum(sizes), "differences": differences})
     else:

@@ -175,6 +175,32 @@ def test_media_off_the_list_is_kept_as_the_text_that_it_is(synced: Account) -> N
     assert synced.ask("SELECT count(*) FROM contents WHERE kind = 'media'") == [(0,)]
 
 
+def test_a_lost_file_is_fetched_again_and_no_other_in_its_place(
+    synced: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(synced)
+    missing, damaged, restored = sorted((synced.folder.root / "media").rglob("*.mp3"))[:3]
+    backup = restored.read_bytes()
+    missing.unlink()
+    damaged.write_bytes(b"ID3 damaged")
+    restored.unlink()
+    assert cli.run(["verify", "--offline"]) == 1
+    told = capsys.readouterr().err
+    assert (told.count("is missing"), told.count("is damaged")) == (2, 1)
+    restored.write_bytes(backup)
+
+    synced.play(media_bytes=10_000)
+    run(synced)
+    assert count(synced, "recording_files")["failed"] == 2
+    assert synced.ask("SELECT count(*) FROM recording_files WHERE error LIKE '%another file%'") == [(2,)]
+    assert not missing.exists()
+
+    synced.play()
+    assert run(synced).failures == []
+    assert_whole(synced)
+    assert synced.asked(RECORDING) == 2, "what came back from a backup is not asked for"
+
+
 def test_the_command_shows_what_is_held(synced: Account, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["archive"]) == 0
     shown = capsys.readouterr().out

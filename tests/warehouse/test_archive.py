@@ -89,7 +89,9 @@ def test_what_was_announced_and_is_not_there_for_a_day_is_gone(folder: DataFolde
 
 
 tries = st.lists(
-    st.tuples(st.sampled_from("ab"), st.integers(0, 50), st.sampled_from(["verified", "pending", "failed"])),
+    st.tuples(
+        st.sampled_from("ab"), st.integers(0, 50), st.sampled_from(["verified", "pending", "failed", "lost"])
+    ),
     min_size=1,
     max_size=8,
     unique_by=lambda one: one[:2],
@@ -110,7 +112,13 @@ def test_the_order_in_which_attempts_are_read_does_not_matter(drawn: Any, chance
     for record_id in merged.index:
         own = [one for one in drawn if one[0] == record_id]
         assert merged.loc[record_id, "attempts"] == len(own)
-        assert (merged.loc[record_id, "status"] == "verified") == any(one[2] == "verified" for one in own)
+        lost_at = max((hours for _, hours, how in own if how == "lost"), default=-1)
+        is_there = any(how == "verified" and hours > lost_at for _, hours, how in own)
+        assert (merged.loc[record_id, "status"] == "verified") == is_there
+        was_there = any(how == "verified" for _, _, how in own)
+        assert (
+            merged.loc[record_id, "sha256"] == HI if was_there else merged.loc[record_id, "status"] != "verified"
+        )
 
 
 # --- proof
