@@ -149,6 +149,13 @@ def fold_attempts(folder: DataFolder, table: Table, account: str, window: Storag
             return FoldResult(state, len(rows) - (0 if before is None else len(before)), 0, frozenset())
 
 
+def compute_attempt_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
+    """Make a window's rows of its log alone, as they should stand in its lake file; raises `RawDamaged`."""
+    names = [entry.partition("/")[2] for entry in list_raw(folder, table, account, window)]
+    rows = merge_attempts(AttemptLog(folder, account, table.datasets[0]).read(window, names))
+    return pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
+
+
 def merge_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
     """Make one row a record: the first attempt that was verified, else the latest; the order is of no account.
 

@@ -87,6 +87,16 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
             return FoldResult(state, new, changed, frozenset(strays_to), state_before)
 
 
+def compute_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
+    """Make a window's rows of its raw log alone, as they should stand in its lake file; raises `RawDamaged`."""
+    listing = list_raw(folder, table, account, window)
+    answers = _read_asked(folder, account, window, table=table, listing=listing)
+    answers, bodies = _let_go_of_bodies(answers, _normalize_bodies(answers, table))
+    pushed = gather_pushed(_read_pushed(folder, account, window, table=table, listing=listing), table)
+    rows = merge_answers([answer for _, answer in answers], bodies, table, window, pushed=pushed)
+    return rows.select(table.lake_schema.names).cast(table.lake_schema)
+
+
 def merge_answers(
     answers: Sequence[RawAnswer],
     bodies: dict[str, NormalizedAnswer],

@@ -124,16 +124,22 @@ def read_fingerprint(folder: DataFolder, table: Table, account: str, window: Sto
 
 
 def read_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pd.DataFrame | None:
+    """Read a window's rows for pandas; None where there is no lake file, or one that is damaged."""
+    content = read_table(folder, table, account, window)
+    if content is None:
+        return None
+    rows: pd.DataFrame = content.to_pandas()
+    return rows
+
+
+def read_table(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table | None:
     """Read a window's rows; None where there is no lake file, or one that is damaged."""
     try:
         file = folder.store.open_parquet(folder.lake_file(table.name, account, window))
         content = pq.ParquetFile(file, page_checksum_verification=True).read()
-        if content.schema.names != table.lake_schema.names:
-            return None
-        rows: pd.DataFrame = content.to_pandas()
     except (pa.ArrowException, OSError, ValueError):
         return None
-    return rows
+    return content if content.schema.names == table.lake_schema.names else None
 
 
 def _encode_state(state: WindowState) -> bytes:

@@ -131,6 +131,25 @@ class Snapshot:
         self._connection.execute(f"COMMENT ON {target} IS '{quoted}'")
 
 
+def count_unlike(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    account: str,
+    window: StorageWindow,
+    *,
+    files: Sequence[Path],
+) -> int:
+    """Count the rows of a window that only the published table or only the files have; raises `duckdb.Error`."""
+    select = (
+        f"WITH made AS ({read_select(table)}), "
+        f"held AS (SELECT * FROM {table.name} WHERE account = $account AND window_start = $day) "
+        "SELECT count(*) FROM "
+        "((FROM made EXCEPT ALL FROM held) UNION ALL (FROM held EXCEPT ALL FROM made))"
+    )
+    values = {"files": [str(path) for path in files], "account": account, "day": window.first_day}
+    return int(connection.execute(select, values).fetchall()[0][0])
+
+
 @contextmanager
 def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Lend a read-only connection to a published file as it is now; instants come in UTC. Raises `duckdb.Error`.

@@ -12,14 +12,19 @@ from datetime import datetime
 
 import pandas as pd
 
+from warehouse.attempts import compute_attempt_rows
+from warehouse.errors import RawDamaged
+from warehouse.files import scratch_folder
+from warehouse.fold import compute_rows
 from warehouse.healing import find_unfolded, list_raw_windows
-from warehouse.lake import read_rows
+from warehouse.lake import read_rows, read_table
 from warehouse.layout import DataFolder
 from warehouse.lost import Loss, is_lost
 from warehouse.marts import MartSettings
 from warehouse.media import MediaStore
 from warehouse.publish import is_behind
 from warehouse.schemas import ARCHIVE_TABLES, LAKE_TABLES, Table
+from warehouse.snapshot import count_unlike, open_snapshot
 from warehouse.watch import Watch, watch_nothing
 from warehouse.windows import StorageWindow
 
@@ -38,6 +43,7 @@ class Difference:
 _RESTORE = "restore it from a backup"
 _FETCH = "run 'iplum archive', which fetches it again if iPlum still has it; else restore it from a backup"
 _PUBLISH = "run 'iplum publish'"
+_REBUILD = "run 'iplum publish --full'"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,5 +137,37 @@ class Verification:
                 if (account, window) in unfolded:
                     what = f"the lake file of {table.name} {account} {window} is behind its raw log"
                     yield Difference(what, _PUBLISH)
+                else:
+                    yield from self._verify_rows(table, account, window)
         if is_behind(self.folder, self.settings):
             yield Difference("warehouse.duckdb is behind the lake", _PUBLISH)
+        elif self.folder.snapshot.is_file():
+            yield from self._verify_snapshot()
+
+    def _verify_rows(self, table: Table, account: str, window: StorageWindow) -> Iterator[Difference]:
+        """Make the rows of a window once more from raw, and compare."""
+        compute = compute_attempt_rows if table in ARCHIVE_TABLES else compute_rows
+        try:
+            expected = compute(self.folder, table, account, window)
+        except RawDamaged as error:
+            what, _, remedy = str(error).partition("; ")
+            yield Difference(what, remedy)
+            return
+        written = read_table(self.folder, table, account, window)
+        if written is None or not written.equals(expected):
+            lake_file = self.folder.lake_file(table.name, account, window)
+            yield Difference(f"{lake_file} is not what its raw log says", f"remove it and {_PUBLISH}")
+
+    def _verify_snapshot(self) -> Iterator[Difference]:
+        store = self.folder.store
+        with (
+            scratch_folder(self.folder.root, self.folder.modes) as scratch,
+            open_snapshot(self.folder.snapshot) as connection,
+        ):
+            for table in LAKE_TABLES:
+                for account, window in self._list_windows(table):
+                    files = store.bring_near([self.folder.lake_file(table.name, account, window)], scratch)
+                    unlike = count_unlike(connection, table, account, window, files=files)
+                    if unlike:
+                        what = f"{unlike:,} rows of {table.name} {account} {window} differ from the lake"
+                        yield Difference(f"warehouse.duckdb: {what}", _REBUILD)

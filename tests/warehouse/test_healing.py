@@ -21,6 +21,7 @@ from warehouse.publish import is_behind, publish
 from warehouse.raw import RawLog
 from warehouse.schemas import USAGE
 from warehouse.snapshot import open_snapshot
+from warehouse.verification import Verification
 
 OTHER = WINDOW.next()
 
@@ -127,7 +128,55 @@ def test_turned_over_bits_are_found_out(folder: DataFolder) -> None:
     assert found_out > 250
 
 
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
+def test_a_truncated_raw_file_is_named_and_restored_heals(folder: DataFolder, share: float) -> None:
+    """What a full disk or a torn copy leaves; ours are renamed into place whole."""
+    whole = raw_file(folder).read_bytes()
+    raw_file(folder).write_bytes(whole[: int(len(whole) * share)])
+    (told,) = [str(one) for one in Verification(folder=folder).find_differences()]
+    assert str(raw_file(folder)) in told
+    assert "restore it from a backup" in told
+    with pytest.raises(PublishedInPart):
+        publish(folder, full=True)
+    assert ids(folder) == ["a", "b", "c"]
+    raw_file(folder).write_bytes(whole)
+    publish(folder)
+    assert list(Verification(folder=folder).find_differences()) == []
+
+
 # --- what can be made again
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
+def test_a_truncated_lake_file_is_made_again(folder: DataFolder, share: float) -> None:
+    path = folder.root / folder.lake_file("usage", "default", WINDOW)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    assert list(Verification(folder=folder).find_differences()) != []
+    publish(folder)
+    assert path.read_bytes() == whole
+    assert ids(folder) == ["a", "b", "c"]
+    assert list(Verification(folder=folder).find_differences()) == []
+
+
+def test_a_row_that_was_taken_out_or_changed_by_hand_is_found(folder: DataFolder) -> None:
+    """With all notes as they were: the lake file says that it is folded, the snapshot that it is published."""
+    path = folder.root / folder.lake_file("usage", "default", WINDOW)
+    written = path.stat()
+    content = pq.ParquetFile(path).read()
+    pq.write_table(content.slice(1), path)
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+    told = [str(one) for one in Verification(folder=folder).find_differences()]
+    assert [one for one in told if "is not what its raw log says" in one]
+    assert [one for one in told if "1 rows of usage" in one]
+    path.unlink()
+    publish(folder)
+    with duckdb.connect(str(folder.snapshot)) as connection:
+        connection.execute("UPDATE usage SET credits = 99 WHERE record_id = 'c'")
+    (forged,) = [str(one) for one in Verification(folder=folder).find_differences()]
+    assert f"2 rows of usage default {OTHER.key} differ from the lake" in forged
+    publish(folder, full=True)
+    assert list(Verification(folder=folder).find_differences()) == []
 
 
 @pytest.mark.parametrize("at", [0, 0.2, 0.5, 0.97])
