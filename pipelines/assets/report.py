@@ -11,7 +11,6 @@ from pipelines.settings import Settings
 from pipelines.storage import open_folder
 from warehouse.errors import WarehouseError
 from warehouse.mart_schemas import MARTS
-from warehouse.report import write_report
 
 
 def build_report_asset(settings: Settings) -> dg.AssetsDefinition:
@@ -21,13 +20,16 @@ def build_report_asset(settings: Settings) -> dg.AssetsDefinition:
         name="report",
         deps=[key_of_mart(mart.name) for mart in MARTS],
         group_name="report",
-        kinds={"html"},
+        kinds={"altair", "html"},
         description=(
             "One HTML page about the account that opens anywhere, without a network. To see it, copy `path` below "
             "into the browser's address bar."
         ),
     )
     def report() -> dg.MaterializeResult:  # type: ignore[type-arg]
+        # Drawing takes longer to import than all else that Dagster loads.
+        from warehouse.report import write_report
+
         try:
             folder = open_folder(settings)
             path = write_report(folder).absolute()

@@ -1,6 +1,6 @@
 """The scripts of the report, which are kept in the package, as bundling them takes longer than the whole report.
 
-`python -m tests.warehouse.scripts` makes them anew, after another version of vl-convert-python.
+`python -m tests.warehouse.scripts` makes them anew, after another version of vl-convert-python or Altair.
 """
 
 from pathlib import Path
