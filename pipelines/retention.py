@@ -7,13 +7,14 @@ goes of raw, lake and files (`warehouse.retention`), and asking whether it shoul
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pipelines.draining import TABLES, file_events
 from pipelines.settings import Settings, SettingsError
 from pipelines.storage import choose_marts, has_inbox, open_folder, open_inbox
 from warehouse.deletions import Deletion, read_deletions, write_deletion
 from warehouse.inbox import Inbox
+from warehouse.pointer import remove_replaced
 from warehouse.publish import publish, publishing_alone
 from warehouse.report import write_report
 from warehouse.retention import Retention
@@ -65,7 +66,8 @@ def carry_out(
             for numbers in filter(None, _find_events(inbox, before=deletion.floor)):
                 inbox.remove(numbers)
     publish(folder, choose_marts(accounts), full=True)
-    if folder.report.exists():
+    remove_replaced(folder, grace=timedelta())
+    if folder.store.has(folder.report.name):
         write_report(folder)
     for one in (*unfinished, deletion):
         one.finished_at = clock()

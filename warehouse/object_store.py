@@ -31,7 +31,7 @@ _SMALL = 1 << 20
 _PIECE = 8 << 20
 _NO_PARTS = ("non-partial", "InvalidRange")
 _SIDE_BY_SIDE = 16
-_CLIENT = {"timeout": "120s", "connect_timeout": "5s"}
+_CLIENT = {"connect_timeout": "5s", "read_timeout": "120s", "timeout": "1h"}
 _RETRIES = {
     "max_retries": 6,
     "retry_timeout": timedelta(seconds=60),

@@ -117,14 +117,16 @@ def release(folder: DataFolder, built: Path, *, expected: Pointer | None, insist
     return True
 
 
-def remove_replaced(folder: DataFolder, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Delete the snapshots of a bucket that were replaced an hour ago or more, those of killed publishers too."""
+def remove_replaced(
+    folder: DataFolder, *, grace: timedelta = _GRACE, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> None:
+    """Delete the snapshots of a bucket that were replaced so long ago, and those that killed publishers left."""
     if folder.bucket is None:
         return
     pointer = read_pointer(folder)
     keys = sorted(folder.store.list_below(SNAPSHOTS))
     for key, successor in pairwise(keys):
-        if pointer is not None and key != pointer.snapshot and now() - _read_time(successor) >= _GRACE:
+        if pointer is not None and key != pointer.snapshot and now() - _read_time(successor) >= grace:
             folder.store.remove(key)
 
 

@@ -29,7 +29,7 @@ def publish(
     if as_json:
         replaced = publication.replaced
         tables = {name: {"rows": rows, "replaced": replaced[name]} for name, rows in publication.rows.items()}
-        write_json({"published": str(folder.snapshot), "tables": tables})
+        write_json({"published": folder.published, "tables": tables})
         return
     for table, rows in publication.rows.items():
         typer.echo(f"{table:<12}{rows:>12,} rows  {publication.replaced[table]:>6} windows replaced")

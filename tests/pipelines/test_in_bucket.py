@@ -53,6 +53,9 @@ def test_every_command_works_on_a_bucket(
     assert int(capsys.readouterr().out.split()[1]) > 0
     assert kept
     assert "report.html" in s3_server.list_keys(bucket)
+    assert run("retention", "--older-than", "10", "--yes") == 0
+    assert len([key for key in s3_server.list_keys(bucket) if key.startswith("snapshots/")]) == 1
+    kept = [key for key in s3_server.list_keys(bucket) if key.startswith("media/")]
     since, until = str(in_bucket.first_day), "2099-01-01"
     assert run("export", "--since", since, "--until", until, str(in_bucket.path / "case")) == 0
     assert {path.name for path in (in_bucket.path / "case/files").iterdir()} == {Path(key).name for key in kept}
