@@ -24,7 +24,7 @@ EXEMPT = {
     r"\.venv/bin/python -m pipelines\.documentation": "test_documentation.py holds what it writes",
     r"umask |tar ": "run by tests/end_to_end/test_restore.py",
 }
-SAMPLE = {"DAY": "2024-01-01", "FOLDER": "there", "H": "127.0.0.1", "P": "1"}
+SAMPLE = {"DAY": "2024-01-01", "DAYS": "2555", "FOLDER": "there", "H": "127.0.0.1", "P": "1"}
 IPLUM = r"(?:^|\s|bin/)iplum (?=[a-z])"
 
 
