@@ -3,6 +3,7 @@
 Belongs here: starting the browser, and what a person's hands do in the UI. Does not belong here: what is expected.
 """
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,21 +37,15 @@ def open_browser() -> Iterator[Page]:
 
 
 def open_backfill(page: Page, url: str, *, choice: str) -> None:
-    """Open the dialog of a backfill of `usage` and choose windows by its button `choice`, as `All`."""
+    """Open the dialog of a backfill of `usage` and choose windows of the last 90 days by its button `choice`."""
     page.goto(f"{url}/assets/usage")
     page.get_by_role("button", name="Materialize").first.click()
     # Dagster says that raw_usage is made along with it.
     page.get_by_role("button", name="Confirm").click()
-    page.get_by_text("Show all partitions").or_(page.get_by_text("Launch backfill")).first.wait_for()
-    if page.get_by_text("Show all partitions").is_visible():
-        page.get_by_text("Show all partitions").click()
     page.get_by_role("button", name=choice, exact=True).click()
 
 
 def launch_backfill(page: Page) -> None:
-    """Launch it, and go to its page."""
-    page.get_by_role("button", name="Launch backfill").click()
-    page.get_by_role("button", name="View", exact=True).or_(
-        page.get_by_role("link", name="View", exact=True)
-    ).click()
-    page.wait_for_url("**/runs/b/**")
+    """Launch it; of one window alone it is a run."""
+    page.get_by_role("button", name=re.compile(r"^Launch (backfill|1 run)$")).click()
+    page.get_by_role("button", name=re.compile(r"^Launch")).wait_for(state="hidden")

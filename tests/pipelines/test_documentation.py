@@ -49,6 +49,13 @@ def test_each_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in _list_anchors(linked.read_text()), anchor
 
 
+def test_the_pictures_are_all_shown_and_small() -> None:
+    pictures = sorted((PROJECT / "docs" / "images").iterdir())
+    assert pictures
+    assert [picture.name for picture in pictures if f"(images/{picture.name})" not in EVERYTHING] == []
+    assert sum(picture.stat().st_size for picture in pictures) < 1_500_000
+
+
 def _list_anchors(text: str) -> set[str]:
     """Name the headings as GitHub does: lower case, blanks as hyphens, no other punctuation."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
