@@ -36,7 +36,8 @@ class Circumstances:
     busy: int = field(compare=False)
 
     def __str__(self) -> str:
-        return f"{self.day}, {self.rounds} rounds, {self.machine}, commit {self.commit}; {self.versions}"
+        rounds = "1 round" if self.rounds == 1 else f"{self.rounds} rounds"
+        return f"{self.day}, {rounds}, {self.machine}, commit {self.commit}; {self.versions}"
 
 
 def tell_circumstances(now: datetime, *, rounds: int, busy: int) -> Circumstances:

@@ -5,7 +5,7 @@ Belongs here: keeping findings from one run to the next, and how the page looks.
     results.json   the latest findings of each benchmark, and what they were measured on
     RESULTS.md     the page made of it
     growth.svg     its plot
-    profiles/      a text for each hot path
+    profiles/      a text for each hot path; in `before`, as it was when measuring began
 """
 
 from __future__ import annotations
@@ -88,7 +88,12 @@ class Page:
 
     def _render_one(self, name: str, findings: Findings) -> str:
         plot = f"![seconds over rows, both logarithmic]({name}.svg)" if findings.points else ""
-        hot = [f"[{path}](profiles/{path}.txt)" for path in findings.profiles]
+        hot = [
+            f"[{path}](profiles/{path}.txt)"
+            for profile in findings.profiles
+            for path in (profile, f"before/{profile}")
+            if (self.folder / "profiles" / f"{path}.txt").exists()
+        ]
         profiles = f"Where the time goes: {', '.join(hot)}." if hot else ""
         parts = (f"## {name}", self.titles[name], _write_table(findings.table), plot, findings.remark, profiles)
         return "\n\n".join(part for part in parts if part) + "\n"

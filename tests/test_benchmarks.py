@@ -138,6 +138,16 @@ def test_one_section_is_measured_again_and_the_others_stay(tmp_path: Path) -> No
     assert "first (90 %)" in (tmp_path / "RESULTS.md").read_text()
 
 
+def test_a_profile_is_linked_with_the_one_from_before(tmp_path: Path) -> None:
+    page = Page(tmp_path, {"first": "A question."})
+    (tmp_path / "profiles" / "before").mkdir(parents=True)
+    (tmp_path / "profiles" / "before" / "hot.txt").write_text("slow")
+    page.keep("first", Findings([], profiles={"hot": "fast", "other": "fast"}), CIRCUMSTANCES)
+    linked = re.findall(r"\]\(([^)]+)\)", page.render().partition("## first")[2])
+    assert linked == ["profiles/hot.txt", "profiles/before/hot.txt", "profiles/other.txt"]
+    assert all((tmp_path / path).exists() for path in linked)
+
+
 def test_the_page_in_the_project_is_made_of_the_figures_beside_it() -> None:
     page = Page(PROJECT / "benchmarks", {name: benchmark.title for name, benchmark in BENCHMARKS.items()})
     assert (page.folder / "RESULTS.md").read_text() == page.render()
