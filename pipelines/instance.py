@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -46,7 +46,10 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Lend the history that `make ui` shows; raises `StorageFailed`, also where it can't be written later on."""
     home = prepare_dagster_home(settings)
     try:
-        with dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as instance:
+        with (
+            dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as instance,
+            _hold_open(home / "history"),
+        ):
             yield instance
     except (SQLAlchemyError, sqlite3.Error) as error:
         # SQLAlchemy's own text quotes the statement and its values over many lines.
@@ -55,6 +58,20 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             f"can't write Dagster's history in {home} ({words}); free some space there or mend its permissions, "
             "then run again; nothing of the data is lost"
         ) from error
+
+
+@contextmanager
+def _hold_open(history: Path) -> Iterator[None]:
+    """Keep SQLite from folding its write-ahead log away, and syncing the disk for it, at each of a run's events.
+
+    Whoever closes a database last does that, and Dagster opens and closes one for each event.
+    """
+    with ExitStack() as stack:
+        for path in (history / "runs.db", history / "runs" / "index.db"):
+            if path.is_file():
+                connection = stack.enter_context(closing(sqlite3.connect(path)))
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        yield
 
 
 def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
