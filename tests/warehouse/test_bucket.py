@@ -105,6 +105,15 @@ def test_a_ledger_does_not_fetch_the_bodies_of_large_answers(folder: DataFolder,
     assert fetched < sum(map(len, folder.store.read_pieces(key))) / 2
 
 
+def test_what_was_pushed_is_filed_once(folder: DataFolder) -> None:
+    log = RawLog(folder, "default", "usage_callbacks")
+    for _ in range(2):
+        log.append_events_once(WINDOW, [answer([call("pushed")], 1, reason="callback")], "batch")
+    publish(folder)
+    assert ids(folder) == ["pushed"]
+    assert list(run_query(folder, "SELECT dataset, reason FROM pulls").rows) == [("usage_callbacks", "callback")]
+
+
 def test_files_and_their_hashes_are_verified_in_the_bucket(folder: DataFolder) -> None:
     content = b"ID3" + bytes(5_000)
     with MediaStore(folder).receive() as incoming:
@@ -289,6 +298,26 @@ def test_wrong_keys_are_named_without_their_value(
         assert "\n" not in str(caught.value)
         assert not any(value in str(caught.value) for value in changed.values())
         assert not any(value in repr(folder) for value in changed.values())
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (400, "ExpiredToken", "renew AWS_SESSION_TOKEN"),
+        (403, "RequestTimeTooSkewed", "switch on NTP"),
+        (400, "AuthorizationHeaderMalformed", "mend AWS_REGION"),
+        (403, "SomethingNew", "let these keys list, read, write and delete"),
+        (400, "SomethingNew", "see the bucket and AWS_ENDPOINT_URL"),
+    ],
+)
+def test_a_refusal_is_told_by_its_code_with_the_remedy(
+    folder: DataFolder, s3_server: S3Server, status: int, code: str, words: str
+) -> None:
+    s3_server.gate = lambda _method, _path: (status, f"{code}</Code><StringToSign>hush</StringToSign><Code>")
+    for act in (folder.accounts, lambda: keep(folder, answer([call()], 1)), lambda: fetch_snapshot(folder)):
+        with pytest.raises(StorageFailed, match=rf"\({code}\); .*{words}") as caught:
+            act()
+        assert "hush" not in str(caught.value)
 
 
 def test_a_bucket_that_is_not_there_is_said(s3_server: S3Server, tmp_path: Path) -> None:
