@@ -13,7 +13,7 @@ from benchmarks.cases.publishing import BUILD_MARTS, PUBLISH
 from benchmarks.costs import Cost, take_median
 from benchmarks.findings import COST_HEADING, Findings, at_least, at_most, write_cost
 from benchmarks.profiling import render_profile, share_out
-from benchmarks.workshop import RIVALS, Api, Workshop
+from benchmarks.workshop import Api, Workshop
 
 FIRST, LAST = date(2024, 1, 1), date(2025, 1, 1)
 OURS, DLT, BARE = "this project", "dlt", "bare script"
@@ -45,11 +45,13 @@ def run(workshop: Workshop) -> Findings:
         for _ in range(workshop.rounds):
             costs[OURS].append(sync(workshop, api))
             file = workshop.new_folder("bare") / "usage.parquet"
-            costs[BARE].append(workshop.measure(sys.executable, RIVALS / "bare_script.py", api.url, *days, file))
+            costs[BARE].append(
+                workshop.measure(sys.executable, "-m", "benchmarks.rivals.bare_script", api.url, *days, file)
+            )
             if not workshop.offline:
                 folder = workshop.new_folder("dlt-data")
-                script = RIVALS / "dlt_pipeline.py"
-                costs[DLT].append(workshop.measure(workshop.dlt_python, script, api.url, *days, folder))
+                script = "benchmarks.rivals.dlt_pipeline"
+                costs[DLT].append(workshop.measure(workshop.dlt_python, "-m", script, api.url, *days, folder))
         data = workshop.new_folder("year")
         stats = workshop.profile("wall", "sync", "--since", days[0], "--until", days[1], data=data, api=api)
     parts = share_out(stats, PARTS)

@@ -1,0 +1,35 @@
+"""How the rivals ask for a window: the document's signature, headers and body, as a user would write them."""
+
+import base64
+import hashlib
+import hmac
+import time
+from datetime import date
+
+KEY, SECRET, LOGIN = "BENCHMARKKEY", "benchmark-secret", "admin@clinic.example"
+PATH = "/usage/getusage"
+TYPES = "iPlumtext,iplumcall,externalcall,externaltext,fax"
+
+
+def build_headers() -> dict[str, str]:
+    """Sign as in the document's example."""
+    epoch = str(int(time.time()))
+    text = "\n".join(("post", KEY, LOGIN, "v1", epoch, PATH))
+    signature = base64.b64encode(hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).digest()).decode()
+    return {
+        "X-iPlumAuth-AccessKey": KEY,
+        "X-iPlumAuth-Username": LOGIN,
+        "X-iPlumAuth-Version": "v1",
+        "X-iPlumAuth-EpochDateTime": epoch,
+        "Authorization": f"iPlumAuth {signature}",
+    }
+
+
+def build_body(start: date, end: date) -> dict[str, str]:
+    """Ask for all types of a window."""
+    return {
+        "Lang": "en",
+        "Usage": TYPES,
+        "StartDate": f"{start} 00:00:00.000",
+        "EndDate": f"{end} 00:00:00.000",
+    }
