@@ -161,7 +161,7 @@ class Verification:
     def _verify_snapshot(self) -> Iterator[Difference]:
         store = self.folder.store
         with (
-            scratch_folder(self.folder.root, self.folder.modes) as scratch,
+            scratch_folder(self.folder.state, self.folder.modes) as scratch,
             open_snapshot(self.folder.snapshot) as connection,
         ):
             for table in LAKE_TABLES:

@@ -78,7 +78,7 @@ def test_an_unknown_host_is_a_matter_of_the_connection(account: Account) -> None
         ),
         ({"fail_500": 1.0}, {"signature": State.FAILED, "recordings": State.FAILED, "contents": State.FAILED}),
     ],
-    ids=str,
+    ids=["no plan", "no usage", "one type refused", "every type refused", "500 for good"],
 )
 def test_each_permission_has_its_line(
     account: Account, options: dict[str, object], expected: dict[str, State]
