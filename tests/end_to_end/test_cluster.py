@@ -94,12 +94,13 @@ def test_a_backfill_outlives_one_of_two_workers(
             "DAGSTER_POSTGRES_URL": postgres_url,
             "IPLUM_CONCURRENCY": "1",
         }
+        # First, as it makes Dagster's tables: several that make them at once stumble over each other.
+        server = make_home(tmp_path / "server")
+        dagster = cluster.enter_context(run_dagster(environ, log=server / "dagster.log", home=server))
         workers = {
             name: cluster.enter_context(run_worker(name, make_home(tmp_path / name), environ))
             for name in ("first", "second")
         }
-        server = make_home(tmp_path / "server")
-        dagster = cluster.enter_context(run_dagster(environ, log=server / "dagster.log", home=server))
         launched = dagster.ask(LAUNCH, keys=[window.key for window in windows])["launchPartitionBackfill"]
         wait_for(lambda: {"asked": account.asked("/usage/getusage")}, until=lambda s: s["asked"] >= 2)
         (busy,) = (name for name in workers if "pull_usage - STEP_START" in read_log(tmp_path / name))

@@ -165,7 +165,7 @@ def test_runs_of_many_accounts_are_published_together_every_quarter_of_an_hour(t
     write(tmp_path, EAST + WEST)
     accounts = load_accounts({}, tmp_path)
     fold(open_folder(accounts[0]), answer([call()], 1))
-    later = build_definitions(*accounts, clock=lambda: TODAY + timedelta(minutes=20))
+    later = build_definitions(*accounts, clock=lambda: datetime.now(UTC) + timedelta(minutes=20))
     defs = build_definitions(*accounts, clock=lambda: datetime.now(UTC))
     with dg.DagsterInstance.ephemeral() as instance:
         assert _tick(defs, instance, "stale_snapshot") == ["publish"]
