@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from typing import Annotated
@@ -64,7 +65,11 @@ def now() -> datetime:
 
 def open_console(*, stderr: bool = False) -> Console:
     """Give a console as wide as the terminal; elsewhere, nothing is wrapped."""
-    console = Console(stderr=stderr, highlight=False)
+    if stderr and sys.stderr.isatty():
+        # While a step runs, Dagster has standard error go to a file: a way of its own leads to the terminal.
+        console = Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w"), highlight=False)
+    else:
+        console = Console(stderr=stderr, highlight=False)
     if not console.is_terminal:
         console.width = _UNWRAPPED
     return console

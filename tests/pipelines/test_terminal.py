@@ -33,7 +33,7 @@ def test_who_wants_no_colour_gets_none(account: Account) -> None:
 
 
 def test_a_sync_shows_its_rate_and_ends_on_sigterm_as_on_ctrl_c(account: Account) -> None:
-    account.play(latency=0.3)
+    account.play(latency=1.5)
     with on_terminal("sync", environ={**account.environ, "IPLUM_CONCURRENCY": "1"}, columns=120) as terminal:
         terminal.wait_for("windows/s")
         terminal.process.send_signal(signal.SIGTERM)
