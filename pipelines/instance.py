@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
+from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.accounts import load_accounts
@@ -46,10 +47,14 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Lend the history that `make ui` shows; raises `StorageFailed`, also where it can't be written later on."""
     home = prepare_dagster_home(settings)
     try:
-        with (
-            dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as instance,
-            _hold_open(home / "history"),
-        ):
+        with ExitStack() as stack:
+            # Several processes that make Dagster's tables at once would stumble over each other.
+            with FileLock(home / "tables.lock", mode=0o600):
+                opened = dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}})
+                instance = stack.enter_context(opened)
+                instance.get_runs(limit=1)
+                instance.get_latest_materialization_event(dg.AssetKey("usage"))
+            stack.enter_context(_hold_open(home / "history"))
             yield instance
     except (SQLAlchemyError, sqlite3.Error) as error:
         # SQLAlchemy's own text quotes the statement and its values over many lines.
