@@ -1,4 +1,8 @@
-"""What every test gets: a guard against the network, and a stand-in for iPlum's API on request."""
+"""What every test gets: a guard against the network, and a stand-in for iPlum's API on request.
+
+The property tests try the same examples each time, so that a change is judged by what it changed alone;
+`pytest --hypothesis-profile=default` tries new ones each time.
+"""
 
 import os
 import threading
@@ -6,11 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from iplum_resource.standin import Options, Running, running
 from tests.network_guard import sitecustomize
 from tests.postgres import find_binaries, run_postgres
 from tests.s3 import S3Server, find_program, run_s3
+
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session", autouse=True)

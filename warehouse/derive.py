@@ -7,6 +7,7 @@ Belongs here: pure functions over folded rows. Does not belong here: reading (`n
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ _KINDS = (
     ("login", r"^[^@\s]+@[^@\s]+$"),
 )
 _LENGTH = r"(?i)^(?P<amount>[0-9]{1,12}(?:\.[0-9]{1,6})?)[\s\pZ]*(?P<unit>[KMG]?B|bytes)$"
+_HALF_LETTER = re.compile("[\ud800-\udfff]")
 _TOO_LARGE = 2.0**63
 _BYTES_PER_UNIT = {"b": 1, "bytes": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
@@ -73,4 +75,6 @@ def _join_objects(*texts: str | None) -> str | None:
     fields: dict[str, Any] = {}
     for text in texts:
         fields |= {} if text is None else json.loads(text)
-    return json.dumps(fields, sort_keys=True) if fields else None
+    written = json.dumps(fields, sort_keys=True, ensure_ascii=False) if fields else None
+    # DuckDB reads no JSON with half a surrogate pair in it: the six characters of its escape stand there instead.
+    return written and _HALF_LETTER.sub(lambda half: f"\\\\u{ord(half[0]):04x}", written)

@@ -23,7 +23,7 @@ from warehouse.windows import StorageWindow
 
 _STATE_KEY = b"iplum.window_state"
 # Raise it when reading or folding changes: every window is then folded again from raw at the next publishing.
-_FOLD_VERSION = 1
+_FOLD_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)

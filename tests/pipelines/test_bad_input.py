@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.rows import write_rows
@@ -71,6 +71,7 @@ def test_records_of_any_kind_reach_the_tables_once(tmp_path: Path) -> None:
 
     @settings(max_examples=40, deadline=None)
     @given(st.lists(records | values, min_size=1, max_size=8))
+    @example([{"recordId": "a", "new": "half a letter: \ud83d", "\ude00": 1}])
     def file(elements: list[Any]) -> None:
         account = f"account-{next(number)}"
         for dataset in (USAGE, RECORDINGS):
