@@ -131,13 +131,11 @@ def _sort_columns(records: Sequence[dict[str, Any]], table: Table) -> tuple[list
 
 
 def _gather_numbers(records: Sequence[dict[str, Any]], field: str) -> pa.Array:
-    # Asked for numbers, Arrow would take true for 1; asked for nothing, it says what it found.
-    values = pa.array([record.get(field) for record in records])
-    if not (
-        pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_null(values.type)
-    ):
+    values = [record.get(field) for record in records]
+    # Arrow would take true for 1 beside a fraction, and a text of digits for a number.
+    if set(map(type, values)) - {int, float, type(None)}:
         raise TypeError("not numbers throughout")
-    return values.cast(pa.float64())
+    return pa.array(values).cast(pa.float64())
 
 
 def _find_readable(elements: Sequence[Any], table: Table) -> list[int]:

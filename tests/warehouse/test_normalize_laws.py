@@ -69,6 +69,7 @@ def _is_null(value: object) -> bool:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(records, min_size=2, max_size=4))
 @example([call(iPlumCredits=2), call(iPlumCredits=True)])
+@example([call(iPlumCredits=2.5), call(iPlumCredits=True)])
 @example([call(iPlumCredits=1e300), call(iPlumCredits="x")])
 @example([call(iPlumCredits=0.1234567890123), call(iPlumCredits="x")])
 @example([call(start="2023-03-24T00Z"), call(start="soon")])
