@@ -6,7 +6,7 @@ SELECT
     member,
     parties.party,
     -- The user's own number or login, where the counterparty is the account's own too.
-    CASE WHEN parties.is_own THEN own_parties.party END AS own_party,
+    own_parties.party AS own_party,
     -- One number for both, so that windows have one to sort by.
     member * 4294967296 + parties.party AS chat,
     record_id,
@@ -34,7 +34,10 @@ INNER JOIN parties
     AND parties.counterparty IS NOT DISTINCT FROM usage.counterparty
 LEFT JOIN (SELECT * FROM parties WHERE is_own) AS own_parties
     ON own_parties.account = usage.account
-    AND own_parties.counterparty = CASE usage.direction WHEN 'in' THEN to_party WHEN 'out' THEN from_party END
+    AND own_parties.counterparty = CASE
+        WHEN parties.is_own AND usage.direction = 'in' THEN to_party
+        WHEN parties.is_own AND usage.direction = 'out' THEN from_party
+    END
 LEFT JOIN clocks
     ON clocks.account = usage.account
     AND clocks.utc_day = make_timestamp(epoch_us(started_at))::DATE

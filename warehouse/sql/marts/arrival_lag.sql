@@ -86,17 +86,29 @@ lags AS (
     WHERE
         first_seen_at <= watched_until
         AND (ended_at >= watched_since OR first_seen_at > first_pulled_at)
+),
+
+-- One pass finds all quantiles.
+spread AS (
+    SELECT
+        account,
+        dataset,
+        channel,
+        count(*) AS records,
+        quantile_cont(lag_seconds, [0.5, 0.9, 0.99]) AS quantiles,
+        max(lag_seconds) AS max_seconds
+    FROM lags
+    WHERE lag_seconds IS NOT NULL
+    GROUP BY ALL
 )
 
 SELECT
     account,
     dataset,
     channel,
-    count(*) AS records,
-    quantile_cont(lag_seconds, 0.5) AS p50_seconds,
-    quantile_cont(lag_seconds, 0.9) AS p90_seconds,
-    quantile_cont(lag_seconds, 0.99) AS p99_seconds,
-    max(lag_seconds) AS max_seconds
-FROM lags
-WHERE lag_seconds IS NOT NULL
-GROUP BY ALL
+    records,
+    quantiles[1] AS p50_seconds,
+    quantiles[2] AS p90_seconds,
+    quantiles[3] AS p99_seconds,
+    max_seconds
+FROM spread

@@ -1,32 +1,23 @@
 -- Grain: account, user_id, counterparty, thread. What began in one second is taken inbound first.
-WITH records AS (
-    SELECT
-        *,
-        row_number() OVER () AS position,
-        -- The chat stands before the latest end in it, so that each chat, as it begins, is above all that were before.
-        max(chat * 9223372036854775808::HUGEINT + ends) OVER (ROWS UNBOUNDED PRECEDING) AS reached
-    FROM timeline
-),
-
-steps AS (
-    SELECT
-        *,
-        lag(chat) OVER () IS DISTINCT FROM chat AS is_first,
-        lag(reached) OVER () >= chat * 9223372036854775808::HUGEINT + starts - 86400000000 AS goes_on
-    FROM records
-),
-
-numbered AS (
-    SELECT
-        *,
-        count(CASE WHEN is_first OR NOT goes_on THEN 1 END) OVER (ROWS UNBOUNDED PRECEDING) AS place
-    FROM steps
-),
-
-threads AS (
+WITH conversations AS (
     SELECT
         chat,
-        place,
+        thread,
+        starts,
+        ends,
+        1 AS records,
+        (channel IS NOT DISTINCT FROM 'call')::BIGINT AS calls,
+        (channel IS NOT DISTINCT FROM 'text')::BIGINT AS texts,
+        (channel IS NOT DISTINCT FROM 'fax')::BIGINT AS faxes,
+        label AS opened,
+        label AS closed
+    FROM threads
+    INNER JOIN labels USING (label)
+    WHERE is_alone
+    UNION ALL
+    SELECT
+        any_value(chat) AS chat,
+        any_value(thread) AS thread,
         min(starts) AS starts,
         max(ends) AS ends,
         count(*) AS records,
@@ -35,27 +26,26 @@ threads AS (
         count(*) FILTER (WHERE channel = 'fax') AS faxes,
         arg_min(label, position) AS opened,
         arg_max(label, position) AS closed
-    FROM numbered
+    FROM threads
     INNER JOIN labels USING (label)
-    GROUP BY chat, place
+    WHERE NOT is_alone
+    GROUP BY place
 )
 
 SELECT
     chats.account,
     user_id,
     counterparty,
-    row_number() OVER (PARTITION BY chat ORDER BY place) AS thread,
+    thread,
     make_timestamptz(starts) AS started_at,
     make_timestamptz(ends) AS ended_at,
-    threads.records,
+    conversations.records,
     calls,
     texts,
     faxes,
     opening.direction AS opened_by,
     closing.direction AS closed_by
-FROM threads
+FROM conversations
 INNER JOIN chats USING (chat)
-INNER JOIN members USING (member)
-INNER JOIN parties USING (party)
 INNER JOIN labels AS opening ON opening.label = opened
 INNER JOIN labels AS closing ON closing.label = closed

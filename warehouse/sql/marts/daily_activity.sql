@@ -1,27 +1,14 @@
 -- Grain: account, local_date, user_id, channel, direction.
-WITH by_counterparty AS (
+WITH activity AS (
     SELECT
         local_date,
         member,
         way,
-        party,
         count(*) AS records,
         sum(minutes) AS minutes,
-        sum(credits) AS credits
-    FROM local_usage
-    GROUP BY local_date, member, way, party
-),
-
-activity AS (
-    SELECT
-        local_date,
-        member,
-        way,
-        sum(records) AS records,
-        sum(minutes) AS minutes,
         sum(credits) AS credits,
-        count(*) FILTER (WHERE party > 0) AS counterparties
-    FROM by_counterparty
+        count(DISTINCT party) FILTER (WHERE party > 0) AS counterparties
+    FROM local_usage
     GROUP BY local_date, member, way
 )
 

@@ -1,0 +1,38 @@
+-- One row per row of `timeline`, as it lies: the number of its thread in the chat and, as `place`, in all of them. A thread
+-- ends where nothing follows for 24 hours after the latest end in it. `is_alone` says that the thread has no other record:
+-- most have none, and need no grouping. Apart from its mart as `text_blocks` is.
+WITH records AS (
+    SELECT
+        *,
+        row_number() OVER () AS position,
+        -- The chat stands before the latest end in it, so that each chat, as it begins, is above all that were before.
+        max(chat * 9223372036854775808::HUGEINT + ends) OVER (ROWS UNBOUNDED PRECEDING) AS reached
+    FROM timeline
+),
+
+steps AS (
+    SELECT
+        *,
+        lag(chat) OVER () IS DISTINCT FROM chat AS is_new,
+        coalesce(lag(reached) OVER () < chat * 9223372036854775808::HUGEINT + starts - 86400000000, TRUE) AS is_first,
+        coalesce(lead(chat * 9223372036854775808::HUGEINT + starts) OVER () - 86400000000 > reached, TRUE) AS is_last
+    FROM records
+),
+
+numbered AS (
+    SELECT
+        *,
+        count(CASE WHEN is_first THEN 1 END) OVER (ROWS UNBOUNDED PRECEDING) AS place
+    FROM steps
+)
+
+SELECT
+    chat,
+    place,
+    place - max(CASE WHEN is_new THEN place END) OVER (ROWS UNBOUNDED PRECEDING) + 1 AS thread,
+    is_first AND is_last AS is_alone,
+    position,
+    starts,
+    ends,
+    label
+FROM numbered
