@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("iplum_resource", "warehouse", "pipelines")
 BENCHMARKS = "benchmarks"
 STANDIN = "iplum_resource.standin"
+SETTINGS = "pipelines.settings"
 #: The one command that starts the stand-in.
 STANDIN_COMMAND = "pipelines.commands.standin"
 #: What takes so long to import that `iplum --help` must not.
@@ -199,6 +200,15 @@ def test_the_api_and_the_rivals_of_the_benchmarks_share_no_line_with_ours() -> N
     assert {name.rpartition(".")[0] for name in lent} == {"benchmarks.rivals.request"}
 
 
+def test_the_settings_have_one_door() -> None:
+    inside = [module.name for module in _load("pipelines") if module.name.startswith(f"{SETTINGS}.")]
+    assert inside
+    outside = [
+        m for m in _load(*PACKAGES, BENCHMARKS, "tests", "deploy", "docs") if not Import(m.name, 0).is_of(SETTINGS)
+    ]
+    assert _find_breaches(outside, *inside) == []
+
+
 def test_every_module_has_a_docstring() -> None:
     assert [module.name for module in _load(*PACKAGES, BENCHMARKS) if not ast.get_docstring(module.tree)] == []
 
@@ -219,4 +229,4 @@ def test_help_does_not_wait_for_heavy_libraries() -> None:
             parts = found.name.split(".")
             waiting += [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
     assert breaches == []
-    assert "pipelines.settings" in reached
+    assert SETTINGS in reached
