@@ -1,0 +1,54 @@
+"""The two pulls of a sync alone, over a whole range at once: all between the API and the lake, without Dagster.
+
+Belongs here: the project's own client and pull, put together as the assets do it. Does not belong here: comparing
+it with anything.
+
+`python -m benchmarks.bare_pull FIRST LAST` reads the environment as `iplum` does.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, date, datetime, time
+from functools import partial
+
+from iplum_resource.pull import Ask
+from iplum_resource.usage_types import UsageRequest
+from pipelines.commands.invocation import now, read_settings
+from pipelines.doctor.account import open_client
+from pipelines.pulling import DatasetPull
+from pipelines.storage import open_folder
+from warehouse.schemas import RECORDINGS, USAGE
+from warehouse.windows import windows_between
+
+
+def main() -> int:
+    """Pull the days that the command line names."""
+    first, last = (datetime.combine(date.fromisoformat(day), time(), UTC) for day in sys.argv[1:])
+    settings, environ = read_settings()
+    folder = open_folder(settings)
+    failed = 0
+    with open_client(settings, environ) as client:
+        usage = UsageRequest(client, settings.usage_types)
+        recordings: Ask = client.fetch_recordings
+        for table, ask, ask_once in (
+            (USAGE, usage, usage.once),
+            (RECORDINGS, recordings, partial(client.fetch_recordings, patient=False)),
+        ):
+            pull = DatasetPull(
+                folder=folder,
+                account=settings.account,
+                table=table,
+                ask=ask,
+                ask_once=ask_once,
+                concurrency=settings.concurrency,
+                verify=settings.verify,
+                clock=now,
+            )
+            outcomes = pull.pull(list(windows_between(first, last)))
+            failed += sum(outcome.error is not None for outcome in outcomes)
+    return min(failed, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
