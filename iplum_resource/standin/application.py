@@ -7,13 +7,14 @@ header. Does not belong here: what an endpoint answers, what a fault looks like,
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from email.utils import format_datetime
 from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -131,7 +132,9 @@ class _Envelope:
                 self._record(scope, message["status"])
             await send(message)
 
-        await self._app(scope, receive, send_dated)
+        # Whoever stops a client in the middle of a request has not asked anything, and made no mistake.
+        with suppress(ClientDisconnect):
+            await self._app(scope, receive, send_dated)
 
     def _record(self, scope: Scope, status: int | None) -> None:
         body = scope.get("state", {}).get("body")

@@ -103,6 +103,27 @@ def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert "StartDate" not in caplog.text
 
 
+def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with running(Options()) as standin:
+        host, port = standin.media_host.split(":")
+        with socket.create_connection((host, int(port))) as client:
+            # Who waits for 100 Continue is told so once the body is asked for: only then does it go away.
+            lines = (
+                f"POST {USAGE} HTTP/1.1",
+                f"Host: {host}",
+                "Content-Length: 99",
+                "Expect: 100-continue",
+                "",
+                "{",
+            )
+            client.sendall("\r\n".join(lines).encode())
+            assert client.recv(100).startswith(b"HTTP/1.1 100")
+        assert call(standin, USAGE, BODY).status_code == 200
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 def test_the_application_can_be_had_without_the_server() -> None:
     app = create_app(Options())
     assert isinstance(app, Starlette)
