@@ -26,6 +26,7 @@ from pipelines.settings import PROJECT, VARIABLES
 _T = TypeVar("_T")
 IPLUM = Path(sys.executable).with_name("iplum")
 RIVALS = PROJECT / "benchmarks" / "rivals"
+_GRACE = 5  # seconds for a process to end by itself
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class Workshop:
             try:
                 yield Api(process.stdout.readline().strip() if process.stdout else "")
             finally:
-                process.terminate()
+                _end(process)
 
     @cached_property
     def dlt_python(self) -> Path:
@@ -162,3 +163,12 @@ class Workshop:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("IPLUM_", "DAGSTER_"))}
         paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {**kept, "PYTHONPATH": os.pathsep.join(paths), "RUNTIME__DLTHUB_TELEMETRY": "false"}
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process for sure: one that inherited ignored signals, as from `nohup`, does not hear the first."""
+    process.terminate()
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
