@@ -25,6 +25,8 @@ from pipelines.settings import AlertSettings, Settings
 
 _ATTEMPTS = 3
 _SECONDS = 20
+#: A disk that dies can damage every file, and a webhook refuses a message of megabytes.
+_LINES = 20
 #: Where no port is named: the ones for submission.
 _PORTS = {"smtp": 587, "smtps": 465}
 #: What smtplib says where a machine has no name; looking up a name can hang, and tells it to the server.
@@ -46,13 +48,19 @@ class Alert:
 
 def describe_run(job: str, windows: str, failures: Sequence[str], settings: Settings) -> Alert:
     """Say which run failed and why; folders, which may be named after a person, go by their variables."""
-    text = "\n".join(failures) or "it ended without a reason; its run in the Dagster UI (make ui) shows more"
+    reasons = failures or ["it ended without a reason; its run in the Dagster UI (make ui) shows more"]
+    text = "\n".join(_shorten(reasons))
     for name, folder in (("IPLUM_DATA", settings.data), ("IPLUM_STATE", settings.state)):
         text = text.replace(str(folder), name)
     where = f" ({windows})" if windows else ""
     # Where there are many, the job's name or the failure says which account it is.
     whose = "" if settings.is_one_of_many else f", account {settings.account}"
     return Alert(f"iPlum warehouse{whose}: {job} failed{where}", text)
+
+
+def _shorten(failures: Sequence[str]) -> list[str]:
+    more = len(failures) - _LINES
+    return [*failures[:_LINES], *([f"and {more:,} more: its output has them all"] if more > 0 else [])]
 
 
 def send_alert(alert: Alert, settings: AlertSettings, *, sleep: Callable[[float], None] = time.sleep) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.commands.alerting import alert_on_failure
 from pipelines.commands.invocation import (
     AccountName,
     AsJson,
@@ -44,7 +45,6 @@ def verify(
     """
     accounts, environ = read_accounts()
     first, last = read_range(since, until)
-    differences: list[str] = []
     from pipelines.bar import ProgressBar
     from pipelines.storage import choose_marts, open_folder
     from warehouse.lost import Loss, mark_lost
@@ -53,27 +53,28 @@ def verify(
 
     sizes: list[int] = []
     losses: list[Loss] = []
-    with ProgressBar(open_console(stderr=True)) as bar:
-        if not offline:
-            from pipelines.audit import audit
+    with alert_on_failure(accounts[0], "verify") as differences:
+        with ProgressBar(open_console(stderr=True)) as bar:
+            if not offline:
+                from pipelines.audit import audit
 
-            report = audit(
-                *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
+                report = audit(
+                    *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
+                )
+                differences += [*report.failures, *_list_differences(report)]
+            verification = Verification(
+                folder=open_folder(accounts[0]),
+                settings=choose_marts(accounts),
+                since=begin_day(first),
+                until=begin_day(last),
+                on_file=sizes.append,
+                on_loss=losses.append,
+                watch=bar.watch("archive", "windows"),
             )
-            differences += [*report.failures, *_list_differences(report)]
-        verification = Verification(
-            folder=open_folder(accounts[0]),
-            settings=choose_marts(accounts),
-            since=begin_day(first),
-            until=begin_day(last),
-            on_file=sizes.append,
-            on_loss=losses.append,
-            watch=bar.watch("archive", "windows"),
-        )
-        differences += [str(difference) for difference in verification.find_differences()]
-    if losses:
-        mark_lost(verification.folder, losses, at=now())
-        publish(verification.folder, verification.settings)
+            differences.extend(map(str, verification.find_differences()))
+        if losses:
+            mark_lost(verification.folder, losses, at=now())
+            publish(verification.folder, verification.settings)
     if as_json:
         write_json({"files": len(sizes), "bytes": sum(sizes), "differences": differences})
     else:

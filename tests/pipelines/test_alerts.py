@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from pipelines import cli
-from pipelines.alerts import Alert, AlertFailed, send_alert
+from pipelines.alerts import Alert, AlertFailed, describe_run, send_alert
 from pipelines.assembly import build_definitions
 from pipelines.commands.alerting import alert_on_failure
 from pipelines.partitions import tag_range
@@ -259,3 +259,30 @@ def test_a_sync_that_cron_runs_tells_of_its_failure_itself(
     monkeypatch.setattr("time.sleep", lambda _: None)
     assert cli.run(["archive"]) == 1
     assert "error: the webhook did not take the alert" in capsys.readouterr().err
+
+
+def test_a_verify_that_cron_runs_tells_of_the_damage_it_finds(
+    tmp_path: Path, hook: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(tmp_path)
+    folder = open_folder(settings)
+    fold(folder, answer([call("a")], 0))
+    monkeypatch.setenv("IPLUM_DATA", str(settings.data))
+    monkeypatch.setenv("IPLUM_ALERT_WEBHOOK", hook.url)
+    assert cli.run(["publish"]) == 0
+    assert cli.run(["verify", "--offline"]) == 0
+    assert hook.received == [], "nobody is told that all is well"
+
+    (lake_file,) = tmp_path.glob("data/lake/usage/**/*.parquet")
+    lake_file.unlink()
+    assert cli.run(["verify", "--offline"]) == 1
+    (told,) = hook.received
+    assert "account default: verify failed\nthe lake file of usage" in told["text"]
+    assert "run 'iplum publish'" in told["text"]
+
+
+def test_an_alert_of_many_failures_stays_short(tmp_path: Path) -> None:
+    found = describe_run(
+        "verify", "", [f"file {number} is damaged" for number in range(1, 10_001)], settings_for(tmp_path)
+    )
+    assert found.text.splitlines()[19:] == ["file 20 is damaged", "and 9,980 more: its output has them all"]
