@@ -76,9 +76,14 @@ def _take_retry(page: Page, url: str) -> None:
     launch_backfill(page)
     page.goto(f"{url}/assets/usage?view=partitions")
     page.get_by_text("Failed (0)").wait_for()
+    page.get_by_text("Materialized (20)").wait_for()
+    _take(page, "retried-window")
 
 
 def _take_pages(page: Page, url: str) -> None:
+    page.goto(f"{url}/runs")
+    page.locator("a[href^='/runs/']").first.wait_for()
+    _take(page, "runs")
     page.goto(f"{url}/automation")
     page.get_by_text("daily_sync").first.wait_for()
     _take(page, "automation")
