@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,6 +22,8 @@ from pipelines.commands.invocation import (
     read_range,
     write_json,
 )
+from pipelines.settings import Settings
+from warehouse.watch import Watch
 
 if TYPE_CHECKING:
     from pipelines.sync import SyncReport
@@ -46,35 +49,20 @@ def verify(
     accounts, environ = read_accounts()
     first, last = read_range(since, until)
     from pipelines.bar import ProgressBar
-    from pipelines.storage import choose_marts, open_folder
-    from warehouse.lost import Loss, mark_lost
-    from warehouse.publish import publish
-    from warehouse.verification import Verification
 
-    sizes: list[int] = []
-    losses: list[Loss] = []
-    with alert_on_failure(accounts[0], "verify") as differences:
-        with ProgressBar(open_console(stderr=True)) as bar:
-            if not offline:
-                from pipelines.audit import audit
+    with (
+        alert_on_failure(accounts[0], "verify") as differences,
+        ProgressBar(open_console(stderr=True)) as bar,
+    ):
+        if not offline:
+            from pipelines.audit import audit
 
-                report = audit(
-                    *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
-                )
-                differences += [*report.failures, *_list_differences(report)]
-            verification = Verification(
-                folder=open_folder(accounts[0]),
-                settings=choose_marts(accounts),
-                since=begin_day(first),
-                until=begin_day(last),
-                on_file=sizes.append,
-                on_loss=losses.append,
-                watch=bar.watch("archive", "windows"),
+            report = audit(
+                *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
             )
-            differences.extend(map(str, verification.find_differences()))
-        if losses:
-            mark_lost(verification.folder, losses, at=now())
-            publish(verification.folder, verification.settings)
+            differences += [*report.failures, *_list_differences(report)]
+        watch = bar.watch("archive", "windows")
+        sizes = _verify_here(accounts, since=first, until=last, watch=watch, differences=differences)
     if as_json:
         write_json({"files": len(sizes), "bytes": sum(sizes), "differences": differences})
     else:
@@ -82,6 +70,33 @@ def verify(
             _show_audit(report)
         typer.echo(f"{len(sizes):,} files hashed, {sum(sizes):,} bytes; {len(differences):,} differences")
     end_with(differences)
+
+
+def _verify_here(
+    accounts: Sequence[Settings], *, since: date | None, until: date | None, watch: Watch, differences: list[str]
+) -> list[int]:
+    """Add what differs here, mark what is lost, and give the sizes of the files that were hashed."""
+    from pipelines.storage import choose_marts, open_folder
+    from warehouse.lost import Loss, mark_lost
+    from warehouse.publish import publish
+    from warehouse.verification import Verification
+
+    sizes: list[int] = []
+    losses: list[Loss] = []
+    verification = Verification(
+        folder=open_folder(accounts[0]),
+        settings=choose_marts(accounts),
+        since=begin_day(since),
+        until=begin_day(until),
+        on_file=sizes.append,
+        on_loss=losses.append,
+        watch=watch,
+    )
+    differences.extend(map(str, verification.find_differences()))
+    if losses:
+        mark_lost(verification.folder, losses, at=now())
+        publish(verification.folder, verification.settings)
+    return sizes
 
 
 def _show_audit(report: SyncReport) -> None:
