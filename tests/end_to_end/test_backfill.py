@@ -34,6 +34,8 @@ query Status($id: String!) {
 }
 """
 
+FITS = "[...document.querySelectorAll('.scroll')].every(table => table.scrollWidth <= table.clientWidth)"
+
 
 @dataclass
 class Started:
@@ -101,6 +103,11 @@ def test_in_a_browser_what_failed_is_tried_again_turns_green_and_is_in_the_repor
         page.goto(f"file://{path}")
         assert page.locator("svg").count() > 3
         page.get_by_role("heading").first.wait_for()
+        assert page.evaluate(FITS)
+        # On paper the table of users was cut at the right.
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 703, "height": 1000})
+        assert page.evaluate(FITS)
 
 
 def read_report_path(page: Page, url: str) -> str:
