@@ -24,6 +24,10 @@ from warehouse.windows import StorageWindow, window_of_key
 _STORAGE_VERSION = "v1.2.0"
 _FORMAT = 1
 _FILES_PER_READ = 2000
+# What DuckDB needs at least, so that memory grows little with the history, for some seconds that go into spilling.
+# Beyond so many records it would be a minute, and whoever has them has the memory too.
+_MEGABYTES_PER_CORE = 128
+_SPARING_UP_TO = 2_000_000
 
 WindowKey = tuple[str, StorageWindow]
 Fingerprints = Mapping[WindowKey, str]
@@ -63,6 +67,8 @@ class Snapshot:
         self._connection.execute("SET TimeZone = 'UTC'")
         # A long statement would draw one over whatever the command shows.
         self._connection.execute("SET enable_progress_bar = false")
+        (cores,) = self._connection.execute("SELECT current_setting('threads')").fetchall()[0]
+        self._connection.execute(f"SET memory_limit = '{cores * _MEGABYTES_PER_CORE}MB'")
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -116,6 +122,9 @@ class Snapshot:
 
     def seal(self, settings: MartSettings) -> None:
         """Build the marts, then note how and when the file was built, as the last thing before it is published."""
+        (records,) = self._connection.execute("SELECT count(*) FROM usage").fetchall()[0]
+        if records > _SPARING_UP_TO:
+            self._connection.execute("RESET memory_limit")
         build_marts(self._connection, settings)
         self._connection.execute("DELETE FROM publication.build")
         self._connection.execute("INSERT INTO publication.build VALUES (?, now())", [build_fingerprint(settings)])
