@@ -51,11 +51,13 @@ def build_fingerprint(settings: MartSettings) -> str:
 class Snapshot:
     """An open database file that is being built; a context manager that closes it, checkpointed.
 
-    `path` is never the published file itself, but a copy or a new one beside it. Raises `duckdb.Error`.
+    `path` is never the published file itself, but a copy or a new one beside it. `megabytes_per_core` is what
+    DuckDB may take up to two million records. Raises `duckdb.Error`.
     """
 
-    def __init__(self, path: Path, *, spill_folder: Path) -> None:
+    def __init__(self, path: Path, *, spill_folder: Path, megabytes_per_core: int = _MEGABYTES_PER_CORE) -> None:
         self._path = path
+        self._megabytes_per_core = megabytes_per_core
         self._connection = duckdb.connect(
             config={"temp_directory": str(spill_folder), "autoinstall_known_extensions": "false"}
         )
@@ -68,7 +70,7 @@ class Snapshot:
         # A long statement would draw one over whatever the command shows.
         self._connection.execute("SET enable_progress_bar = false")
         (cores,) = self._connection.execute("SELECT current_setting('threads')").fetchall()[0]
-        self._connection.execute(f"SET memory_limit = '{cores * _MEGABYTES_PER_CORE}MB'")
+        self._connection.execute(f"SET memory_limit = '{cores * self._megabytes_per_core}MB'")
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -122,13 +124,24 @@ class Snapshot:
 
     def seal(self, settings: MartSettings) -> None:
         """Build the marts, then note how and when the file was built, as the last thing before it is published."""
-        (records,) = self._connection.execute("SELECT count(*) FROM usage").fetchall()[0]
-        if records > _SPARING_UP_TO:
-            self._connection.execute("RESET memory_limit")
-        build_marts(self._connection, settings)
+        self._build_marts(settings)
         self._connection.execute("DELETE FROM publication.build")
         self._connection.execute("INSERT INTO publication.build VALUES (?, now())", [build_fingerprint(settings)])
         self._connection.execute("CHECKPOINT built")
+
+    def _build_marts(self, settings: MartSettings) -> None:
+        (records,) = self._connection.execute("SELECT count(*) FROM usage").fetchall()[0]
+        is_sparing = records <= _SPARING_UP_TO
+        if not is_sparing:
+            self._connection.execute("RESET memory_limit")
+        try:
+            build_marts(self._connection, settings)
+        except duckdb.OutOfMemoryException:
+            if not is_sparing:
+                raise
+            # Not all can be spilled, and a file that is published is worth more than the memory.
+            self._connection.execute("RESET memory_limit")
+            build_marts(self._connection, settings)
 
     def _describe(self, table: Table, kind: str) -> None:
         self._comment(f"{kind} {table.name}", table.description)

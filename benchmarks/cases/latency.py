@@ -20,8 +20,8 @@ LATENCY = 0.1
 _PAUSE = 5 * LATENCY
 _REMARK = (
     "The pull is what a sync does between the API and the lake, both datasets one after the other. A sync of so "
-    "long a history goes in runs of eighty windows: between them Dagster notes each window of the run that ends "
-    "and of the one that begins, with a connection to its SQLite file for each note. "
+    "long a history goes in runs of eighty windows: between them Dagster notes what became of each window, with a "
+    "connection to its SQLite file for each note, and plans the next run. "
     "The first window of each dataset goes alone, so that a refusal costs one request."
 )
 

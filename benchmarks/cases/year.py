@@ -18,10 +18,10 @@ from benchmarks.workshop import Api, Workshop
 FIRST, LAST = date(2024, 1, 1), date(2025, 1, 1)
 OURS, DLT, BARE, IDLE = "this project", "dlt", "bare script", "Dagster, with assets that do nothing"
 _REMARK = (
-    "The bare script keeps no answer, proves nothing and builds one file. Dagster alone, noting of each window "
-    "of the year that nothing was done, takes {idle:.2f} times what the script takes: with the script's own work "
-    "in it, {floor:.2f} times. A sync that Dagster records can't go under that. The last rows of the table say "
-    "what ours does beside: seconds of the clock under the profiler, which makes Python dearer than it is."
+    "The bare script keeps no answer, proves nothing and builds one file. Dagster alone, noting of each window of "
+    "each asset here that nothing was done, takes {idle:.2f} times what the script takes: with the script's own "
+    "work in it, {floor:.2f} times. The last rows of the table say what a sync does beside: seconds of the clock "
+    "under the profiler, which makes Python dearer than it is."
 )
 PARTS = {
     "folding": [("warehouse.fold", "fold_window")],
