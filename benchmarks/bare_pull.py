@@ -12,8 +12,8 @@ import sys
 from datetime import UTC, date, datetime, time
 from functools import partial
 
-from iplum_resource.pull import Ask
 from iplum_resource.usage_types import UsageRequest
+from iplum_resource.window_pull import Ask
 from pipelines.commands.invocation import now, read_settings
 from pipelines.doctor.account import open_client
 from pipelines.pulling import DatasetPull

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
-from iplum_resource.answers import Answer, Content, read_content, read_records, read_url
 from iplum_resource.errors import (
     AccountError,
     Forbidden,
@@ -23,12 +22,13 @@ from iplum_resource.errors import (
     Unreachable,
     WrongAddress,
 )
-from iplum_resource.gate import Gate
-from iplum_resource.limiter import Limiter
-from iplum_resource.refusals import judge_status, measure_clock_offset
-from iplum_resource.retry import Retries, choose_attempts
+from iplum_resource.http.responses import Answer, Content, read_content, read_records, read_url
+from iplum_resource.http.retry import Retries, choose_attempts
+from iplum_resource.http.status_errors import judge_status, measure_clock_offset
+from iplum_resource.http.transport import Bounds, Reply, Transport
+from iplum_resource.limits.circuit_breaker import Gate
+from iplum_resource.limits.rate_limiter import Limiter
 from iplum_resource.signing import Credentials, Signature
-from iplum_resource.transport import Bounds, Reply, Transport
 from iplum_resource.window import Window
 
 BASE_URL = "https://api.iplum.com"

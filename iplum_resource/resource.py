@@ -8,9 +8,9 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from iplum_resource.arrival import open_arrival
 from iplum_resource.client import BASE_URL, IPlumClient
-from iplum_resource.limiter import Limiter
+from iplum_resource.limits.rate_limit_state import open_arrival
+from iplum_resource.limits.rate_limiter import Limiter
 from iplum_resource.signing import Credentials
 
 

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Sequence
 from datetime import timedelta
 
-from iplum_resource.answers import Answer
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import InvalidDate, InvalidRequest
+from iplum_resource.http.responses import Answer
 from iplum_resource.window import Window
 
 _logger = logging.getLogger("iplum_resource")

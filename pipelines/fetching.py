@@ -12,7 +12,7 @@ from typing import Literal
 
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import MediaExpired
-from iplum_resource.media import MediaClient
+from iplum_resource.media.client import MediaClient
 from warehouse.errors import FileRefused
 from warehouse.media import ANOTHER_FILE, MediaStore, StoredFile
 

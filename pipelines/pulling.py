@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from iplum_resource.answers import Answer
 from iplum_resource.errors import AccountError, Forbidden, IPlumError
-from iplum_resource.pull import AnswerSizes, Ask, PulledAnswer, PullReason, WindowPull
+from iplum_resource.http.responses import Answer
 from iplum_resource.window import Window
+from iplum_resource.window_pull import AnswerSizes, Ask, PulledAnswer, PullReason, WindowPull
 from pipelines.differences import NO_DIFFERENCES, Differences, find_differences
 from warehouse.due import read_states
 from warehouse.errors import StorageFailed, WarehouseError

@@ -11,7 +11,7 @@ from datetime import datetime
 import dagster as dg
 
 from iplum_resource.client import IPlumClient
-from iplum_resource.media import MediaClient
+from iplum_resource.media.client import MediaClient
 from iplum_resource.resource import IPlumResource
 from pipelines.archiving import STATUSES, ArchiveOutcome, ArchivePull, Fetch
 from pipelines.assets.columns import build_column_schema

@@ -6,8 +6,8 @@ from functools import partial
 
 import dagster as dg
 
-from iplum_resource.pull import Ask
 from iplum_resource.resource import IPlumResource
+from iplum_resource.window_pull import Ask
 from pipelines.assets.windows import Dataset, build_window_assets
 from pipelines.progress import Progress
 from pipelines.settings import Settings

@@ -11,8 +11,8 @@ from typing import Any
 
 import dagster as dg
 
-from iplum_resource.pull import Ask
 from iplum_resource.resource import IPlumResource
+from iplum_resource.window_pull import Ask
 from pipelines.assets.columns import build_column_schema
 from pipelines.assets.lineage import trace_lake_columns
 from pipelines.differences import NO_DIFFERENCES

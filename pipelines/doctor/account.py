@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from iplum_resource.arrival import open_arrival
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import (
     AccountError,
@@ -21,8 +20,9 @@ from iplum_resource.errors import (
     UnreadableAnswer,
     WrongAddress,
 )
-from iplum_resource.limiter import Limiter
-from iplum_resource.refusals import CLOCK_TOLERANCE
+from iplum_resource.http.status_errors import CLOCK_TOLERANCE
+from iplum_resource.limits.rate_limit_state import open_arrival
+from iplum_resource.limits.rate_limiter import Limiter
 from iplum_resource.signing import Credentials
 from iplum_resource.window import Window
 from pipelines.doctor.reach import find_earliest

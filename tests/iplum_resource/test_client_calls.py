@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from iplum_resource.answers import Content, read_records
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import BrokenJson, UnreadableAnswer
-from iplum_resource.limiter import Limiter
+from iplum_resource.http.responses import Content, read_records
+from iplum_resource.http.transport import Reply
+from iplum_resource.limits.rate_limiter import Limiter
 from iplum_resource.signing import sign
-from iplum_resource.transport import Reply
-from tests.iplum_resource.asking import CREDENTIALS, NARROW, RECORDS, WIDE, Clock, build_client
-from tests.iplum_resource.scripted import Received, ScriptedServer, respond, send, write_head
+from tests.support.scripted_server import Received, ScriptedServer, respond, send, write_head
+from tests.support.window_requests import CREDENTIALS, NARROW, RECORDS, WIDE, Clock, build_client
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 

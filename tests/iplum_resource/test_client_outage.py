@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from iplum_resource.errors import Unreachable
-from tests.iplum_resource.asking import NARROW, RECORDS, WIDE, Clock, build_client
-from tests.iplum_resource.scripted import write_head
+from tests.support.scripted_server import write_head
+from tests.support.window_requests import NARROW, RECORDS, WIDE, Clock, build_client
 
 
 class Outlet:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from iplum_resource.errors import IPlumError
-from tests.iplum_resource.asking import CREDENTIALS, WIDE, build_client
-from tests.iplum_resource.scripted import ScriptedServer, Step, hang, respond, send, send_then_reset, write_head
+from tests.support.scripted_server import ScriptedServer, Step, hang, respond, send, send_then_reset, write_head
+from tests.support.window_requests import CREDENTIALS, WIDE, build_client
 
 BODY = b'CANARY-body +14085550123 http://media.iplum.com/CANARY.jpg {"errorCode": "CANARY text"}'
 STEPS: dict[str, Step] = {

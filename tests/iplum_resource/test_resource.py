@@ -12,8 +12,8 @@ from iplum_resource.client import IPlumClient
 from iplum_resource.errors import Unauthorized
 from iplum_resource.resource import IPlumResource
 from iplum_resource.standin import Options, Running
-from tests.iplum_resource.asking import WIDE
-from tests.iplum_resource.pulled import LATER, TYPES
+from tests.support.window_pulls import LATER, TYPES
+from tests.support.window_requests import WIDE
 
 SECRETS = {
     "TEST_ACCESS_KEY": "CANARY-access-4711",

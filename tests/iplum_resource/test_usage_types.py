@@ -14,9 +14,9 @@ from iplum_resource.errors import InvalidDate, InvalidRequest, ServerFailed, Una
 from iplum_resource.standin import Options, Running
 from iplum_resource.usage_types import UsageRequest
 from iplum_resource.window import Window
-from tests.iplum_resource.asking import CREDENTIALS, WIDE, Clock, build_client
-from tests.iplum_resource.pulled import LATER, TYPES, ids_of
-from tests.iplum_resource.scripted import ScriptedServer, respond
+from tests.support.scripted_server import ScriptedServer, respond
+from tests.support.window_pulls import LATER, TYPES, ids_of
+from tests.support.window_requests import CREDENTIALS, WIDE, Clock, build_client
 
 ALL = ",".join(TYPES)
 REFUSED = respond(400, b'{"errorCode": "ERR_INVALID_REQUEST"}')

@@ -22,8 +22,8 @@ from iplum_resource.errors import (
     WrongClock,
 )
 from pipelines.settings import PROJECT
-from tests.iplum_resource.asking import RECORDS
-from tests.iplum_resource.scripted import Step, drip, hang, respond, send, send_then_reset, write_head
+from tests.support.scripted_server import Step, drip, hang, respond, send, send_then_reset, write_head
+from tests.support.window_requests import RECORDS
 
 Outcome = Literal["window", "part", "run"]
 #: What is lost while a fault lasts, as the page says it.

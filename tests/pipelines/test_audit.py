@@ -13,9 +13,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from iplum_resource.answers import Answer
-from iplum_resource.pull import PullReason, Verify
+from iplum_resource.http.responses import Answer
 from iplum_resource.window import Window
+from iplum_resource.window_pull import PullReason, Verify
 from pipelines import cli
 from pipelines.assembly import build_definitions
 from pipelines.differences import NO_DIFFERENCES, Differences

@@ -18,10 +18,10 @@ import pytest
 from iplum_resource.errors import BadCertificate, TimedOut, TooLarge
 from pipelines.pulling import DatasetPull, WindowOutcome
 from pipelines.settings import PROJECT
-from tests.iplum_resource.asking import WIDE, Clock, build_client
-from tests.iplum_resource.certificate import make_certificate
-from tests.iplum_resource.scripted import Received, ScriptedServer, Step, drip, hang, respond, write_head
 from tests.pipelines.faults import FAULTS, Fault, render_table
+from tests.support.certificate import make_certificate
+from tests.support.scripted_server import Received, ScriptedServer, Step, drip, hang, respond, write_head
+from tests.support.window_requests import WIDE, Clock, build_client
 from tests.warehouse.answers import call, make_folder, rows_of
 from warehouse.lake import read_state
 from warehouse.layout import DataFolder

@@ -1,0 +1,145 @@
+"""The rules of retrying, without sockets; that they are obeyed over a real one is test_client_faults."""
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from iplum_resource.errors import (
+    BadCertificate,
+    BrokenJson,
+    Forbidden,
+    Interrupted,
+    InvalidRequest,
+    IPlumError,
+    RateLimited,
+    ServerFailed,
+    TimedOut,
+    TlsFailed,
+    TooLarge,
+    Unauthorized,
+    Unreachable,
+    UnreadableAnswer,
+    WrongAddress,
+)
+from iplum_resource.http.retry import Retries, choose_attempts
+from iplum_resource.window import Window
+from tests.support.window_requests import NARROW, WIDE, Clock
+
+R = "POST /usage/getusage"
+
+
+def _run(errors: Iterator[IPlumError], clock: Clock, *, attempts_500: int = 3, is_over: bool = False) -> int:
+    """Return how many attempts it took to raise the last error, or to succeed."""
+    made = 0
+
+    def attempt() -> None:
+        nonlocal made
+        made += 1
+        error = next(errors, None)
+        if error is not None:
+            raise error
+
+    retries = Retries(attempts_500, lambda: is_over, clock.now, lambda: 1.0)
+    try:
+        retries.build_loop(clock.sleep)(attempt)
+    except IPlumError:
+        return made
+    return made
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (RateLimited(R), 8),
+        (Interrupted(R), 8),
+        (BrokenJson(R), 8),
+        (ServerFailed(R, 500), 3),
+        (TimedOut(R), 3),
+        (Unreachable(R), 3),
+        (TlsFailed(R), 3),
+        (BadCertificate(R), 1),
+        (Unauthorized(R), 1),
+        (Forbidden(R), 1),
+        (WrongAddress(R), 1),
+        (InvalidRequest(R, None), 1),
+        (UnreadableAnswer(R), 1),
+        (TooLarge(R), 1),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, IPlumError) else str(value),
+)
+def test_each_error_has_its_number_of_attempts(error: IPlumError, attempts: int) -> None:
+    clock = Clock()
+    assert _run(iter([error] * 20), clock) == attempts
+    assert len(clock.slept) == attempts - 1
+
+
+def test_waits_double_up_to_ten_seconds() -> None:
+    clock = Clock()
+    _run(iter([Interrupted(R)] * 20), clock)
+    assert clock.slept == [0.5, 1, 2, 4, 8, 10, 10]
+
+
+def test_waits_are_jittered_down_to_nothing() -> None:
+    clock = Clock()
+    retries = Retries(8, lambda: False, clock.now, iter([0.5, 0.0, 0.25]).__next__)
+    left = iter([Interrupted(R)] * 3)
+
+    def attempt() -> str:
+        for error in left:
+            raise error
+        return "done"
+
+    assert retries.build_loop(clock.sleep)(attempt) == "done"
+    assert clock.slept == [0.25, 0, 0.5]
+
+
+def test_errors_of_one_kind_do_not_use_up_the_attempts_of_another() -> None:
+    mixed = [RateLimited(R), Interrupted(R), RateLimited(R), ServerFailed(R, 500), TimedOut(R)]
+    assert _run(iter(mixed), Clock()) == 6
+    assert _run(iter([*mixed, ServerFailed(R, 500), RateLimited(R)]), Clock()) == 6
+
+
+def test_eight_attempts_are_all_there_are() -> None:
+    mixed = [Unreachable(R), RateLimited(R), ServerFailed(R, 500)] * 5
+    assert _run(iter(mixed), Clock(), attempts_500=8) <= 8
+
+
+def test_a_named_time_is_waited_for() -> None:
+    clock = Clock()
+    assert _run(iter([RateLimited(R, clock.now() + timedelta(minutes=15))]), clock) == 2
+    assert clock.slept == [900]
+
+
+@pytest.mark.parametrize("kind", [RateLimited, lambda r, at: ServerFailed(r, 503, at)])
+def test_a_time_too_far_off_is_not_waited_for(kind: type[RateLimited]) -> None:
+    clock = Clock()
+    assert _run(iter([kind(R, clock.now() + timedelta(minutes=15, seconds=1))]), clock) == 1
+    assert clock.slept == []
+
+
+def test_a_time_that_has_passed_leaves_the_back_off() -> None:
+    clock = Clock()
+    _run(iter([RateLimited(R, clock.now() - timedelta(hours=1))]), clock)
+    assert clock.slept == [0.5]
+
+
+def test_nothing_is_tried_again_once_the_run_is_over() -> None:
+    assert _run(iter([Interrupted(R)] * 3), Clock(), is_over=True) == 1
+
+
+@pytest.mark.parametrize(
+    ("window", "attempts"),
+    [(WIDE, 3), (Window(NARROW.start, NARROW.end + timedelta(seconds=1)), 3), (NARROW, 8), (None, 8)],
+)
+def test_a_window_that_can_be_halved_is_given_up_sooner(window: Window | None, attempts: int) -> None:
+    assert choose_attempts(window) == attempts
+
+
+def test_each_wait_is_logged_with_request_and_reason(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "iplum_resource"):
+        _run(iter([ServerFailed(f"{R} for {NARROW}", 502)]), Clock())
+    assert caplog.messages == [
+        f"POST /usage/getusage for {NARROW}: iPlum's server failed (502); attempt 1, again in 0.5 s"
+    ]

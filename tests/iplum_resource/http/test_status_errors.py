@@ -1,0 +1,191 @@
+"""What each status becomes, over a real socket."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from iplum_resource.errors import (
+    Forbidden,
+    InvalidDate,
+    InvalidRequest,
+    IPlumError,
+    RateLimited,
+    ServerFailed,
+    TimedOut,
+    Unauthorized,
+    UnreadableAnswer,
+    WrongAddress,
+    WrongClock,
+)
+from iplum_resource.limits.rate_limiter import Limiter
+from iplum_resource.signing import sign
+from tests.support.scripted_server import ScriptedServer, Step, respond
+from tests.support.window_requests import CREDENTIALS, NARROW, RECORDS, WIDE, Clock, build_client
+
+TYPES = ["fax"]
+
+
+def _fail(step: Step, clock: Clock | None = None) -> tuple[IPlumError, int]:
+    """Return the error of a usage call on a wide window, and how many requests it took."""
+    with (
+        ScriptedServer(step) as server,
+        build_client(server.url, clock) as client,
+        pytest.raises(IPlumError) as caught,
+    ):
+        client.fetch_usage(WIDE, TYPES)
+    return caught.value, len(server.received)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "requests"),
+    [
+        (400, InvalidRequest, 1),
+        (401, Unauthorized, 1),
+        (402, InvalidRequest, 1),
+        (403, Forbidden, 1),
+        (404, WrongAddress, 1),
+        (405, WrongAddress, 1),
+        (406, WrongAddress, 1),
+        (408, TimedOut, 3),
+        (429, RateLimited, 8),
+        (500, ServerFailed, 3),
+        (503, ServerFailed, 3),
+        (204, UnreadableAnswer, 1),
+        (600, UnreadableAnswer, 1),
+    ],
+)
+def test_each_status_is_an_error(status: int, kind: type[IPlumError], requests: int) -> None:
+    error, made = _fail(respond(status))
+    assert type(error) is kind
+    assert made == requests
+    assert str(error).startswith(f"POST /usage/getusage for {WIDE}: ")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(status: int) -> None:
+    with ScriptedServer(respond(200, b"[]")) as elsewhere:
+        error, made = _fail(respond(status, b"CANARY", {"Location": elsewhere.url}))
+        assert type(error) is WrongAddress
+        assert made == 1
+        assert elsewhere.received == []
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "code"),
+    [
+        (b'{"errorCode": "ERR_INVALID_DATE", "errorDescription": "CANARY"}', InvalidDate, "ERR_INVALID_DATE"),
+        (b'{"errorCode": "ERR_INVALID_REQUEST"}', InvalidRequest, "ERR_INVALID_REQUEST"),
+        (b'{"errorCode": "CANARY +14085550123"}', InvalidRequest, None),
+        (b'{"errorCode": 7}', InvalidRequest, None),
+        (b'["CANARY"]', InvalidRequest, None),
+        (b"<html>CANARY", InvalidRequest, None),
+        (b"", InvalidRequest, None),
+        (b"[" * 100_000, InvalidRequest, None),
+    ],
+)
+def test_a_bad_request_has_the_vendors_code(body: bytes, kind: type[InvalidRequest], code: str | None) -> None:
+    error, made = _fail(respond(400, body))
+    assert isinstance(error, InvalidRequest)
+    assert (type(error), error.error_code, made) == (kind, code, 1)
+    assert "CANARY" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("date", "kind"),
+    [
+        (timedelta(hours=1), WrongClock),
+        (timedelta(hours=-1), WrongClock),
+        (timedelta(minutes=2), Unauthorized),
+        (timedelta(0), Unauthorized),
+    ],
+)
+def test_a_wrong_clock_is_told_from_a_wrong_key(date: timedelta, kind: type[Unauthorized]) -> None:
+    clock = Clock()
+    sent_at = format_datetime(clock.now() + date, usegmt=True)
+    error, _ = _fail(respond(401, headers={"Date": sent_at}), clock)
+    assert type(error) is kind
+    if isinstance(error, WrongClock):
+        assert error.offset == -date
+        assert "3600 s" in str(error)
+
+
+@pytest.mark.parametrize("date", ["", "nonsense", "Sun, 99 Feb 2026 25:00:00 GMT", "Thu, 01 Jan 2099 00:00:00"])
+def test_a_nonsensical_date_is_no_reason_to_fail(date: str) -> None:
+    error, _ = _fail(respond(401, headers={"Date": date}))
+    assert isinstance(error, Unauthorized)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({}, 0.5),
+        ({"Retry-After": "7"}, 7),
+        ({"Retry-After": "7.5"}, 7.5),
+        ({"Retry-After": "0"}, 0.5),
+        ({"Retry-After": "-3"}, 0.5),
+        ({"Retry-After": "soon"}, 0.5),
+        ({"Retry-After": "Sun, 01 Mar 2026 12:00:30 GMT"}, 30),
+        ({"Retry-After": "Sun, 01 Mar 2026 11:00:00 GMT"}, 0.5),
+        # The server's clock is an hour ahead of ours: its "in 30 s" is in 30 s all the same.
+        ({"Retry-After": "Sun, 01 Mar 2026 13:00:30 GMT", "Date": "Sun, 01 Mar 2026 13:00:00 GMT"}, 30),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_honoured(status: int, headers: Mapping[str, str], wait: float) -> None:
+    clock = Clock()
+    with (
+        ScriptedServer(respond(status, headers=headers), respond(200, RECORDS)) as server,
+        build_client(server.url, clock) as client,
+    ):
+        assert client.fetch_usage(WIDE, TYPES).body == RECORDS
+    assert clock.slept == [pytest.approx(wait)]
+
+
+@pytest.mark.parametrize("after", ["901", "9" * 300, "Sun, 01 Mar 2026 12:15:01 GMT"])
+def test_a_long_retry_after_is_given_up_and_named(after: str) -> None:
+    clock = Clock()
+    error, made = _fail(respond(429, headers={"Retry-After": after}), clock)
+    assert isinstance(error, RateLimited)
+    assert error.retry_at is not None
+    assert error.retry_at > datetime(2026, 3, 1, 12, 15, tzinfo=UTC)
+    assert f"{error.retry_at:%Y-%m-%dT%H:%M}" in str(error)
+    assert (made, clock.slept) == (1, [])
+
+
+def test_a_429_lowers_the_rate() -> None:
+    limiter = Limiter(1_000_000)
+    with (
+        ScriptedServer(respond(429), respond(200, RECORDS)) as server,
+        build_client(server.url, limiter=limiter) as client,
+    ):
+        client.fetch_usage(WIDE, TYPES)
+    assert limiter.requests_per_second == pytest.approx(520_000)
+
+
+def test_a_narrow_window_gets_more_tries_than_one_that_can_be_halved() -> None:
+    with (
+        ScriptedServer(respond(500)) as server,
+        build_client(server.url) as client,
+    ):
+        for ask in (lambda: client.fetch_usage(NARROW, TYPES), lambda: client.fetch_content("r-1")):
+            server.received.clear()
+            with pytest.raises(ServerFailed):
+                ask()
+            assert len(server.received) == 8
+
+
+def test_every_attempt_has_its_own_time_and_signature() -> None:
+    clock = Clock()
+    steps = [respond(500), respond(500), respond(429, headers={"Retry-After": "5"}), respond(200, RECORDS)]
+    with ScriptedServer(*steps) as server, build_client(server.url, clock, random=lambda: 2.0) as client:
+        answer = client.fetch_usage(WIDE, TYPES)
+    epochs = [request.headers["x-iplumauth-epochdatetime"] for request in server.received]
+    started = int(clock.now().timestamp() - sum(clock.slept))
+    assert epochs == [str(started), str(started + 1), str(started + 3), str(started + 8)]
+    keys = CREDENTIALS.secret_key, CREDENTIALS.access_key, CREDENTIALS.login_id.lower(), "v1"
+    assert [request.headers["authorization"] for request in server.received] == [
+        f"iPlumAuth {sign(*keys, epoch, '/usage/getusage')}" for epoch in epochs
+    ]
+    assert answer.asked_at == clock.now()

@@ -1,0 +1,253 @@
+"""Each way in which a connection or an answer can break, over a real socket."""
+
+import gzip
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from iplum_resource.errors import (
+    BadCertificate,
+    BrokenJson,
+    Interrupted,
+    IPlumError,
+    TimedOut,
+    TlsFailed,
+    TooLarge,
+    Unreachable,
+    UnreadableAnswer,
+)
+from iplum_resource.window import Window
+from tests.support.certificate import make_certificate
+from tests.support.scripted_server import (
+    ScriptedServer,
+    Step,
+    drip,
+    hang,
+    respond,
+    send,
+    send_then_reset,
+    write_head,
+)
+from tests.support.window_requests import NARROW, RECORDS, WIDE, Clock, build_client
+
+CHUNKED = {"Transfer-Encoding": "chunked"}
+WHOLE = write_head(200, length=len(RECORDS)) + RECORDS
+BREAKS = {
+    "closed before headers": (send(b""), Interrupted),
+    "reset before headers": (send_then_reset(b""), Interrupted),
+    "reset in headers": (send_then_reset(b"HTTP/1.1 200 OK\r\nContent-Ty"), Interrupted),
+    "not HTTP": (send(b"SSH-2.0-OpenSSH_9.6\r\n"), Interrupted),
+    "headers too long": (send(b"HTTP/1.1 200 OK\r\nA: " + b"a" * 70_000), Interrupted),
+    "reset in body": (send_then_reset(WHOLE[:-5]), Interrupted),
+    "cut with a length": (send(WHOLE[:-5]), Interrupted),
+    "cut without a length": (send(write_head(200, length=None) + RECORDS[:-5]), BrokenJson),
+    "cut in a chunk": (send(write_head(200, length=None, headers=CHUNKED) + b"9\r\n[1,"), Interrupted),
+    "cut between chunks": (send(write_head(200, length=None, headers=CHUNKED) + b"3\r\n[1]\r\n"), Interrupted),
+    "cut in headers": (send(b"HTTP/1.1 200 OK\r\nContent-Ty"), BrokenJson),
+    "not gzip": (respond(200, b"CANARY", {"Content-Encoding": "gzip"}), Interrupted),
+    "a bad request that is cut": (send(write_head(400, length=99) + b'{"errorCode'), Interrupted),
+}
+
+
+@pytest.mark.parametrize(("step", "kind"), BREAKS.values(), ids=BREAKS)
+def test_a_break_is_ridden_out(step: Step, kind: type[IPlumError]) -> None:
+    clock = Clock()
+    with ScriptedServer(step, step, respond(200, RECORDS)) as server, build_client(server.url, clock) as client:
+        assert client.fetch_usage(WIDE, ["fax"]).body == RECORDS
+    assert (len(server.received), clock.slept) == (3, [0.5, 1])
+    with ScriptedServer(step) as server, build_client(server.url) as client:
+        with pytest.raises(IPlumError) as caught:
+            client.fetch_usage(WIDE, ["fax"])
+        assert type(caught.value) is kind
+        assert len(server.received) == 8
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "kind", "detail"),
+    [
+        (b"", {}, BrokenJson, "empty"),
+        (b" \n", {}, BrokenJson, "empty"),
+        (b"<html>CANARY</html>", {"Content-Type": "text/html"}, BrokenJson, "web page"),
+        (b'["CANARY', {}, BrokenJson, "not JSON"),
+        (b'[{"CANARY": NaN}]', {}, BrokenJson, "not JSON"),
+        (b'["CANARY\xe9"]', {}, BrokenJson, "not JSON"),
+        (b'["CANARY\xe9"]', {"Content-Type": "application/json; charset=nonsense"}, BrokenJson, "not JSON"),
+        (b'{"errorCode": "ERR_X", "errorDescription": "CANARY"}', {}, UnreadableAnswer, "object.*ERR_X"),
+        (b'{"CANARY": []}', {}, UnreadableAnswer, "an object instead"),
+        (b"null", {}, UnreadableAnswer, "null instead"),
+        (b'"CANARY"', {}, UnreadableAnswer, "a string instead"),
+        (b"true", {}, UnreadableAnswer, "true or false instead"),
+        (b"4711", {}, UnreadableAnswer, "a number instead"),
+        (b"[" * 10_000 + b"]" * 10_000, {}, UnreadableAnswer, "too deep"),
+        (b'["\\ud83d",' + b"[" * 10_000 + b"]" * 10_001, {}, UnreadableAnswer, "too deep"),
+    ],
+)
+def test_a_200_in_another_form_is_an_error_and_never_no_data(
+    body: bytes, headers: Mapping[str, str], kind: type[UnreadableAnswer], detail: str
+) -> None:
+    with (
+        ScriptedServer(respond(200, body, headers)) as server,
+        build_client(server.url) as client,
+        pytest.raises(UnreadableAnswer, match=detail) as caught,
+    ):
+        client.fetch_usage(WIDE, ["fax"])
+    assert type(caught.value) is kind
+    assert len(server.received) == (8 if kind is BrokenJson else 1)
+    assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        respond(200, b"[" + b" " * 10_000 + b"]"),
+        drip(write_head(200, length=None), b" " * 1000, every=0.001),
+        respond(200, gzip.compress(b"[" + b" " * 10_000_000 + b"]"), {"Content-Encoding": "gzip"}),
+        send(write_head(200, length=10**12)),
+    ],
+    ids=["announced", "endless", "compressed", "enormous"],
+)
+def test_a_body_over_the_ceiling_is_refused_once(step: Step) -> None:
+    with (
+        ScriptedServer(step) as server,
+        build_client(server.url, max_body_bytes=9_999) as client,
+        pytest.raises(TooLarge, match="9999 bytes"),
+    ):
+        client.fetch_usage(WIDE, ["fax"])
+    assert len(server.received) == 1
+
+
+def test_a_body_at_the_ceiling_is_taken() -> None:
+    with (
+        ScriptedServer(respond(200, RECORDS)) as server,
+        build_client(server.url, max_body_bytes=len(RECORDS)) as client,
+    ):
+        assert client.fetch_usage(WIDE, ["fax"]).body == RECORDS
+
+
+def test_silence_times_out() -> None:
+    clock = Clock()
+    with (
+        ScriptedServer(hang) as server,
+        build_client(server.url, clock, read_timeout=0.05) as client,
+        pytest.raises(TimedOut, match="no answer began"),
+    ):
+        client.fetch_usage(WIDE, ["fax"])
+    assert clock.slept == [0.5, 1]
+
+
+def test_silence_in_the_middle_of_a_body_times_out() -> None:
+    with (
+        ScriptedServer(drip(write_head(200, length=99), b"", every=60)) as server,
+        build_client(server.url, read_timeout=0.05) as client,
+        pytest.raises(TimedOut, match="in the middle"),
+    ):
+        client.fetch_usage(WIDE, ["fax"])
+
+
+@pytest.mark.parametrize("framing", [{}, CHUNKED], ids=["plain", "chunked"])
+def test_a_dripping_body_ends_at_the_total_time(framing: Mapping[str, str]) -> None:
+    ticks = iter(range(1000))
+    piece = b"1\r\n \r\n" if framing else b" "
+    head = write_head(200, length=None, headers=framing)
+    with (
+        ScriptedServer(drip(head, piece, every=0.001)) as server,
+        # Each look at the clock is a minute later than the one before.
+        build_client(server.url, monotonic=lambda: next(ticks) * 60, total_timeout=200) as client,
+        pytest.raises(TimedOut, match="not complete after 200 s"),
+    ):
+        client.fetch_usage(WIDE, ["fax"])
+    assert len(server.received) == 3
+
+
+def test_a_dripping_body_ends_in_real_time() -> None:
+    with (
+        ScriptedServer(drip(write_head(200, length=10**6), b" ", every=0.01)) as server,
+        build_client(server.url, monotonic=time.monotonic, total_timeout=0.1) as client,
+        pytest.raises(TimedOut),
+    ):
+        client.fetch_usage(WIDE, ["fax"])
+
+
+def _find_closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("window", [WIDE, NARROW])
+def test_a_refused_connection_is_tried_three_times(window: Window) -> None:
+    clock = Clock()
+    with (
+        build_client(f"http://127.0.0.1:{_find_closed_port()}", clock) as client,
+        pytest.raises(Unreachable, match="connection refused"),
+    ):
+        client.fetch_usage(window, ["fax"])
+    assert clock.slept == [0.5, 1]
+
+
+def test_an_unknown_host_is_named_as_such() -> None:
+    clock = Clock()
+    with build_client("https://api.invalid", clock) as client, pytest.raises(Unreachable, match="host name"):
+        client.fetch_usage(WIDE, ["fax"])
+    assert clock.slept == [0.5, 1]
+
+
+def test_a_dead_proxy_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{_find_closed_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with build_client("https://api.invalid") as client, pytest.raises(Unreachable, match="proxy"):
+        client.fetch_usage(WIDE, ["fax"])
+
+
+def test_a_server_without_tls_is_named_as_such() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_in_plain_text() -> None:
+            for _ in range(3):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(1 << 16)
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer_in_plain_text)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with build_client(url) as client, pytest.raises(TlsFailed):
+            client.fetch_usage(WIDE, ["fax"])
+        thread.join()
+
+
+def test_a_missing_certificate_bundle_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    with (
+        build_client("https://api.invalid") as client,
+        pytest.raises(TlsFailed, match="REQUESTS_CA_BUNDLE") as caught,
+    ):
+        client.fetch_usage(WIDE, ["fax"])
+    assert "nowhere" not in str(caught.value)
+
+
+def test_an_untrusted_certificate_is_refused_at_once(tmp_path: Path) -> None:
+    tls = make_certificate(tmp_path, "localhost").context
+    clock, handshakes = Clock(), []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            handshakes.append(connection)
+            with connection, pytest.raises(ssl.SSLError):
+                tls.wrap_socket(connection, server_side=True).recv(1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with build_client(url, clock) as client, pytest.raises(BadCertificate, match=r"self.signed"):
+            client.fetch_usage(WIDE, ["fax"])
+        thread.join()
+    assert (len(handshakes), clock.slept) == (1, [])

@@ -1,0 +1,183 @@
+"""Fetching a file: whole or not at all, from listed hosts alone, against real sockets."""
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from iplum_resource.errors import (
+    Interrupted,
+    IPlumError,
+    MediaExpired,
+    MediaRefused,
+    MediaUnreachable,
+    RateLimited,
+    ServerFailed,
+    TimedOut,
+)
+from iplum_resource.media.client import MediaBounds, MediaClient
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+FILE = b"ID3" + bytes(range(256)) * 400
+
+
+def send(status: int, body: bytes = b"", **headers: str) -> Answer:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in {"Content_Length": str(len(body)), **headers}.items():
+            if value:
+                handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+@contextmanager
+def serving(*answers: Answer) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Answer requests with these, one after the other, the last for all further ones."""
+    waiting, received = list(answers), list[dict[str, str]]()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            received.append({"path": self.path, **{name.lower(): value for name, value in self.headers.items()}})
+            (waiting.pop(0) if len(waiting) > 1 else waiting[0])(self)
+
+        def log_message(self, *_arguments: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}", received
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def download(host: str, path: str = "/file.mp3", *, hosts: frozenset[str] | None = None, **bounds: float) -> bytes:
+    sink = io.BytesIO(b"left over from before")
+    limits = MediaBounds(**{"read": 2, **bounds})  # type: ignore[arg-type]
+    with MediaClient(hosts or frozenset({host}), bounds=limits, sleep=lambda _: None, random=lambda: 0) as client:
+        client.download(f"http://{host}{path}", sink)
+    return sink.getvalue()
+
+
+def test_a_file_comes_whole_and_nothing_of_ours_goes_out() -> None:
+    with serving(send(200, FILE)) as (host, received):
+        assert download(host) == FILE
+    (request,) = received
+    assert request["accept-encoding"] == "identity"
+    assert not {"authorization", "cookie", "x-iplumauth-accesskey"} & request.keys()
+
+
+def cut_short(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(FILE)))
+    handler.end_headers()
+    handler.wfile.write(FILE[:1000])
+    handler.close_connection = True
+
+
+def cut_in_chunks(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"3e8\r\n" + FILE[:1000] + b"\r\n")
+    handler.close_connection = True
+
+
+def stall(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "5")
+    handler.end_headers()
+    handler.wfile.write(b"abc")
+    handler.wfile.flush()
+    threading.Event().wait(1)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [cut_short, cut_in_chunks, send(500), send(503, Retry_After="1"), send(429)],
+    ids=["cut", "cut chunks", "500", "503", "429"],
+)
+def test_what_passes_by_itself_is_tried_again_from_the_beginning(fault: Answer) -> None:
+    with serving(fault, fault, send(200, FILE)) as (host, received):
+        assert download(host) == FILE
+    assert len(received) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "requests"),
+    [
+        (cut_short, Interrupted, 8),
+        (cut_in_chunks, Interrupted, 8),
+        (send(500), ServerFailed, 5),
+        (send(429), RateLimited, 8),
+        (send(403), MediaExpired, 1),
+        (send(404), MediaExpired, 1),
+        (send(410), MediaExpired, 1),
+        (send(200, FILE, Content_Length=str(1 << 40)), MediaRefused, 1),
+    ],
+    ids=["cut", "cut chunks", "500", "429", "403", "404", "410", "too large"],
+)
+def test_what_stays_wrong_is_an_error_that_says_what_to_do(
+    fault: Answer, error: type[IPlumError], requests: int
+) -> None:
+    with serving(fault) as (host, received), pytest.raises(error) as caught:
+        download(host)
+    assert len(received) == requests
+    assert host not in str(caught.value)
+    assert "file.mp3" not in str(caught.value)
+    assert caught.value.__context__ is None, "the library's error holds the URL"
+
+
+def test_a_file_without_a_length_is_stopped_at_the_ceiling() -> None:
+    with serving(send(200, FILE, Content_Length="", Connection="close")) as (host, _), pytest.raises(MediaRefused):
+        download(host, file=1000)
+
+
+def test_a_file_that_stalls_is_given_up() -> None:
+    with serving(stall) as (host, received), pytest.raises(TimedOut):
+        download(host, read=0.1)
+    assert len(received) == 5
+
+
+def test_a_redirect_is_followed_to_a_listed_host_alone() -> None:
+    with serving(send(302, Location="/elsewhere.mp3"), send(200, FILE)) as (host, received):
+        assert download(host) == FILE
+    assert [request["path"] for request in received] == ["/file.mp3", "/elsewhere.mp3"]
+
+    with serving(send(200, FILE)) as (other, reached):
+        for target in (f"http://{other}/file.mp3", "http://169.254.169.254/latest", "file:///etc/passwd", ""):
+            with serving(send(302, Location=target)) as (host, _), pytest.raises(MediaRefused):
+                download(host)
+        assert reached == []
+
+
+def test_redirects_in_a_circle_end() -> None:
+    with serving(send(302, Location="/file.mp3")) as (host, received), pytest.raises(MediaRefused):
+        download(host)
+    assert len(received) == 3
+
+
+def test_an_address_off_the_list_is_never_asked() -> None:
+    with serving(send(200, FILE)) as (host, received):
+        with pytest.raises(MediaRefused):
+            download(host, hosts=frozenset({"media.iplum.com"}))
+        assert received == []
+
+
+def test_a_media_host_that_is_down_is_no_reason_to_end_the_run() -> None:
+    with serving(send(200)) as (host, _):
+        pass
+    with pytest.raises(MediaUnreachable):
+        download(host)

@@ -1,0 +1,110 @@
+"""Keys that are refused while many threads pull: no request is sent that was not on its way already."""
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from iplum_resource.client import IPlumClient
+from iplum_resource.errors import Unauthorized
+from iplum_resource.limits.rate_limiter import Limiter
+from iplum_resource.standin import Options, Running
+from iplum_resource.window import Window
+from iplum_resource.window_pull import AnswerSizes, WindowPull
+from tests.support.scripted_server import ScriptedServer, respond
+from tests.support.window_pulls import LATER, TYPES, Pulled, pull
+from tests.support.window_requests import CREDENTIALS, RECORDS, WIDE, Clock, build_client
+
+THREADS = 8
+WINDOWS = [Window(WIDE.start + number * WIDE.width, WIDE.end + number * WIDE.width) for number in range(60)]
+
+
+def _open_standin(standin: Running, clock: Clock) -> None:
+    standin.options = Options(
+        access_key=CREDENTIALS.access_key,
+        secret_key=CREDENTIALS.secret_key,
+        login_id=CREDENTIALS.login_id,
+        clock=clock.now,
+        now=lambda: LATER,
+        rows_per_day=2,
+    )
+
+
+def _pull_all(client: IPlumClient) -> list[Pulled]:
+    def ask_one(window: Window) -> Pulled:
+        return pull(lambda part: client.fetch_usage(part, TYPES), window)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(ask_one, WINDOWS))
+
+
+def test_wrong_keys_are_sent_once(standin: Running) -> None:
+    clock = Clock()
+    _open_standin(standin, clock)
+    standin.options = replace(standin.options, secret_key="another")
+    with build_client(standin.url, clock) as client:
+        results = _pull_all(client)
+    assert {type(result.error) for result in results} == {Unauthorized}
+    assert [request.status for request in standin.requests] == [401]
+
+
+def test_keys_that_are_revoked_in_the_middle_are_sent_by_no_more_than_were_in_flight(standin: Running) -> None:
+    clock, asked, lock = Clock(), [0], threading.Lock()
+    _open_standin(standin, clock)
+
+    class Revoking(Limiter):
+        def acquire(self) -> None:
+            with lock:
+                asked[0] += 1
+                if asked[0] == 20:
+                    standin.options = replace(standin.options, secret_key="another")
+
+    with build_client(standin.url, clock, limiter=Revoking(1_000_000)) as client:
+        results = _pull_all(client)
+    counted = Counter(request.status for request in standin.requests)
+    assert 1 <= counted[401] <= THREADS
+    assert set(counted) == {200, 401}
+    assert sum(result.error is None for result in results) == counted[200]
+    assert {type(result.error) for result in results if result.error} == {Unauthorized}
+
+
+def test_who_stands_in_line_while_the_keys_are_refused_sends_nothing() -> None:
+    """With 5 requests a second, 7 of 8 threads wait for their turn most of the time, not for an answer."""
+    in_line, refused = threading.Event(), threading.Event()
+
+    class Line(Limiter):
+        def acquire(self) -> None:
+            if threading.current_thread() is not threading.main_thread():
+                in_line.set()
+                assert refused.wait(20)
+
+    steps = [respond(200, RECORDS), respond(401)]
+    with (
+        ScriptedServer(*steps) as server,
+        build_client(server.url, limiter=Line(5)) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        client.fetch_usage(WIDE, ["fax"])
+        waiting = pool.submit(client.fetch_usage, WIDE, ["fax"])
+        try:
+            assert in_line.wait(20)
+            with pytest.raises(Unauthorized):
+                client.fetch_usage(WIDE, ["fax"])
+        finally:
+            refused.set()
+        assert isinstance(waiting.exception(20), Unauthorized)
+        assert len(server.received) == 2
+
+
+def test_a_refusal_ends_a_pull_that_was_about_to_split() -> None:
+    steps = [respond(200, RECORDS), respond(500), respond(500), respond(500), respond(401)]
+    with ScriptedServer(*steps) as server, build_client(server.url) as client:
+        client.fetch_usage(WIDE, ["fax"])
+        pulls = WindowPull(
+            lambda part: client.fetch_usage(part, ["fax"]), WIDE, AnswerSizes(), "auto", lambda: LATER
+        )
+        with pytest.raises(Unauthorized):
+            list(pulls)
+        assert len(server.received) == 5
