@@ -18,7 +18,7 @@ from pipelines.commands.invocation import now, read_settings
 from pipelines.doctor.account import open_client
 from pipelines.pulling import DatasetPull
 from pipelines.storage import open_folder
-from warehouse.schemas import RECORDINGS, USAGE
+from warehouse.schema.tables import RECORDINGS, USAGE
 from warehouse.windows import windows_between
 
 

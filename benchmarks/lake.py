@@ -16,11 +16,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.history import CLIENTS, KINDS, LOGINS, NUMBERS, Column, Records, Span, invent
-from warehouse.fold import list_raw
-from warehouse.lake import WindowState, fold_version, write_lake_file
-from warehouse.layout import DataFolder
-from warehouse.raw import RawAnswer, RawLog
-from warehouse.schemas import INSTANT, USAGE
+from warehouse.lake.files import WindowState, fold_version, write_lake_file
+from warehouse.lake.fold import list_raw
+from warehouse.raw.log import RawAnswer, RawLog
+from warehouse.schema.tables import INSTANT, USAGE
+from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of_key
 
 ACCOUNT = "default"

@@ -15,9 +15,9 @@ from statistics import median
 
 from benchmarks.history import LOGINS, NUMBERS
 from benchmarks.lake import open_data
-from warehouse.layout import DataFolder
-from warehouse.mart_schemas import MARTS, Mart
-from warehouse.query import run_query
+from warehouse.outputs.query import run_query
+from warehouse.schema.marts import MARTS, Mart
+from warehouse.storage.paths import DataFolder
 
 _TIMES = 5
 #: What a column is filtered by, where a mart has it.

@@ -16,9 +16,9 @@ from pipelines.jobs import ACCOUNT_TAG
 from pipelines.partitions import describe_range
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
-from warehouse.due import find_reach
 from warehouse.errors import WarehouseError
-from warehouse.schemas import USAGE
+from warehouse.lake.due_windows import find_reach
+from warehouse.schema.tables import USAGE
 
 #: What sensors start again after a failure would else be told each time.
 _TOLD_ONCE_IN = timedelta(hours=20)

@@ -21,8 +21,8 @@ from pipelines.schedules import find_wanted_stretches
 from pipelines.settings import Settings, check_account, check_credentials
 from pipelines.storage import open_folder
 from pipelines.sync import choose_stretches, run_account_job, run_job
-from warehouse.pointer import find_snapshot
-from warehouse.query import run_query
+from warehouse.outputs.query import run_query
+from warehouse.snapshot.pointer import find_snapshot
 from warehouse.windows import StorageWindow
 
 _SUMMARY = """

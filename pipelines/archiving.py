@@ -25,14 +25,14 @@ from iplum_resource.errors import (
     WindowError,
 )
 from pipelines.fetching import Fetched
-from warehouse.attempts import Attempt, AttemptLog, fold_attempts
+from warehouse.archive.backlog import find_wanted
+from warehouse.archive.download_log import Attempt, AttemptLog, fold_attempts
+from warehouse.archive.lost_files import find_lost
+from warehouse.archive.media_store import MediaStore, StoredFile
 from warehouse.errors import StorageFailed, WarehouseError
-from warehouse.fold import FoldResult
-from warehouse.layout import DataFolder
-from warehouse.lost import find_lost
-from warehouse.media import MediaStore, StoredFile
-from warehouse.schemas import Table
-from warehouse.wanted import find_wanted
+from warehouse.lake.fold import FoldResult
+from warehouse.schema.tables import Table
+from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
 
 #: What a try can end in.

@@ -1,7 +1,7 @@
 """An audit from start to end, through Dagster and recorded in its history: what `iplum verify` asks the API.
 
 Belongs here: which windows. Does not belong here: what counts as a difference (`differences`), the proof of what
-lies on the disk (`warehouse.verification`), and how both are shown (`cli`).
+lies on the disk (`warehouse.checks.verification`), and how both are shown (`cli`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Asset checks: what a person should look at, said as warnings, so that good data is never held back.
 
 Belongs here: which checks stand on which table and what each tells its reader. Does not belong here: finding
-what they tell (`warehouse.quality`).
+what they tell (`warehouse.checks.data_quality`).
 """
 
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ from pipelines.assets.tables import key_of_table
 from pipelines.failures import fail
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
+from warehouse.checks.data_quality import Finding, find_by_select, find_refused, find_unread
 from warehouse.errors import WarehouseError
-from warehouse.layout import DataFolder
-from warehouse.quality import Finding, find_by_select, find_refused, find_unread
-from warehouse.schemas import ARCHIVE_TABLES, LAKE_TABLES, RECORDINGS, Table
+from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, RECORDINGS, Table
+from warehouse.storage.paths import DataFolder
 
 _SHOWN = 10
 

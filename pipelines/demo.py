@@ -24,8 +24,8 @@ from pipelines.rows import write_rows
 from pipelines.settings import PROJECT, VARIABLES, adopt_environment, load_settings
 from pipelines.storage import open_folder
 from pipelines.sync import sync
-from warehouse.query import run_query
-from warehouse.snapshot import count_rows
+from warehouse.outputs.query import run_query
+from warehouse.snapshot.database import count_rows
 
 _DAYS = 90
 _PUSHED_DAYS = 10

@@ -1,7 +1,7 @@
 """What an audit finds: what iPlum says otherwise than the lake, of windows in which nothing should change anymore.
 
 Belongs here: what counts as a difference. Does not belong here: pulling (`pulling`), which windows are audited
-(`warehouse.due`), and how a difference is told.
+(`warehouse.lake.due_windows`), and how a difference is told.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from warehouse.due import is_settled
-from warehouse.fold import FoldResult
+from warehouse.lake.due_windows import is_settled
+from warehouse.lake.fold import FoldResult
 from warehouse.windows import StorageWindow
 
 

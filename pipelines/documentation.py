@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipelines.settings import PROJECT, VARIABLES
-from warehouse.mart_schemas import MARTS, Mart
-from warehouse.schemas import PUBLISHED_TABLES, Table
+from warehouse.schema.marts import MARTS, Mart
+from warehouse.schema.tables import PUBLISHED_TABLES, Table
 
 
 def render_env_example() -> str:

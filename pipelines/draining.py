@@ -1,7 +1,7 @@
 """The drain: from the inbox to the raw log, then a fold of the windows that were touched.
 
 Belongs here: in which window's log an event is filed, and that doing it twice does it once. Does not belong here:
-Dagster (`assets.callbacks`), the inbox's table (`warehouse.inbox`), and what a fold makes of it.
+Dagster (`assets.callbacks`), the inbox's table (`warehouse.raw.inbox`), and what a fold makes of it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from warehouse.attempts import Attempt, AttemptLog, fold_attempts
-from warehouse.deletions import is_deleted
-from warehouse.elements import load_records
-from warehouse.fold import fold_window
-from warehouse.holds import Hold, read_holds
-from warehouse.inbox import Event, Inbox
-from warehouse.layout import DataFolder
-from warehouse.normalize import normalize_answer
-from warehouse.raw import RawAnswer, RawLog, file_time
-from warehouse.schemas import CONTENTS, RECORDINGS, USAGE, Table
+from warehouse.archive.download_log import Attempt, AttemptLog, fold_attempts
+from warehouse.lake.fold import fold_window
+from warehouse.lake.normalize import normalize_answer
+from warehouse.raw.deletion_log import is_deleted
+from warehouse.raw.inbox import Event, Inbox
+from warehouse.raw.json_records import load_records
+from warehouse.raw.log import RawAnswer, RawLog, file_time
+from warehouse.retention.legal_holds import Hold, read_holds
+from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE, Table
+from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of
 
 #: So long a drained event can still be looked at.

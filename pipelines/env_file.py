@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipelines.documentation import render_env_example
 from warehouse.errors import StorageFailed
-from warehouse.files import Modes, write_file
+from warehouse.storage.atomic_files import Modes, write_file
 
 
 def set_variables(path: Path, values: Mapping[str, str]) -> None:

@@ -13,8 +13,8 @@ from typing import Literal
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import MediaExpired
 from iplum_resource.media.client import MediaClient
+from warehouse.archive.media_store import ANOTHER_FILE, MediaStore, StoredFile
 from warehouse.errors import FileRefused
-from warehouse.media import ANOTHER_FILE, MediaStore, StoredFile
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """One commit for all who wait: durability at the price of one sync for many events.
 
 Belongs here: who waits, what goes into the next commit, and how much may wait. Does not belong here: HTTP
-(`receiver`) and the database (`warehouse.inbox`).
+(`receiver`) and the database (`warehouse.raw.inbox`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from warehouse.errors import WarehouseError
-from warehouse.inbox import Event
+from warehouse.raw.inbox import Event
 
 
 class Overloaded(Exception):

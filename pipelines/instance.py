@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipelines.accounts import load_accounts
 from pipelines.settings import PROJECT, Settings, read_environment
 from warehouse.errors import StorageFailed
-from warehouse.files import Modes, make_folder, write_file
+from warehouse.storage.atomic_files import Modes, make_folder, write_file
 
 _CONFIGURATION = b"""# Written by iplum: no telemetry, no first-run dialog. Yours to change; it is not overwritten.
 telemetry:

@@ -19,12 +19,12 @@ from iplum_resource.http.responses import Answer
 from iplum_resource.window import Window
 from iplum_resource.window_pull import AnswerSizes, Ask, PulledAnswer, PullReason, WindowPull
 from pipelines.differences import NO_DIFFERENCES, Differences, find_differences
-from warehouse.due import read_states
 from warehouse.errors import StorageFailed, WarehouseError
-from warehouse.fold import FoldResult, fold_window, is_folded
-from warehouse.layout import DataFolder
-from warehouse.raw import RawAnswer, RawLog
-from warehouse.schemas import Table
+from warehouse.lake.due_windows import read_states
+from warehouse.lake.fold import FoldResult, fold_window, is_folded
+from warehouse.raw.log import RawAnswer, RawLog
+from warehouse.schema.tables import Table
+from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
 
 # So many windows failing with none succeeding is an outage: more requests would only make it worse.

@@ -1,7 +1,7 @@
 """The receiver: what iPlum pushes is in the inbox, on the disk, before it is told so.
 
 Belongs here: routes, the token, the cap, and which status a request gets. Does not belong here: what a callback
-looks like (`iplum_resource.callbacks`), the inbox (`warehouse.inbox`), the process (`serving`).
+looks like (`iplum_resource.callbacks`), the inbox (`warehouse.raw.inbox`), the process (`serving`).
 
 Callbacks carry no signature (DESIGN 13), so the token in the path is all that tells iPlum from a stranger. Nothing
 here writes a path, a body or a number to a log.
@@ -26,7 +26,7 @@ from iplum_resource.callbacks import CallbackKind, read_callback
 from iplum_resource.errors import UnreadableCallback
 from pipelines.group_commit import GroupCommit, Overloaded
 from warehouse.errors import WarehouseError
-from warehouse.inbox import Event, Inbox
+from warehouse.raw.inbox import Event, Inbox
 
 LARGEST_BODY = 1_000_000
 _DATASETS: dict[CallbackKind, str] = {"usage": "usage_callbacks", "recordings": "recording_callbacks"}

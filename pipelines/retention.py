@@ -1,7 +1,7 @@
 """A deletion from start to end: planned, written down, carried out, published, written down again.
 
 Belongs here: the order of the parts, the inbox, and finishing what a killed run began. Does not belong here: what
-goes of raw, lake and files (`warehouse.retention`), and asking whether it should (`cli`).
+goes of raw, lake and files (`warehouse.retention.deletion`), and asking whether it should (`cli`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from pipelines.draining import TABLES, file_events
 from pipelines.settings import Settings, SettingsError
 from pipelines.storage import choose_marts, has_inbox, open_folder, open_inbox
-from warehouse.deletions import Deletion, read_deletions, write_deletion
-from warehouse.inbox import Inbox
-from warehouse.pointer import remove_replaced
-from warehouse.publish import publish, publishing_alone
-from warehouse.report import write_report
-from warehouse.retention import Retention
+from warehouse.outputs.report import write_report
+from warehouse.raw.deletion_log import Deletion, read_deletions, write_deletion
+from warehouse.raw.inbox import Inbox
+from warehouse.retention.deletion import Retention
+from warehouse.snapshot.pointer import remove_replaced
+from warehouse.snapshot.publish import publish, publishing_alone
 from warehouse.windows import StorageWindow
 
 _EVENTS_AT_A_TIME = 5_000

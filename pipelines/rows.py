@@ -1,6 +1,6 @@
 """Writing a query's rows for a reader: a person, a spreadsheet, a program.
 
-Belongs here: the three formats of `iplum sql`. Does not belong here: the query (`warehouse.query`).
+Belongs here: the three formats of `iplum sql`. Does not belong here: the query (`warehouse.outputs.query`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from warehouse.cells import for_spreadsheet, for_terminal
-from warehouse.query import QueryResult
+from warehouse.outputs.escaping import for_spreadsheet, for_terminal
+from warehouse.outputs.query import QueryResult
 
 
 def write_rows(result: QueryResult, form: Literal["table", "csv", "json"], stream: TextIO) -> None:

@@ -1,6 +1,6 @@
 """When windows are pulled: each day, whatever is missing or due by then, and each week some that are not.
 
-Belongs here: what a tick asks for. Does not belong here: the rule of what is due (`warehouse.due`).
+Belongs here: what a tick asks for. Does not belong here: the rule of what is due (`warehouse.lake.due_windows`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pipelines.jobs import ARCHIVE, AUDIT, SYNC, AccountJob
 from pipelines.partitions import MAX_WINDOWS_PER_RUN, tag_range
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
-from warehouse.deletions import read_floor
-from warehouse.due import find_audits, find_due, find_stretches, read_states
+from warehouse.archive.backlog import find_wanted
 from warehouse.errors import WarehouseError
-from warehouse.schemas import ARCHIVE_TABLES, FOLDED_TABLES
-from warehouse.wanted import find_wanted
+from warehouse.lake.due_windows import find_audits, find_due, find_stretches, read_states
+from warehouse.raw.deletion_log import read_floor
+from warehouse.schema.tables import ARCHIVE_TABLES, FOLDED_TABLES
 from warehouse.windows import StorageWindow, window_of, windows_between
 
 #: A year of windows: at five requests a second, five minutes.

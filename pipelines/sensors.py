@@ -16,7 +16,7 @@ from pipelines.jobs import DRAIN
 from pipelines.settings import Settings
 from pipelines.storage import choose_marts, has_inbox, open_folder, open_inbox
 from warehouse.errors import WarehouseError
-from warehouse.publish import is_behind
+from warehouse.snapshot.publish import is_behind
 
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,

@@ -1,6 +1,6 @@
 """The warehouse's folder and the inbox as the settings name them.
 
-Belongs here: the one step from settings to places. Does not belong here: the paths (`warehouse.layout`).
+Belongs here: the one step from settings to places. Does not belong here: the paths (`warehouse.storage.paths`).
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipelines.settings import Settings
-from warehouse.bucket import Bucket
-from warehouse.files import Modes
-from warehouse.layout import DataFolder
+from warehouse.storage.atomic_files import Modes
+from warehouse.storage.paths import DataFolder
+from warehouse.storage.s3_config import Bucket
 
 if TYPE_CHECKING:
-    from warehouse.inbox import Inbox
-    from warehouse.marts import MartSettings
+    from warehouse.raw.inbox import Inbox
+    from warehouse.snapshot.marts import MartSettings
 
 
 def open_folder(settings: Settings) -> DataFolder:
@@ -28,7 +28,7 @@ def open_folder(settings: Settings) -> DataFolder:
 
 def choose_marts(accounts: Sequence[Settings]) -> MartSettings:
     """Say what the owner decided about figures, for every account: a part of them would rebuild everything."""
-    from warehouse.marts import AccountSettings, MartSettings
+    from warehouse.snapshot.marts import AccountSettings, MartSettings
 
     chosen = {
         settings.account: AccountSettings(
@@ -50,6 +50,6 @@ def has_inbox(settings: Settings, folder: DataFolder) -> bool:
 
 def open_inbox(settings: Settings, folder: DataFolder) -> Inbox:
     """Open the inbox, made where it isn't there yet; raises `InboxFailed` and `StorageFailed`."""
-    from warehouse.inbox import Inbox
+    from warehouse.raw.inbox import Inbox
 
     return Inbox(settings.inbox_url or f"sqlite:///{folder.inbox}", settings.account, folder.modes)

@@ -26,10 +26,10 @@ from pipelines.pulling import WindowOutcome
 from pipelines.schedules import find_due_stretches, find_first_window
 from pipelines.settings import Settings, SettingsError, check_account, check_credentials
 from pipelines.storage import has_inbox, open_folder
-from warehouse.due import find_stretches
 from warehouse.errors import StorageFailed
-from warehouse.pointer import find_snapshot
-from warehouse.snapshot import count_rows
+from warehouse.lake.due_windows import find_stretches
+from warehouse.snapshot.database import count_rows
+from warehouse.snapshot.pointer import find_snapshot
 from warehouse.windows import StorageWindow, windows_between
 
 # By this tag the page of a job in Dagster's UI finds its runs; what the UI or the daemon launches has it already.

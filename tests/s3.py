@@ -20,7 +20,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from warehouse.bucket import Bucket, read_bucket
+from warehouse.storage.s3_config import Bucket, read_bucket
 
 _PROGRAM = "rclone"
 _BUCKETS = 100

@@ -30,10 +30,10 @@ from benchmarks.workshop import Workshop
 from pipelines.assembly import build_definitions
 from pipelines.partitions import tag_range
 from pipelines.settings import PROJECT, load_settings
-from tests.warehouse.answers import answer, fold
-from warehouse.lake import read_rows
-from warehouse.publish import publish
-from warehouse.schemas import USAGE
+from tests.support.raw_responses import answer, fold
+from warehouse.lake.files import read_rows
+from warehouse.schema.tables import USAGE
+from warehouse.snapshot.publish import publish
 from warehouse.windows import window_of_key
 
 SPAN = Span(date(2024, 2, 26), date(2024, 3, 11), 400)

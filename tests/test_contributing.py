@@ -25,12 +25,12 @@ from pathlib import Path
 from pipelines.assembly import build_definitions
 from pipelines.documentation import write_documentation
 from pipelines.settings import load_settings
-from warehouse import schemas
-from warehouse.fold import fold_window
-from warehouse.layout import DataFolder
-from warehouse.publish import publish
-from warehouse.query import run_query
-from warehouse.raw import RawAnswer, RawLog
+from warehouse.schema import tables as schemas
+from warehouse.lake.fold import fold_window
+from warehouse.storage.paths import DataFolder
+from warehouse.snapshot.publish import publish
+from warehouse.outputs.query import run_query
+from warehouse.raw.log import RawAnswer, RawLog
 from warehouse.windows import window_of_key
 
 here = Path.cwd()

@@ -18,8 +18,8 @@ from benchmarks.workshop import Workshop
 
 FIRST, LAST = date(2020, 1, 1), date(2025, 1, 1)
 CHANGED = "2022-06-16"
-PUBLISH = ("warehouse.publish", "publish")
-BUILD_MARTS = ("warehouse.marts", "build_marts")
+PUBLISH = ("warehouse.snapshot.publish", "publish")
+BUILD_MARTS = ("warehouse.snapshot.marts", "build_marts")
 
 
 def count_rows(workshop: Workshop) -> int:

@@ -24,10 +24,10 @@ _REMARK = (
     "under the profiler, which makes Python dearer than it is."
 )
 PARTS = {
-    "folding": [("warehouse.fold", "fold_window")],
+    "folding": [("warehouse.lake.fold", "fold_window")],
     "publishing, with the marts": [PUBLISH],
     "of it the marts": [BUILD_MARTS],
-    "the report": [("warehouse.report", "write_report")],
+    "the report": [("warehouse.outputs.report", "write_report")],
     "Dagster's history": [("dagster._core.storage.event_log.sqlite.sqlite_event_log", "store_event")],
 }
 

@@ -20,9 +20,9 @@ from pipelines.progress import Silence
 from pipelines.settings import Settings, load_settings
 from pipelines.storage import choose_marts, open_folder, open_inbox
 from pipelines.sync import SyncReport, sync
-from warehouse.inbox import Event
-from warehouse.publish import publish
-from warehouse.query import run_query
+from warehouse.outputs.query import run_query
+from warehouse.raw.inbox import Event
+from warehouse.snapshot.publish import publish
 
 _SINCE, _MIDDLE, _UNTIL = (datetime.now(UTC).date() - timedelta(days=ago) for ago in (40, 30, 15))
 _EVENTS = 600

@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks.crash.cases import Account, Case, sync_all
 from benchmarks.crash.victims import Moment, Run
 from pipelines.storage import choose_marts, open_folder
-from warehouse.query import run_query
-from warehouse.verification import Verification
+from warehouse.checks.verification import Verification
+from warehouse.outputs.query import run_query
 
 _IN_A_ROW = 5
 #: What tells when something was done, which no two runs agree on.

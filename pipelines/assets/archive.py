@@ -22,10 +22,10 @@ from pipelines.partitions import BACKFILL_POLICY, build_partitions
 from pipelines.progress import Progress
 from pipelines.settings import Settings, SettingsError, check_account
 from pipelines.storage import open_folder
+from warehouse.archive.media_store import MediaStore
 from warehouse.errors import WarehouseError
-from warehouse.files import make_folder
-from warehouse.media import MediaStore
-from warehouse.schemas import CONTENTS, RECORDING_FILES, RECORDINGS, USAGE, Table
+from warehouse.schema.tables import CONTENTS, RECORDING_FILES, RECORDINGS, USAGE, Table
+from warehouse.storage.atomic_files import make_folder
 from warehouse.windows import StorageWindow, window_of_key
 
 _ON_DEMAND = "Off until the schedule `daily_archive` is switched on, or `iplum archive` is called."

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import dagster as dg
 
 from pipelines.settings import PROJECT
-from warehouse.mart_schemas import MARTS
-from warehouse.schemas import PUBLISHED_TABLES, VIEWS, Column
+from warehouse.schema.marts import MARTS
+from warehouse.schema.tables import PUBLISHED_TABLES, VIEWS, Column
 
 _PAGES = {
     "raw": "docs/trust.md",

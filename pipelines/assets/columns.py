@@ -1,7 +1,7 @@
 """How Dagster is told of a table: its columns, and how old it may grow.
 
 Belongs here: types in a reader's words, freshness. Does not belong here: which columns there are
-(`warehouse.schemas`, `warehouse.mart_schemas`).
+(`warehouse.schema.tables`, `warehouse.schema.marts`).
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from datetime import timedelta
 import dagster as dg
 import pyarrow as pa
 
-from warehouse.schemas import Column
+from warehouse.schema.tables import Column
 
 #: The daily sync publishes each night; one that was missed is told, a second one is an alarm.
 FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))

@@ -1,7 +1,7 @@
 """Where columns come from, as Dagster shows it.
 
 Belongs here: tracing columns to those of the sources. Does not belong here: which columns there are
-(`warehouse.schemas`, `warehouse.mart_schemas`) and which assets a table is made of.
+(`warehouse.schema.tables`, `warehouse.schema.marts`) and which assets a table is made of.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from warehouse.mart_schemas import Mart
-from warehouse.schemas import RAW_COLUMNS, Column, Table
+from warehouse.schema.marts import Mart
+from warehouse.schema.tables import RAW_COLUMNS, Column, Table
 
 #: What a column of the lake is read from in the raw log, where it isn't the answer's body.
 _LAKE_MADE_OF = {

@@ -1,16 +1,16 @@
 """The marts as assets: what each is made of.
 
 Belongs here: keys, columns and lineage. Does not belong here: building them, which publishing does
-(`assets.tables`, `warehouse.marts`).
+(`assets.tables`, `warehouse.snapshot.marts`).
 """
 
 import dagster as dg
 
 from pipelines.assets.columns import FRESHNESS, build_column_schema
 from pipelines.assets.lineage import Source, trace_mart_columns
-from warehouse.mart_schemas import MARTS, Mart
-from warehouse.marts import read_mart
-from warehouse.schemas import PUBLISHED_TABLES
+from warehouse.schema.marts import MARTS, Mart
+from warehouse.schema.tables import PUBLISHED_TABLES
+from warehouse.snapshot.marts import read_mart
 
 _PREFIX = "marts."
 

@@ -1,6 +1,6 @@
 """The report as an asset, to be found from Dagster's UI.
 
-Belongs here: when it is made, and where it is. Does not belong here: what is in it (`warehouse.report`).
+Belongs here: when it is made, and where it is. Does not belong here: what is in it (`warehouse.outputs.report`).
 """
 
 import dagster as dg
@@ -10,7 +10,7 @@ from pipelines.failures import fail
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
 from warehouse.errors import WarehouseError
-from warehouse.mart_schemas import MARTS
+from warehouse.schema.marts import MARTS
 
 
 def build_report_asset(settings: Settings) -> dg.AssetsDefinition:
@@ -28,7 +28,7 @@ def build_report_asset(settings: Settings) -> dg.AssetsDefinition:
     )
     def report() -> dg.MaterializeResult:  # type: ignore[type-arg]
         # Drawing takes longer to import than all else that Dagster loads.
-        from warehouse.report import write_report
+        from warehouse.outputs.report import write_report
 
         try:
             folder = open_folder(settings)

@@ -1,7 +1,7 @@
 """The published tables: one step that brings `warehouse.duckdb` up to the lake.
 
 Belongs here: what Dagster knows of each table: its columns, its row count, where its columns come from. Does
-not belong here: publishing itself (`warehouse.publish`).
+not belong here: publishing itself (`warehouse.snapshot.publish`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,11 +16,9 @@ from pipelines.failures import fail
 from pipelines.settings import Settings
 from pipelines.storage import choose_marts, open_folder
 from warehouse.errors import WarehouseError
-from warehouse.layout import DataFolder
-from warehouse.mart_schemas import MARTS
-from warehouse.publish import Publication, publish
-from warehouse.query import run_query
-from warehouse.schemas import (
+from warehouse.outputs.query import run_query
+from warehouse.schema.marts import MARTS
+from warehouse.schema.tables import (
     CONTENTS,
     FOLDED_TABLES,
     MESSAGES,
@@ -31,6 +29,8 @@ from warehouse.schemas import (
     VIEWS,
     Table,
 )
+from warehouse.snapshot.publish import Publication, publish
+from warehouse.storage.paths import DataFolder
 
 _LATEST_DAYS = """
 SELECT local_date, channel, records, minutes, credits, users

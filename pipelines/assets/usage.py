@@ -11,7 +11,7 @@ from iplum_resource.window_pull import Ask
 from pipelines.assets.windows import Dataset, build_window_assets
 from pipelines.progress import Progress
 from pipelines.settings import Settings
-from warehouse.schemas import USAGE
+from warehouse.schema.tables import USAGE
 
 
 def build_usage_assets(

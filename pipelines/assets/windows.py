@@ -24,9 +24,9 @@ from pipelines.schedules import find_first_window
 from pipelines.settings import Settings, SettingsError, check_account
 from pipelines.storage import open_folder
 from warehouse.errors import WarehouseError
-from warehouse.files import make_folder
-from warehouse.fold import FoldResult
-from warehouse.schemas import RAW_COLUMNS, Table
+from warehouse.lake.fold import FoldResult
+from warehouse.schema.tables import RAW_COLUMNS, Table
+from warehouse.storage.atomic_files import make_folder
 from warehouse.windows import StorageWindow, window_of_key
 
 Metadata = dict[str, Any]

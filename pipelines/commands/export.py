@@ -30,8 +30,8 @@ def export(
         raise SettingsError(f"--until {until} leaves nothing after --since {since}: it is excluded")
     from pipelines.bar import ProgressBar
     from pipelines.storage import open_folder
-    from warehouse.export import Selection
-    from warehouse.export import export as write_extract
+    from warehouse.outputs.export import Selection
+    from warehouse.outputs.export import export as write_extract
 
     selection = Selection(since=first, until=last, user=user, counterparty=counterparty)
     with ProgressBar(open_console(stderr=True)) as bar:

@@ -16,6 +16,6 @@ def fetch() -> None:
     """
     settings, *_ = read_settings()
     from pipelines.storage import open_folder
-    from warehouse.pointer import fetch_snapshot
+    from warehouse.snapshot.pointer import fetch_snapshot
 
     typer.echo(fetch_snapshot(open_folder(settings)))

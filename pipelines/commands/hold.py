@@ -32,7 +32,7 @@ def add(user: User = None, counterparty: Counterparty = None, account: Account =
         raise SettingsError("name whom to hold: --user, --counterparty or --account")
     settings, _ = read_settings()
     from pipelines.storage import open_folder
-    from warehouse.holds import add_hold
+    from warehouse.retention.legal_holds import add_hold
 
     declared = add_hold(
         open_folder(settings),
@@ -50,7 +50,7 @@ def list_holds() -> None:
     """Show the holds."""
     settings, _ = read_settings()
     from pipelines.storage import open_folder
-    from warehouse.holds import read_holds
+    from warehouse.retention.legal_holds import read_holds
 
     for one in read_holds(open_folder(settings)):
         named = {"account": one.account, "user": one.user, "counterparty": one.counterparty, "note": one.note}
@@ -64,7 +64,7 @@ def remove(number: Annotated[int, typer.Argument(help="Its number, as 'iplum hol
     """Lift a hold: the next deletion takes what only it kept."""
     settings, _ = read_settings()
     from pipelines.storage import open_folder
-    from warehouse.holds import remove_hold
+    from warehouse.retention.legal_holds import remove_hold
 
     remove_hold(open_folder(settings), number)
     typer.echo(f"hold {number} is lifted")

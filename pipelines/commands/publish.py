@@ -21,7 +21,7 @@ def publish(
     accounts, _ = read_accounts()
     from pipelines.bar import ProgressBar
     from pipelines.storage import choose_marts, open_folder
-    from warehouse.publish import publish as run_publish
+    from warehouse.snapshot.publish import publish as run_publish
 
     folder = open_folder(accounts[0])
     with ProgressBar(open_console(stderr=True)) as bar:

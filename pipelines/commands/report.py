@@ -21,7 +21,7 @@ def report(
     """
     settings, _ = read_settings()
     from pipelines.storage import open_folder
-    from warehouse.report import write_report
+    from warehouse.outputs.report import write_report
 
     path = write_report(open_folder(settings), None if output is None else Path(output).expanduser().absolute())
     typer.echo(f"written to {path}")

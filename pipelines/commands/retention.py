@@ -11,7 +11,7 @@ from pipelines.commands.invocation import AccountName, now, read_accounts
 from pipelines.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from warehouse.deletions import Deletion
+    from warehouse.raw.deletion_log import Deletion
 
 OlderThan = Annotated[
     int | None, typer.Option("--older-than", metavar="DAYS", min=1, help="Delete what is older than so many days.")
@@ -80,7 +80,7 @@ def _show_plan(deletion: Deletion, *, dry_run: bool) -> None:
 
 def _show_past(chosen: tuple[Settings, ...]) -> None:
     from pipelines.storage import open_folder
-    from warehouse.deletions import read_deletions
+    from warehouse.raw.deletion_log import read_deletions
 
     for settings in chosen:
         for one in read_deletions(open_folder(settings), settings.account):

@@ -23,6 +23,6 @@ def sql(
     settings, _ = read_settings()
     from pipelines.rows import write_rows
     from pipelines.storage import open_folder
-    from warehouse.query import run_query
+    from warehouse.outputs.query import run_query
 
     write_rows(run_query(open_folder(settings), query), form, sys.stdout)

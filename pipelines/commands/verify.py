@@ -23,7 +23,7 @@ from pipelines.commands.invocation import (
     write_json,
 )
 from pipelines.settings import Settings
-from warehouse.watch import Watch
+from warehouse.progress import Watch
 
 if TYPE_CHECKING:
     from pipelines.sync import SyncReport
@@ -77,9 +77,9 @@ def _verify_here(
 ) -> list[int]:
     """Add what differs here, mark what is lost, and give the sizes of the files that were hashed."""
     from pipelines.storage import choose_marts, open_folder
-    from warehouse.lost import Loss, mark_lost
-    from warehouse.publish import publish
-    from warehouse.verification import Verification
+    from warehouse.archive.lost_files import Loss, mark_lost
+    from warehouse.checks.verification import Verification
+    from warehouse.snapshot.publish import publish
 
     sizes: list[int] = []
     losses: list[Loss] = []

@@ -16,7 +16,7 @@ from pipelines.doctor.verdict import State, Verdict
 from pipelines.settings import Settings
 from pipelines.storage import open_folder
 from warehouse.errors import StorageFailed
-from warehouse.layout import DataFolder
+from warehouse.storage.paths import DataFolder
 
 _GIGABYTE = 1 << 30
 #: Dagster's daemon says twice a minute that it lives.
@@ -60,8 +60,8 @@ def _examine_bucket(folder: DataFolder) -> Verdict:
 
 def examine_data(settings: Settings, now: datetime) -> Verdict:
     """Say up to when the data are there."""
-    from warehouse.due import find_reach
-    from warehouse.schemas import USAGE
+    from warehouse.lake.due_windows import find_reach
+    from warehouse.schema.tables import USAGE
 
     try:
         reach = find_reach(open_folder(settings), USAGE, settings.account)

@@ -15,7 +15,7 @@ from typing import Literal, cast
 from pipelines.settings.credentials import OWN_SECRETS, SecretNames
 from pipelines.settings.environment import PROJECT
 from pipelines.settings.values import SettingsError, Values
-from warehouse.bucket import Bucket
+from warehouse.storage.s3_config import Bucket
 
 _STATE = "./data"
 

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.settings.variables import VARIABLES
-from warehouse.bucket import Bucket, read_bucket
-from warehouse.business_hours import read_business_hours
+from warehouse.snapshot.business_hours import read_business_hours
+from warehouse.storage.s3_config import Bucket, read_bucket
 
 
 class SettingsError(Exception):

@@ -23,7 +23,7 @@ from tests.pipelines.account import DAYS, Account
 from tests.postgres import libpq_url
 from tests.redis import find_redis, run_redis
 from tests.s3 import S3Server
-from warehouse.pointer import read_pointer
+from warehouse.snapshot.pointer import read_pointer
 from warehouse.windows import windows_between
 
 LAUNCH = """

@@ -19,8 +19,8 @@ from pipelines.pulling import WindowOutcome
 from pipelines.settings import Settings, load_settings
 from pipelines.storage import open_folder
 from pipelines.sync import SyncReport, sync
-from warehouse.layout import DataFolder
-from warehouse.pointer import fetch_snapshot
+from warehouse.snapshot.pointer import fetch_snapshot
+from warehouse.storage.paths import DataFolder
 from warehouse.windows import window_of
 
 DAYS = 24

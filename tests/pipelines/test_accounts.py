@@ -21,8 +21,8 @@ from pipelines.settings import PROJECT, SettingsError, load_settings
 from pipelines.storage import open_folder, open_inbox
 from pipelines.sync import sync
 from tests.pipelines.account import now
-from tests.warehouse.answers import answer, call, fold
-from warehouse.inbox import Event
+from tests.support.raw_responses import answer, call, fold
+from warehouse.raw.inbox import Event
 from warehouse.windows import window_of
 
 EAST = """

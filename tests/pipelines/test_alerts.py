@@ -19,7 +19,7 @@ from pipelines.storage import open_folder
 from pipelines.sync import run_job
 from tests.pipelines.account import Account
 from tests.pipelines.mailboxes import Mailbox, mail_server, webhook
-from tests.warehouse.answers import answer, at, call, fold
+from tests.support.raw_responses import answer, at, call, fold
 from warehouse.windows import window_of
 
 ALERT = Alert("it failed", "because")

@@ -14,8 +14,8 @@ from pipelines import cli
 from pipelines.archive import ArchiveReport, archive
 from pipelines.progress import Silence
 from tests.pipelines.account import Account, now
-from warehouse.quality import find_by_select
-from warehouse.schemas import RECORDING_FILES
+from warehouse.checks.data_quality import find_by_select
+from warehouse.schema.tables import RECORDING_FILES
 
 CONTENT, RECORDING = "/usage/getcontent", "/callrecordings/getrecordingfile"
 IPLUM = [sys.executable, "-m", "pipelines.cli"]

@@ -26,11 +26,11 @@ from pipelines.schedules import WINDOWS_PER_AUDIT, find_audit_stretches
 from pipelines.settings import load_settings
 from pipelines.sync import run_job
 from tests.pipelines.account import Account, now
-from tests.warehouse.answers import call, make_folder
-from warehouse.lake import read_rows, read_state
-from warehouse.layout import DataFolder
-from warehouse.quality import find_by_select
-from warehouse.schemas import USAGE
+from tests.support.raw_responses import call, make_folder
+from warehouse.checks.data_quality import find_by_select
+from warehouse.lake.files import read_rows, read_state
+from warehouse.schema.tables import USAGE
+from warehouse.storage.paths import DataFolder
 from warehouse.windows import window_of, window_of_key, windows_between
 
 FIRST = window_of_key("2023-03-21")

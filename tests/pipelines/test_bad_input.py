@@ -13,15 +13,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.rows import write_rows
-from tests.warehouse.answers import WINDOW, answer, at, call, make_folder
-from warehouse.attempts import Attempt, AttemptLog
-from warehouse.cells import for_spreadsheet, for_terminal
-from warehouse.fold import fold_window
-from warehouse.layout import DataFolder
-from warehouse.publish import publish
-from warehouse.query import run_query
-from warehouse.raw import RawLog
-from warehouse.schemas import CONTENTS, RECORDINGS, USAGE
+from tests.support.raw_responses import WINDOW, answer, at, call, make_folder
+from warehouse.archive.download_log import Attempt, AttemptLog
+from warehouse.lake.fold import fold_window
+from warehouse.outputs.escaping import for_spreadsheet, for_terminal
+from warehouse.outputs.query import run_query
+from warehouse.raw.log import RawLog
+from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE
+from warehouse.snapshot.publish import publish
+from warehouse.storage.paths import DataFolder
 
 INJECTED = [
     "'; DROP TABLE usage; --",

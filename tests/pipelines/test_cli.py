@@ -20,8 +20,8 @@ from iplum_resource.standin import Options
 from pipelines import cli
 from pipelines.settings import SettingsError
 from tests.pipelines.account import Account
-from tests.warehouse.answers import answer, call, fold
-from warehouse.publish import publish
+from tests.support.raw_responses import answer, call, fold
+from warehouse.snapshot.publish import publish
 
 IPLUM = [sys.executable, "-m", "pipelines.cli"]
 

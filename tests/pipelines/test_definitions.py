@@ -17,11 +17,11 @@ from pipelines.settings import PROJECT, load_settings
 from pipelines.storage import open_folder, open_inbox
 from pipelines.sync import run_job
 from tests.pipelines.account import Account, Watcher, now
-from tests.warehouse.answers import answer, call, fold
-from warehouse.inbox import Event
-from warehouse.mart_schemas import MARTS
-from warehouse.publish import publish
-from warehouse.schemas import FOLDED_TABLES, PUBLISHED_TABLES, VIEWS
+from tests.support.raw_responses import answer, call, fold
+from warehouse.raw.inbox import Event
+from warehouse.schema.marts import MARTS
+from warehouse.schema.tables import FOLDED_TABLES, PUBLISHED_TABLES, VIEWS
+from warehouse.snapshot.publish import publish
 from warehouse.windows import window_of, windows_between
 
 NOW = datetime(2024, 3, 14, 9, tzinfo=UTC)

@@ -8,9 +8,9 @@ import pytest
 
 from pipelines import cli
 from tests.pipelines.account import Account
-from tests.warehouse.answers import answer, call, fold
+from tests.support.raw_responses import answer, call, fold
 from warehouse.errors import StorageFailed
-from warehouse.publish import publish
+from warehouse.snapshot.publish import publish
 
 
 class Disk:

@@ -15,7 +15,7 @@ from pipelines.doctor.verdict import State, Verdict, choose_exit_code
 from pipelines.instance import open_instance
 from tests.pipelines.account import Account, now
 from tests.pipelines.mailboxes import webhook
-from tests.warehouse.answers import answer, call, fold
+from tests.support.raw_responses import answer, call, fold
 from warehouse.windows import window_of
 
 

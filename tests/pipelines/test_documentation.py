@@ -9,11 +9,11 @@ import typer
 from pipelines import cli
 from pipelines.documentation import list_pages, render_env_example, render_page
 from pipelines.settings import PROJECT, VARIABLES, load_settings
-from warehouse.layout import DataFolder
-from warehouse.mart_schemas import MARTS
-from warehouse.publish import publish
-from warehouse.query import run_query
-from warehouse.schemas import PUBLISHED_TABLES
+from warehouse.outputs.query import run_query
+from warehouse.schema.marts import MARTS
+from warehouse.schema.tables import PUBLISHED_TABLES
+from warehouse.snapshot.publish import publish
+from warehouse.storage.paths import DataFolder
 
 PAGES = list_pages(PROJECT)
 README = (PROJECT / "README.md").read_text()

@@ -18,7 +18,7 @@ from pipelines import cli
 from pipelines.documentation import list_pages
 from pipelines.settings import PROJECT
 from tests.pipelines.account import Account
-from warehouse.query import run_query
+from warehouse.outputs.query import run_query
 
 PAGES = {page.name: page.read_text() for page in [*list_pages(PROJECT), PROJECT / "CONTRIBUTING.md"]}
 

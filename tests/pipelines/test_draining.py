@@ -11,14 +11,14 @@ from iplum_resource.callbacks import read_callback
 from pipelines import draining
 from pipelines.draining import KEPT_FOR, Drain
 from tests.pipelines.pushing import record
-from warehouse.attempts import AttemptLog
-from warehouse.inbox import Event, Inbox
-from warehouse.lake import read_rows
-from warehouse.layout import DataFolder
-from warehouse.publish import publish
-from warehouse.raw import RawLog
-from warehouse.schemas import CONTENTS, RECORDINGS, USAGE, Table
-from warehouse.wanted import find_wanted
+from warehouse.archive.backlog import find_wanted
+from warehouse.archive.download_log import AttemptLog
+from warehouse.lake.files import read_rows
+from warehouse.raw.inbox import Event, Inbox
+from warehouse.raw.log import RawLog
+from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE, Table
+from warehouse.snapshot.publish import publish
+from warehouse.storage.paths import DataFolder
 from warehouse.windows import window_of_key
 
 NOW = datetime(2026, 3, 4, 8, tzinfo=UTC)

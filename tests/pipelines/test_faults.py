@@ -20,12 +20,12 @@ from pipelines.pulling import DatasetPull, WindowOutcome
 from pipelines.settings import PROJECT
 from tests.pipelines.faults import FAULTS, Fault, render_table
 from tests.support.certificate import make_certificate
+from tests.support.raw_responses import call, make_folder, rows_of
 from tests.support.scripted_server import Received, ScriptedServer, Step, drip, hang, respond, write_head
 from tests.support.window_requests import WIDE, Clock, build_client
-from tests.warehouse.answers import call, make_folder, rows_of
-from warehouse.lake import read_state
-from warehouse.layout import DataFolder
-from warehouse.schemas import USAGE
+from warehouse.lake.files import read_state
+from warehouse.schema.tables import USAGE
+from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of_key
 
 FIRST, MIDDLE, LAST = WINDOWS = [window_of_key(f"2024-01-{day:02}") for day in (1, 6, 11)]

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.group_commit import GroupCommit, Overloaded
 from warehouse.errors import InboxFailed
-from warehouse.inbox import Event
+from warehouse.raw.inbox import Event
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ import pytest
 from pipelines import cli
 from tests.pipelines.account import Account
 from tests.s3 import S3Server
-from warehouse.bucket import Bucket
+from warehouse.storage.s3_config import Bucket
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from pipelines.schedules import find_audit_stretches, find_due_stretches, find_f
 from pipelines.storage import open_inbox
 from pipelines.sync import run_job
 from tests.pipelines.account import Account, now
-from tests.warehouse.answers import answer, call, fold
-from warehouse.deletions import read_deletions, write_deletion
-from warehouse.inbox import Event
-from warehouse.publish import publish
-from warehouse.report import write_report
+from tests.support.raw_responses import answer, call, fold
+from warehouse.outputs.report import write_report
+from warehouse.raw.deletion_log import read_deletions, write_deletion
+from warehouse.raw.inbox import Event
+from warehouse.snapshot.publish import publish
 from warehouse.windows import StorageWindow, window_of
 
 HELD, OTHER = "held@clinic.example", "other@clinic.example"

@@ -15,7 +15,7 @@ from pipelines.settings import (
     read_environment,
 )
 from pipelines.storage import open_folder
-from warehouse.bucket import Bucket
+from warehouse.storage.s3_config import Bucket
 
 #: As CONTRACT has them, for the variables that exist so far.
 DEFAULTS = {

@@ -9,8 +9,8 @@ import pytest
 from iplum_resource.standin import Options
 from pipelines.instance import open_instance
 from tests.pipelines.account import Account, now
-from warehouse.quality import find_unread
-from warehouse.schemas import USAGE as USAGE_TABLE
+from warehouse.checks.data_quality import find_unread
+from warehouse.schema.tables import USAGE as USAGE_TABLE
 from warehouse.windows import window_of, windows_between
 
 USAGE, RECORDINGS = "/usage/getusage", "/callrecordings/getrecordings"

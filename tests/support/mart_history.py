@@ -1,0 +1,132 @@
+"""Usage, recordings and pulls made by hand, in a database with the published tables, and the marts of them.
+
+Belongs here: rows with few words, and asking a mart. Does not belong here: what is expected.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from warehouse.schema.duckdb_types import write_type
+from warehouse.schema.tables import PULLS, RECORDINGS, USAGE, Table
+from warehouse.snapshot.marts import AccountSettings, MartSettings, build_marts
+from warehouse.windows import window_of
+
+NEW_YORK = AccountSettings(time_zone="America/New_York")
+SYDNEY = AccountSettings(time_zone="Australia/Sydney", business_hours="mon-sat 08:30-18:00", lookback_days=3)
+ANN, BOB = "ann@clinic.example", "bob@clinic.example"
+CLIENT = "+14085550100"
+
+Row = dict[str, Any]
+
+
+def utc(text: str) -> datetime:
+    """Read an instant as `2026-03-02 14:00` or with seconds, UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def usage(record_id: str, start: str | None, **changes: Any) -> Row:
+    """Make a published usage row: an inbound call from a client to Ann, unless said otherwise."""
+    row: Row = {
+        "account": "default",
+        "record_id": record_id,
+        "channel": "call",
+        "type": "external",
+        "direction": "in",
+        "counterparty": CLIENT,
+        "counterparty_kind": "phone",
+        "user_id": ANN,
+        "started_at": None if start is None else utc(start),
+        "credits": 1.0,
+        "origin": "pull",
+        **changes,
+    }
+    row["duration_minutes"] = changes.get("duration_minutes", 2.0 if row["channel"] == "call" else 1.0)
+    row.setdefault("ended_at", row["started_at"])
+    own = row.pop("own_party", row["user_id"])
+    sides = (row["counterparty"], own) if row["direction"] == "in" else (own, row["counterparty"])
+    row.setdefault("from_party", sides[0])
+    row.setdefault("to_party", sides[1])
+    if row["started_at"] is not None:
+        row.setdefault("window_start", window_of(row["started_at"]).first_day)
+        row.setdefault("first_seen_at", row["started_at"] + timedelta(hours=1))
+    return row
+
+
+def text(record_id: str, start: str, direction: str = "in", **changes: Any) -> Row:
+    """Make a text."""
+    return usage(record_id, start, channel="text", direction=direction, **changes)
+
+
+def recording(record_id: str, start: str | None, **changes: Any) -> Row:
+    """Make a published recording of an inbound call from the client to Ann."""
+    at = None if start is None else utc(start)
+    return {
+        "account": "default",
+        "record_id": record_id,
+        "phone_number": CLIENT,
+        "direction": "in",
+        "user_id": ANN,
+        "recorded_at": at,
+        "origin": "pull",
+        "first_seen_at": at,
+        "window_start": None if at is None else window_of(at).first_day,
+        **changes,
+    }
+
+
+def pulled(start: str, at: str, **changes: Any) -> Row:
+    """Make a ledger row: the window that begins at `start` (a day) was asked for whole, at an instant."""
+    window = window_of(utc(start))
+    return {
+        "account": "default",
+        "dataset": "usage",
+        "window_start": window.first_day,
+        "request_start": window.start,
+        "request_end": window.end,
+        "reason": "pull",
+        "pull_id": at,
+        "complete": True,
+        "pulled_at": utc(at),
+        "rows": 1,
+        **changes,
+    }
+
+
+class History:
+    """A database with the published tables and their marts; a mart is asked for by name."""
+
+    def __init__(
+        self,
+        usage_rows: Sequence[Row] = (),
+        recordings: Sequence[Row] = (),
+        pulls: Sequence[Row] = (),
+        *,
+        settings: AccountSettings = NEW_YORK,
+        others: Mapping[str, AccountSettings] | None = None,
+    ) -> None:
+        self.connection = duckdb.connect()
+        self.connection.execute("SET TimeZone = 'UTC'")
+        for table, rows in ((USAGE, usage_rows), (RECORDINGS, recordings), (PULLS, pulls)):
+            fill(self.connection, table, rows)
+        build_marts(self.connection, MartSettings(default=settings, accounts=others or {}))
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Ask anything, and close."""
+        return self.connection.execute(query).fetchall()
+
+    def mart(self, name: str, *columns: str, where: str = "TRUE") -> list[tuple[Any, ...]]:
+        """Read some columns of a mart, sorted by them."""
+        return self.ask(f"SELECT {', '.join(columns)} FROM marts.{name} WHERE {where} ORDER BY ALL")
+
+
+def fill(connection: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[Row]) -> None:
+    """Make a table with its published columns, and put rows in; what a row doesn't say is null."""
+    columns = ", ".join(f'"{column.name}" {write_type(column.type)}' for column in table.columns)
+    connection.execute(f"CREATE TABLE {table.name} ({columns})")
+    marks = ", ".join("?" for _ in table.columns)
+    values = [[row.get(column.name) for column in table.columns] for row in rows]
+    if values:
+        connection.executemany(f"INSERT INTO {table.name} VALUES ({marks})", values)

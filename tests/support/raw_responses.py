@@ -1,0 +1,103 @@
+"""Answers as the raw log holds them, made by hand.
+
+Belongs here: records, answers and folders for the tests of this folder. Does not belong here: what is expected.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from warehouse.lake.files import read_rows
+from warehouse.lake.fold import FoldResult, fold_window
+from warehouse.raw.log import RawAnswer, RawLog, Reason
+from warehouse.schema.tables import USAGE, Table
+from warehouse.storage.paths import DataFolder
+from warehouse.windows import StorageWindow, window_of_key
+
+ALL_TYPES = "iPlumtext,iplumcall,externalcall,externaltext,fax"
+WINDOW = window_of_key("2023-03-21")
+T0 = datetime(2023, 4, 1, tzinfo=UTC)
+
+
+def at(hours: float) -> datetime:
+    """Tell an instant by the hours after the first of April."""
+    return T0 + timedelta(hours=hours)
+
+
+def call(record_id: str = "a", start: str = "2023-03-24T00:00:00Z", **changes: Any) -> dict[str, Any]:
+    """Make a usage record as the document shows one."""
+    record = {
+        "source": "iPlum",
+        "clientReferenceId": "1234",
+        "usage": "call",
+        "recordId": record_id,
+        "from": "+14081231234",
+        "to": "test@iplum.com",
+        "startTimeUTC": start,
+        "endTimeUTC": start,
+        "duration": "2",
+        "direction": "in",
+        "type": "external",
+        "iPlumCredits": 2,
+        "userId": "test@test.com",
+    }
+    return {**record, **changes}
+
+
+def answer(
+    records: Sequence[Any],
+    hours: float,
+    *,
+    pull: str = "",
+    window: StorageWindow = WINDOW,
+    reason: Reason = "pull",
+    complete: bool = True,
+    types: str | None = ALL_TYPES,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> RawAnswer:
+    """Make an answer to a request for a window, received so many hours after the first of April."""
+    return RawAnswer(
+        request_start=start or window.start,
+        request_end=end or window.end,
+        usage_types=types,
+        reason=reason,
+        pull_id=pull or f"pull-{hours}",
+        complete=complete,
+        pulled_at=at(hours),
+        rows=len(records),
+        body=json.dumps(records).encode(),
+    )
+
+
+def make_folder(path: Path) -> DataFolder:
+    """Make a data folder that does not exist yet."""
+    return DataFolder(path / "data", path / "state")
+
+
+def keep(folder: DataFolder, *answers: RawAnswer, window: StorageWindow = WINDOW, dataset: str = "usage") -> None:
+    """Append answers to the raw log of a window."""
+    for one in answers:
+        RawLog(folder, "default", dataset).append(window, one)
+
+
+def fold(
+    folder: DataFolder, *answers: RawAnswer, window: StorageWindow = WINDOW, table: Table = USAGE
+) -> FoldResult:
+    """Keep answers and fold their window, with the windows that strays went to."""
+    keep(folder, *answers, window=window, dataset=table.datasets[0])
+    result = fold_window(folder, table, "default", window)
+    for other in result.strays_to:
+        fold_window(folder, table, "default", other)
+    return result
+
+
+def rows_of(folder: DataFolder, window: StorageWindow = WINDOW, table: Table = USAGE) -> pd.DataFrame:
+    """Read the folded rows of a window, by record id."""
+    rows = read_rows(folder, table, "default", window)
+    assert rows is not None
+    return rows.set_index("record_id")

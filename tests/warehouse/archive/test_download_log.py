@@ -1,0 +1,225 @@
+"""The archive's rows: attempts into one row a record, what is wanted when, proof, and an extract."""
+
+import random
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.raw_responses import WINDOW, answer, at, call, fold, make_folder, rows_of
+from warehouse.archive.backlog import find_wanted
+from warehouse.archive.download_log import Attempt, AttemptLog, fold_attempts, merge_attempts
+from warehouse.archive.media_store import MediaStore
+from warehouse.checks.verification import Verification
+from warehouse.errors import ExportFailed, NothingPublished
+from warehouse.outputs.export import MANIFEST, Selection, export
+from warehouse.schema.tables import ATTEMPT_SCHEMA, CONTENTS, RECORDING_FILES, RECORDINGS
+from warehouse.snapshot.publish import publish
+from warehouse.storage.paths import DataFolder
+
+MARCH = Selection(since=datetime(2023, 3, 1, tzinfo=UTC), until=datetime(2023, 4, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DataFolder:
+    folder = make_folder(tmp_path)
+    texts = [call(name, usage="text", userId=f"{name}@x.example") for name in ("t1", "t2", "t3")]
+    fold(folder, answer([*texts, call("f1", usage="fax"), call("c1")], 1))
+    recording = {"recordId": "r1", "dateTimeUTC": "2023-03-22T00:24:00Z", "duration": "3", "length": "2 KB"}
+    fold(folder, answer([recording], 1, types=None), table=RECORDINGS)
+    return folder
+
+
+def attempt(record_id: str, hours: float, status: Any = "verified", **changes: Any) -> Attempt:
+    body = {"kind": "text", "body": "hi", "sha256": HI, "bytes": 2} if status == "verified" else {"error": "why"}
+    return Attempt(record_id=record_id, attempted_at=at(hours), status=status, **{**body, **changes})
+
+
+HI = "8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"
+
+
+def log(folder: DataFolder, *attempts: Attempt, table: Any = CONTENTS) -> None:
+    AttemptLog(folder, "default", table.name).append(WINDOW, attempts)
+    fold_attempts(folder, table, "default", WINDOW)
+
+
+def wanted(folder: DataFolder, hours: float, table: Any = CONTENTS) -> list[str]:
+    return sorted(find_wanted(folder, table, "default", WINDOW, now=at(hours)))
+
+
+def status(folder: DataFolder, record_id: str) -> tuple[Any, ...]:
+    row = rows_of(folder, table=CONTENTS).loc[record_id]
+    return row["status"], row["attempts"], None if pd.isna(row["error"]) else row["error"]
+
+
+def test_texts_and_faxes_are_wanted_and_calls_are_not(folder: DataFolder) -> None:
+    assert wanted(folder, 2) == ["f1", "t1", "t2", "t3"]
+    assert wanted(folder, 2, RECORDING_FILES) == ["r1"]
+
+
+def test_what_is_verified_is_never_wanted_again(folder: DataFolder) -> None:
+    log(folder, attempt("t1", 2), attempt("t2", 2))
+    assert wanted(folder, 1000) == ["f1", "t3"]
+    log(folder, attempt("t1", 3, "failed"))
+    assert status(folder, "t1") == ("verified", 2, None)
+
+
+def test_tries_come_at_ever_longer_intervals(folder: DataFolder) -> None:
+    log(folder, attempt("t1", 0, "failed"))
+    assert "t1" not in wanted(folder, 0.2)
+    assert "t1" in wanted(folder, 0.25)
+    log(folder, attempt("t1", 1, "failed"))
+    assert "t1" not in wanted(folder, 1.4)
+    assert "t1" in wanted(folder, 1.5)
+    log(folder, *(attempt("t1", hour, "failed") for hour in range(2, 20)))
+    assert "t1" in wanted(folder, 19 + 24), "a daily run finds everything that waits"
+
+
+def test_what_was_announced_and_is_not_there_for_a_day_is_gone(folder: DataFolder) -> None:
+    log(folder, attempt("t1", 0, "pending"), attempt("t1", 23, "pending"))
+    assert status(folder, "t1")[0] == "pending"
+    log(folder, attempt("t1", 24, "pending"))
+    assert status(folder, "t1") == ("gone", 3, "why")
+    assert "t1" not in wanted(folder, 10_000)
+
+
+tries = st.lists(
+    st.tuples(
+        st.sampled_from("ab"), st.integers(0, 50), st.sampled_from(["verified", "pending", "failed", "lost"])
+    ),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda one: one[:2],
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tries, st.randoms(use_true_random=False))
+def test_the_order_in_which_attempts_are_read_does_not_matter(drawn: Any, chance: random.Random) -> None:
+    def merge(all_tries: list[Any]) -> pd.DataFrame:
+        made = [attempt(*one).__dict__ for one in all_tries]
+        return merge_attempts(pd.DataFrame(made, columns=ATTEMPT_SCHEMA.names))
+
+    shuffled = drawn[:]
+    chance.shuffle(shuffled)
+    pd.testing.assert_frame_equal(merge(drawn), merge(shuffled))
+    merged = merge(drawn).set_index("record_id")
+    for record_id in merged.index:
+        own = [one for one in drawn if one[0] == record_id]
+        assert merged.loc[record_id, "attempts"] == len(own)
+        lost_at = max((hours for _, hours, how in own if how == "lost"), default=-1)
+        is_there = any(how == "verified" and hours > lost_at for _, hours, how in own)
+        assert (merged.loc[record_id, "status"] == "verified") == is_there
+        was_there = any(how == "verified" for _, _, how in own)
+        assert (
+            merged.loc[record_id, "sha256"] == HI if was_there else merged.loc[record_id, "status"] != "verified"
+        )
+
+
+# --- proof
+
+
+@pytest.fixture
+def archived(folder: DataFolder) -> DataFolder:
+    with MediaStore(folder).receive() as incoming:
+        incoming.sink.write(b"ID3 a sound")
+        stored = MediaStore(folder).keep(incoming, expected="audio")
+    media = {"kind": "media", "body": None, "media_type": "audio/mpeg"}
+    file = {"sha256": stored.sha256, "bytes": stored.bytes, "path": stored.path}
+    log(folder, attempt("t1", 2), attempt("t2", 2, **media, **file), attempt("t3", 2, "failed"))
+    log(folder, attempt("r1", 2, **{**media, "kind": None}, **file), table=RECORDING_FILES)
+    publish(folder)
+    return folder
+
+
+def differences(folder: DataFolder, **bounds: Any) -> list[str]:
+    return [str(one) for one in Verification(folder=folder, **bounds).find_differences()]
+
+
+def sound(folder: DataFolder) -> Path:
+    (key,) = MediaStore(folder).list_files()
+    return folder.root / key
+
+
+def test_what_is_whole_has_no_differences(archived: DataFolder) -> None:
+    hashed: list[int] = []
+    assert differences(archived, on_file=hashed.append) == []
+    assert hashed == [11], "a file that two rows share is hashed once"
+
+
+def test_a_flipped_bit_is_found(archived: DataFolder) -> None:
+    path = sound(archived)
+    content = bytearray(path.read_bytes())
+    content[5] ^= 1
+    path.write_bytes(bytes(content))
+    (found,) = differences(archived)
+    assert "damaged" in found
+    assert path.name in found
+    assert differences(archived, until=WINDOW.start) == []
+    assert len(differences(archived, since=WINDOW.start, until=WINDOW.start + timedelta(days=1))) == 1
+
+
+def test_a_missing_file_is_found(archived: DataFolder) -> None:
+    sound(archived).unlink()
+    (found,) = differences(archived)
+    assert "missing" in found
+
+
+def test_a_file_without_a_row_is_found(archived: DataFolder) -> None:
+    other = sound(archived).with_name("0" * 64 + ".mp3")
+    other.write_bytes(b"ID3 nobody's")
+    (found,) = differences(archived)
+    assert "has no row" in found
+
+
+def test_a_snapshot_that_is_behind_is_found(archived: DataFolder) -> None:
+    log(archived, attempt("f1", 5))
+    assert [one for one in differences(archived) if "behind the lake" in one]
+
+
+# --- extract
+
+
+def test_an_extract_proves_itself(archived: DataFolder, tmp_path: Path) -> None:
+    target = tmp_path / "case"
+    extract = export(archived, MARCH, target)
+    assert extract.rows == {"usage": 5, "recordings": 1, "messages": 4}
+    assert (extract.files, extract.missing) == (1, 2)
+    checked = subprocess.run(
+        ["sha256sum", "--strict", "-c", MANIFEST], cwd=target, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout
+    assert checked.stdout.count(": OK") == 7
+    assert all(path.stat().st_mode & 0o077 == 0 for path in [target, *target.rglob("*")])
+    (target / "usage.csv").write_text("forged")
+    assert subprocess.run(["sha256sum", "-c", MANIFEST], cwd=target, capture_output=True, check=False).returncode
+
+
+def test_an_extract_can_be_of_one_user(archived: DataFolder, tmp_path: Path) -> None:
+    chosen = Selection(since=MARCH.since, until=MARCH.until, user="t2@x.example", counterparty="+14081231234")
+    assert export(archived, chosen, tmp_path / "case").rows == {"usage": 1, "recordings": 0, "messages": 1}
+    later = Selection(since=MARCH.until, until=MARCH.until + timedelta(days=1))
+    assert export(archived, later, tmp_path / "none").rows == {"usage": 0, "recordings": 0, "messages": 0}
+
+
+def test_an_extract_that_would_not_be_whole_is_not_there(archived: DataFolder, tmp_path: Path) -> None:
+    sound(archived).write_bytes(b"ID3 forged!")
+    with pytest.raises(ExportFailed, match="damaged"):
+        export(archived, MARCH, tmp_path / "case")
+    sound(archived).unlink()
+    with pytest.raises(ExportFailed, match="missing"):
+        export(archived, MARCH, tmp_path / "case")
+    assert not (tmp_path / "case").exists()
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ExportFailed, match="there already"):
+        export(archived, MARCH, tmp_path / "there")
+
+
+def test_there_is_nothing_to_extract_before_the_first_publishing(tmp_path: Path) -> None:
+    with pytest.raises(NothingPublished):
+        export(make_folder(tmp_path), MARCH, tmp_path / "case")

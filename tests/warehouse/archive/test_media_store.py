@@ -1,0 +1,96 @@
+"""The store of files: what is kept, what is refused, and that one content is one file."""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.support.raw_responses import make_folder
+from warehouse.archive.media_store import MediaStore, StoredFile, identify
+from warehouse.errors import FileRefused
+from warehouse.storage.paths import MEDIA
+
+MP3 = b"ID3\x04" + b"sound" * 1000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> MediaStore:
+    return MediaStore(make_folder(tmp_path))
+
+
+def keep(store: MediaStore, content: bytes, expected: Literal["audio", "any"] = "any") -> StoredFile:
+    with store.receive() as incoming:
+        incoming.sink.write(content)
+        return store.keep(incoming, expected=expected)
+
+
+def files(store: MediaStore) -> list[str]:
+    return sorted(p.name for p in (store.folder.root / MEDIA).rglob("*") if p.is_file())
+
+
+def test_a_file_stands_under_its_hash_private_and_alone(store: MediaStore) -> None:
+    stored = keep(store, MP3, "audio")
+    digest = hashlib.sha256(MP3).hexdigest()
+    assert stored == StoredFile(digest, len(MP3), "audio/mpeg", f"media/{digest[:2]}/{digest}.mp3")
+    path = store.folder.root / stored.path
+    assert path.read_bytes() == MP3
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert keep(store, MP3) == stored
+    assert files(store) == [f"{digest}.mp3"], (
+        "the same content sent twice is one file, and nothing temporary is left"
+    )
+
+
+def test_a_damaged_file_is_replaced_by_the_same_content(store: MediaStore) -> None:
+    key = keep(store, MP3).path
+    path = store.folder.root / key
+    path.write_bytes(b"x" + MP3[1:])
+    assert not store.check(key, hashlib.sha256(MP3).hexdigest())
+    keep(store, MP3)
+    assert path.read_bytes() == MP3
+
+
+@pytest.mark.parametrize(
+    ("head", "media_type"),
+    [
+        (b"ID3\x03", "audio/mpeg"),
+        (b"\xff\xfb\x90\x64", "audio/mpeg"),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "audio/wav"),
+        (b"OggS\x00", "audio/ogg"),
+        (b"#!AMR\n", "audio/amr"),
+        (b"\x00\x00\x00\x18ftypmp42", "video/mp4"),
+        (b"\x00\x00\x00\x18ftypM4A ", "audio/mp4"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"\x89PNG\r\n\x1a\n", "image/png"),
+        (b"GIF89a", "image/gif"),
+        (b"%PDF-1.7", "application/pdf"),
+        (b"BEGIN:VCARD\r\n", "text/vcard"),
+        (b"plain words", "text/plain"),
+        (b"\x00\x01\x02\x03", "application/octet-stream"),
+    ],
+)
+def test_a_file_is_what_its_first_bytes_say(head: bytes, media_type: str) -> None:
+    assert identify(head, expected="any")[0] == media_type
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "any"),
+        (b"", "audio"),
+        (b"<html><body>Something went wrong</body></html>", "any"),
+        (b"\xef\xbb\xbf \r\n<?xml version='1.0'?><Error/>", "any"),
+        (b'{"errorCode":"ERR"}', "any"),
+        (b"<!DOCTYPE html>", "audio"),
+        (b"Not Found", "audio"),
+        (b"%PDF-1.7", "audio"),
+        (b"\x00\x01\x02\x03", "audio"),
+    ],
+)
+def test_what_is_no_file_is_refused_and_leaves_nothing(
+    store: MediaStore, content: bytes, expected: Literal["audio", "any"]
+) -> None:
+    with pytest.raises(FileRefused, match="tries again"):
+        keep(store, content, expected)
+    assert files(store) == []

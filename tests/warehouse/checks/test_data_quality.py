@@ -1,0 +1,48 @@
+"""What is odd about the data, found in a published snapshot."""
+
+from pathlib import Path
+
+from tests.support.raw_responses import WINDOW, answer, call, fold, keep, make_folder
+from warehouse.checks.data_quality import find_by_select
+from warehouse.outputs.query import run_query
+from warehouse.schema.tables import RECORDINGS, USAGE
+from warehouse.snapshot.publish import publish
+from warehouse.windows import window_of_key
+
+LONG_AGO = window_of_key("2023-02-06")
+
+
+def test_days_without_their_callbacks_are_found_and_only_those(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    good = [call(f"good-{index}", "2023-03-22T10:00:00Z") for index in range(200)]
+    bad = [call(f"bad-{index}", "2023-03-23T10:00:00Z") for index in range(50)]
+    for record in [*good[:-2], *bad[:-1]]:
+        keep(folder, answer([record], 1, reason="callback"), dataset="usage_callbacks")
+    fold(folder, answer([*good, *bad, call("before", "2023-03-21T10:00:00Z")], 2))
+    publish(folder)
+    (finding,) = find_by_select(folder, "callbacks_kept", USAGE)
+    assert (finding.window, finding.rows) == (WINDOW, 1)
+    assert find_by_select(folder, "callbacks_kept", RECORDINGS) == []
+
+
+def test_what_was_lost_long_ago_warns_no_more(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    lost = [call("old", "2023-02-10T10:00:00Z"), call("lost", "2023-02-10T11:00:00Z")]
+    keep(folder, answer(lost[:1], 1, reason="callback"), window=LONG_AGO, dataset="usage_callbacks")
+    fold(folder, answer(lost, 2, window=LONG_AGO), window=LONG_AGO)
+    publish(folder)
+    assert [finding.rows for finding in find_by_select(folder, "callbacks_kept", USAGE)] == [1]
+    keep(folder, answer([call("new")], 3, reason="callback"), dataset="usage_callbacks")
+    fold(folder, answer([call("new")], 4))
+    publish(folder)
+    assert find_by_select(folder, "callbacks_kept", USAGE) == []
+
+
+def test_records_that_are_no_call_text_or_fax_are_found_and_counted_all_the_same(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    fold(folder, answer([call("a"), call("b", usage="mms"), call("c", usage="Fax"), call("d", usage="video")], 1))
+    publish(folder)
+    (finding,) = find_by_select(folder, "known_channels", USAGE)
+    assert (finding.window, finding.rows) == (WINDOW, 2)
+    totals = run_query(folder, "SELECT channel, records, minutes FROM marts.daily_totals ORDER BY channel")
+    assert list(totals.rows) == [("call", 1, 2.0), ("fax", 1, None), ("mms", 1, None), ("video", 1, None)]

@@ -1,0 +1,138 @@
+"""Which windows a sync owes, and how they are cut into runs."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.raw_responses import WINDOW, answer, at, call, fold, make_folder
+from warehouse.lake.due_windows import find_audits, find_due, find_reach, find_stretches
+from warehouse.lake.files import WindowState
+from warehouse.schema.tables import USAGE
+from warehouse.windows import StorageWindow, window_of, windows_between
+
+SINCE = datetime(2024, 1, 1, tzinfo=UTC)
+NOW = datetime(2024, 3, 14, 9, tzinfo=UTC)
+LOOKBACK = timedelta(days=7)
+WINDOWS = list(windows_between(SINCE, NOW))
+NEVER = WindowState(
+    version="1",
+    folded=(),
+    complete_at=None,
+    refused_at=None,
+    largest_answer=0,
+    rows=0,
+    unreadable=0,
+    unread=0,
+    absent=0,
+)
+
+
+def pulled(at: datetime) -> WindowState:
+    return replace(NEVER, complete_at=at)
+
+
+def due(states: dict[StorageWindow, WindowState]) -> list[str]:
+    return [window.key for window in find_due(states, since=SINCE, now=NOW, lookback=LOOKBACK)]
+
+
+def test_everything_is_due_at_first() -> None:
+    assert due({}) == [window.key for window in WINDOWS]
+
+
+def test_after_a_sync_a_moment_ago_the_open_window_and_the_look_back_are_due() -> None:
+    assert due(dict.fromkeys(WINDOWS, pulled(NOW))) == ["2024-03-06", "2024-03-11"]
+
+
+def test_a_window_is_pulled_once_more_when_it_has_left_the_look_back() -> None:
+    """A row that came late, on the look-back's last day, would be missed otherwise."""
+    window = window_of(datetime(2024, 2, 26, tzinfo=UTC))
+    states = dict.fromkeys(WINDOWS, pulled(NOW))
+    assert window.key in due({**states, window: pulled(window.end + LOOKBACK - timedelta(seconds=1))})
+    assert window.key not in due({**states, window: pulled(window.end + LOOKBACK)})
+
+
+def test_holes_are_due() -> None:
+    states = dict.fromkeys(WINDOWS, pulled(NOW))
+    del states[WINDOWS[3]]
+    states[WINDOWS[5]] = NEVER
+    assert due(states) == [WINDOWS[3].key, WINDOWS[5].key, "2024-03-06", "2024-03-11"]
+
+
+def test_a_refused_dataset_owes_the_newest_window_alone() -> None:
+    refused = {WINDOWS[0]: replace(NEVER, refused_at=NOW - timedelta(days=1))}
+    assert due(refused) == ["2024-03-11"]
+
+
+def test_a_dataset_that_is_permitted_again_owes_its_history() -> None:
+    states = {
+        WINDOWS[0]: replace(NEVER, refused_at=NOW - timedelta(days=2)),
+        WINDOWS[-1]: pulled(NOW - timedelta(days=1)),
+    }
+    assert due(states) == [window.key for window in WINDOWS]
+
+
+# --- audits
+
+
+def audited(at: datetime) -> WindowState:
+    return replace(pulled(at), audited_at=at)
+
+
+def next_audits(*states: dict[StorageWindow, WindowState], at_most: int = 3) -> list[str]:
+    return [window.key for window in find_audits(states, since=SINCE, now=NOW, at_most=at_most)]
+
+
+def test_the_newest_windows_are_audited_first_and_never_the_open_one() -> None:
+    assert next_audits({}) == ["2024-02-26", "2024-03-01", "2024-03-06"]
+    assert next_audits({WINDOWS[-2]: audited(NOW)}) == ["2024-02-21", "2024-02-26", "2024-03-01"]
+
+
+def test_a_window_is_audited_when_either_dataset_is_owed_it_but_a_refused_one_owes_none() -> None:
+    usage = {window: audited(NOW - timedelta(days=n)) for n, window in enumerate(WINDOWS)}
+    recordings = {window: audited(NOW) for window in WINDOWS if window != WINDOWS[4]}
+    longest_ago = [window.key for window in WINDOWS[-3:-1]]
+    assert next_audits(usage, recordings) == [WINDOWS[4].key, *longest_ago]
+    refused = {WINDOWS[-1]: replace(NEVER, refused_at=NOW)}
+    assert next_audits(usage, refused) == [window.key for window in WINDOWS[-4:-1]]
+
+
+@given(st.integers(1, 6))
+def test_audits_go_round_all_of_history_in_turn(at_most: int) -> None:
+    states: dict[StorageWindow, WindowState] = {}
+    weeks = -(-(len(WINDOWS) - 1) // at_most)
+    chosen = []
+    for week in range(2 * weeks):
+        at = NOW + timedelta(hours=week)
+        now_due = find_audits([states], since=SINCE, now=NOW, at_most=at_most)
+        chosen += now_due
+        states |= dict.fromkeys(now_due, audited(at))
+    counts = [chosen.count(window) for window in WINDOWS[:-1]]
+    assert min(counts) >= 2
+    assert max(counts) - min(counts) <= 1
+
+
+@given(st.sets(st.sampled_from(WINDOWS)), st.integers(1, 5))
+def test_stretches_hold_each_window_once_and_run_without_a_hole(chosen: set[StorageWindow], at_most: int) -> None:
+    stretches = list(find_stretches(sorted(chosen), at_most=at_most))
+    assert sorted(window for stretch in stretches for window in stretch) == sorted(chosen)
+    assert [stretch[0] for stretch in stretches] == sorted((s[0] for s in stretches), reverse=True)
+    for stretch in stretches:
+        assert 1 <= len(stretch) <= at_most
+        assert [window.next() for window in stretch[:-1]] == stretch[1:]
+
+
+def test_a_pull_of_an_old_window_does_not_make_the_data_reach_further(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    assert find_reach(folder, USAGE, "default") is None
+    fold(folder, answer([], 1, complete=False))
+    assert find_reach(folder, USAGE, "default") is None
+    fold(folder, answer([call()], 2))
+    assert find_reach(folder, USAGE, "default") == WINDOW.end
+    open_window = window_of(at(3))
+    fold(folder, answer([], 3, window=open_window), window=open_window)
+    assert find_reach(folder, USAGE, "default") == at(3)
+    fold(folder, answer([call()], 50))
+    assert find_reach(folder, USAGE, "default") == at(3)

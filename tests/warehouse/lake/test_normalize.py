@@ -1,0 +1,164 @@
+"""From an answer's JSON to typed columns: what reads, what doesn't, and that nothing is lost."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.support.raw_responses import call
+from warehouse.lake.derive import lengths_in_bytes, party_kinds
+from warehouse.lake.normalize import NormalizedAnswer, normalize_answer
+from warehouse.raw.json_records import load_records
+from warehouse.schema.tables import RECORDINGS, USAGE
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+
+
+def normalize(*records: Any) -> NormalizedAnswer:
+    return normalize_answer(json.dumps(records).encode(), USAGE)
+
+
+def row(record: dict[str, Any]) -> dict[str, Any]:
+    frame = normalize(record).frame
+    return {str(name): None if _is_null(value) else value for name, value in frame.iloc[0].items()}
+
+
+def _is_null(value: object) -> bool:
+    return value is None or value is pd.NaT or (isinstance(value, float) and value != value)
+
+
+def test_the_documents_own_sample_reads() -> None:
+    normalized = normalize_answer((FIXTURES / "usage.json").read_bytes(), USAGE)
+    first = normalized.frame.iloc[0]
+    assert first["record_id"] == "0UmFAs73cwKbyqUtmz7ltLI.nGlAD.0Dgjdhpm"
+    assert (first["channel"], first["type"], first["direction"]) == ("call", "external", "in")
+    assert first["started_at"] == pd.Timestamp("2023-03-24T00:00:00Z")
+    assert (first["duration_minutes"], first["credits"]) == (2.0, 2.0)
+    assert first["unknown"] is None
+    assert first["unread"] is None
+
+
+def test_odd_rows_read_as_far_as_they_can_and_the_others_are_counted() -> None:
+    normalized = normalize_answer((FIXTURES / "usage.json").read_bytes(), USAGE)
+    assert list(normalized.frame["record_id"]) == ["0UmFAs73cwKbyqUtmz7ltLI.nGlAD.0Dgjdhpm", "text-1", "7"]
+    assert normalized.unreadable == 5
+    text, fax = normalized.frame.iloc[1], normalized.frame.iloc[2]
+    assert (text["channel"], text["direction"]) == ("text", "out")
+    assert text["started_at"] == pd.Timestamp("2023-03-24T08:15:30.5Z")
+    assert text["ended_at"] == pd.Timestamp("2023-03-24T08:15:31Z")
+    assert text["duration_minutes"] == 1.0
+    assert text["credits"] == 0.0
+    assert text["unknown"] == {"newField": {"a": 1}}
+    assert fax["unread"] == {
+        "startTimeUTC": "24/03/2023",
+        "endTimeUTC": "0001-01-01T00:00:00Z",
+        "duration": "two",
+    }
+    assert fax["unknown"] is None, "a body or media URL must not reach these tables"
+
+
+def test_recordings_read_their_length() -> None:
+    frame = normalize_answer((FIXTURES / "recordings.json").read_bytes(), RECORDINGS).frame
+    assert list(frame["duration_minutes"]) == [3.0, 0.5, 1.0]
+    assert lengths_in_bytes(pa.array(frame["length_text"], pa.string())).to_pylist() == [
+        round(434.2 * 1024),
+        round(1.5 * 1024 * 1024),
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("+14081231234", "phone"),
+        ("+1 (408) 123-1234", "phone"),
+        ("72975", "short_code"),
+        ("test@iplum.com", "login"),
+        ("Anonymous", "other"),
+        (None, None),
+    ],
+)
+def test_a_party_has_a_kind(text: str | None, kind: str | None) -> None:
+    assert party_kinds(pa.array([text], pa.string())).to_pylist() == [kind]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "column", "read"),
+    [
+        ("duration", " 3 ", "duration_minutes", 3.0),
+        ("duration", 3, "duration_minutes", 3.0),
+        ("duration", "1e3", "duration_minutes", None),
+        ("duration", "nan", "duration_minutes", None),
+        ("duration", True, "duration_minutes", None),
+        ("duration", "-1.5", "duration_minutes", -1.5),
+        ("iPlumCredits", "4", "credits", 4.0),
+        ("iPlumCredits", 2.5, "credits", 2.5),
+        ("iPlumCredits", [1], "credits", None),
+        ("usage", " CALL", "channel", "call"),
+        ("usage", "phone call", "channel", None),
+        ("from", 14081231234, "from_party", "14081231234"),
+        ("from", "", "from_party", ""),
+        ("from", "a\x00b", "from_party", "a\x00b"),
+        ("from", "\u202e4321", "from_party", "\u202e4321"),
+        ("from", "\ud83d", "from_party", None),
+        ("from", {"x": 1}, "from_party", None),
+        ("startTimeUTC", "2023-03-24T00:00:00.123456Z", "started_at", pd.Timestamp("2023-03-24T00:00:00.123456Z")),
+        ("startTimeUTC", "2023-03-24T00:00:00", "started_at", pd.Timestamp("2023-03-24T00:00:00Z")),
+        ("startTimeUTC", "9999-12-31T00:00:00Z", "started_at", None),
+        ("startTimeUTC", "1999-12-31T23:59:59Z", "started_at", None),
+        ("startTimeUTC", "2023-02-30T00:00:00Z", "started_at", None),
+        ("startTimeUTC", 1679616000, "started_at", None),
+        ("startTimeUTC", "", "started_at", None),
+    ],
+)
+@pytest.mark.parametrize("company", [(), (call("plain"),)], ids=["alone", "beside a plain row"])
+def test_each_kind_of_value(
+    field: str, value: Any, column: str, read: Any, company: tuple[dict[str, Any], ...]
+) -> None:
+    frame = normalize(call(**{field: value}), *company).frame
+    found = frame[column].iloc[0]
+    assert (None if _is_null(found) else found) == read
+    unread = frame["unread"].iloc[0]
+    assert unread == ({field: value} if read is None else None)
+
+
+def test_a_byte_order_mark_and_nan_are_what_json_readers_disagree_on() -> None:
+    assert load_records(b'\xef\xbb\xbf[{"recordId":"a"}]') == [{"recordId": "a"}]
+    assert load_records(b'[{"duration":NaN}]') == [{"duration": "NaN"}]
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(), max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+records = st.dictionaries(
+    st.sampled_from([*(c.field or "" for c in USAGE.vendor_columns), "content", "new"]), anything, max_size=8
+)
+
+
+@given(st.lists(records | anything, max_size=6))
+@example([{"recordId": "a", "iPlumCredits": 10**30}, {"recordId": 10**30}])
+def test_every_element_is_a_row_or_is_counted_and_nothing_is_lost(elements: list[Any]) -> None:
+    body = json.dumps(elements).encode()
+    normalized = normalize_answer(body, USAGE)
+    assert len(normalized.frame) + normalized.unreadable == len(elements)
+    kept = [e for e in load_records(body) if isinstance(e, dict) and _has_id(e)]
+    assert len(kept) == len(normalized.frame)
+    for element, (_, read) in zip(kept, normalized.frame.iterrows(), strict=True):
+        for column in USAGE.vendor_columns:
+            value = element.get(str(column.field))
+            if value is not None and _is_null(read[column.name]):
+                assert column.field in (read["unread"] or {}), f"{column.field}={value!r} vanished"
+        assert "content" not in (read["unknown"] or {})
+
+
+def _has_id(element: dict[str, Any]) -> bool:
+    value = element.get("recordId")
+    storable = isinstance(value, str) and value != "" and not any("\ud800" <= c <= "\udfff" for c in value)
+    return storable or (isinstance(value, int) and not isinstance(value, bool))

@@ -1,0 +1,124 @@
+"""Laws of reading: a row is read alike alone and in company, and what is odd never stops a window."""
+
+import json
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.support.raw_responses import call
+from warehouse.lake.derive import derive_columns, lengths_in_bytes
+from warehouse.lake.normalize import normalize_answer, normalize_records
+from warehouse.raw.json_records import load_records, parse_elements
+from warehouse.schema.tables import RECORDINGS, USAGE, Table
+
+numbers = st.sampled_from(
+    [2, 2.5, True, "2", " 2 ", "2.123456789", 0.1234567890123, 1e15, 1e300, 10**15, 10**30, -1e14, "1e3", "", None]
+)
+instants = st.sampled_from(
+    [
+        "2023-03-24T00:00:00Z",
+        "2023-03-24T00:00:00.123Z",
+        "2023-03-24T00:00:00.123456789Z",
+        "2023-03-24 00:00:00",
+        "2023-03-24T00Z",
+        "2023-03-24T00:00Z",
+        "2023-03-24T0015Z",
+        "2023-03-24T00:00:00+02",
+        "2023-03-24T00:00:00+02:00",
+        "2023-03-24T00:00:00+99:99",
+        "2023-03-24T24:00:00Z",
+        "2023-03-24T23:59:60Z",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "soon",
+        "",
+        0,
+        None,
+    ]
+)
+texts: st.SearchStrategy[Any] = st.sampled_from(
+    ["a", "", " A ", "\ufeff", "a\x00", "\ud800", "\u202e", "a b", 1, 1.0, 1.5, 1e-7, True, [], None]
+)
+records = st.builds(
+    call,
+    st.sampled_from(["a", "b", 1, 10**20]),
+    instants,
+    endTimeUTC=instants,
+    duration=numbers,
+    iPlumCredits=numbers,
+    usage=texts,
+    userId=texts,
+)
+
+
+def read(elements: list[Any], table: Table = USAGE) -> list[dict[str, str]]:
+    frame = derive_columns(normalize_answer(json.dumps(elements).encode(), table).rows, table).to_pandas()
+    return [
+        {str(name): repr(None if _is_null(v) else v) for name, v in row.items()} for _, row in frame.iterrows()
+    ]
+
+
+def _is_null(value: object) -> bool:
+    return value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(records, min_size=2, max_size=4))
+@example([call(iPlumCredits=2), call(iPlumCredits=True)])
+@example([call(iPlumCredits=2.5), call(iPlumCredits=True)])
+@example([call(iPlumCredits=1e300), call(iPlumCredits="x")])
+@example([call(iPlumCredits=0.1234567890123), call(iPlumCredits="x")])
+@example([call(start="2023-03-24T00Z"), call(start="soon")])
+def test_a_row_is_read_alike_alone_and_in_company(elements: list[Any]) -> None:
+    assert read(elements) == [row for element in elements for row in read([element])]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("434.2 KB", 444621),
+        ("1kb", 1024),
+        (" 2 MB ", 2 * 1024**2),
+        ("12 bytes", 12),
+        ("0 B", 0),
+        ("8589934591 GB", None),
+        ("999999999999 GB", None),
+        ("1,5 MB", None),
+        ("-1 KB", None),
+        ("nan KB", None),
+    ],
+)
+def test_a_length_is_read_or_null_however_large(text: str, size: int | None) -> None:
+    (found,) = lengths_in_bytes(pa.array([text], pa.string())).to_pylist()
+    assert found == size or (size is None and text.startswith("8589934591"))
+
+
+@given(st.lists(st.fixed_dictionaries({"recordId": st.just("a"), "length": st.text(max_size=12)}), max_size=3))
+@example([{"recordId": "a", "length": "999999999999 GB"}])
+def test_no_length_stops_a_window(elements: list[Any]) -> None:
+    assert len(read(elements, RECORDINGS)) == len(elements)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity"])
+def test_what_no_number_holds_stays_as_text(number: str) -> None:
+    body = f'[{{"recordId":"a","iPlumCredits":{number},"new":{number}}}]'.encode()
+    assert load_records(body)[0]["new"] == number
+    (extra,) = derive_columns(normalize_answer(body, USAGE).rows, USAGE)["extra"].to_pylist()
+    assert json.loads(extra, parse_constant=pytest.fail) == {"iPlumCredits": number, "new": number}
+
+
+def test_a_large_body_is_read_alike_in_pieces_and_whole() -> None:
+    texts = ("é", "},{", "} , {", "]},{[")
+    rows = [call(f"r-{number}", **{"from": texts[0 if number % 997 else number % 4]}) for number in range(50_000)]
+    rows[123], rows[49_000], rows[49_001] = {"recordId": ""}, call("new", new=[{}, {}]), call("cut", to="\ud83d")
+    body = json.dumps(rows).encode()
+    assert len(body) > 12 * 2**20
+    in_pieces, whole = normalize_answer(body, USAGE), normalize_records(load_records(body), USAGE)
+    assert sum(1 for _ in parse_elements(body)) > 1
+    assert in_pieces.rows.combine_chunks().equals(whole.rows.combine_chunks())
+    assert (in_pieces.unreadable, list(in_pieces.places)) == (1, list(whole.places))
+    assert list(in_pieces.elements) == list(whole.elements)

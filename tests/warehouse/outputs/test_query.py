@@ -1,0 +1,118 @@
+"""A user's own SQL: everything can be read, nothing changed, no other file reached."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.raw_responses import answer, call, fold, make_folder
+from warehouse.errors import NothingPublished, QueryFailed
+from warehouse.outputs.query import run_query
+from warehouse.snapshot.publish import publish
+from warehouse.storage.paths import DataFolder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
+    """Two rows, published once for all tests that only read."""
+    folder = make_folder(tmp_path_factory.mktemp("published"))
+    fold(folder, answer([call(), call("b")], 1))
+    publish(folder)
+    return folder
+
+
+def test_rows_come_with_the_names_of_their_columns_and_instants_in_utc(folder: DataFolder) -> None:
+    result = run_query(folder, "SELECT record_id, started_at FROM usage ORDER BY 1;")
+    assert result.columns == ("record_id", "started_at")
+    rows = list(result.rows)
+    assert [row[0] for row in rows] == ["a", "b"]
+    assert rows[0][1].isoformat() == "2023-03-24T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM usage",
+        "CREATE TABLE t (x INTEGER)",
+        "COPY usage TO '{elsewhere}'",
+        "SELECT * FROM read_csv('/etc/hosts')",
+        "SELECT * FROM '{elsewhere}'",
+        "ATTACH '{elsewhere}'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "SET lock_configuration = false",
+        "SELECT 1; SELECT 2",
+        "SELEC",
+        "",
+    ],
+)
+def test_what_is_no_question_is_refused(folder: DataFolder, tmp_path: Path, sql: str) -> None:
+    elsewhere = tmp_path / "elsewhere.parquet"
+    with pytest.raises(QueryFailed, match=r"\w+"):
+        list(run_query(folder, sql.format(elsewhere=elsewhere)).rows)
+    assert not elsewhere.exists()
+    assert len(list(run_query(folder, "FROM usage").rows)) == 2
+
+
+def test_an_error_in_the_middle_of_the_rows_is_the_same_error(folder: DataFolder) -> None:
+    with pytest.raises(QueryFailed, match="Conversion"):
+        list(run_query(folder, "SELECT from_party::INTEGER FROM usage").rows)
+
+
+def test_without_a_snapshot_the_remedy_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NothingPublished, match="iplum sync"):
+        run_query(make_folder(tmp_path), "SELECT 1")
+
+
+def test_an_error_is_one_line_that_names_the_place(folder: DataFolder) -> None:
+    with pytest.raises(QueryFailed) as caught:
+        run_query(folder, "SELECT nothing\nFROM usage")
+    assert "nothing" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_query_sees_no_variable_of_this_program(folder: DataFolder) -> None:
+    with pytest.raises(QueryFailed, match="Table with name folder does not exist"):
+        run_query(folder, "SELECT * FROM folder")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO usage SELECT * FROM usage",
+        "UPDATE usage SET record_id = 'x'",
+        "DROP TABLE usage",
+        "EXPORT DATABASE '{folder}'",
+        "COPY (SELECT 1) TO '{folder}/out.csv'",
+        "SELECT * FROM glob('/*')",
+        "SELECT * FROM read_text('/etc/hosts')",
+        "CREATE SECRET s (TYPE s3)",
+        "LOAD httpfs",
+        "SET TimeZone = 'Asia/Tokyo'",
+        "SET temp_directory = '/tmp'",
+        "PRAGMA threads = 1",
+        "RESET enable_external_access",
+        "-- nothing",
+    ],
+)
+def test_nothing_outside_is_reached_and_no_setting_changed(folder: DataFolder, sql: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.root.rglob("*")}
+    with pytest.raises(QueryFailed, match=r"\w+"):
+        list(run_query(folder, sql.format(folder=folder.root)).rows)
+    assert {path: path.stat().st_mtime_ns for path in folder.root.rglob("*")} == before
+
+
+def test_a_query_sees_the_snapshot_of_its_moment_and_the_next_query_the_next(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    fold(folder, answer([call(), call("b")], 1))
+    publish(folder)
+    before = run_query(folder, "SELECT unnest(range(200_000)), count(*) FROM usage")
+    first = next(before.rows)
+    fold(folder, answer([call("c")], 2))
+    publish(folder)
+    assert list(run_query(folder, "SELECT count(*) FROM usage").rows) == [(3,)]
+    assert {row[1] for row in (first, *before.rows)} == {2}
+
+
+def test_tables_go_by_their_names_with_and_without_the_schema(folder: DataFolder) -> None:
+    for name in ("usage", "main.usage", "warehouse.main.usage", "pulls"):
+        assert list(run_query(folder, f"SELECT count(*) > 0 FROM {name}").rows) == [(True,)]

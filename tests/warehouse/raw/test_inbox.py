@@ -1,0 +1,173 @@
+"""The inbox: what is kept, claimed and drained, in SQLite and in PostgreSQL alike."""
+
+import stat
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from warehouse.errors import InboxFailed
+from warehouse.raw.inbox import Event, Inbox
+
+T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'state' / 'inbox.sqlite'}"
+        return
+    yield (server := request.getfixturevalue("postgres_url"))
+    engine = sa.create_engine(server)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE IF EXISTS callback_events"))
+    engine.dispose()
+
+
+@pytest.fixture
+def inbox(url: str) -> Iterator[Inbox]:
+    with Inbox(url, "default") as opened:
+        yield opened
+
+
+def event(name: str, minutes: float = 0, content: str | None = None) -> Event:
+    body = f'{{"recordId":"{name}"}}'.encode()
+    at = T0 + timedelta(minutes=minutes)
+    return Event(dataset="usage_callbacks", received_at=at, body=body, content=content)
+
+
+def drain(inbox: Inbox, *, at: datetime = T0) -> list[Event]:
+    events = []
+    while (batch := inbox.claim(2)) is not None:
+        events += inbox.read(batch)
+        inbox.finish(batch, at)
+    return events
+
+
+def test_what_was_kept_comes_out_as_it_went_in_and_in_its_order(inbox: Inbox) -> None:
+    kept = [event("a", 1.00001), event("b", 0, "words \0 and 🙏 \ud83d"), event("c", 2), event("d"), event("e")]
+    inbox.append(kept[:3])
+    inbox.append(kept[3:])
+    assert inbox.count_pending() == 5
+    assert drain(inbox) == kept
+    assert inbox.count_pending() == 0
+    assert inbox.claim(10) is None
+
+
+def test_a_batch_never_changes_until_it_is_finished(inbox: Inbox) -> None:
+    inbox.append([event("a"), event("b")])
+    batch = inbox.claim(10)
+    assert batch is not None
+    inbox.append([event("c")])
+    assert inbox.list_claimed() == [batch]
+    assert inbox.read(batch) == inbox.read(batch) == [event("a"), event("b")]
+    assert inbox.count_pending() == 3
+    inbox.finish(batch, T0)
+    assert inbox.list_claimed() == []
+    assert inbox.count_pending() == 1
+
+
+def test_a_body_goes_when_it_is_drained_and_the_event_after_its_time(inbox: Inbox) -> None:
+    inbox.append([event("a", content="words")])
+    batch = inbox.claim(10)
+    assert batch is not None
+    inbox.finish(batch, T0)
+    assert inbox.read(batch) == [event("a")]
+    inbox.append([event("b")])
+    assert inbox.remove_drained(T0) == 0
+    assert inbox.remove_drained(T0 + timedelta(microseconds=1)) == 1
+    assert inbox.read(batch) == []
+    assert inbox.count_pending() == 1
+
+
+def test_accounts_do_not_see_each_other(inbox: Inbox, url: str) -> None:
+    inbox.append([event("a")])
+    with Inbox(url, "other") as other:
+        assert other.count_pending() == 0
+        assert other.claim(10) is None
+        assert other.remove_drained(T0 + timedelta(days=99)) == 0
+    assert drain(inbox) == [event("a")]
+
+
+def test_several_who_write_and_claim_at_once_neither_lose_nor_double(url: str) -> None:
+    taken: list[Event] = []
+
+    def write(number: int) -> None:
+        with Inbox(url, "default") as mine:
+            for index in range(20):
+                mine.append([event(f"{number}-{index}")])
+
+    def take() -> None:
+        with Inbox(url, "default") as mine:
+            for _ in range(30):
+                taken.extend(drain(mine))
+
+    with Inbox(url, "default"):
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+        threads += [threading.Thread(target=take) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    with Inbox(url, "default") as last:
+        taken.extend(drain(last))
+    bodies = sorted(one.body for one in taken)
+    assert bodies == sorted(event(f"{n}-{i}").body for n in range(3) for i in range(20))
+
+
+def test_several_may_open_a_new_inbox_at_once(url: str) -> None:
+    gate = threading.Barrier(8)
+    failures: list[InboxFailed] = []
+
+    def start() -> None:
+        gate.wait(10)
+        try:
+            with Inbox(url, "default") as mine:
+                mine.append([event("a")])
+        except InboxFailed as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with Inbox(url, "default") as last:
+        assert last.count_pending() == 8
+
+
+def test_an_inbox_file_is_private_and_synced_at_every_commit(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "inbox.sqlite"
+    with Inbox(f"sqlite:///{path}", "default") as inbox:
+        inbox.append([event("a")])
+        for file in path.parent.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        with inbox._engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg2://iplum:secret-password@127.0.0.1:1/none",
+        "postgresql+nonsense://iplum:secret-password@127.0.0.1/none",
+        "nonsense",
+    ],
+)
+def test_a_database_that_is_not_there_is_named_without_its_password(url: str) -> None:
+    with pytest.raises(InboxFailed, match="IPLUM_INBOX_URL") as failure:
+        Inbox(url, "default")
+    assert "secret-password" not in f"{failure.value!r}"
+
+
+def test_a_damaged_inbox_is_named_without_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.sqlite"
+    path.write_bytes(b"no database at all, but words" * 100)
+    with pytest.raises(InboxFailed, match="sqlite: DatabaseError") as failure:
+        Inbox(f"sqlite:///{path}", "default")
+    assert "words" not in str(failure.value)

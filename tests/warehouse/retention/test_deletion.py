@@ -1,0 +1,367 @@
+"""Deleting what is old: exactly the young and the held stay, wherever they stand, also after a killed run."""
+
+import json
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.support.raw_responses import answer, at, call, fold, keep, make_folder
+from warehouse.archive.download_log import Attempt, AttemptLog, fold_attempts
+from warehouse.archive.media_store import MediaStore
+from warehouse.checks.verification import Verification
+from warehouse.errors import HoldsUnreadable, NoSuchHold, RawDamaged
+from warehouse.lake.fold import fold_window
+from warehouse.raw.deletion_log import Deletion, is_deleted, read_deletions, read_floor, write_deletion
+from warehouse.raw.log import RawLog
+from warehouse.retention.deletion import Retention
+from warehouse.retention.legal_holds import Hold, add_hold, read_holds, remove_hold
+from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE
+from warehouse.snapshot.database import open_snapshot
+from warehouse.snapshot.publish import is_behind, publish
+from warehouse.storage.local import LocalStore
+from warehouse.storage.paths import DataFolder
+from warehouse.windows import StorageWindow, window_of, window_of_key
+
+OLD = window_of_key("2023-03-16")
+OLDER = window_of_key("2023-03-11")
+FLOOR = window_of_key("2023-03-21")
+#: A present at which FLOOR is the first window that is not older than ten days.
+NOW = FLOOR.start + timedelta(days=12)
+ANN, BOB = "ann@clinic.example", "bob@clinic.example"
+
+
+def text(record_id: str, start: str, user: str = BOB, **changes: Any) -> dict[str, Any]:
+    return call(record_id, f"{start}T00:00:00Z", usage="text", userId=user, to=user, **changes)
+
+
+def archive(folder: DataFolder, window: StorageWindow, record_id: str, content: bytes) -> str:
+    with MediaStore(folder).receive() as incoming:
+        incoming.sink.write(content)
+        stored = MediaStore(folder).keep(incoming, expected="any")
+    attempt = Attempt(
+        record_id=record_id,
+        attempted_at=at(0),
+        status="verified",
+        kind="media",
+        sha256=stored.sha256,
+        bytes=stored.bytes,
+        media_type=stored.media_type,
+        path=stored.path,
+    )
+    AttemptLog(folder, "default", "contents").append(window, [attempt])
+    fold_attempts(folder, CONTENTS, "default", window)
+    return stored.path
+
+
+def hold(folder: DataFolder, **named: Any) -> Hold:
+    return add_hold(
+        folder,
+        **{"account": None, "user": None, "counterparty": None, "note": None, **named},
+        since=date(2023, 4, 1),
+    )
+
+
+def delete(folder: DataFolder) -> Deletion:
+    retention = Retention(folder, "default")
+    deletion = retention.plan(older_than_days=10, now=NOW)
+    retention.describe_raw(deletion)
+    write_deletion(folder, deletion)
+    retention.carry_out(deletion)
+    publish(folder, full=True)
+    return deletion
+
+
+def published(folder: DataFolder, table: str = "usage") -> set[str]:
+    with open_snapshot(folder.snapshot) as connection:
+        return {name for (name,) in connection.execute(f"SELECT record_id FROM {table}").fetchall()}
+
+
+def everything(folder: DataFolder) -> str:
+    """All that stands in the data folder, readable: a name that was deleted must not be found in it."""
+    found = [str(pq.ParquetFile(path).read().to_pylist()) for path in folder.root.rglob("*.parquet")]
+    found.append(folder.snapshot.read_bytes().decode("latin-1"))
+    found += [path.read_text() for path in folder.root.rglob("retention/**/*.json")]
+    with open_snapshot(folder.snapshot) as connection:
+        tables = connection.execute("SELECT schema_name || '.' || table_name FROM duckdb_tables()").fetchall()
+        found += [str(connection.execute(f"FROM {table}").fetchall()) for (table,) in tables]
+    return "\n".join(found)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DataFolder:
+    folder = make_folder(tmp_path)
+    fold(folder, answer([text("older-bob", "2023-03-11")], 1, window=OLDER), window=OLDER)
+    fold(
+        folder,
+        answer([text("old-ann", "2023-03-16", ANN), text("old-bob", "2023-03-17")], 1, window=OLD),
+        window=OLD,
+    )
+    fold(folder, answer([text("young", "2023-03-22")], 1, window=FLOOR), window=FLOOR)
+    recording = {"recordId": "rec", "dateTimeUTC": "2023-03-16T00:24:00Z", "phonenumber": "+14085550100"}
+    fold(folder, answer([recording], 1, types=None, window=OLD), table=RECORDINGS, window=OLD)
+    publish(folder)
+    return folder
+
+
+# --- what goes and what stays
+
+
+def test_what_is_old_goes_from_everywhere_and_leaves_a_record(folder: DataFolder) -> None:
+    deletion = delete(folder)
+    assert published(folder) == {"young"}
+    assert published(folder, "recordings") == set()
+    left = everything(folder)
+    assert not [name for name in ("older-bob", "old-ann", "old-bob", '"rec"') if name in left]
+    assert [key for key, _ in sorted(deletion.windows.items())] == [OLDER.key, OLD.key]
+    assert (deletion.rows["usage"], deletion.rows["recordings"], deletion.held["usage"]) == (3, 1, 0)
+    raw = [entry for window in deletion.windows.values() for entry in window["raw"]]
+    assert len(raw) == 3
+    assert all(len(entry["sha256"]) == 64 and entry["bytes"] > 0 for entry in raw)
+    assert read_deletions(folder, "default") == [deletion]
+    assert read_floor(folder, "default") == FLOOR
+    assert is_deleted(folder, "default", OLD)
+    assert not is_deleted(folder, "default", FLOOR)
+    assert not is_deleted(folder, "other", OLD)
+    assert folder.raw_windows("usage", "default") == folder.lake_windows("usage", "default") == [FLOOR]
+    assert not is_behind(folder)
+    assert Retention(folder, "default").plan(older_than_days=10, now=NOW).windows == {}
+    assert list(Verification(folder=folder).find_differences()) == []
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"user": ANN},
+        {"user": ANN.upper()},
+        {"user": ANN, "counterparty": "(408) 123-1234"},
+        {"account": "default", "user": ANN},
+    ],
+)
+def test_a_held_record_stays_with_all_that_belongs_to_it(folder: DataFolder, named: dict[str, str]) -> None:
+    def row() -> list[Any]:
+        with open_snapshot(folder.snapshot) as connection:
+            return connection.execute("FROM usage WHERE record_id = 'old-ann'").fetchall()
+
+    before = row()
+    path = archive(folder, OLD, "old-ann", b"ID3 of ann")
+    archive(folder, OLD, "old-bob", b"ID3 of bob")
+    hold(folder, **named)
+    deletion = delete(folder)
+    assert published(folder) == {"young", "old-ann"}
+    assert row() == before
+    assert published(folder, "contents") == {"old-ann"}
+    assert list(MediaStore(folder).list_files()) == [path]
+    assert "old-bob" not in everything(folder)
+    assert (deletion.held["usage"], deletion.held["contents"]) == (1, 1)
+    assert Retention(folder, "default").plan(older_than_days=10, now=NOW).windows == {}, "nothing more to delete"
+    fold_window(folder, USAGE, "default", OLD)
+    publish(folder, full=True)
+    assert row() == before
+
+    remove_hold(folder, 1)
+    delete(folder)
+    assert published(folder) == {"young"}
+    assert list(MediaStore(folder).list_files()) == []
+
+
+def test_what_stays_of_an_answer_stays_byte_for_byte(folder: DataFolder) -> None:
+    odd = '{"recordId" : "odd",  "userId":"ann@clinic.example","startTimeUTC":"2023-03-16T01:00Z","x":"\\ud83d é"}'
+    body = f"\n[ {json.dumps(text('other', '2023-03-16'))} ,\t{odd}, 7, null]".encode()
+    one = answer([], 2, window=OLD)
+    RawLog(folder, "default", "usage").append(OLD, type(one)(**{**one.__dict__, "body": body, "rows": 4}))
+    hold(folder, user=ANN)
+    delete(folder)
+    log = RawLog(folder, "default", "usage")
+    bodies = [kept.body for _, kept in log.read(OLD, log.names(OLD)) if kept.body]
+    assert f"[{odd}]".encode() in bodies
+
+
+def test_a_version_that_names_the_held_one_holds_all_versions(folder: DataFolder) -> None:
+    fold(folder, answer([text("old-ann", "2023-03-16", user="", iPlumCredits=9)], 2, window=OLD), window=OLD)
+    hold(folder, user=ANN)
+    delete(folder)
+    with open_snapshot(folder.snapshot) as connection:
+        assert connection.execute("SELECT credits FROM usage WHERE record_id = 'old-ann'").fetchall() == [(9.0,)]
+
+
+def test_what_was_absent_stays_absent(folder: DataFolder) -> None:
+    fold(folder, answer([], 2, window=OLD), window=OLD)
+    hold(folder, user=ANN)
+    delete(folder)
+    with open_snapshot(folder.snapshot) as connection:
+        ((absent,),) = connection.execute("SELECT absent_since FROM usage WHERE record_id = 'old-ann'").fetchall()
+    assert absent == at(2)
+
+
+def test_a_hold_of_the_account_stops_all_of_it(folder: DataFolder) -> None:
+    hold(folder, account="default")
+    assert delete(folder).windows == {}
+    assert published(folder) == {"older-bob", "old-ann", "old-bob", "young"}
+    remove_hold(folder, 1)
+    hold(folder, account="other")
+    delete(folder)
+    assert published(folder) == {"young"}
+
+
+def test_a_hold_that_was_declared_after_the_plan_counts(folder: DataFolder) -> None:
+    retention = Retention(folder, "default")
+    deletion = retention.plan(older_than_days=10, now=NOW)
+    hold(folder, counterparty="+14085550100")
+    retention.carry_out(deletion)
+    publish(folder)
+    assert published(folder, "recordings") == {"rec"}
+
+
+def test_a_file_that_a_younger_record_has_too_stays(folder: DataFolder) -> None:
+    path = archive(folder, OLD, "old-bob", b"ID3 a picture sent twice")
+    assert archive(folder, FLOOR, "young", b"ID3 a picture sent twice") == path
+    gone = archive(folder, OLD, "old-ann", b"ID3 once")
+    deletion = delete(folder)
+    assert list(MediaStore(folder).list_files()) == [path]
+    assert {file["path"] for file in deletion.files} == {path, gone}
+    assert len(deletion.files_kept) == 1
+
+
+def test_an_old_row_in_a_younger_windows_answer_goes_too_and_does_not_come_back(folder: DataFolder) -> None:
+    """A vendor that filters by the end of a call sends one from before midnight with the next window."""
+    late = text("edge-row", "2023-03-20", endTimeUTC="2023-03-21T00:10:00Z", startTimeUTC="2023-03-20T23:59:00Z")
+    fold(folder, answer([late, text("young", "2023-03-22")], 2, window=FLOOR), window=FLOOR)
+    publish(folder)
+    assert "edge-row" in published(folder)
+    delete(folder)
+    assert published(folder) == {"young"}
+    assert "edge-row" not in everything(folder)
+    keep(folder, answer([late, text("young", "2023-03-22")], 3, window=FLOOR), window=FLOOR)
+    publish(folder)
+    assert published(folder) == {"young"}, "a stray into a deleted window is not filed"
+    assert folder.raw_windows("usage", "default") == [FLOOR]
+
+
+# --- the law, killed or not
+
+
+class Killed(BaseException):
+    """What no code of ours catches."""
+
+
+class Dying(LocalStore):
+    """A store whose process is killed when it has changed so many files."""
+
+    left = 0
+
+    def _count(self) -> None:
+        Dying.left -= 1
+        if Dying.left < 0:
+            raise Killed
+
+    def write(self, key: str, content: bytes | memoryview) -> None:
+        self._count()
+        super().write(key, content)
+
+    def remove(self, key: str) -> None:
+        self._count()
+        super().remove(key)
+
+
+days = st.tuples(st.integers(0, 14), st.sampled_from([ANN, BOB]))
+
+
+@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(drawn=st.lists(days, min_size=4, max_size=12), killed_at=st.integers(0, 25), is_held=st.booleans())
+def test_exactly_the_young_and_the_held_stay(
+    drawn: Sequence[tuple[int, str]], killed_at: int, is_held: bool
+) -> None:
+    records = [
+        text(f"r{n}-{user[:3]}", str((OLDER.start + timedelta(days=day)).date()), user)
+        for n, (day, user) in enumerate(drawn)
+    ]
+    with TemporaryDirectory() as path:
+        folder = make_folder(Path(path))
+        for window in (OLDER, OLD, FLOOR):
+            own = [r for r in records if window_of(datetime.fromisoformat(r["startTimeUTC"])) == window]
+            fold(folder, answer(own, 1, window=window), answer(own[1:], 2, window=window), window=window)
+            for record in own:
+                archive(folder, window, record["recordId"], b"ID3 " + record["recordId"].encode())
+        publish(folder)
+        if is_held:
+            hold(folder, user=ANN)
+        folder.__dict__["store"], Dying.left = Dying(folder.root, folder.modes), killed_at
+        try:
+            delete(folder)
+        except Killed:
+            Dying.left = 10_000
+            for unfinished in read_deletions(folder, "default"):
+                Retention(folder, "default").carry_out(unfinished)
+            delete(folder)
+        staying = {
+            r["recordId"]
+            for r in records
+            if datetime.fromisoformat(r["startTimeUTC"]) >= FLOOR.start or (is_held and r["userId"] == ANN)
+        }
+        assert published(folder) == published(folder, "contents") == staying
+        assert len(list(MediaStore(folder).list_files())) == len(staying)
+        left = everything(folder)
+        assert not [r["recordId"] for r in records if r["recordId"] not in staying and r["recordId"] in left]
+        with open_snapshot(folder.snapshot) as connection:
+            doubled = "SELECT pull_id, count(*) FROM pulls WHERE reason = 'pull' GROUP BY ALL HAVING count(*) > 3"
+            assert connection.execute(doubled).fetchall() == []
+        assert [str(one) for one in Verification(folder=folder).find_differences()] == []
+
+
+# --- holds
+
+
+def test_holds_are_numbered_private_and_lifted(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    assert read_holds(folder) == []
+    first, second = hold(folder, user=ANN, note="case 17"), hold(folder, account="east")
+    assert (first.number, second.number) == (1, 2)
+    assert read_holds(folder) == [first, second]
+    assert read_holds(folder, "west") == [first]
+    assert ANN not in repr(first)
+    assert (folder.root / "holds.json").stat().st_mode & 0o777 == 0o600
+    remove_hold(folder, 1)
+    assert read_holds(folder) == [second]
+    with pytest.raises(NoSuchHold, match="number 1"):
+        remove_hold(folder, 1)
+
+
+@pytest.mark.parametrize(
+    ("named", "record", "is_held"),
+    [
+        ({"user": ANN}, {"userId": ANN}, True),
+        ({"user": ANN}, {"userId": BOB}, False),
+        ({"user": ANN}, {"userId": None, "to": ANN}, True),
+        ({"counterparty": "+1 408-555-0100"}, {"from": "+14085550100"}, True),
+        ({"counterparty": "4085550100"}, {"phonenumber": "+14085550100"}, True),
+        ({"counterparty": "+14085550101"}, {"from": "+14085550100"}, False),
+        ({"counterparty": "12345"}, {"from": "+14085512345"}, False),
+        ({"counterparty": "12345"}, {"from": "12345"}, True),
+        ({"user": ANN, "counterparty": "12345"}, {"userId": ANN, "from": "99999"}, False),
+        ({"account": "default"}, {}, True),
+    ],
+)
+def test_whom_a_hold_means(named: dict[str, str], record: dict[str, Any], is_held: bool) -> None:
+    assert Hold(number=1, since=date(2023, 4, 1), **named).holds(record) is is_held
+
+
+def test_nothing_is_deleted_where_holds_or_what_may_be_held_cannot_be_read(folder: DataFolder) -> None:
+    hold(folder, user=ANN)
+    (name,) = folder.raw_files("usage", "default", OLDER)
+    whole = (folder.root / name).read_bytes()
+    (folder.root / name).write_bytes(whole[:100])
+    with pytest.raises(RawDamaged):
+        delete(folder)
+    (folder.root / name).write_bytes(whole)
+    (folder.root / "holds.json").write_text("[{")
+    with pytest.raises(HoldsUnreadable, match="nothing is deleted"):
+        delete(folder)
+    assert read_deletions(folder, "default") == []
+    assert published(folder) == {"older-bob", "old-ann", "old-bob", "young"}

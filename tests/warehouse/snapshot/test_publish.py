@@ -1,0 +1,299 @@
+"""The published snapshot: full and incremental agree, readers are left alone, damage is healed from raw."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.support.raw_responses import WINDOW, answer, call, fold, keep, make_folder
+from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
+from warehouse.schema.tables import PUBLISHED_TABLES, RECORDINGS, VIEWS
+from warehouse.snapshot.publish import is_behind, publish
+from warehouse.storage.atomic_files import Modes
+from warehouse.storage.paths import DataFolder
+
+OTHER = WINDOW.next()
+RECORDING = {"recordId": "r", "dateTimeUTC": "2023-03-22T00:24:00Z", "duration": "3", "length": "2 KB"}
+
+#: As CONTRACT has them: who changes one breaks somebody's query.
+CONTRACT = {
+    "usage": "account record_id source client_reference_id channel type direction from_party to_party "
+    "counterparty counterparty_kind user_id started_at ended_at duration_minutes credits origin first_seen_at "
+    "last_seen_at absent_since window_start extra",
+    "recordings": "account record_id source client_reference_id phone_number direction user_id recorded_at "
+    "duration_minutes length_text length_bytes origin first_seen_at last_seen_at absent_since window_start extra",
+    "contents": "account record_id kind body sha256 bytes media_type path status attempts error fetched_at "
+    "window_start",
+    "recording_files": "account record_id sha256 bytes media_type path status attempts error fetched_at "
+    "window_start",
+    "pulls": "account dataset window_start request_start request_end usage_types reason pull_id complete "
+    "pulled_at rows body_bytes body_sha256",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DataFolder:
+    return make_folder(tmp_path)
+
+
+def ask(folder: DataFolder, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(folder.snapshot), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection.execute(sql).fetchall()
+
+
+def read_all(folder: DataFolder) -> dict[str, list[tuple[Any, ...]]]:
+    return {table.name: ask(folder, f"SELECT * FROM {table.name} ORDER BY ALL") for table in PUBLISHED_TABLES}
+
+
+def fill(folder: DataFolder) -> None:
+    fold(folder, answer([call(), call("b", new=1), call("edge", "2023-03-26T00:00:00Z")], 1))
+    fold(folder, answer([call("c", "2023-03-27T00:00:00Z")], 2, window=OTHER), window=OTHER)
+    fold(folder, answer([RECORDING], 1, types=None), table=RECORDINGS)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_a_table_has_the_columns_that_users_hold_on_to(folder: DataFolder, name: str) -> None:
+    publish(folder)
+    described = ask(folder, f"SELECT column_name FROM (DESCRIBE {name})")
+    assert [column for (column,) in described] == CONTRACT[name].split()
+
+
+def test_types_and_comments_are_those_of_the_schemas(folder: DataFolder) -> None:
+    publish(folder)
+    comments = dict(ask(folder, "SELECT table_name || '.' || column_name, comment FROM duckdb_columns()"))
+    for table in (*PUBLISHED_TABLES, *VIEWS):
+        assert {comments[f"{table.name}.{column.name}"] for column in table.columns} == {
+            column.description for column in table.columns
+        }
+    types = dict(ask(folder, "SELECT column_name, column_type FROM (DESCRIBE usage)"))
+    assert (types["started_at"], types["window_start"]) == ("TIMESTAMP WITH TIME ZONE", "DATE")
+    assert (types["credits"], types["extra"]) == ("DOUBLE", "VARCHAR")
+
+
+def test_rows_are_published_as_they_were_folded(folder: DataFolder) -> None:
+    fill(folder)
+    publication = publish(folder)
+    assert publication.rows == {"usage": 4, "recordings": 1, "contents": 0, "recording_files": 0, "pulls": 4}
+    assert ask(folder, "SELECT record_id, window_start::VARCHAR FROM usage ORDER BY 1") == [
+        ("a", "2023-03-21"),
+        ("b", "2023-03-21"),
+        ("c", "2023-03-26"),
+        ("edge", "2023-03-26"),
+    ]
+    assert ask(folder, "SELECT reason, count(*) FROM pulls WHERE dataset = 'usage' GROUP BY 1 ORDER BY 1") == [
+        ("pull", 2),
+        ("stray", 1),
+    ]
+    assert ask(folder, "SELECT length_bytes FROM recordings") == [(2048,)]
+
+
+def test_the_view_of_messages_has_its_documented_columns(folder: DataFolder) -> None:
+    fold(folder, answer([call(), call("t", usage="text")], 1))
+    publish(folder)
+    (view,) = VIEWS
+    described = ask(folder, "SELECT column_name FROM (DESCRIBE messages)")
+    assert [column for (column,) in described] == [column.name for column in view.columns]
+    assert ask(folder, "SELECT record_id, status FROM messages") == [("t", "not fetched")]
+
+
+def test_publishing_in_steps_and_at_once_gives_the_same_tables(folder: DataFolder) -> None:
+    fill(folder)
+    assert publish(folder).rebuilt
+    fold(folder, answer([call(duration="7")], 3))
+    step = publish(folder)
+    assert (step.rebuilt, step.replaced["usage"], step.replaced["recordings"]) == (False, 1, 0)
+    in_steps = read_all(folder)
+    assert publish(folder, full=True).rebuilt
+    assert read_all(folder) == in_steps
+
+
+def test_nothing_is_written_when_nothing_changed(folder: DataFolder) -> None:
+    fill(folder)
+    publish(folder)
+    before = folder.snapshot.stat()
+    assert set(publish(folder).replaced.values()) == {0}
+    assert folder.snapshot.stat().st_ino == before.st_ino
+
+
+def test_a_window_taken_out_of_the_lake_leaves_the_tables(folder: DataFolder) -> None:
+    fill(folder)
+    publish(folder)
+    for kind in ("raw", "lake"):
+        for path in (folder.root / kind / "usage").rglob("*"):
+            if path.is_file() and OTHER.key in str(path):
+                path.unlink()
+    for path in sorted((folder.root).rglob(f"window_start={OTHER.key}"), reverse=True):
+        path.rmdir()
+    publish(folder)
+    assert ask(folder, "SELECT DISTINCT window_start::VARCHAR FROM usage") == [("2023-03-21",)]
+
+
+@pytest.mark.parametrize("damage", [lambda p: p.unlink(), lambda p: p.write_bytes(b"no database"), os.truncate])
+def test_a_snapshot_that_is_gone_or_damaged_is_rebuilt(folder: DataFolder, damage: Any) -> None:
+    fill(folder)
+    publish(folder)
+    whole = read_all(folder)
+    damage(folder.snapshot, 3000) if damage is os.truncate else damage(folder.snapshot)
+    assert is_behind(folder)
+    assert publish(folder).rebuilt
+    assert read_all(folder) == whole
+
+
+@pytest.mark.parametrize("keep_bytes", [None, 0, 100])
+def test_a_lake_file_that_is_gone_or_torn_is_made_again_from_raw(
+    folder: DataFolder, keep_bytes: int | None
+) -> None:
+    fill(folder)
+    publish(folder)
+    whole = read_all(folder)
+    lake_file = folder.root / folder.lake_file("usage", "default", WINDOW)
+    lake_file.unlink() if keep_bytes is None else os.truncate(lake_file, keep_bytes)
+    assert is_behind(folder)
+    assert publish(folder).refolded == 1
+    assert read_all(folder) == whole
+
+
+def test_a_damaged_raw_file_is_named_with_the_remedy(folder: DataFolder) -> None:
+    fill(folder)
+    (path,) = (folder.root / key for key in folder.raw_files("usage", "default", WINDOW))
+    path.write_bytes(b"x" * 100)
+    (folder.root / folder.lake_file("usage", "default", WINDOW)).unlink()
+    with pytest.raises(PublishedInPart, match=r"restore from a backup") as caught:
+        publish(folder)
+    assert path.name in str(caught.value)
+
+
+def test_a_run_killed_before_it_folded_is_made_good(folder: DataFolder) -> None:
+    fill(folder)
+    publish(folder)
+    keep(folder, answer([call("killed")], 5))
+    assert is_behind(folder)
+    assert publish(folder).refolded == 1
+    assert ask(folder, "SELECT count(*) FROM usage WHERE record_id = 'killed'") == [(1,)]
+    assert not is_behind(folder)
+
+
+def test_a_reader_keeps_the_snapshot_that_it_opened(folder: DataFolder) -> None:
+    fill(folder)
+    publish(folder)
+    with duckdb.connect(str(folder.snapshot), read_only=True) as reader:
+        fold(folder, answer([call("later")], 4))
+        publish(folder)
+        assert reader.execute("SELECT count(*) FROM usage").fetchall() == [(4,)]
+    assert ask(folder, "SELECT count(*) FROM usage") == [(5,)]
+
+
+def test_files_are_private_and_nothing_temporary_is_left(folder: DataFolder) -> None:
+    fill(folder)
+    publish(folder)
+    for path in folder.root.rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+        assert not path.name.startswith(".tmp"), path
+
+
+def test_a_group_may_read_when_it_is_named(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "data", tmp_path / "state", Modes(os.getgid()))
+    fill(folder)
+    publish(folder)
+    for path in folder.root.rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o750 if path.is_dir() else 0o640), path
+
+
+def test_older_versions_of_duckdb_can_read_the_file(folder: DataFolder) -> None:
+    """DuckDB 2.0's own format can't be opened by 1.x, which BI drivers still are (DESIGN 5)."""
+    publish(folder)
+    header = folder.snapshot.read_bytes()[:64]
+    assert header[8:12] == b"DUCK"
+    assert int.from_bytes(header[12:20], "little") <= 65, "the storage version of DuckDB 1.2"
+
+
+def test_a_disk_that_is_full_is_said_to_be_full(folder: DataFolder) -> None:
+    script = """
+        import resource, sys
+        from pathlib import Path
+        from warehouse.errors import StorageFailed
+        from warehouse.storage.paths import DataFolder
+        from warehouse.snapshot.publish import publish
+        import signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        try:
+            publish(DataFolder(Path(sys.argv[1]), Path(sys.argv[2])))
+        except StorageFailed as error:
+            print(error)
+    """
+    fill(folder)
+    done = run_script(script, folder)
+    assert "warehouse.duckdb" in done.stdout
+    assert "run again" in done.stdout, done.stderr
+    assert not folder.snapshot.exists()
+    assert not list(folder.root.glob(".tmp*"))
+    assert publish(folder).rows["usage"] == 4
+
+
+def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("in the way")
+    with pytest.raises(StorageFailed, match="a file stands where a folder is needed"):
+        publish(make_folder(tmp_path))
+
+
+def test_publishers_queue_and_give_up_in_time(folder: DataFolder) -> None:
+    fill(folder)
+    publish(folder)
+    script = """
+        import sys, time
+        from filelock import FileLock
+        with FileLock(sys.argv[2] + "/locks/publish.lock"):
+            print("held", flush=True)
+            time.sleep(60)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(folder.root), str(folder.state)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(PublisherBusy, match="iplum publish"):
+            publish(folder, wait_seconds=0.1)
+        holder.kill()
+    assert publish(folder).rows["usage"] == 4
+
+
+def test_killed_at_any_moment_publishing_loses_and_doubles_nothing(folder: DataFolder) -> None:
+    script = """
+        import itertools, sys
+        from pathlib import Path
+        from tests.support.raw_responses import answer, call, fold
+        from warehouse.storage.paths import DataFolder
+        from warehouse.snapshot.publish import publish
+        folder = DataFolder(Path(sys.argv[1]), Path(sys.argv[2]))
+        print("going", flush=True)
+        for n in itertools.count():
+            fold(folder, answer([call(str(k), duration=str(n)) for k in range(50)], n))
+            publish(folder)
+    """
+    chance = random.Random(1)
+    for _ in range(5):
+        command = [sys.executable, "-c", textwrap.dedent(script), str(folder.root), str(folder.state)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
+            assert victim.stdout is not None
+            assert victim.stdout.readline() == "going\n"
+            time.sleep(chance.uniform(0.05, 0.6))
+            victim.send_signal(signal.SIGKILL)
+        publish(folder)
+        assert ask(folder, "SELECT count(*), count(DISTINCT record_id) FROM usage") in ([(50, 50)], [(0, 0)])
+    in_steps = read_all(folder)
+    publish(folder, full=True)
+    assert read_all(folder) == in_steps
+
+
+def run_script(script: str, folder: DataFolder) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", textwrap.dedent(script), str(folder.root), str(folder.state)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

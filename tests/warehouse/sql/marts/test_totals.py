@@ -1,0 +1,52 @@
+"""The law of every mart that counts: whatever the records are, each counts, and counts once."""
+
+from datetime import timedelta
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import given, settings
+
+from tests.support.mart_history import ANN, BOB, CLIENT, History, usage, utc
+
+# Around the hour that New York repeats, within seconds and over days, so that pairs, ties and threads arise.
+_STARTS = st.builds(
+    lambda hours, seconds: utc("2026-11-01 04:30") + timedelta(hours=hours, seconds=seconds),
+    st.integers(-30, 30),
+    st.integers(0, 9),
+)
+_RECORDS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "started_at": st.none() | _STARTS,
+            "channel": st.sampled_from(["call", "text", "fax", "video", None]),
+            "direction": st.sampled_from(["in", "out", None]),
+            "user_id": st.sampled_from([ANN, BOB, None]),
+            "counterparty": st.sampled_from([ANN, BOB, CLIENT, "", None]),
+            "credits": st.none() | st.integers(0, 5).map(float),
+            "client_reference_id": st.sampled_from(["1", None]),
+            "account": st.sampled_from(["default", "other"]),
+        }
+    ),
+    max_size=12,
+)
+_COUNTED = {
+    "daily_activity": "records",
+    "daily_totals": "records + mirrored_pairs",
+    "hourly_heatmap": "records",
+    "user_summary": "records",
+    "client_daily": "records",
+    "credits_daily": "records",
+}
+
+
+@given(_RECORDS)
+@settings(max_examples=8, deadline=None)
+def test_each_record_counts_once_and_credits_add_up(records: list[dict[str, Any]]) -> None:
+    rows = [usage(f"r{number}", None, **record) for number, record in enumerate(records)]
+    history = History(rows)
+    for mart, counted in _COUNTED.items():
+        assert history.ask(f"SELECT coalesce(sum({counted}), 0) FROM marts.{mart}") == [(len(rows),)], mart
+    total = sum(row["credits"] or 0 for row in rows)
+    for mart in ("daily_activity", "user_summary", "client_daily", "credits_daily"):
+        assert history.ask(f"SELECT coalesce(sum(credits), 0) FROM marts.{mart}") == [(total,)], mart
+    history.connection.close()

@@ -1,0 +1,149 @@
+"""Writing files: whole or not at all, private from the start, and what a disk refuses is said with its remedy."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from warehouse.errors import StorageFailed
+from warehouse.storage.atomic_files import Modes, make_folder, remove_abandoned, scratch_folder, write_file
+
+DAY = 24 * 3600
+
+
+def write(path: Path, content: bytes = b"content") -> None:
+    write_file(path, content, Modes())
+
+
+def test_a_file_and_its_folders_are_private(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    write(path)
+    assert path.read_bytes() == b"content"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert {folder.stat().st_mode & 0o777 for folder in path.parents if folder.is_relative_to(tmp_path / "a")} == {
+        0o700
+    }
+
+
+def test_a_group_may_read_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_file(tmp_path / "a" / "file", b"", Modes(os.getgid()))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "a" / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    write(tmp_path / "file")
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    contents = {bytes([letter]) * 200_000 for letter in b"ab"}
+    write(path, min(contents))
+    seen: set[bytes] = set()
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.is_set():
+            seen.add(path.read_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for _ in range(20):
+        for content in contents:
+            write(path, content)
+    is_over.set()
+    watcher.join()
+    assert seen <= contents
+
+
+def test_a_file_above_the_limit_of_the_disk_leaves_the_old_one_and_nothing_half_written(tmp_path: Path) -> None:
+    write(tmp_path / "file", b"old")
+    script = """
+        import resource, signal, sys
+        from pathlib import Path
+        from warehouse.errors import StorageFailed
+        from warehouse.storage.atomic_files import Modes, write_file
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        try:
+            write_file(Path(sys.argv[1]), b"x" * 100_000, Modes())
+        except StorageFailed as error:
+            print(error)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "file")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "can't write" in done.stdout
+    assert "ulimit -f" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_a_full_disk_is_said_to_be_full() -> None:
+    """`/dev/full` refuses each write as a full disk does."""
+    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(OSError, match="No space") as refused:
+        full.write(b"x")
+    told = str(StorageFailed.during("write", Path("/data/file"), refused.value))
+    assert told.startswith("can't write /data/file (No space left on device); the disk is full: free some space")
+
+
+def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("in the way")
+    with pytest.raises(StorageFailed, match=r"a \(Not a directory|a file stands where a folder is needed"):
+        write(tmp_path / "a" / "b" / "file")
+    assert (tmp_path / "a").read_text() == "in the way"
+
+
+def test_a_folder_where_a_file_is_needed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file" / "inner").mkdir(parents=True)
+    with pytest.raises(StorageFailed, match="can't write"):
+        write(tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into every folder")
+@pytest.mark.parametrize("mode", [0o500, 0o400, 0o000])
+def test_a_folder_without_permission_is_named_with_the_remedy(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a").chmod(mode)
+    try:
+        for path in (tmp_path / "a" / "file", tmp_path / "a" / "b" / "file"):
+            with pytest.raises(StorageFailed, match="no permission"):
+                write(path)
+    finally:
+        (tmp_path / "a").chmod(0o700)
+
+
+def test_a_name_that_no_disk_takes_is_a_storage_failure_too(tmp_path: Path) -> None:
+    with pytest.raises(StorageFailed, match="File name too long"):
+        make_folder(tmp_path / ("x" * 300) / "b", Modes())
+
+
+def test_a_scratch_folder_is_private_and_removed_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), scratch_folder(tmp_path, Modes(os.getgid())) as scratch:  # noqa: PT012
+        (scratch / "inner").mkdir()
+        (scratch / "inner" / "file").write_text("rows")
+        assert scratch.stat().st_mode & 0o777 == 0o700
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_removed_after_a_day_and_nothing_else_is(tmp_path: Path) -> None:
+    for name in (".tmp-file", "file", ".hidden"):
+        (tmp_path / name).write_text("rows")
+    (tmp_path / ".tmp-folder").mkdir()
+    (tmp_path / ".tmp-folder" / "inner").write_text("rows")
+    remove_abandoned(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4, "another run may be writing them"
+    remove_abandoned(tmp_path, now=lambda: time.time() + DAY + 60)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "file"]

@@ -1,0 +1,185 @@
+"""The archive's log: every attempt to fetch a body or a file, and the fold of a window's attempts into rows.
+
+Belongs here: writing attempts, and what several of them say of one record. Does not belong here: the files
+(`media`), which records are to be tried (`wanted`), and fetching.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from warehouse.errors import RawDamaged
+from warehouse.lake.files import WindowState, fold_version, read_rows, write_lake_file
+from warehouse.lake.fold import FoldResult, list_raw
+from warehouse.raw.log import file_time
+from warehouse.schema.tables import ATTEMPT_SCHEMA, Table
+from warehouse.storage.paths import RAW_SUFFIX, DataFolder
+from warehouse.windows import StorageWindow
+
+# A file that was announced may not be ready yet; what isn't there after so long never will be (DESIGN 12).
+_PATIENCE = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One attempt to fetch what belongs to a record; `attempted_at` is aware UTC.
+
+    `verified` has a body, or a file with hash, size, type and path. `pending` means that there was nothing to
+    fetch yet, `failed` that what came can't be kept, `lost` that the file of an earlier try was found missing or
+    damaged; they say why in `error`, without content or address.
+    """
+
+    record_id: str = field(repr=False)
+    attempted_at: datetime
+    status: Literal["verified", "pending", "failed", "lost"]
+    kind: Literal["text", "media", "empty"] | None = None
+    body: str | None = field(default=None, repr=False)
+    sha256: str | None = None
+    bytes: int | None = None
+    media_type: str | None = None
+    path: str | None = None
+    error: str | None = None
+
+    @classmethod
+    def of_body(cls, record_id: str, body: str, attempted_at: datetime) -> Attempt:
+        """Describe the body of a text, as it was sent; an empty one too."""
+        # Half a surrogate pair can be sent and can't be stored: it is kept as JSON would write it.
+        encoded = body.encode("utf-8", errors="backslashreplace")
+        return cls(
+            record_id=record_id,
+            attempted_at=attempted_at,
+            status="verified",
+            kind="text" if body else "empty",
+            body=encoded.decode(),
+            sha256=hashlib.sha256(encoded).hexdigest(),
+            bytes=len(encoded),
+            media_type="text/plain",
+        )
+
+
+@dataclass(frozen=True)
+class AttemptLog:
+    """The attempts on one dataset (`contents` or `recording_files`) of one account, append-only."""
+
+    folder: DataFolder
+    account: str
+    dataset: str
+
+    def append(self, window: StorageWindow, attempts: Sequence[Attempt]) -> None:
+        """Keep some attempts on records of a window, durable when this returns; raises `StorageFailed`."""
+        latest = max(attempt.attempted_at for attempt in attempts)
+        self.append_once(window, attempts, f"{file_time(latest)}-{uuid.uuid4().hex[:16]}")
+
+    def append_once(self, window: StorageWindow, attempts: Sequence[Attempt], name: str) -> None:
+        """Keep them under a name that tells them from all others; a second time, nothing happens."""
+        rows = pa.Table.from_pylist([asdict(attempt) for attempt in attempts], schema=ATTEMPT_SCHEMA)
+        self._write_once(window, rows, name)
+
+    def append_selection_once(
+        self, window: StorageWindow, names: Sequence[str], record_ids: Collection[str], name: str
+    ) -> None:
+        """Keep once more, in one file, what the named files have on some records; raises `RawDamaged`."""
+        rows = self._read(window, names)
+        chosen = rows.filter(pc.is_in(rows["record_id"], pa.array(sorted(record_ids), pa.string())))
+        # A file of such a selection may be among those named.
+        chosen = chosen.group_by(ATTEMPT_SCHEMA.names, use_threads=False).aggregate([])
+        if chosen.num_rows:
+            self._write_once(window, chosen.select(ATTEMPT_SCHEMA.names).cast(ATTEMPT_SCHEMA), name)
+
+    def _write_once(self, window: StorageWindow, rows: pa.Table, name: str) -> None:
+        key = f"{self.folder.raw_folder(self.dataset, self.account, window)}/{name}{RAW_SUFFIX}"
+        if self.folder.store.has(key):
+            return
+        sink = io.BytesIO()
+        pq.write_table(rows, sink, compression="zstd")
+        self.folder.store.write(key, sink.getbuffer())
+
+    def read(self, window: StorageWindow, names: Sequence[str]) -> pd.DataFrame:
+        """Read the attempts of the named files, oldest first; raises `RawDamaged`."""
+        frame: pd.DataFrame = self._read(window, names).to_pandas()
+        return frame.sort_values(["attempted_at", "record_id"], kind="stable", ignore_index=True)
+
+    def _read(self, window: StorageWindow, names: Sequence[str]) -> pa.Table:
+        store, folder = self.folder.store, self.folder.raw_folder(self.dataset, self.account, window)
+        tables = [ATTEMPT_SCHEMA.empty_table()]
+        for key in (f"{folder}/{name}" for name in names):
+            try:
+                tables.append(pq.ParquetFile(store.open_parquet(key)).read())
+            except (pa.ArrowException, OSError, ValueError) as error:
+                raise RawDamaged(key, store.locate(key)) from error
+        return pa.concat_tables(tables)
+
+
+def fold_attempts(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> FoldResult:
+    """Bring the window's lake file of an archive table up to its log; safe beside other runs without a lock.
+
+    Raises `StorageFailed` and `RawDamaged`.
+    """
+    before = read_rows(folder, table, account, window)
+    (dataset,) = table.datasets
+    while True:
+        listing = list_raw(folder, table, account, window)
+        names = [entry.partition("/")[2] for entry in listing]
+        rows = merge_attempts(AttemptLog(folder, account, dataset).read(window, names))
+        state = WindowState(
+            version=fold_version(table),
+            folded=listing,
+            complete_at=None,
+            refused_at=None,
+            largest_answer=0,
+            rows=len(rows),
+            unreadable=0,
+            unread=0,
+            absent=0,
+        )
+        content = pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
+        write_lake_file(folder, table, account, window, rows=content, state=state)
+        if list_raw(folder, table, account, window) == listing:
+            return FoldResult(state, len(rows) - (0 if before is None else len(before)), 0, frozenset())
+
+
+def compute_attempt_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
+    """Make a window's rows of its log alone, as they should stand in its lake file; raises `RawDamaged`."""
+    names = [entry.partition("/")[2] for entry in list_raw(folder, table, account, window)]
+    rows = merge_attempts(AttemptLog(folder, account, table.datasets[0]).read(window, names))
+    return pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
+
+
+def merge_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Make one row a record: the first attempt that was verified, else the latest; the order is of no account.
+
+    A file that was lost counts no more: its row is `failed` until it is there again, and says what it should be.
+    Adds `attempts` and `fetched_at`; `pending` becomes `gone` when it was tried for over a day.
+    """
+    ordered = attempts.sort_values(["attempted_at", "status", "sha256", "error"], kind="stable")
+    by_id = ordered.groupby("record_id", sort=False)
+    first, count = by_id["attempted_at"].min(), by_id.size()
+    lost = ordered[ordered["status"] == "lost"].groupby("record_id")["attempted_at"].max()
+    lost_at = ordered["record_id"].map(lost).astype("datetime64[us, UTC]") if len(lost) else pd.NaT
+    was_verified = ordered["status"] == "verified"
+    still_good = was_verified & ~(ordered["attempted_at"] <= lost_at)
+    verified = ordered[still_good].drop_duplicates("record_id", keep="first")
+    others = ordered[~ordered["record_id"].isin(verified["record_id"])].drop_duplicates("record_id", keep="last")
+    once = ordered[was_verified].drop_duplicates("record_id", keep="first").set_index("record_id")
+    for name in ("kind", "sha256", "bytes", "media_type", "path"):
+        others = others.assign(
+            **{name: others[name].where(others[name].notna(), others["record_id"].map(once[name]))}
+        )
+    rows = pd.concat([verified, others]).sort_values("record_id", ignore_index=True)
+    rows = rows.rename(columns={"attempted_at": "fetched_at"})
+    rows["attempts"] = rows["record_id"].map(count).astype("int64")
+    waited = rows["fetched_at"] - rows["record_id"].map({**first, **lost})
+    rows.loc[(rows["status"] == "pending") & (waited >= _PATIENCE), "status"] = "gone"
+    rows.loc[rows["status"] == "lost", "status"] = "failed"
+    return rows

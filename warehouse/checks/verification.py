@@ -1,0 +1,173 @@
+"""Proving what is kept: bodies and files against their rows, the lake against raw, the snapshot against both.
+
+Belongs here: finding differences. Does not belong here: mending them, and asking the API.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pandas as pd
+
+from warehouse.archive.download_log import compute_attempt_rows
+from warehouse.archive.lost_files import Loss, is_lost
+from warehouse.archive.media_store import MediaStore
+from warehouse.errors import RawDamaged
+from warehouse.lake.files import read_rows, read_table
+from warehouse.lake.fold import compute_rows
+from warehouse.progress import Watch, watch_nothing
+from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, Table
+from warehouse.snapshot.database import count_unlike, open_snapshot
+from warehouse.snapshot.marts import MartSettings
+from warehouse.snapshot.publish import is_behind
+from warehouse.snapshot.repair import find_unfolded, list_raw_windows
+from warehouse.storage.atomic_files import scratch_folder
+from warehouse.storage.paths import DataFolder
+from warehouse.windows import StorageWindow
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not what it should be: what, where, and what to do about it."""
+
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.remedy}"
+
+
+_RESTORE = "restore it from a backup"
+_FETCH = "run 'iplum archive', which fetches it again if iPlum still has it; else restore it from a backup"
+_PUBLISH = "run 'iplum publish'"
+_REBUILD = "run 'iplum publish --full'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """A look at everything that is kept, or at the windows that overlap `since` up to `until` (aware UTC).
+
+    Nothing is changed. `on_file` hears of each file that was hashed, with its size; `on_loss` of each window's
+    records whose file is missing or damaged and not yet known to be; `watch` of the windows whose bodies and
+    files were hashed.
+    """
+
+    folder: DataFolder
+    settings: MartSettings = field(default_factory=MartSettings)
+    since: datetime | None = None
+    until: datetime | None = None
+    on_file: Callable[[int], None] = lambda _size: None
+    on_loss: Callable[[Loss], None] = lambda _loss: None
+    watch: Watch = watch_nothing
+
+    def find_differences(self) -> Iterator[Difference]:
+        """Give each difference; files without a row are looked for only without bounds. Raises `StorageFailed`."""
+        verdicts: dict[str, str] = {}
+        kept = [(table, *key) for table in ARCHIVE_TABLES for key in self._list_windows(table)]
+        for done, (table, account, window) in enumerate(kept, start=1):
+            rows = read_rows(self.folder, table, account, window)
+            if rows is not None:
+                where = f"{table.name} {account} {window}"
+                yield from self._verify_bodies(rows[rows["status"] == "verified"], where)
+                yield from self._verify_files(rows[rows["path"].notna()], where, verdicts)
+                self._tell_losses(rows, table, account, window, verdicts=verdicts)
+            self.watch(done, len(kept))
+        if self.since is None and self.until is None:
+            yield from self._find_unreferred(verdicts.keys())
+        yield from self._verify_folds()
+
+    def _list_windows(self, table: Table) -> Iterator[tuple[str, StorageWindow]]:
+        for account, window in list_raw_windows(self.folder, table):
+            if (self.since is None or window.end > self.since) and (
+                self.until is None or window.start < self.until
+            ):
+                yield account, window
+
+    def _verify_bodies(self, verified: pd.DataFrame, where: str) -> Iterator[Difference]:
+        if "body" not in verified:
+            return
+        bodies = verified[verified["body"].notna()]
+        for body, digest in zip(bodies["body"], bodies["sha256"], strict=True):
+            if hashlib.sha256(str(body).encode()).hexdigest() != digest:
+                yield Difference(f"a body in {where} is not what its hash says", _RESTORE)
+
+    def _verify_files(self, rows: pd.DataFrame, where: str, verdicts: dict[str, str]) -> Iterator[Difference]:
+        files = rows[~rows["path"].isin(verdicts.keys())].drop_duplicates("path")
+        named = list(zip(map(str, files["path"]), map(str, files["sha256"]), strict=True))
+        judged = self.folder.store.map(lambda one: self._judge(*one), named)
+        for (path, _), verdict, size in zip(named, judged, files["bytes"], strict=True):
+            verdicts[path] = verdict
+            if verdict:
+                yield Difference(f"{path} is {verdict} ({where})", _FETCH)
+            self.on_file(int(size))
+        for path in rows[is_lost(rows)]["path"].drop_duplicates():
+            if not verdicts[path]:
+                yield Difference(f"{path} is back and its row does not say so ({where})", "run 'iplum archive'")
+
+    def _judge(self, path: str, digest: str) -> str:
+        """Say what is wrong with a file; nothing where nothing is."""
+        if MediaStore(self.folder).check(path, digest):
+            return ""
+        return "damaged" if self.folder.store.has(path) else "missing"
+
+    def _tell_losses(
+        self, rows: pd.DataFrame, table: Table, account: str, window: StorageWindow, *, verdicts: Mapping[str, str]
+    ) -> None:
+        verified = rows[rows["path"].notna() & (rows["status"] == "verified")]
+        for path, of_path in verified.groupby("path"):
+            if verdicts[str(path)]:
+                reason = f"its file was found {verdicts[str(path)]}"
+                self.on_loss(Loss(table, account, window, tuple(map(str, of_path["record_id"])), reason))
+
+    def _find_unreferred(self, referred: Collection[str]) -> Iterator[Difference]:
+        for name in sorted(MediaStore(self.folder).list_files()):
+            if name not in referred:
+                yield Difference(
+                    f"{name} has no row", "a killed run left it; the next 'iplum archive' takes it up"
+                )
+
+    def _verify_folds(self) -> Iterator[Difference]:
+        seen = self.folder.survey()
+        for table in LAKE_TABLES:
+            unfolded = set(find_unfolded(seen, table))
+            for account, window in self._list_windows(table):
+                if (account, window) in unfolded:
+                    what = f"the lake file of {table.name} {account} {window} is behind its raw log"
+                    yield Difference(what, _PUBLISH)
+                else:
+                    yield from self._verify_rows(table, account, window)
+        if is_behind(self.folder, self.settings):
+            yield Difference("warehouse.duckdb is behind the lake", _PUBLISH)
+        elif self.folder.snapshot.is_file():
+            yield from self._verify_snapshot()
+
+    def _verify_rows(self, table: Table, account: str, window: StorageWindow) -> Iterator[Difference]:
+        """Make the rows of a window once more from raw, and compare."""
+        compute = compute_attempt_rows if table in ARCHIVE_TABLES else compute_rows
+        try:
+            expected = compute(self.folder, table, account, window)
+        except RawDamaged as error:
+            what, _, remedy = str(error).partition("; ")
+            yield Difference(what, remedy)
+            return
+        written = read_table(self.folder, table, account, window)
+        if written is None or not written.equals(expected):
+            lake_file = self.folder.lake_file(table.name, account, window)
+            yield Difference(f"{lake_file} is not what its raw log says", f"remove it and {_PUBLISH}")
+
+    def _verify_snapshot(self) -> Iterator[Difference]:
+        store = self.folder.store
+        with (
+            scratch_folder(self.folder.state, self.folder.modes) as scratch,
+            open_snapshot(self.folder.snapshot) as connection,
+        ):
+            for table in LAKE_TABLES:
+                for account, window in self._list_windows(table):
+                    files = store.bring_near([self.folder.lake_file(table.name, account, window)], scratch)
+                    unlike = count_unlike(connection, table, account, window, files=files)
+                    if unlike:
+                        what = f"{unlike:,} rows of {table.name} {account} {window} differ from the lake"
+                        yield Difference(f"warehouse.duckdb: {what}", _REBUILD)

@@ -1,0 +1,240 @@
+"""From a window's raw answers to its lake file: a pure function of the raw log, run as often as one likes.
+
+Belongs here: which answers make a window's rows, and the loop that ends when nothing new has arrived
+meanwhile. Does not belong here: reading a single answer (`normalize`), making one row of several versions
+(`merge`) and publishing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import pyarrow as pa
+
+from warehouse.lake.callback_records import gather_pushed
+from warehouse.lake.derive import derive_columns
+from warehouse.lake.files import WindowState, fold_version, read_rows, read_state, write_lake_file
+from warehouse.lake.merge import merge_versions, sort_rows
+from warehouse.lake.normalize import UNREAD, NormalizedAnswer, normalize_answer
+from warehouse.lake.out_of_window import find_strays
+from warehouse.lake.presence import add_sightings, find_absences, find_complete_pulls, name_origins
+from warehouse.raw.deletion_log import is_deleted
+from warehouse.raw.log import RawAnswer, RawLog
+from warehouse.schema.tables import Table
+from warehouse.storage.paths import DataFolder
+from warehouse.windows import StorageWindow
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a fold made of a window: its state, how it differs from before, and whom it sent rows to.
+
+    `before` is the state it found, None where there was no lake file. `strays_to` names the windows whose raw log
+    grew by rows of this one's answers; they want folding too.
+    """
+
+    state: WindowState
+    new: int
+    changed: int
+    strays_to: frozenset[StorageWindow]
+    before: WindowState | None = None
+
+
+def list_raw(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> tuple[str, ...]:
+    """List what a fold of the window stands for: each raw file of the table's datasets as `dataset/name`."""
+    return tuple(
+        f"{dataset}/{name}"
+        for dataset in table.datasets
+        for name in RawLog(folder, account, dataset).names(window)
+    )
+
+
+def is_folded(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> bool:
+    """Say whether a window's lake file stands for all of its raw files, read as they are read today."""
+    state = read_state(folder, table, account, window)
+    return (
+        state is not None
+        and state.version == fold_version(table)
+        and state.folded == list_raw(folder, table, account, window)
+    )
+
+
+def fold_window(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> FoldResult:
+    """Bring a window's lake file up to its raw log and file strays in their own windows.
+
+    Safe beside other runs without a lock: after writing, the raw log is listed again, and if it grew the
+    window is folded again. Raises `StorageFailed` and `RawDamaged`.
+    """
+    before, state_before = read_rows(folder, table, account, window), read_state(folder, table, account, window)
+    strays_to: set[StorageWindow] = set()
+    while True:
+        listing = list_raw(folder, table, account, window)
+        answers = _read_asked(folder, account, window, table=table, listing=listing)
+        bodies = _normalize_bodies(answers, table)
+        strays_to |= _file_strays(folder, account, window, table=table, answers=answers, bodies=bodies)
+        answers, bodies = _let_go_of_bodies(answers, bodies)
+        pushed = gather_pushed(_read_pushed(folder, account, window, table=table, listing=listing), table)
+        rows = merge_answers([answer for _, answer in answers], bodies, table, window, pushed=pushed)
+        state = _describe(rows, answers, bodies, table=table, window=window, listing=listing)
+        write_lake_file(folder, table, account, window, rows=rows, state=state)
+        if list_raw(folder, table, account, window) == listing:
+            new, changed = _compare(before, rows, table)
+            del answers, bodies, pushed, rows
+            # What a large window took would stand beside all that follows.
+            pa.default_memory_pool().release_unused()
+            return FoldResult(state, new, changed, frozenset(strays_to), state_before)
+
+
+def compute_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
+    """Make a window's rows of its raw log alone, as they should stand in its lake file; raises `RawDamaged`."""
+    listing = list_raw(folder, table, account, window)
+    answers = _read_asked(folder, account, window, table=table, listing=listing)
+    answers, bodies = _let_go_of_bodies(answers, _normalize_bodies(answers, table))
+    pushed = gather_pushed(_read_pushed(folder, account, window, table=table, listing=listing), table)
+    rows = merge_answers([answer for _, answer in answers], bodies, table, window, pushed=pushed)
+    return rows.select(table.lake_schema.names).cast(table.lake_schema)
+
+
+def merge_answers(
+    answers: Sequence[RawAnswer],
+    bodies: dict[str, NormalizedAnswer],
+    table: Table,
+    window: StorageWindow,
+    *,
+    pushed: pa.Table | None = None,
+) -> pa.Table:
+    """Make the rows of a window: union by record id, the newest answer wins field by field, null never wins.
+
+    `bodies` holds each body's records by its hash, `pushed` those that came unasked. The result has at least the
+    columns of the table's lake schema and `unread`, is sorted by start and record id, and doesn't depend on the
+    order of `answers`.
+    """
+    ordered = sorted(answers, key=lambda answer: (answer.pulled_at, answer.body_sha256 or ""))
+    held = list(dict.fromkeys(a.body_sha256 for a in reversed(ordered) if a.body_sha256 in bodies))
+    versions = [
+        add_sightings(bodies[digest].rows, [a for a in ordered if a.body_sha256 == digest])
+        for digest in reversed(held)
+        if digest is not None and len(bodies[digest].rows)
+    ]
+    if pushed is not None:
+        versions.append(pushed)
+    if not versions:
+        return table.lake_schema.empty_table().append_column(UNREAD, pa.nulls(0, pa.string()))
+    together = pa.concat_tables(versions)
+    if pushed is not None:
+        # Sorting is stable.
+        together = together.sort_by("last_seen_at")
+    rows = sort_rows(merge_versions(together), table, window)
+    rows = rows.append_column("origin", name_origins(rows))
+    rows = rows.append_column("absent_since", find_absences(rows, find_complete_pulls(answers, window)))
+    return derive_columns(rows, table)
+
+
+def _read_asked(
+    folder: DataFolder, account: str, window: StorageWindow, *, table: Table, listing: Sequence[str]
+) -> list[tuple[str, RawAnswer]]:
+    dataset = table.datasets[0]
+    named = RawLog(folder, account, dataset).read(window, _names_of(dataset, listing))
+    return sorted(named, key=lambda pair: pair[1].pulled_at)
+
+
+def _read_pushed(
+    folder: DataFolder, account: str, window: StorageWindow, *, table: Table, listing: Sequence[str]
+) -> Iterator[RawAnswer]:
+    for dataset in table.datasets[1:]:
+        log = RawLog(folder, account, dataset)
+        for name in _names_of(dataset, listing):
+            yield from (event for _, event in log.read(window, [name]))
+
+
+def _names_of(dataset: str, listing: Sequence[str]) -> list[str]:
+    return [entry.partition("/")[2] for entry in listing if entry.startswith(f"{dataset}/")]
+
+
+def _normalize_bodies(answers: Sequence[tuple[str, RawAnswer]], table: Table) -> dict[str, NormalizedAnswer]:
+    texts = {answer.body_sha256: answer.body for _, answer in answers if answer.body is not None}
+    return {digest: normalize_answer(body, table) for digest, body in texts.items() if digest and body}
+
+
+def _let_go_of_bodies(
+    answers: Sequence[tuple[str, RawAnswer]], bodies: dict[str, NormalizedAnswer]
+) -> tuple[list[tuple[str, RawAnswer]], dict[str, NormalizedAnswer]]:
+    """Keep of a body its rows alone: the two together are more than a large window needs to take."""
+    return (
+        [(name, replace(answer, body=None)) for name, answer in answers],
+        {digest: replace(body, elements=()) for digest, body in bodies.items()},
+    )
+
+
+def _file_strays(
+    folder: DataFolder,
+    account: str,
+    window: StorageWindow,
+    *,
+    table: Table,
+    answers: Sequence[tuple[str, RawAnswer]],
+    bodies: dict[str, NormalizedAnswer],
+) -> set[StorageWindow]:
+    log = RawLog(folder, account, table.datasets[0])
+    plain = {digest: normalized.rows for digest, normalized in bodies.items()}
+    filed = set()
+    for stray in find_strays(answers, plain, table, window):
+        if not log.holds(stray.window, stray.name) and not is_deleted(folder, account, stray.window):
+            elements = bodies[str(stray.answer.body_sha256)].elements
+            log.append_once(stray.window, stray.copy(elements), stray.name)
+            filed.add(stray.window)
+    return filed
+
+
+def _describe(
+    rows: pa.Table,
+    answers: Sequence[tuple[str, RawAnswer]],
+    bodies: dict[str, NormalizedAnswer],
+    *,
+    table: Table,
+    window: StorageWindow,
+    listing: tuple[str, ...],
+) -> WindowState:
+    asked = [answer for _, answer in answers if answer.reason not in {"stray", "callback"}]
+    whole = [a for a in asked if (a.request_start, a.request_end) == (window.start, window.end)]
+    complete = find_complete_pulls(asked, window)
+    return WindowState(
+        version=fold_version(table),
+        folded=listing,
+        complete_at=complete[-1].at if complete else None,
+        audited_at=max((pull.at for pull in complete if pull.is_audit), default=None),
+        refused_at=max((answer.pulled_at for answer in asked if answer.rows is None), default=None),
+        largest_answer=max((answer.rows or 0 for answer in whole), default=0),
+        rows=len(rows),
+        unreadable=_count_unreadable(asked, bodies),
+        unread=len(rows) - rows[UNREAD].null_count,
+        absent=len(rows) - rows["absent_since"].null_count,
+    )
+
+
+def _count_unreadable(asked: Sequence[RawAnswer], bodies: dict[str, NormalizedAnswer]) -> int:
+    """Count in the latest pull alone: elements without an id can't be told apart over several pulls."""
+    if not asked:
+        return 0
+    parts = [a for a in asked if a.pull_id == asked[-1].pull_id and a.body_sha256 in bodies]
+    widest = max((part.request_end - part.request_start for part in parts), default=None)
+    latest = {
+        part.body_sha256: bodies[part.body_sha256].unreadable
+        for part in parts
+        if part.body_sha256 and (part.reason != "halves" or part.request_end - part.request_start == widest)
+    }
+    return sum(latest.values())
+
+
+def _compare(before: pd.DataFrame | None, rows: pa.Table, table: Table) -> tuple[int, int]:
+    if before is None or before.empty:
+        return len(rows), 0
+    names = [column.name for column in table.vendor_columns]
+    after: pd.DataFrame = rows.select(names).to_pandas()
+    old = pd.Series(pd.util.hash_pandas_object(before[names], index=False).array, index=before["record_id"])
+    now = pd.Series(pd.util.hash_pandas_object(after, index=False).array, index=after["record_id"])
+    known = now.index.isin(old.index)
+    changed = now[known] != old.reindex(now.index[known])
+    return int((~known).sum()), int(changed.sum())

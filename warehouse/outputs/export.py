@@ -1,0 +1,161 @@
+"""An extract for whoever asks (counsel, an auditor): records, bodies and files, with a manifest that proves them.
+
+Belongs here: what is written, and that it is whole or not there. Does not belong here: whom it is for (`cli`).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from warehouse.archive.media_store import hash_file
+from warehouse.errors import ExportFailed, StorageFailed
+from warehouse.outputs.escaping import for_spreadsheet
+from warehouse.progress import Watch, watch_nothing
+from warehouse.snapshot.pointer import fetch_snapshot
+from warehouse.storage.atomic_files import Modes, scratch_folder
+from warehouse.storage.paths import DataFolder
+
+MANIFEST = "SHA256SUMS"
+_PARTS = ("usage", "recordings", "messages")
+_ROWS_AT_A_TIME = 10_000
+_PRIVATE = Modes()
+_REMEDY = "see what 'iplum verify' says, restore it from a backup, then export again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which records to extract: from `since` up to `until`, excluded (aware UTC), of one user or counterparty."""
+
+    since: datetime
+    until: datetime
+    user: str | None = None
+    counterparty: str | None = None
+
+
+@dataclass(frozen=True)
+class Extract:
+    """What was written: rows by part, files, and records whose body or file the archive does not have."""
+
+    rows: dict[str, int]
+    files: int
+    missing: int
+
+
+def export(folder: DataFolder, selection: Selection, target: Path, *, watch: Watch = watch_nothing) -> Extract:
+    """Write the extract as a new folder `target`, which is there whole or not at all.
+
+    It holds `usage`, `recordings` and `messages` as CSV (null is empty) and as JSON lines, `files/` by content,
+    and `SHA256SUMS`, which `sha256sum -c` accepts. Each file is proven again as it is copied, and `watch` hears of
+    it. Raises `NothingPublished`, `ExportFailed` for a target that is there or a file that is not what its row
+    says, and `StorageFailed`.
+    """
+    snapshot = fetch_snapshot(folder)
+    if target.exists():
+        raise ExportFailed(f"{target} is there already: name a folder that is not")
+    try:
+        with scratch_folder(target.absolute().parent, _PRIVATE) as scratch:
+            built = scratch / "extract"
+            built.mkdir(mode=0o700)
+            extract = _write(folder, snapshot, selection, built, watch=watch)
+            built.replace(target)
+    except OSError as error:
+        raise StorageFailed.during("write", target, error) from error
+    return extract
+
+
+def _write(folder: DataFolder, snapshot: Path, selection: Selection, built: Path, *, watch: Watch) -> Extract:
+    rows: dict[str, int] = {}
+    files: dict[str, str] = {}
+    missing = 0
+    with duckdb.connect(str(snapshot), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for part in _PARTS:
+            writer = _Writer(built / f"{part}.csv", built / f"{part}.jsonl")
+            for record in writer.pass_through(*_select(connection, part, selection)):
+                missing += "status" in record and record["status"] != "verified"
+                if record.get("path") and record["status"] == "verified":
+                    files[record["path"]] = record["sha256"]
+            rows[part] = writer.rows
+    _copy_files(folder, files, built / "files", watch=watch)
+    _write_manifest(built)
+    return Extract(rows, len(files), missing)
+
+
+def _select(
+    connection: duckdb.DuckDBPyConnection, part: str, selection: Selection
+) -> tuple[list[str], Iterator[Sequence[Any]]]:
+    select = (package_files("warehouse") / "sql" / "exports" / f"{part}.sql").read_text()
+    result = connection.execute(
+        select,
+        {
+            "since": selection.since,
+            "until": selection.until,
+            "user": selection.user,
+            "counterparty": selection.counterparty,
+        },
+    )
+    columns = [str(column[0]) for column in result.description or ()]
+
+    def read() -> Iterator[Sequence[Any]]:
+        while batch := result.fetchmany(_ROWS_AT_A_TIME):
+            yield from batch
+
+    return columns, read()
+
+
+class _Writer:
+    """Writes rows as CSV, in which a spreadsheet finds no formula, and as JSON lines, verbatim, at once."""
+
+    def __init__(self, csv_path: Path, json_path: Path) -> None:
+        self._csv_path, self._json_path = csv_path, json_path
+        self.rows = 0
+
+    def pass_through(self, columns: list[str], rows: Iterator[Sequence[Any]]) -> Iterator[dict[str, Any]]:
+        with (
+            self._csv_path.open("w", encoding="utf-8", newline="") as table,
+            self._json_path.open("w", encoding="utf-8") as lines,
+        ):
+            for path in (self._csv_path, self._json_path):
+                path.chmod(_PRIVATE.file)
+            writer = csv.writer(table)
+            writer.writerow(columns)
+            for row in rows:
+                values = [value.isoformat() if isinstance(value, datetime | date) else value for value in row]
+                writer.writerow(map(for_spreadsheet, values))
+                record = dict(zip(columns, values, strict=True))
+                lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+                self.rows += 1
+                yield record
+
+
+def _copy_files(folder: DataFolder, files: dict[str, str], target: Path, *, watch: Watch) -> None:
+    target.mkdir(mode=0o700)
+    for done, (path, digest) in enumerate(files.items(), start=1):
+        copy = target / Path(path).name
+        try:
+            with copy.open("wb") as file:
+                copy.chmod(_PRIVATE.file)
+                file.writelines(folder.store.read_pieces(path))
+        except FileNotFoundError as error:
+            raise ExportFailed(f"{path} is missing; {_REMEDY}") from error
+        if hash_file(copy)[0] != digest:
+            raise ExportFailed(f"{path} is damaged; {_REMEDY}")
+        watch(done, len(files))
+
+
+def _write_manifest(built: Path) -> None:
+    lines = [
+        f"{hash_file(path)[0]}  {path.relative_to(built)}\n" for path in sorted(built.rglob("*")) if path.is_file()
+    ]
+    manifest = built / MANIFEST
+    manifest.write_text("".join(lines))
+    manifest.chmod(_PRIVATE.file)

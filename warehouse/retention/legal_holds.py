@@ -1,0 +1,121 @@
+"""Legal holds: whose records are kept whatever is deleted.
+
+Belongs here: the one small file that says so, and which records it means. Does not belong here: deleting
+(`retention`).
+
+    [{"number": 1, "account": null, "user": "ann@clinic.example", "counterparty": null, "since": "2026-03-01", …}]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import Any
+
+from filelock import FileLock
+
+from warehouse.errors import HoldsUnreadable, NoSuchHold
+from warehouse.storage.atomic_files import make_folder
+from warehouse.storage.paths import HOLDS, DataFolder
+
+# What names a person or a line in a record ("Get Usage Records", "Get Recording Records").
+_USER_FIELDS = ("userId", "from", "to")
+_PARTY_FIELDS = ("from", "to", "phonenumber")
+_SHORTEST_NUMBER = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """Records to keep: those for which all that is named here is so; `since` is the day it was declared."""
+
+    number: int
+    account: str | None = None
+    user: str | None = field(default=None, repr=False)
+    counterparty: str | None = field(default=None, repr=False)
+    since: date
+    note: str | None = field(default=None, repr=False)
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it holds everything of its account."""
+        return self.user is None and self.counterparty is None
+
+    def holds(self, record: Mapping[str, Any]) -> bool:
+        """Say whether a record, as iPlum sent it, is meant; in doubt it is.
+
+        A user is also looked for among the parties, and a number is the same with or without its country code.
+        """
+        return _is_named(self.user, record, _USER_FIELDS) and _is_named(self.counterparty, record, _PARTY_FIELDS)
+
+
+def read_holds(folder: DataFolder, account: str | None = None) -> list[Hold]:
+    """List the holds, or those that touch an account; raises `HoldsUnreadable`, since none is not the same."""
+    try:
+        content = b"".join(folder.store.read_pieces(HOLDS))
+    except FileNotFoundError:
+        return []
+    try:
+        holds = [Hold(**{**entry, "since": date.fromisoformat(entry["since"])}) for entry in json.loads(content)]
+    except (ValueError, TypeError, KeyError) as error:
+        raise HoldsUnreadable(folder.store.locate(HOLDS)) from error
+    return [hold for hold in holds if account is None or hold.account in (None, account)]
+
+
+def add_hold(
+    folder: DataFolder,
+    *,
+    account: str | None,
+    user: str | None,
+    counterparty: str | None,
+    since: date,
+    note: str | None,
+) -> Hold:
+    """Declare a hold, durable when this returns; raises `HoldsUnreadable` and `StorageFailed`."""
+    with _changing(folder):
+        holds = read_holds(folder)
+        number = max((hold.number for hold in holds), default=0) + 1
+        hold = Hold(number=number, account=account, user=user, counterparty=counterparty, since=since, note=note)
+        _write(folder, [*holds, hold])
+    return hold
+
+
+def remove_hold(folder: DataFolder, number: int) -> None:
+    """Lift a hold; raises `NoSuchHold`, `HoldsUnreadable` and `StorageFailed`."""
+    with _changing(folder):
+        holds = read_holds(folder)
+        left = [hold for hold in holds if hold.number != number]
+        if len(left) == len(holds):
+            raise NoSuchHold(number)
+        _write(folder, left)
+
+
+@contextmanager
+def _changing(folder: DataFolder) -> Iterator[None]:
+    make_folder(folder.holds_lock.parent, folder.modes)
+    with FileLock(folder.holds_lock, mode=folder.modes.file):
+        yield
+
+
+def _write(folder: DataFolder, holds: Sequence[Hold]) -> None:
+    content = json.dumps([asdict(hold) for hold in holds], default=date.isoformat, indent=1)
+    folder.store.write(HOLDS, content.encode())
+
+
+def _is_named(name: str | None, record: Mapping[str, Any], fields: Sequence[str]) -> bool:
+    return name is None or any(_is_same(name, str(record[field])) for field in fields if record.get(field))
+
+
+def _is_same(one: str, other: str) -> bool:
+    one, other = one.strip().casefold(), other.strip().casefold()
+    if one == other:
+        return True
+    if "@" in one or "@" in other:
+        return False
+    digits = re.sub(r"[^0-9]", "", one), re.sub(r"[^0-9]", "", other)
+    return min(map(len, digits)) >= _SHORTEST_NUMBER and (
+        digits[0].endswith(digits[1]) or digits[1].endswith(digits[0])
+    )

@@ -1,0 +1,84 @@
+"""Making the lake whole before it is published: windows left unfolded, lake files that the disk has spoiled.
+
+Belongs here: finding such windows, folding them again, and telling which raw files nothing can heal. Does not
+belong here: the fold itself (`fold`, `attempts`) and publishing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from warehouse.archive.download_log import fold_attempts
+from warehouse.errors import RawDamaged
+from warehouse.lake.files import read_rows
+from warehouse.lake.fold import fold_window, is_folded
+from warehouse.raw.log import is_readable
+from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, Table
+from warehouse.storage.paths import DataFolder
+from warehouse.windows import StorageWindow
+
+WindowKey = tuple[str, StorageWindow]
+
+
+def list_raw_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
+    """List the windows, of every account, for which a table has raw files."""
+    return sorted(
+        {
+            (account, window)
+            for account in folder.accounts()
+            for dataset in table.datasets
+            for window in folder.raw_windows(dataset, account)
+        }
+    )
+
+
+def fold_behind(folder: DataFolder, damaged: set[str]) -> int:
+    """Fold what a run killed before its second look, or an older version of this code, left behind.
+
+    Gives the number of folds. A damaged raw file is added to `damaged` and keeps back its own window alone.
+    Raises `StorageFailed`.
+    """
+    seen = folder.survey()
+    return sum(_fold(folder, table, find_unfolded(seen, table), damaged) for table in LAKE_TABLES)
+
+
+def find_unfolded(folder: DataFolder, table: Table) -> list[WindowKey]:
+    """List the windows whose lake file does not stand for all of their raw files."""
+    keys = list_raw_windows(folder, table)
+    folded = folder.store.map(lambda key: is_folded(folder, table, *key), keys)
+    return [key for key, is_whole in zip(keys, folded, strict=True) if not is_whole]
+
+
+def fold_unreadable(folder: DataFolder, damaged: set[str]) -> int:
+    """Fold the windows whose lake file can't be read to its end; otherwise like `fold_behind`."""
+    return sum(
+        _fold(
+            folder, table, [k for k in list_raw_windows(folder, table) if not _is_whole(folder, table, k)], damaged
+        )
+        for table in LAKE_TABLES
+    )
+
+
+def find_unreadable(folder: DataFolder, keys: Iterable[str]) -> set[str]:
+    """Pick the raw files that can't be read to their end."""
+    return {key for key in keys if not is_readable(folder.store, key)}
+
+
+def _is_whole(folder: DataFolder, table: Table, key: WindowKey) -> bool:
+    return read_rows(folder, table, *key) is not None
+
+
+def _fold(folder: DataFolder, table: Table, keys: Iterable[WindowKey], damaged: set[str]) -> int:
+    fold = fold_attempts if table in ARCHIVE_TABLES else fold_window
+    queue = list(keys)
+    count = 0
+    while queue:
+        account, window = queue.pop()
+        try:
+            result = fold(folder, table, account, window)
+        except RawDamaged as error:
+            damaged.add(error.key)
+            continue
+        queue += [(account, other) for other in result.strays_to]
+        count += 1
+    return count
