@@ -1,12 +1,9 @@
 """The benchmarks: this project measured against what a user would pick instead, in ratios of one run.
 
-Belongs here: the API that costs nothing, the rivals, what is measured, and the page of results. Does not belong
-here: a promise. `make bench` measures, and writes `RESULTS.md`; a test only proves that it runs.
-
-    history · answers · api · lake    invented records, as the API's bytes and as lake files
-    rivals/                           what a user would pick instead, each as its own program
-    costs · workshop · profiling      running a program and measuring it
-    cases/                            one module for each question
-    findings · results                what was found, and the page about it
-    crash/                            no measurement: runs killed at random moments, by `make crash`
+history · answers · api · lake    invented records, as the API's bytes and as lake files
+rivals/                           what a user would pick instead, each as its own program
+costs · workshop · profiling      running a program and measuring it
+cases/                            one module for each question
+findings · results                what was found, and the page about it
+crash/                            no measurement: runs killed at random moments, by `make crash`
 """

@@ -1,7 +1,4 @@
-"""`make bench`: run the benchmarks and write the page.
-
-Belongs here: which benchmarks run, where, and what is said meanwhile. Does not belong here: any measurement.
-"""
+"""`make bench`: run the benchmarks and write the page."""
 
 from __future__ import annotations
 

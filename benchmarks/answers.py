@@ -1,8 +1,5 @@
 """The API's answers as bytes, prepared beforehand: all rows in one file, and where each begins.
 
-Belongs here: how a record reads in the vendor's JSON (document, "Get Usage Records"). Does not belong here: which
-rows a request gets (`api`).
-
 `python -m benchmarks.answers FOLDER FIRST LAST ROWS` prepares a folder.
 """
 

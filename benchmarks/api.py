@@ -1,8 +1,5 @@
 """The API, as a process that costs its client nothing: every answer is a slice of bytes made beforehand.
 
-Belongs here: the documented endpoints on a socket, and a diary of the requests, with the standard library alone:
-nothing of the client. It believes any signature. Does not belong here: what is in an answer (`answers`).
-
 `python -m benchmarks.api FOLDER [LATENCY]` prints its URL. `GET /diary` tells what was asked since the last time
 it was read.
 """

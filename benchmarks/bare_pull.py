@@ -1,8 +1,5 @@
 """The two pulls of a sync alone, over a whole range at once: all between the API and the lake, without Dagster.
 
-Belongs here: the project's own client and pull, put together as the assets do it. Does not belong here: comparing
-it with anything.
-
 `python -m benchmarks.bare_pull FIRST LAST` reads the environment as `iplum` does.
 """
 
@@ -16,8 +13,8 @@ from iplum_resource.usage_types import UsageRequest
 from iplum_resource.window_pull import Ask
 from pipelines.commands.invocation import now, read_settings
 from pipelines.doctor.account import open_client
-from pipelines.pulling import DatasetPull
-from pipelines.storage import open_folder
+from pipelines.steps.pull_windows import DatasetPull
+from pipelines.warehouse_folder import open_folder
 from warehouse.schema.tables import RECORDINGS, USAGE
 from warehouse.windows import windows_between
 

@@ -1,7 +1,4 @@
-"""What a program costs: processor, time and memory of it and of all that it started.
-
-Belongs here: running one to its end and asking the system. Does not belong here: which program.
-"""
+"""What a program costs: processor, time and memory of it and of all that it started."""
 
 from __future__ import annotations
 

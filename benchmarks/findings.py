@@ -1,8 +1,4 @@
-"""What a benchmark found, as plain data that can be kept and printed.
-
-Belongs here: lines with a target, tables, a plot's points. Does not belong here: how they are measured (`cases`)
-and how they look (`results`).
-"""
+"""What a benchmark found, as plain data that can be kept and printed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Invented records as columns: the one history that the API's answers and the lake's files are both made of.
-
-Belongs here: how many records a window has, and what is in them. Does not belong here: JSON (`answers`) and
-Parquet (`lake`).
-"""
+"""Invented records as columns: the one history that the API's answers and the lake's files are both made of."""
 
 from __future__ import annotations
 

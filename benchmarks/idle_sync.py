@@ -1,8 +1,5 @@
 """The job `sync` over a range with assets that do nothing: what Dagster alone takes.
 
-Belongs here: the project's own definitions with the work taken out, run as `iplum sync` runs them. Does not belong
-here: comparing it with anything.
-
 `python -m benchmarks.idle_sync FIRST LAST` reads the environment as `iplum` does.
 """
 
@@ -14,12 +11,12 @@ from datetime import date
 
 import dagster as dg
 
-from pipelines.assembly import build_definitions
 from pipelines.commands.invocation import now, read_settings
-from pipelines.instance import open_instance
-from pipelines.partitions import tag_range
+from pipelines.dagster_home import open_instance
+from pipelines.defs.build import build_definitions
+from pipelines.defs.partitions import tag_range
+from pipelines.runs.sync import choose_stretches, run_job
 from pipelines.settings import Settings
-from pipelines.sync import choose_stretches, run_job
 
 
 def empty(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:

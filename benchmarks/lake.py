@@ -1,8 +1,5 @@
 """A data folder with a history in it, written by the project's own schemas without the API.
 
-Belongs here: lake files and the ledger of an account as a sync would have left them. Does not belong here: making
-the records up (`history`).
-
 `python -m benchmarks.lake FOLDER FIRST LAST ROWS` writes a folder; with `FOLDER DAY ROWS SEED` it exchanges the
 rows of the window that begins on that day.
 """

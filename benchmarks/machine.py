@@ -1,7 +1,4 @@
-"""What the figures were measured on: the machine in general words, and the versions that count.
-
-Belongs here: nothing that tells whose machine it is, such as its name or a path.
-"""
+"""What the figures were measured on: the machine in general words, and the versions that count."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Where the time of a command goes: `iplum` under the profiler, and its statistics in a page of text.
 
-Belongs here: the profiled run, and what is shown of it. Does not belong here: which command is looked at.
-
 `python -m benchmarks.profiling wall|cpu FILE ARGUMENT…` runs `iplum ARGUMENT…` and leaves its statistics in FILE.
 """
 

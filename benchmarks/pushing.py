@@ -1,8 +1,5 @@
 """Pushing callbacks as fast as a receiver takes them, and what a commit for each would have taken.
 
-Belongs here: a client of many connections that costs little, and the bare loop that it is compared with. Does not
-belong here: starting the receiver.
-
 `python -m benchmarks.pushing URL EVENTS FILE` writes the events a second of both.
 """
 

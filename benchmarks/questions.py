@@ -1,7 +1,5 @@
 """How long each mart takes to answer a question of the kind that people ask.
 
-Belongs here: the questions, made of the marts' columns, and their timing. Does not belong here: building marts.
-
 `python -m benchmarks.questions DATA FILE` writes milliseconds by mart.
 """
 

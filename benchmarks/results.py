@@ -1,11 +1,9 @@
 """The page of results: what each benchmark found last, with its plot and its profiles beside it.
 
-Belongs here: keeping findings from one run to the next, and how the page looks. Does not belong here: measuring.
-
-    results.json   the latest findings of each benchmark, and what they were measured on
-    RESULTS.md     the page made of it
-    growth.svg     its plot
-    profiles/      a text for each hot path; in `before`, as it was when measuring began
+results.json   the latest findings of each benchmark, and what they were measured on
+RESULTS.md     the page made of it
+growth.svg     its plot
+profiles/      a text for each hot path; in `before`, as it was when measuring began
 """
 
 from __future__ import annotations

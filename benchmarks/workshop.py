@@ -1,7 +1,4 @@
-"""The place where a benchmark works: a scratch folder, the API, the project's command, the rivals' environment.
-
-Belongs here: starting and stopping what a benchmark needs. Does not belong here: what it asks.
-"""
+"""The place where a benchmark works: a scratch folder, the API, the project's command, the rivals' environment."""
 
 from __future__ import annotations
 

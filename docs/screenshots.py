@@ -1,7 +1,4 @@
-"""`make screenshots`: the pictures of docs/dagster-ui.md, made of the invented account in Chromium.
-
-Belongs here: what is done in the UI and when a picture is taken. Does not belong here: what the page says of it.
-"""
+"""`make screenshots`: the pictures of docs/dagster-ui.md, made of the invented account in Chromium."""
 
 from __future__ import annotations
 
@@ -15,12 +12,12 @@ from pathlib import Path
 from playwright.sync_api import Page, ViewportSize
 
 from pipelines.demo import describe_account, run_standin
-from pipelines.progress import Silence
+from pipelines.runs.sync import sync
 from pipelines.settings import PROJECT, adopt_environment, load_settings
-from pipelines.storage import open_folder
-from pipelines.sync import sync
-from tests.end_to_end.browser import find_chromium, launch_backfill, open_backfill, open_browser
-from tests.end_to_end.dagster_dev import run_dagster
+from pipelines.steps.progress import Silence
+from pipelines.warehouse_folder import open_folder
+from tests.support.browser import find_chromium, launch_backfill, open_backfill, open_browser
+from tests.support.dagster_dev import run_dagster
 from warehouse.windows import window_of
 
 _IMAGES = PROJECT / "docs" / "images"

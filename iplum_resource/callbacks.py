@@ -1,8 +1,4 @@
-"""What iPlum pushes: from a request's body to records, each without what must not be kept.
-
-Belongs here: the form of a callback, and taking `content` out of it (document, "Callbacks"). Does not belong here:
-HTTP (`pipelines.receiver`) and where records are kept.
-"""
+"""What iPlum pushes: from a request's body to records, each without what must not be kept."""
 
 from __future__ import annotations
 

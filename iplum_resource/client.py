@@ -1,8 +1,4 @@
-"""The four calls of iPlum's API, signed, limited and retried.
-
-Belongs here: what each call sends, and how its parts (gate, limiter, signature, transport, retry) follow on
-each other. Does not belong here: which windows to ask for, cutting them, and storing what they bring.
-"""
+"""The four calls of iPlum's API, signed, limited and retried."""
 
 import json
 import random as random_numbers

@@ -1,8 +1,4 @@
-"""Who is asking, and the proof of it that every request carries.
-
-Belongs here: the credentials and the signature over one request, nothing that touches a socket or a clock.
-Does not belong here: sending, waiting, or where the credentials come from.
-"""
+"""Who is asking, and the proof of it that every request carries."""
 
 import base64
 import hashlib

@@ -1,9 +1,4 @@
-"""Which usage types an API takes: the document's list and its own example disagree.
-
-Belongs here: asking for usage with the types that are accepted, found by trying each alone once the whole list
-was refused (DESIGN 10; document, "Get Usage Records", `Usage`: the list leaves out `iplumcall`, the example
-uses it). Does not belong here: any other refusal.
-"""
+"""Which usage types an API takes: the document's list and its own example disagree."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The stretch of time that one request asks for.
-
-Belongs here: what makes a window valid for the vendor, how it is cut in two, how it is written.
-Does not belong here: which windows a history is made of (partitions), and when to cut one.
-"""
+"""The stretch of time that one request asks for."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

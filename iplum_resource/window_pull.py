@@ -1,8 +1,5 @@
 """Pulling a window until it is whole: narrower where the server fails, in halves where rows may be cut off.
 
-Belongs here: when an answer is doubted, how it is proven, and when a window is split (DESIGN 7 and 8). Does not
-belong here: single requests and their retries (`client`), and keeping what came (the caller does, at once).
-
 The document names no cap on rows and no paging, so a full answer can't be told from a cut one by looking at it.
 All proof rests on one thing: a cap is a number of rows, the same for every request of a run. So who sends more
 rows once does not cut at fewer, and an answer that is smaller than another was not cut off.

@@ -1,9 +1,4 @@
-"""Telling somebody who isn't looking: one message to a webhook, to a mail server, or to both.
-
-Belongs here: sending, and that neither a log nor an error ever holds where to. Does not belong here: when there
-is something to tell (`alert_sensors`, `commands`), and what may be told: texts of our errors, which hold no key,
-number, login or body.
-"""
+"""Telling somebody who isn't looking: one message to a webhook, to a mail server, or to both."""
 
 from __future__ import annotations
 

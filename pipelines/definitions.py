@@ -1,12 +1,9 @@
-"""What `workspace.yaml` points at: the definitions as the environment, `.env` and `accounts.toml` describe them.
-
-Belongs here: this one call. Does not belong here: anything else; `assembly` says what there is.
-"""
+"""The Dagster definitions that workspace.yaml loads, built from the environment, .env and accounts.toml."""
 
 import os
 
-from pipelines.accounts import load_accounts
-from pipelines.assembly import build_definitions
+from pipelines.defs.build import build_definitions
 from pipelines.settings import PROJECT, read_environment
+from pipelines.settings.accounts_file import load_accounts
 
 defs = build_definitions(*load_accounts(read_environment(os.environ), PROJECT))

@@ -1,8 +1,4 @@
-"""`make demo`: the whole pipeline on this machine alone, against the stand-in API, in a folder of its own.
-
-Belongs here: starting the stand-in as another process, ninety days synced and archived, and a summary. Does not
-belong here: anything that a real account would need.
-"""
+"""`make demo`: the whole pipeline on this machine alone, against the stand-in API, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -18,12 +14,12 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from pipelines.archive import archive
-from pipelines.bar import ProgressBar
-from pipelines.rows import write_rows
+from pipelines.commands.progress_bar import ProgressBar
+from pipelines.commands.row_formats import write_rows
+from pipelines.runs.archive import archive
+from pipelines.runs.sync import sync
 from pipelines.settings import PROJECT, VARIABLES, adopt_environment, load_settings
-from pipelines.storage import open_folder
-from pipelines.sync import sync
+from pipelines.warehouse_folder import open_folder
 from warehouse.outputs.query import run_query
 from warehouse.snapshot.database import count_rows
 

@@ -1,7 +1,4 @@
-"""`make demo-ui`: Dagster's UI on what `make demo` made, with the stand-in API behind it to try anything on.
-
-Belongs here: starting the two. Does not belong here: the invented account (`pipelines.demo`).
-"""
+"""`make demo-ui`: Dagster's UI on what `make demo` made, with the stand-in API behind it to try anything on."""
 
 from __future__ import annotations
 
@@ -11,8 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipelines.dagster_home import prepare_dagster_home
 from pipelines.demo import FOLDER, describe_account, run_standin
-from pipelines.instance import prepare_dagster_home
 from pipelines.settings import PROJECT, load_settings
 
 

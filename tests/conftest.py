@@ -14,8 +14,8 @@ from hypothesis import settings
 
 from iplum_resource.standin import Options, Running, running
 from tests.network_guard import sitecustomize
-from tests.postgres import find_binaries, run_postgres
-from tests.s3 import S3Server, find_program, run_s3
+from tests.support.postgres import find_binaries, run_postgres
+from tests.support.s3 import S3Server, find_program, run_s3
 
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")

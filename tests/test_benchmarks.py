@@ -27,8 +27,8 @@ from benchmarks.machine import Circumstances
 from benchmarks.results import Page
 from benchmarks.rivals import bare_script
 from benchmarks.workshop import Workshop
-from pipelines.assembly import build_definitions
-from pipelines.partitions import tag_range
+from pipelines.defs.build import build_definitions
+from pipelines.defs.partitions import tag_range
 from pipelines.settings import PROJECT, load_settings
 from tests.support.raw_responses import answer, fold
 from warehouse.lake.files import read_rows

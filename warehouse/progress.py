@@ -1,7 +1,4 @@
-"""How long work says how far it is: one call, with the steps done and all there are.
-
-Belongs here: the call, and the one that says nothing. Does not belong here: how it is shown.
-"""
+"""How long work says how far it is: one call, with the steps done and all there are."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""The calendar of storage windows: the intervals by which raw answers and lake files are kept.
-
-Belongs here: which window an instant lies in, and the order of windows. Does not belong here: what a request
-may ask for (`iplum_resource.window`) and how Dagster names partitions (`pipelines.partitions`); a test holds
-the three together.
-"""
+"""The calendar of storage windows: the intervals by which raw answers and lake files are kept."""
 
 from __future__ import annotations
 

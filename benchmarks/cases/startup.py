@@ -49,7 +49,7 @@ def run(workshop: Workshop) -> Findings:
 
 def _list_imports(workshop: Workshop) -> str:
     """List the imports of `iplum sync` that take longest, with all that they import, in microseconds."""
-    workshop.measure(sys.executable, "-X", "importtime", "-c", "import pipelines.sync")
+    workshop.measure(sys.executable, "-X", "importtime", "-c", "import pipelines.runs.sync")
     lines = re.findall(r"import time:\s+(\d+) \|\s+(\d+) \|( +\S+)", (workshop.folder / "output.txt").read_text())
     longest = sorted(lines, key=lambda line: -int(line[1]))[:_SHOWN]
     return "".join(f"{int(whole):>10} {name.strip()}\n" for _, whole, name in longest)

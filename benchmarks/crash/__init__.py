@@ -1,8 +1,5 @@
 """Killed with -9 at random moments, hundreds of times: the next run ends in the tables of one that was left alone.
 
-Belongs here: the commands that are killed, when, and the comparison. Does not belong here: what a single kill at a
-known place does (the tests of the module that stands there).
-
     cases      the commands, and the folder that each begins with
     victims    forked processes that end before their time
     trials     kills, and what is there after them

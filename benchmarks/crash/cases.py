@@ -1,7 +1,4 @@
-"""The commands that are killed, and the folder that each begins with.
-
-Belongs here: an account at the stand-in, its past, and what is run on it. Does not belong here: kills (`victims`).
-"""
+"""The commands that are killed, and the folder that each begins with."""
 
 from __future__ import annotations
 
@@ -14,12 +11,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from iplum_resource.callbacks import read_callback
-from pipelines.archive import ArchiveReport, archive
-from pipelines.draining import Drain
-from pipelines.progress import Silence
+from pipelines.runs.archive import ArchiveReport, archive
+from pipelines.runs.sync import SyncReport, sync
 from pipelines.settings import Settings, load_settings
-from pipelines.storage import choose_marts, open_folder, open_inbox
-from pipelines.sync import SyncReport, sync
+from pipelines.steps.drain_inbox import Drain
+from pipelines.steps.progress import Silence
+from pipelines.warehouse_folder import choose_marts, open_folder, open_inbox
 from warehouse.outputs.query import run_query
 from warehouse.raw.inbox import Event
 from warehouse.snapshot.publish import publish

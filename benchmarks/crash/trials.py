@@ -1,8 +1,4 @@
-"""Kills, and what is there after them.
-
-Belongs here: choosing moments, repeating, comparing with what a run makes that was left alone. Does not belong
-here: how a process is killed (`victims`).
-"""
+"""Kills, and what is there after them."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from typing import Any
 
 from benchmarks.crash.cases import Account, Case, sync_all
 from benchmarks.crash.victims import Moment, Run
-from pipelines.storage import choose_marts, open_folder
+from pipelines.warehouse_folder import choose_marts, open_folder
 from warehouse.checks.verification import Verification
 from warehouse.outputs.query import run_query
 

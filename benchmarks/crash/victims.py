@@ -1,7 +1,5 @@
 """Processes that do some work and end before their time.
 
-Belongs here: forking, the moment of death, what a run leaves to be read. Does not belong here: the work (`cases`).
-
 A victim is forked from a process that has imported everything, so that the moments are moments of its work.
 """
 

@@ -1,7 +1,4 @@
-"""The definitions for several machines: the same, but each step is run by a worker of Celery.
-
-Belongs here: the executor. Does not belong here: what there is to run (`pipelines.assembly`).
-"""
+"""The definitions for several machines: the same, but each step is run by a worker of Celery."""
 
 import os
 from pathlib import Path
@@ -9,9 +6,9 @@ from pathlib import Path
 import yaml
 from dagster_celery import celery_executor
 
-from pipelines.accounts import load_accounts
-from pipelines.assembly import build_definitions
+from pipelines.defs.build import build_definitions
 from pipelines.settings import PROJECT, read_environment
+from pipelines.settings.accounts_file import load_accounts
 
 _CELERY = yaml.safe_load(Path(__file__).with_name("celery.yaml").read_text())
 

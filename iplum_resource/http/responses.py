@@ -1,9 +1,4 @@
-"""What a 200 brings: records, a content, or the address of a recording.
-
-Belongs here: JSON or text, its charset, and the refusal of whatever the document doesn't describe.
-Does not belong here: the fields of a record, or whether a content is a media URL (media): a record is
-passed on as it came.
-"""
+"""What a 200 brings: records, a content, or the address of a recording."""
 
 import json
 import re

@@ -1,9 +1,4 @@
-"""How often, and after how long, a failed request is tried again.
-
-Belongs here: attempts per kind of error, waits, jitter, `Retry-After`. tenacity runs the loop.
-Does not belong here: what an attempt is; it is signed anew each time, so a loop below the signature
-(urllib3's Retry) would send an ever older one.
-"""
+"""How often, and after how long, a failed request is tried again."""
 
 import logging
 from collections import Counter

@@ -1,8 +1,4 @@
-"""One attempt over HTTP, from the open socket to the last byte of the answer.
-
-Belongs here: connections, time-outs, the size ceiling, and which error a broken connection is.
-Does not belong here: what a status or a body means (refusals, answers), and trying again (retry).
-"""
+"""One attempt over HTTP, from the open socket to the last byte of the answer."""
 
 import io
 import ipaddress

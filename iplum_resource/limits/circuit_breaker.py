@@ -1,8 +1,4 @@
-"""The rule that one refused request ends the run.
-
-Belongs here: letting one call at a time through until iPlum is known to answer, and remembering a refusal
-that holds for every request. Does not belong here: which errors are such refusals (client).
-"""
+"""The rule that one refused request ends the run."""
 
 import copy
 import threading

@@ -1,8 +1,4 @@
-"""Where the limiter's one number is kept: in this process, in a file, or in a database that machines share.
-
-Belongs here: holding, reading and writing the time at which the next request is due. Does not belong here: what
-the number means (`limiter`).
-"""
+"""Where the limiter's one number is kept: in this process, in a file, or in a database that machines share."""
 
 import hashlib
 import os

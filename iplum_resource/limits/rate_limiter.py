@@ -1,10 +1,4 @@
-"""The ceiling on requests per second, one for all threads and processes that use an access key.
-
-Belongs here: waiting for a turn, and lowering the rate when iPlum says so. The arithmetic is pyrate-limiter's
-GCRA, which spreads requests evenly and needs one number kept between them (its SQLite bucket keeps a row per
-request and lets a whole second's requests go at once). Does not belong here: where the number is kept (`arrival`),
-what a request is, and how long to wait after a failed one (retry).
-"""
+"""The ceiling on requests per second, one for all threads and processes that use an access key."""
 
 import threading
 import time

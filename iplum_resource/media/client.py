@@ -1,8 +1,4 @@
-"""Fetching a file from the media host, in a stream, whole or not at all.
-
-Belongs here: the request, redirects, length, retries. Does not belong here: which texts are addresses
-(`media_address`), what is in a file and where it is kept (the caller's).
-"""
+"""Fetching a file from the media host, in a stream, whole or not at all."""
 
 from __future__ import annotations
 

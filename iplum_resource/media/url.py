@@ -1,8 +1,4 @@
-"""Which texts are the address of a file, and which addresses may be connected to.
-
-Belongs here: reading a URL as an attacker would write it, since a stranger can text one (DESIGN 11). Does not
-belong here: fetching (`media`).
-"""
+"""Which texts are the address of a file, and which addresses may be connected to."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""A stand-in for iPlum's API: a real HTTP server that plays it from the vendor's document alone.
-
-Belongs here: everything a client could meet, well-behaved or not. Does not belong here: any line of the
-client. What the two agree on is the document; shared code would make them agree on their mistakes too.
-Nothing but tests and one command imports this.
-"""
+"""A stand-in for iPlum's API: a real HTTP server that plays it from the vendor's document alone."""
 
 from iplum_resource.standin.application import create_app
 from iplum_resource.standin.options import Options

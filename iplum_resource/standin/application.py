@@ -1,8 +1,4 @@
-"""The HTTP side: routes, and the order in which a request is judged.
-
-Belongs here: path, method, credentials, permission, limits, body, in this order; the media host; the Date
-header. Does not belong here: what an endpoint answers, what a fault looks like, the process.
-"""
+"""The HTTP side: routes, and the order in which a request is judged."""
 
 import asyncio
 import json

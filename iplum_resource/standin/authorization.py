@@ -1,8 +1,4 @@
-"""Who may ask: the mandatory headers, the age of the epoch, the signature.
-
-Belongs here: the document's sections Request Headers and Authorization, as a verifier reads them. Does not
-belong here: making signatures. This shares nothing with the client, or the two would err alike.
-"""
+"""Who may ask: the mandatory headers, the age of the epoch, the signature."""
 
 import base64
 import hashlib

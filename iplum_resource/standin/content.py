@@ -1,7 +1,4 @@
-"""What a text or fax says: an invented sentence, or the name of an attachment.
-
-Belongs here: content as a function of the row. Does not belong here: files, URLs, HTTP.
-"""
+"""What a text or fax says: an invented sentence, or the name of an attachment."""
 
 import hashlib
 from collections.abc import Mapping

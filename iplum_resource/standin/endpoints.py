@@ -1,7 +1,4 @@
-"""The four endpoints: from parameters to the answer that the document describes.
-
-Belongs here: what a valid request gets. Does not belong here: the checks and faults that all four share.
-"""
+"""The four endpoints: from parameters to the answer that the document describes."""
 
 import json
 from collections.abc import Callable

@@ -1,8 +1,4 @@
-"""What happened on one UTC day: calls, texts and faxes, drawn from the seed and the day alone.
-
-Belongs here: how people communicate. Does not belong here: the vendor's JSON, identifiers, windows.
-No draw depends on an option that only hides rows, so switching one never changes another row.
-"""
+"""What happened on one UTC day: calls, texts and faxes, drawn from the seed and the day alone."""
 
 import math
 import random

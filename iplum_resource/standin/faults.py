@@ -1,7 +1,4 @@
-"""When a fault strikes: by count or by a seeded draw, never by chance.
-
-Belongs here: counting and drawing, the sliding rate limit. Does not belong here: what a fault looks like.
-"""
+"""When a fault strikes: by count or by a seeded draw, never by chance."""
 
 import hashlib
 import math

@@ -1,7 +1,4 @@
-"""The account's history: which rows an answer holds, as a function of the options and the window.
-
-Belongs here: days kept ready, the rows of a window, the row of an id. Does not belong here: HTTP.
-"""
+"""The account's history: which rows an answer holds, as a function of the options and the window."""
 
 import json
 import threading

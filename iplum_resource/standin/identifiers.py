@@ -1,8 +1,4 @@
-"""Record ids and media names that look like the vendor's and can be traced back without a memory.
-
-Belongs here: the id of the n-th row of a day, and the way back. Does not belong here: rows. An id carries
-its day and its place in the day, so the server answers for any id it ever gave, also after a restart.
-"""
+"""Record ids and media names that look like the vendor's and can be traced back without a memory."""
 
 import hashlib
 import random

@@ -1,7 +1,4 @@
-"""The files of the media host: bytes that begin and end as their type does, made from the name alone.
-
-Belongs here: file contents and media types. Does not belong here: which record a file is of.
-"""
+"""The files of the media host: bytes that begin and end as their type does, made from the name alone."""
 
 import hashlib
 from collections.abc import Iterator

@@ -1,7 +1,4 @@
-"""What a vendor may send beside its document: fields nobody named, and rows that are not right.
-
-Belongs here: changes to rows that are rendered already. Does not belong here: anything the document allows.
-"""
+"""What a vendor may send beside its document: fields nobody named, and rows that are not right."""
 
 import json
 

@@ -1,8 +1,4 @@
-"""Every switch of the stand-in, with its default, as plain data.
-
-Belongs here: what a test, a demo or a command may ask of the server. Does not belong here: behaviour.
-Defaults play an obliging vendor; each switch takes one assumption away.
-"""
+"""Every switch of the stand-in, with its default, as plain data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

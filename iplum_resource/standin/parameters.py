@@ -1,7 +1,4 @@
-"""What a request asks for: its JSON body, read as strictly as the document allows.
-
-Belongs here: the document's sections Request Parameters. Does not belong here: credentials, answers.
-"""
+"""What a request asks for: its JSON body, read as strictly as the document allows."""
 
 import json
 import re

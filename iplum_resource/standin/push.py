@@ -1,8 +1,4 @@
-"""The callbacks that the vendor pushes: what happened, once it has ended (document, "Callbacks").
-
-Belongs here: which events are pushed, in which order, and the switches that lose, repeat and shuffle them. Does
-not belong here: who receives them. The document promises no second try, so there is none.
-"""
+"""The callbacks that the vendor pushes: what happened, once it has ended (document, "Callbacks")."""
 
 import json
 import random

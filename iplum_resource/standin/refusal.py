@@ -1,7 +1,4 @@
-"""The one way in which the stand-in says no.
-
-Belongs here: status, error model, headers of a refusal. Does not belong here: the reasons for one.
-"""
+"""The one way in which the stand-in says no."""
 
 import json
 from collections.abc import Mapping

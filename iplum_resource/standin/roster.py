@@ -1,8 +1,4 @@
-"""Who takes part in the invented history: the account's users and the people they speak with.
-
-Belongs here: logins, numbers, references. Does not belong here: what anybody does, or when. Every number
-is one of the 555-0100 to 555-0199 that are kept free for fiction, every address is under `.example`.
-"""
+"""Who takes part in the invented history: the account's users and the people they speak with."""
 
 import random
 from dataclasses import dataclass

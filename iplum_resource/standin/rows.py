@@ -1,7 +1,4 @@
-"""The vendor's JSON for one day: documented keys, documented types, one text a row.
-
-Belongs here: how an event reads in an answer. Does not belong here: which rows an answer holds.
-"""
+"""The vendor's JSON for one day: documented keys, documented types, one text a row."""
 
 import random
 from dataclasses import dataclass, field

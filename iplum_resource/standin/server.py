@@ -1,7 +1,4 @@
-"""The process: the stand-in on a socket, for a command in the foreground, for tests in a thread.
-
-Belongs here: listening, starting, stopping. Does not belong here: anything about requests.
-"""
+"""The process: the stand-in on a socket, for a command in the foreground, for tests in a thread."""
 
 import signal
 import socket

@@ -1,7 +1,4 @@
-"""The faults of the service, as a request meets them on its way in and an answer on its way out.
-
-Belongs here: limits, failures, spoiled bodies, each by its options. Does not belong here: counting, sockets.
-"""
+"""The faults of the service, as a request meets them on its way in and an answer on its way out."""
 
 import time
 from datetime import timedelta

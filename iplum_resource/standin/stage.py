@@ -1,7 +1,4 @@
-"""What a server has on stage: options, with the history and the fault counts that belong to them.
-
-Belongs here: the state of one server, and the record of what it received. Does not belong here: HTTP.
-"""
+"""What a server has on stage: options, with the history and the fault counts that belong to them."""
 
 import time
 from dataclasses import dataclass, field

@@ -1,8 +1,4 @@
-"""Faults of the connection, done to the real socket: resets and bodies cut short.
-
-Belongs here: what is below HTTP. Does not belong here: when such a fault strikes. ASGI has no word for
-these, so the protocol hands its transport to the request's state.
-"""
+"""Faults of the connection, done to the real socket: resets and bodies cut short."""
 
 import asyncio
 import socket

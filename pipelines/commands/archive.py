@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipelines.commands.alerting import alert_on_failure
+from pipelines.commands.failure_alert import alert_on_failure
 from pipelines.commands.invocation import (
     AccountName,
     AsJson,
@@ -30,8 +30,8 @@ def archive(
     """
     accounts, environ = read_accounts()
     first, last = read_range(since, until)
-    from pipelines.archive import archive as run_archive
-    from pipelines.bar import ProgressBar
+    from pipelines.commands.progress_bar import ProgressBar
+    from pipelines.runs.archive import archive as run_archive
 
     with alert_on_failure(accounts[0], "archive") as failures, ProgressBar(open_console(stderr=True)) as bar:
         report = run_archive(

@@ -28,8 +28,8 @@ def export(
     first, last = (begin_day(day) for day in read_range(since, until))
     if first is None or last is None or last <= first:
         raise SettingsError(f"--until {until} leaves nothing after --since {since}: it is excluded")
-    from pipelines.bar import ProgressBar
-    from pipelines.storage import open_folder
+    from pipelines.commands.progress_bar import ProgressBar
+    from pipelines.warehouse_folder import open_folder
     from warehouse.outputs.export import Selection
     from warehouse.outputs.export import export as write_extract
 

@@ -15,7 +15,7 @@ def fetch() -> None:
     Example: `iplum fetch`
     """
     settings, *_ = read_settings()
-    from pipelines.storage import open_folder
+    from pipelines.warehouse_folder import open_folder
     from warehouse.snapshot.pointer import fetch_snapshot
 
     typer.echo(fetch_snapshot(open_folder(settings)))

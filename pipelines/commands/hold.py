@@ -31,7 +31,7 @@ def add(user: User = None, counterparty: Counterparty = None, account: Account =
     if not (user or counterparty or account):
         raise SettingsError("name whom to hold: --user, --counterparty or --account")
     settings, _ = read_settings()
-    from pipelines.storage import open_folder
+    from pipelines.warehouse_folder import open_folder
     from warehouse.retention.legal_holds import add_hold
 
     declared = add_hold(
@@ -49,7 +49,7 @@ def add(user: User = None, counterparty: Counterparty = None, account: Account =
 def list_holds() -> None:
     """Show the holds."""
     settings, _ = read_settings()
-    from pipelines.storage import open_folder
+    from pipelines.warehouse_folder import open_folder
     from warehouse.retention.legal_holds import read_holds
 
     for one in read_holds(open_folder(settings)):
@@ -63,7 +63,7 @@ def list_holds() -> None:
 def remove(number: Annotated[int, typer.Argument(help="Its number, as 'iplum hold list' shows it.")]) -> None:
     """Lift a hold: the next deletion takes what only it kept."""
     settings, _ = read_settings()
-    from pipelines.storage import open_folder
+    from pipelines.warehouse_folder import open_folder
     from warehouse.retention.legal_holds import remove_hold
 
     remove_hold(open_folder(settings), number)

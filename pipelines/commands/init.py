@@ -1,8 +1,4 @@
-"""`iplum init`: from two keys to a first sync.
-
-Belongs here: what is asked, of whom, and what is offered next. Does not belong here: the `.env` file
-(`pipelines.env_file`), the doctor, and the sync.
-"""
+"""`iplum init`: from two keys to a first sync."""
 
 from __future__ import annotations
 
@@ -15,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from pipelines.accounts import FILE_NAME
 from pipelines.commands.doctor import show_verdicts
 from pipelines.commands.invocation import now
 from pipelines.commands.sync import sync_and_show
@@ -29,6 +24,7 @@ from pipelines.settings import (
     load_settings,
     read_env_file,
 )
+from pipelines.settings.accounts_file import FILE_NAME
 
 _ACCESS_KEY, _SECRET_KEY, _LOGIN_ID = "IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID"
 _START_DATE, _TIMEZONE = "IPLUM_START_DATE", "IPLUM_TIMEZONE"
@@ -78,7 +74,7 @@ def init(
     environ = {**standing, **os.environ, **chosen}
     settings = load_settings(environ, PROJECT)
     check_credentials(environ)
-    from pipelines.env_file import set_variables
+    from pipelines.settings.env_file import set_variables
 
     set_variables(path, {name: value for name, value in chosen.items() if standing.get(name) != value})
     typer.echo(f"written to {path}, which only you can read\n")
@@ -143,7 +139,7 @@ def _examine(environ: Mapping[str, str]) -> None:
 
 
 def _begin(settings: Settings, environ: Mapping[str, str], *, wanted: bool | None, is_asking: bool) -> None:
-    from pipelines.schedules import find_due_stretches
+    from pipelines.defs.schedules import find_due_stretches
 
     windows = sum(map(len, find_due_stretches(settings, now())))
     requests = windows * _DATASETS
@@ -158,7 +154,7 @@ def _begin(settings: Settings, environ: Mapping[str, str], *, wanted: bool | Non
     if not wanted:
         typer.echo("Begin it with: .venv/bin/iplum sync")
         return
-    from pipelines.storage import open_folder
+    from pipelines.warehouse_folder import open_folder
 
     sync_and_show(settings, environ=environ)
     typer.echo(

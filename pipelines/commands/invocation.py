@@ -1,7 +1,4 @@
-"""What every command begins and ends with: its settings, its days, its clock, and the failures it tells.
-
-Does not belong here: what one command alone needs.
-"""
+"""What every command begins and ends with: its settings, its days, its clock, and the failures it tells."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines.accounts import load_accounts
 from pipelines.settings import PROJECT, Settings, adopt_environment, read_day, read_environment
+from pipelines.settings.accounts_file import load_accounts
 
 _UNWRAPPED = 10_000
 

@@ -19,8 +19,8 @@ def publish(
     Examples: `iplum publish` · `iplum publish --full` · `iplum publish --json`
     """
     accounts, _ = read_accounts()
-    from pipelines.bar import ProgressBar
-    from pipelines.storage import choose_marts, open_folder
+    from pipelines.commands.progress_bar import ProgressBar
+    from pipelines.warehouse_folder import choose_marts, open_folder
     from warehouse.snapshot.publish import publish as run_publish
 
     folder = open_folder(accounts[0])

@@ -19,6 +19,6 @@ def receiver(
     events. It stops with Ctrl-C. Example: `iplum receiver --port 8088`
     """
     accounts, environ = read_accounts()
-    from pipelines.serving import serve
+    from pipelines.receiver.server import serve
 
     serve(*accounts, environ=environ, host=host, port=port, clock=now)

@@ -20,7 +20,7 @@ def report(
     It holds logins and numbers. Example: `iplum report --output ~/iplum.html`
     """
     settings, _ = read_settings()
-    from pipelines.storage import open_folder
+    from pipelines.warehouse_folder import open_folder
     from warehouse.outputs.report import write_report
 
     path = write_report(open_folder(settings), None if output is None else Path(output).expanduser().absolute())

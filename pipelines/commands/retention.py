@@ -36,9 +36,9 @@ def retention(
     Examples: `iplum retention --older-than 2555 --dry-run` · `iplum retention --older-than 2555 --yes`
     """
     accounts, _ = read_accounts()
-    from pipelines.accounts import choose_accounts
-    from pipelines.retention import carry_out, list_unfinished, plan_deletion
-    from pipelines.storage import open_folder
+    from pipelines.runs.retention import carry_out, list_unfinished, plan_deletion
+    from pipelines.settings.accounts_file import choose_accounts
+    from pipelines.warehouse_folder import open_folder
 
     chosen = choose_accounts(accounts, account)
     if show:
@@ -79,7 +79,7 @@ def _show_plan(deletion: Deletion, *, dry_run: bool) -> None:
 
 
 def _show_past(chosen: tuple[Settings, ...]) -> None:
-    from pipelines.storage import open_folder
+    from pipelines.warehouse_folder import open_folder
     from warehouse.raw.deletion_log import read_deletions
 
     for settings in chosen:

@@ -21,8 +21,8 @@ def sql(
     Example: `iplum sql "SELECT channel, count(*) FROM usage GROUP BY 1"`
     """
     settings, _ = read_settings()
-    from pipelines.rows import write_rows
-    from pipelines.storage import open_folder
+    from pipelines.commands.row_formats import write_rows
+    from pipelines.warehouse_folder import open_folder
     from warehouse.outputs.query import run_query
 
     write_rows(run_query(open_folder(settings), query), form, sys.stdout)

@@ -1,8 +1,4 @@
-"""`iplum standin`: the stand-in API on a socket, with a switch for each way in which a vendor can be difficult.
-
-Belongs here: the switches as a command line. Does not belong here: what they do
-(`iplum_resource.standin.options`), which production code never imports: only this command does, when it runs.
-"""
+"""`iplum standin`: the stand-in API on a socket, with a switch for each way in which a vendor can be difficult."""
 
 from __future__ import annotations
 

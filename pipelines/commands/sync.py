@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pipelines.commands.alerting import alert_on_failure
+from pipelines.commands.failure_alert import alert_on_failure
 from pipelines.commands.invocation import (
     AccountName,
     AsJson,
@@ -25,7 +25,7 @@ from pipelines.commands.invocation import (
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from pipelines.sync import SyncReport
+    from pipelines.runs.sync import SyncReport
 
 
 def sync(since: Since = None, until: Until = None, account: AccountName = None, as_json: AsJson = False) -> None:
@@ -51,8 +51,8 @@ def sync_and_show(
     as_json: bool = False,
 ) -> None:
     """Sync with a progress bar, say what came, and end the command with 1 when anything failed."""
-    from pipelines.bar import ProgressBar
-    from pipelines.sync import sync as run_sync
+    from pipelines.commands.progress_bar import ProgressBar
+    from pipelines.runs.sync import sync as run_sync
 
     with alert_on_failure(accounts[0], "sync") as failures, ProgressBar(open_console(stderr=True)) as bar:
         report = run_sync(*accounts, environ=environ, only=only, since=since, until=until, progress=bar, clock=now)
@@ -77,6 +77,6 @@ def _show_report(report: SyncReport, settings: Settings) -> None:
     if not report.datasets and not report.failures:
         typer.echo("nothing is due")
     end_with(report.failures)
-    from pipelines.storage import open_folder
+    from pipelines.warehouse_folder import open_folder
 
     typer.echo(f"published {open_folder(settings).published}")

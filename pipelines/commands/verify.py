@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.alerting import alert_on_failure
+from pipelines.commands.failure_alert import alert_on_failure
 from pipelines.commands.invocation import (
     AccountName,
     AsJson,
@@ -26,7 +26,7 @@ from pipelines.settings import Settings
 from warehouse.progress import Watch
 
 if TYPE_CHECKING:
-    from pipelines.sync import SyncReport
+    from pipelines.runs.sync import SyncReport
 
 Offline = Annotated[bool, typer.Option("--offline", help="Prove what lies here, without asking iPlum.")]
 
@@ -48,14 +48,14 @@ def verify(
     """
     accounts, environ = read_accounts()
     first, last = read_range(since, until)
-    from pipelines.bar import ProgressBar
+    from pipelines.commands.progress_bar import ProgressBar
 
     with (
         alert_on_failure(accounts[0], "verify") as differences,
         ProgressBar(open_console(stderr=True)) as bar,
     ):
         if not offline:
-            from pipelines.audit import audit
+            from pipelines.runs.audit import audit
 
             report = audit(
                 *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
@@ -76,7 +76,7 @@ def _verify_here(
     accounts: Sequence[Settings], *, since: date | None, until: date | None, watch: Watch, differences: list[str]
 ) -> list[int]:
     """Add what differs here, mark what is lost, and give the sizes of the files that were hashed."""
-    from pipelines.storage import choose_marts, open_folder
+    from pipelines.warehouse_folder import choose_marts, open_folder
     from warehouse.archive.lost_files import Loss, mark_lost
     from warehouse.checks.verification import Verification
     from warehouse.snapshot.publish import publish

@@ -1,7 +1,4 @@
-"""A look at everything that a sync needs, a line for each thing: what `iplum doctor` shows.
-
-Belongs here: what is looked at, in which order. Does not belong here: mending any of it.
-"""
+"""A look at everything that a sync needs, a line for each thing: what `iplum doctor` shows."""
 
 from __future__ import annotations
 
@@ -10,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from pipelines.accounts import load_accounts
 from pipelines.doctor.configuration import examine_environment, examine_secrets, examine_settings
 from pipelines.doctor.verdict import State, Verdict
 from pipelines.settings import Settings, SettingsError
+from pipelines.settings.accounts_file import load_accounts
 
 
 def examine(

@@ -1,8 +1,4 @@
-"""What iPlum says to this account: clock, signature, what it may ask for, and how far back that reaches.
-
-Belongs here: few questions, in an order in which a wrong key costs one, and what each answer means. Does not
-belong here: sending them (`iplum_resource.client`).
-"""
+"""What iPlum says to this account: clock, signature, what it may ask for, and how far back that reaches."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ from iplum_resource.window import Window
 from pipelines.doctor.reach import find_earliest
 from pipelines.doctor.verdict import State, Verdict
 from pipelines.settings import Settings, read_limiter_url
-from pipelines.storage import open_folder
+from pipelines.warehouse_folder import open_folder
 from warehouse.windows import StorageWindow, window_of, windows_between
 
 #: What is asked only for its status may be short.

@@ -1,7 +1,4 @@
-"""Whether somebody would be told of a failure.
-
-Belongs here: trying the way there. Does not belong here: the way itself (`pipelines.alerts`).
-"""
+"""Whether somebody would be told of a failure."""
 
 from __future__ import annotations
 

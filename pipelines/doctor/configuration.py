@@ -1,8 +1,4 @@
-"""Whether the settings can work, before anybody is asked.
-
-Belongs here: the variables, and who may read `.env`. Does not belong here: what a variable must look like
-(`pipelines.settings`).
-"""
+"""Whether the settings can work, before anybody is asked."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipelines.accounts import FILE_NAME as ACCOUNTS_FILE
 from pipelines.doctor.verdict import State, Verdict
 from pipelines.settings import (
     VARIABLES,
@@ -20,7 +15,8 @@ from pipelines.settings import (
     check_credentials,
     read_callback_token,
 )
-from pipelines.storage import open_folder
+from pipelines.settings.accounts_file import FILE_NAME as ACCOUNTS_FILE
+from pipelines.warehouse_folder import open_folder
 from warehouse.errors import StorageFailed
 
 _PREFIX = "IPLUM_"

@@ -1,7 +1,4 @@
-"""What this machine has to offer: the data folder, what it holds, and Dagster's history with its daemon.
-
-Belongs here: looking without leaving a trace. Does not belong here: making any of it, which the first sync does.
-"""
+"""What this machine has to offer: the data folder, what it holds, and Dagster's history with its daemon."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from pathlib import Path
 
 from pipelines.doctor.verdict import State, Verdict
 from pipelines.settings import Settings
-from pipelines.storage import open_folder
+from pipelines.warehouse_folder import open_folder
 from warehouse.errors import StorageFailed
 from warehouse.storage.paths import DataFolder
 
@@ -82,7 +79,7 @@ def examine_dagster(accounts: Sequence[Settings], now: datetime) -> Iterator[Ver
     if not home.is_dir():
         yield Verdict("Dagster", State.OK, f"its history in {home}: {_FIRST_SYNC}")
         return
-    from pipelines.instance import open_instance
+    from pipelines.dagster_home import open_instance
 
     try:
         with open_instance(settings) as instance:

@@ -1,7 +1,4 @@
-"""How far back a vendor's history reaches, found with few questions.
-
-Belongs here: the search. Does not belong here: what a question costs, and asking it.
-"""
+"""How far back a vendor's history reaches, found with few questions."""
 
 from __future__ import annotations
 

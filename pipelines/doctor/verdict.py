@@ -1,7 +1,4 @@
-"""What is said of one thing that was looked at, and what follows for the whole.
-
-Belongs here: a line's parts and the exit code of several. Does not belong here: looking, and how a line is shown.
-"""
+"""What is said of one thing that was looked at, and what follows for the whole."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the user decides: every environment variable, its default and its check, read in this one place.
-
-Does not belong here: what a setting does.
-"""
+"""What the user decides: every environment variable, its default and its check, read in this one place."""
 
 from pipelines.settings.account import AlertSettings, Settings, check_account, load_settings
 from pipelines.settings.credentials import SecretNames, check_credentials, read_callback_token, read_limiter_url

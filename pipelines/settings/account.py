@@ -1,8 +1,4 @@
-"""The settings of one account, checked: what the rest of the pipeline is given in place of the environment.
-
-Belongs here: which variable fills which setting, and what must hold between them. Does not belong here: the form
-of a value (`values`), and what a setting does.
-"""
+"""The settings of one account, checked: what the rest of the pipeline is given in place of the environment."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Where variables come from, the process and `.env`, and where Dagster looks for its own: the process.
-
-Does not belong here: what a variable means (`variables`) and may hold (`values`).
-"""
+"""Where variables come from, the process and `.env`, and where Dagster looks for its own: the process."""
 
 from __future__ import annotations
 

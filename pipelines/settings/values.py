@@ -1,7 +1,4 @@
-"""How the text of a variable is read, and refused by the variable's name where it can't be meant.
-
-Belongs here: one form for each kind of value. Does not belong here: which variable is of which kind (`account`).
-"""
+"""How the text of a variable is read, and refused by the variable's name where it can't be meant."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What the user can decide: the name, the default and the meaning of every environment variable.
 
-`.env.example` and the page of settings are held to `VARIABLES` by a test. Does not belong here: what a value must
-look like (`values`).
+`.env.example` and the page of settings are held to `VARIABLES` by a test.
 """
 
 from __future__ import annotations

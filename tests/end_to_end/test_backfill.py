@@ -13,9 +13,9 @@ import pytest
 from playwright.sync_api import Page
 
 from iplum_resource.standin import Running
-from tests.end_to_end.browser import find_chromium, launch_backfill, open_backfill, open_browser
-from tests.end_to_end.dagster_dev import DagsterDev, run_dagster_dev, wait_for
-from tests.pipelines.account import Account, now
+from tests.support.account import Account, now
+from tests.support.browser import find_chromium, launch_backfill, open_backfill, open_browser
+from tests.support.dagster_dev import DagsterDev, run_dagster_dev, wait_for
 from warehouse.windows import window_of, windows_between
 
 LAUNCH = """

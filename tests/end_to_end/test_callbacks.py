@@ -13,9 +13,9 @@ import requests
 
 from iplum_resource.standin import Running
 from pipelines.settings import PROJECT
-from tests.end_to_end.dagster_dev import run_dagster_dev, wait_for
-from tests.pipelines.account import Account
-from tests.pipelines.pushing import TOKEN, RunningReceiver, record, run_receiver
+from tests.support.account import Account
+from tests.support.dagster_dev import run_dagster_dev, wait_for
+from tests.support.pushing import TOKEN, RunningReceiver, record, run_receiver
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_the_daemon_brings_what_is_pushed_into_the_tables_also_after_it_was_kill
 
 def wait_for_drain(account: Account) -> None:
     """Wait until a drain has taken something out of the inbox, so that it is killed while it works."""
-    from pipelines.storage import open_inbox
+    from pipelines.warehouse_folder import open_inbox
 
     with open_inbox(account.settings, account.folder) as inbox:
         wait_for(

@@ -17,12 +17,12 @@ import pytest
 
 from iplum_resource.standin import Running
 from pipelines.settings import PROJECT
-from tests.end_to_end.dagster_dev import run_dagster, wait_for
 from tests.end_to_end.test_backfill import STATUS
-from tests.pipelines.account import DAYS, Account
-from tests.postgres import libpq_url
-from tests.redis import find_redis, run_redis
-from tests.s3 import S3Server
+from tests.support.account import DAYS, Account
+from tests.support.dagster_dev import run_dagster, wait_for
+from tests.support.postgres import libpq_url
+from tests.support.redis import find_redis, run_redis
+from tests.support.s3 import S3Server
 from warehouse.snapshot.pointer import read_pointer
 from warehouse.windows import windows_between
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from iplum_resource.standin import Running
-from pipelines.archive import archive
-from pipelines.progress import Silence
+from pipelines.runs.archive import archive
 from pipelines.settings import PROJECT
-from tests.pipelines.account import Account, now
+from pipelines.steps.progress import Silence
+from tests.support.account import Account, now
 
 PAGE = (PROJECT / "docs" / "operations.md").read_text()
 CONTENT = "SELECT record_id, status, body, sha256 FROM contents ORDER BY ALL"

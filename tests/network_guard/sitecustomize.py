@@ -2,9 +2,6 @@
 
 Python imports a module of this name by itself when its folder is on PYTHONPATH: that is how the guard gets into
 subprocesses. An audit hook sees every connection of the process, whichever library makes it, and patches nothing.
-
-Belongs here: the hook, with the standard library alone. Does not belong here: what a test is told (conftest).
-What it can't see: programs that aren't Python, and Python started with -I, -E, -S or without this environment.
 """
 
 import ipaddress

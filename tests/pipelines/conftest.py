@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from iplum_resource.standin import Running
-from tests.pipelines.account import Account
+from tests.support.account import Account
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ import pytest
 
 from pipelines import cli
 from pipelines.alerts import Alert, AlertFailed, describe_run, send_alert
-from pipelines.assembly import build_definitions
-from pipelines.commands.alerting import alert_on_failure
-from pipelines.partitions import tag_range
+from pipelines.commands.failure_alert import alert_on_failure
+from pipelines.defs.build import build_definitions
+from pipelines.defs.partitions import tag_range
+from pipelines.runs.sync import run_job
 from pipelines.settings import Settings, SettingsError, load_settings
-from pipelines.storage import open_folder
-from pipelines.sync import run_job
-from tests.pipelines.account import Account
-from tests.pipelines.mailboxes import Mailbox, mail_server, webhook
+from pipelines.warehouse_folder import open_folder
+from tests.support.account import Account
+from tests.support.mailboxes import Mailbox, mail_server, webhook
 from tests.support.raw_responses import answer, at, call, fold
 from warehouse.windows import window_of
 

@@ -15,9 +15,9 @@ import typer
 
 from iplum_resource.standin import Running
 from pipelines import cli
-from pipelines.documentation import list_pages
+from pipelines.generate_docs import list_pages
 from pipelines.settings import PROJECT
-from tests.pipelines.account import Account
+from tests.support.account import Account
 from warehouse.outputs.query import run_query
 
 PAGES = {page.name: page.read_text() for page in [*list_pages(PROJECT), PROJECT / "CONTRIBUTING.md"]}
@@ -34,7 +34,7 @@ EXEMPT = {
     r"\. \.venv/bin/activate|dagster-(webserver|daemon) |PYTHONPATH=\$PWD dagster-celery ": (
         "need a cluster; played by tests/end_to_end/test_cluster.py"
     ),
-    r"(AWS|IPLUM)_[A-Z_]+=": "lines of .env; tests/pipelines/test_in_bucket.py sets them",
+    r"(AWS|IPLUM)_[A-Z_]+=": "lines of .env; tests/pipelines/runs/test_in_bucket.py sets them",
     r"umask |tar ": "run by tests/end_to_end/test_restore.py",
 }
 SAMPLE = {"DAY": "2024-01-01", "DAYS": "2555", "FOLDER": "there", "H": "127.0.0.1", "P": "1"}

@@ -1,7 +1,4 @@
-"""A certificate that nobody has trusted yet, made by openssl.
-
-Belongs here: the certificate and a server's side of TLS with it. Does not belong here: servers.
-"""
+"""A certificate that nobody has trusted yet, made by openssl."""
 
 import shutil
 import ssl

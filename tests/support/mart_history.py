@@ -1,7 +1,4 @@
-"""Usage, recordings and pulls made by hand, in a database with the published tables, and the marts of them.
-
-Belongs here: rows with few words, and asking a mart. Does not belong here: what is expected.
-"""
+"""Usage, recordings and pulls made by hand, in a database with the published tables, and the marts of them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta

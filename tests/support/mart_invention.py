@@ -1,7 +1,4 @@
-"""Thirty thousand invented records over a winter, with both clock changes of New York in it.
-
-Belongs here: rows that are as awkward as an account's. Does not belong here: what is expected.
-"""
+"""Thirty thousand invented records over a winter, with both clock changes of New York in it."""
 
 import random
 from datetime import UTC, datetime, timedelta

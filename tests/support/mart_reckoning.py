@@ -1,7 +1,4 @@
-"""The marts once more, reckoned in plain Python from their definitions: slow, without SQL, and on its own.
-
-Belongs here: one function a mart, which gives its rows as dictionaries. Does not belong here: comparing.
-"""
+"""The marts once more, reckoned in plain Python from their definitions: slow, without SQL, and on its own."""
 
 from bisect import bisect_right
 from collections import defaultdict

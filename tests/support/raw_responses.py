@@ -1,7 +1,4 @@
-"""Answers as the raw log holds them, made by hand.
-
-Belongs here: records, answers and folders for the tests of this folder. Does not belong here: what is expected.
-"""
+"""Answers as the raw log holds them, made by hand."""
 
 import json
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""A server on a real socket that misbehaves by script: the n-th request gets the n-th step, byte for byte.
-
-Belongs here: sockets and bytes. Does not belong here: anything of the vendor's; that is the stand-in's.
-"""
+"""A server on a real socket that misbehaves by script: the n-th request gets the n-th step, byte for byte."""
 
 import socket
 import struct

@@ -1,7 +1,4 @@
-"""What a pull brings, from the stand-in over HTTP or from an account that is a plain function of its rows.
-
-Belongs here: asking in both ways, and collecting. Does not belong here: what is expected of a pull (test_pull_*).
-"""
+"""What a pull brings, from the stand-in over HTTP or from an account that is a plain function of its rows."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,4 @@
-"""A client with invented credentials, and a clock that only its sleep moves.
-
-Belongs here: what every test of the client needs. Does not belong here: servers (scripted).
-"""
+"""A client with invented credentials, and a clock that only its sleep moves."""
 
 import threading
 from datetime import UTC, datetime, timedelta

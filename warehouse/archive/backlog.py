@@ -1,8 +1,4 @@
-"""Which records the archive still has to fetch: those never tried, and those whose next try has come.
-
-Belongs here: what of a window's rows has a body or a file, and the schedule of tries. Does not belong here:
-fetching, and what became of it (`attempts`).
-"""
+"""Which records the archive still has to fetch: those never tried, and those whose next try has come."""
 
 from __future__ import annotations
 

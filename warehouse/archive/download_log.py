@@ -1,8 +1,4 @@
-"""The archive's log: every attempt to fetch a body or a file, and the fold of a window's attempts into rows.
-
-Belongs here: writing attempts, and what several of them say of one record. Does not belong here: the files
-(`media`), which records are to be tried (`wanted`), and fetching.
-"""
+"""The archive's log: every attempt to fetch a body or a file, and the fold of a window's attempts into rows."""
 
 from __future__ import annotations
 

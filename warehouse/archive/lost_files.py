@@ -1,8 +1,4 @@
-"""Files that were verified once and are missing or damaged now: marked, so that the archive fetches them again.
-
-Belongs here: the mark, and which records wait for their file to come back. Does not belong here: finding out
-(`verification`), fetching, and what the mark makes of a row (`attempts`).
-"""
+"""Files that were verified once and are missing or damaged now: marked, so that the archive fetches them again."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The store of files: content-addressed, each proven before it is there.
-
-Belongs here: receiving, what a file is by its first bytes, hashing, keeping, checking. Does not belong here:
-where files come from, and the rows that refer to them (`attempts`).
-"""
+"""The store of files: content-addressed, each proven before it is there."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What is odd about the data: each question a SELECT over the snapshot, or a look at what the lake says of itself.
-
-Belongs here: finding. Does not belong here: how loudly it is said (`pipelines.checks`).
-"""
+"""Data-quality checks: SELECTs over the snapshot, and counters kept in the lake files."""
 
 from __future__ import annotations
 

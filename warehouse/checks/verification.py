@@ -1,7 +1,4 @@
-"""Proving what is kept: bodies and files against their rows, the lake against raw, the snapshot against both.
-
-Belongs here: finding differences. Does not belong here: mending them, and asking the API.
-"""
+"""Proving what is kept: bodies and files against their rows, the lake against raw, the snapshot against both."""
 
 from __future__ import annotations
 

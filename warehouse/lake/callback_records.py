@@ -1,8 +1,4 @@
-"""Pushed records as a fold takes them: all of a window's together, each with the time it came.
-
-Belongs here: reading the raw logs of callbacks. Does not belong here: what was asked for (`raw`, `normalize`), and
-the union of both (`fold`).
-"""
+"""Pushed records as a fold takes them: all of a window's together, each with the time it came."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Columns computed from a record's own columns: the counterparty and its kind, a length in bytes, `extra`.
-
-Belongs here: pure functions over folded rows. Does not belong here: reading (`normalize`), several answers
-(`fold`), and what needs other rows (the marts).
-"""
+"""Columns computed from a record's own columns: the counterparty and its kind, a length in bytes, `extra`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Which windows a sync or an audit owes: a pure function of the ledger, the calendar and the clock.
-
-Belongs here: when a window is settled, and which audit comes next. Does not belong here: pulling, and how
-stretches become runs.
-"""
+"""Which windows a sync or an audit owes: a pure function of the ledger, the calendar and the clock."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The lake: one Parquet file per table and window, replaced whole, that says what it was folded from.
-
-Belongs here: writing and reading those files, and the state that each carries. Does not belong here: how rows
-come about (`fold`) and the published database (`publish`).
-"""
+"""The lake: one Parquet file per table and window, replaced whole, that says what it was folded from."""
 
 from __future__ import annotations
 

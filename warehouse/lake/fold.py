@@ -1,9 +1,4 @@
-"""From a window's raw answers to its lake file: a pure function of the raw log, run as often as one likes.
-
-Belongs here: which answers make a window's rows, and the loop that ends when nothing new has arrived
-meanwhile. Does not belong here: reading a single answer (`normalize`), making one row of several versions
-(`merge`) and publishing.
-"""
+"""From a window's raw answers to its lake file: a pure function of the raw log, run as often as one likes."""
 
 from __future__ import annotations
 

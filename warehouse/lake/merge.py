@@ -1,8 +1,4 @@
-"""One row of several versions of a record, and the order of rows: done in Arrow, which costs a third of pandas.
-
-Belongs here: the union, field by field, and the sorting. Does not belong here: which versions there are (`fold`)
-and what is computed from a row (`derive`).
-"""
+"""One row of several versions of a record, and the order of rows: done in Arrow, which costs a third of pandas."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Reading the vendor's records: from an answer's JSON to typed columns.
-
-Belongs here: what each kind of field accepts, and what becomes of a value that doesn't read. Does not belong
-here: several answers about one record (`fold`), and columns computed from others (`derive`).
-"""
+"""Reading the vendor's records: from an answer's JSON to typed columns."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Rows that came with another window's answer: which they are, and the copy that goes to their own window.
-
-Belongs here: the rule that a row belongs to the window of its own start (DESIGN 2). Does not belong here:
-what a fold does with the rows that stay.
-"""
+"""Rows that came with another window's answer: which they are, and the copy that goes to their own window."""
 
 from __future__ import annotations
 

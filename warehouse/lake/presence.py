@@ -1,8 +1,4 @@
-"""When a record was seen and when it no longer was: origin, first and last sight, absence.
-
-Belongs here: what the ledger of a window tells about each of its rows, and about the window itself. Does not
-belong here: the rows' own fields (`normalize`, `fold`).
-"""
+"""When a record was seen and when it no longer was: origin, first and last sight, absence."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""What strangers wrote, on its way to a terminal or a spreadsheet: shown, never obeyed.
-
-Belongs here: the characters and first letters by which a text becomes a command there. Does not belong here: HTML
-(`report`, whose template escapes), and JSON, which is for programs and stays as it is.
-"""
+"""What strangers wrote, on its way to a terminal or a spreadsheet: shown, never obeyed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""An extract for whoever asks (counsel, an auditor): records, bodies and files, with a manifest that proves them.
-
-Belongs here: what is written, and that it is whole or not there. Does not belong here: whom it is for (`cli`).
-"""
+"""Extracts of records, bodies and files, with a manifest of checksums."""
 
 from __future__ import annotations
 

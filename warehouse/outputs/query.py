@@ -1,7 +1,4 @@
-"""A user's own SQL on the published snapshot: everything can be read, nothing changed, no other file reached.
-
-Belongs here: opening the snapshot safely and running one statement. Does not belong here: how rows are shown.
-"""
+"""A user's own SQL on the published snapshot: everything can be read, nothing changed, no other file reached."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The report: one page about an account that opens anywhere, without a network.
-
-Belongs here: reading figures from a snapshot, and the page. Does not belong here: charts (`report_charts`) and
-what a figure means (`sql/report`, `sql/marts`).
-"""
+"""The report: one page about an account that opens anywhere, without a network."""
 
 from __future__ import annotations
 

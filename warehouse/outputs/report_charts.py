@@ -1,8 +1,4 @@
-"""The report's charts, as Vega-Lite specifications made with Altair.
-
-Belongs here: what is drawn and how it answers to the mouse. Does not belong here: figures (`sql/report`) and the
-page around them (`report`).
-"""
+"""The report's charts, as Vega-Lite specifications made with Altair."""
 
 from __future__ import annotations
 

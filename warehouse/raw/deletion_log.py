@@ -1,8 +1,4 @@
-"""The record of what was deleted: written before anything goes and again afterwards, with counts and hashes alone.
-
-Belongs here: that record, and up to where an account's history was deleted, which its name says. Does not belong
-here: deleting (`retention`).
-"""
+"""Deletion records: what a retention run deletes, as counts and hashes."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""The inbox: pushed events, durable before they are acknowledged, until a run has moved them to the raw log.
-
-Belongs here: the one table, in SQLite or PostgreSQL, what its rows go through (pending, claimed, drained, gone),
-and what a refusal of the database means. Does not belong here: HTTP (`pipelines.receiver`), reading a record, and
-the way to raw (`pipelines.draining`).
-"""
+"""The inbox: pushed events, durable before they are acknowledged, until a run has moved them to the raw log."""
 
 from __future__ import annotations
 

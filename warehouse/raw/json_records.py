@@ -1,7 +1,4 @@
-"""The elements of a raw body: JSON, read leniently where a strict reader refuses, and a part at a time.
-
-Belongs here: parsing. Does not belong here: what an element means (`normalize`).
-"""
+"""The elements of a raw body: JSON, read leniently where a strict reader refuses, and a part at a time."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The raw log: every answer verbatim, written once, never changed.
-
-Belongs here: writing an answer, listing and reading a window's answers. Does not belong here: what is in a
-body (`normalize`) and what follows from several answers (`fold`).
-"""
+"""The raw log: every answer verbatim, written once, never changed."""
 
 from __future__ import annotations
 

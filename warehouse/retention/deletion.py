@@ -1,9 +1,4 @@
-"""Deleting what is old: raw, lake and files of whole windows, but for the records that are held.
-
-Belongs here: which windows and files, and in what order they go, so that a killed run's work is finished by the
-next. Does not belong here: the record of it (`deletions`), holds, cutting a raw log (`reduction`), the inbox, and
-publishing, which must follow (`pipelines.retention`).
-"""
+"""Deleting what is old: raw, lake and files of whole windows, but for the records that are held."""
 
 from __future__ import annotations
 

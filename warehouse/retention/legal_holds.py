@@ -1,9 +1,6 @@
 """Legal holds: whose records are kept whatever is deleted.
 
-Belongs here: the one small file that says so, and which records it means. Does not belong here: deleting
-(`retention`).
-
-    [{"number": 1, "account": null, "user": "ann@clinic.example", "counterparty": null, "since": "2026-03-01", …}]
+[{"number": 1, "account": null, "user": "ann@clinic.example", "counterparty": null, "since": "2026-03-01", …}]
 """
 
 from __future__ import annotations

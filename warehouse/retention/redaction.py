@@ -1,8 +1,4 @@
-"""A window's raw log cut down to the records that stay: the one place where what was written once is written anew.
-
-Belongs here: which records are held, and answers and attempts without the others. Does not belong here: which
-windows (`retention`). What stays of an answer stays byte for byte.
-"""
+"""Rewriting of a window's raw log so that only held records remain."""
 
 from __future__ import annotations
 

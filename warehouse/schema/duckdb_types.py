@@ -1,7 +1,4 @@
-"""How the types of our schemas are called in DuckDB.
-
-Belongs here: the names. Does not belong here: which column has which type (`schemas`, `mart_schemas`).
-"""
+"""How the types of our schemas are called in DuckDB."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Every mart's columns, types and meaning, in the order in which the marts are built.
-
-Belongs here: the documentation that the database, Dagster and the pages share. Does not belong here: how a figure
-is computed (`sql/marts`), and the base tables (`schemas`).
-"""
+"""Every mart's columns, types and meaning, in the order in which the marts are built."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Every column, its type and what it means; the one source for files, tables and documentation.
-
-Belongs here: which vendor field becomes which column and how its text is read, the columns of the lake, of the
-raw log and of the published tables. Does not belong here: the reading itself (`normalize`) and SQL.
-"""
+"""Every column, its type and what it means; the one source for files, tables and documentation."""
 
 from __future__ import annotations
 

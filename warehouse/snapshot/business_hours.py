@@ -1,7 +1,4 @@
-"""Business hours as the owner writes them: `mon-fri 09:00-17:00`.
-
-Belongs here: reading the text into stretches of local time. Does not belong here: what is counted in them.
-"""
+"""Business hours as the owner writes them: `mon-fri 09:00-17:00`."""
 
 from __future__ import annotations
 

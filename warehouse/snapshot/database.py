@@ -1,8 +1,4 @@
-"""The published database file from the inside: its tables, and the notes it keeps on what they stand for.
-
-Belongs here: DDL made from the schemas, replacing the rows of windows, counting. Does not belong here: which
-windows changed, locks, and the copy and rename around all this (`publish`).
-"""
+"""The published database file from the inside: its tables, and the notes it keeps on what they stand for."""
 
 from __future__ import annotations
 

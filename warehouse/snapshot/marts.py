@@ -1,8 +1,4 @@
-"""Building the marts: each from its SELECT, whole, inside the database that is about to be published.
-
-Belongs here: the settings that marts read, and the order of building. Does not belong here: columns
-(`mart_schemas`) and definitions (`sql/marts`).
-"""
+"""Building the marts: each from its SELECT, whole, inside the database that is about to be published."""
 
 from __future__ import annotations
 

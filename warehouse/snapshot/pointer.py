@@ -1,9 +1,5 @@
 """The snapshot in a bucket: each under a name of its own, and a pointer that says which one is published.
 
-Belongs here: the pointer, sending a snapshot, fetching the one it names, deleting what it no longer names. Does
-not belong here: building a snapshot (`publish`). Where the data are in a local folder there is no pointer, and
-nothing to send or fetch: `warehouse.duckdb` is the snapshot.
-
 A publisher sends its file first and then moves the pointer, so that a reader finds a whole snapshot whenever it
 looks, and one that is killed leaves at most a file that nobody names.
 """

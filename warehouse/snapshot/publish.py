@@ -1,8 +1,4 @@
-"""Publishing: one database file that readers can keep open while the next is being made.
-
-Belongs here: the publishers' lock, finding what changed, and copy, replace and rename. Does not belong here: the
-inside of the file (`snapshot`), and making the lake whole (`healing`).
-"""
+"""Publishing: one database file that readers can keep open while the next is being made."""
 
 from __future__ import annotations
 

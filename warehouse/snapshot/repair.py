@@ -1,8 +1,4 @@
-"""Making the lake whole before it is published: windows left unfolded, lake files that the disk has spoiled.
-
-Belongs here: finding such windows, folding them again, and telling which raw files nothing can heal. Does not
-belong here: the fold itself (`fold`, `attempts`) and publishing.
-"""
+"""Making the lake whole before it is published: windows left unfolded, lake files that the disk has spoiled."""
 
 from __future__ import annotations
 

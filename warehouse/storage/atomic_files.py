@@ -1,8 +1,4 @@
-"""Writing files so that a reader or a crash never sees half of one.
-
-Belongs here: temporary name, fsync, rename, modes, and the removal of what a killed run left. Does not belong
-here: where files stand (`layout`) and what is in them (`raw`, `lake`, `publish`).
-"""
+"""Writing files so that a reader or a crash never sees half of one."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""What a place for files can do, be it a folder of this machine or a bucket of an object store.
-
-Belongs here: the operations, and how a file is named in all of them: by a key, its path from the top with `/`
-between the parts. Does not belong here: which keys there are (`layout`), and either kind of place (`local_store`,
-`object_store`).
-"""
+"""What a place for files can do, be it a folder of this machine or a bucket of an object store."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""A bucket as it was at one moment: listed once, then asked as often as one likes.
-
-Belongs here: answering from one listing what would be a request for each window, and remembering what was read of
-files that have not changed since. Does not belong here: writing, and whoever must see what has come meanwhile.
-"""
+"""A bucket as it was at one moment: listed once, then asked as often as one likes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""A folder of this machine as the place of the data.
-
-Belongs here: keys as paths, and what a refusal of the disk means. Does not belong here: how a file is written
-without a reader seeing half of it (`files`).
-"""
+"""A folder of this machine as the place of the data."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Every path of the data folder, in one place: keys of the store, and what always stands on this machine.
 
-Belongs here: where each file stands and which there are. Does not belong here: what is in a file.
-
     raw/<dataset>/account=<a>/window_start=<key>/<pulled_at>-<id>.parquet
     lake/<table>/account=<a>/window_start=<key>/part-0.parquet
     media/<first two of sha256>/<sha256>.<ext>

@@ -1,8 +1,4 @@
-"""A bucket of an object store as the place of the data.
-
-Belongs here: requests to it, and how a file is read without fetching all of it. Does not belong here: what a
-refusal means (`object_errors`). No write depends on what is there already: some servers get that wrong (DESIGN 3).
-"""
+"""A bucket of an object store as the place of the data."""
 
 from __future__ import annotations
 

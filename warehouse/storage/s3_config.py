@@ -1,7 +1,4 @@
-"""A bucket of an object store as the place of the data: its name, and how it is reached.
-
-Belongs here: the address and what is wrong with one. Does not belong here: talking to the bucket (`object_store`).
-"""
+"""A bucket of an object store as the place of the data: its name, and how it is reached."""
 
 from __future__ import annotations
 

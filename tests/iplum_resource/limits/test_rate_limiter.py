@@ -11,7 +11,7 @@ import pytest
 from iplum_resource.errors import LimiterFailed
 from iplum_resource.limits.rate_limit_state import Arrival, DatabaseArrival, FileArrival, open_arrival
 from iplum_resource.limits.rate_limiter import Limiter
-from tests.postgres import libpq_url
+from tests.support.postgres import libpq_url
 
 
 class Seconds:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.s3 import S3Server
 from tests.support.raw_responses import WINDOW, answer, call, fold, keep, rows_of
+from tests.support.s3 import S3Server
 from warehouse.archive.media_store import MediaStore
 from warehouse.checks.verification import Verification
 from warehouse.errors import NothingPublished, PublishedInPart, StorageFailed

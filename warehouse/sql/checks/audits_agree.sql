@@ -1,4 +1,4 @@
--- One row per window to which its latest audit brought rows that should have been there before (`pipelines.differences`).
+-- One row per window to which its latest audit brought rows that should have been there before (`pipelines.steps.audit_findings`).
 WITH answers AS (
     SELECT
         pulls.*,

@@ -1,0 +1,60 @@
+"""Writing a query's rows for a reader: a person, a spreadsheet, a program."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import date, datetime
+from typing import Any, Literal, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from warehouse.outputs.escaping import for_spreadsheet, for_terminal
+from warehouse.outputs.query import QueryResult
+
+
+def write_rows(result: QueryResult, form: Literal["table", "csv", "json"], stream: TextIO) -> None:
+    """Write all rows as an aligned table, as CSV with a header (null is empty), or as one JSON array of objects.
+
+    Instants are written in ISO 8601, in UTC. A terminal and a spreadsheet obey nothing of what is in a text: only
+    JSON has each text as it is.
+    """
+    {"table": _write_table, "csv": _write_csv, "json": _write_json}[form](result, stream)
+
+
+def _write_table(result: QueryResult, stream: TextIO) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in result.columns:
+        table.add_column(Text(for_terminal(column)), overflow="fold")
+    count = 0
+    for row in result.rows:
+        table.add_row(*(Text(for_terminal(_write_value(value))) for value in row))
+        count += 1
+    console = Console(file=stream, width=None if stream.isatty() else 10_000)
+    console.print(table)
+    console.print(f"({count:,} rows)" if count != 1 else "(1 row)", highlight=False)
+
+
+def _write_csv(result: QueryResult, stream: TextIO) -> None:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(map(for_spreadsheet, result.columns))
+    for row in result.rows:
+        writer.writerow(["" if value is None else for_spreadsheet(_write_value(value)) for value in row])
+
+
+def _write_json(result: QueryResult, stream: TextIO) -> None:
+    separator = "["
+    for row in result.rows:
+        stream.write(separator + json.dumps(dict(zip(result.columns, row, strict=True)), default=_write_value))
+        separator = ",\n "
+    stream.write("[]\n" if separator == "[" else "]\n")
+
+
+def _write_value(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value)

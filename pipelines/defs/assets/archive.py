@@ -1,0 +1,154 @@
+"""The archive's assets: what texts and faxes held, and the files of recordings; off until it is switched on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import dagster as dg
+
+from iplum_resource.client import IPlumClient
+from iplum_resource.media.client import MediaClient
+from iplum_resource.resource import IPlumResource
+from pipelines.defs.assets.columns import build_column_schema
+from pipelines.defs.failures import fail, fail_records
+from pipelines.defs.partitions import BACKFILL_POLICY, build_partitions
+from pipelines.settings import Settings, SettingsError, check_account
+from pipelines.steps.archive_records import STATUSES, ArchiveOutcome, ArchivePull, Fetch
+from pipelines.steps.fetch_content import ContentFetch, RecordingFetch
+from pipelines.steps.progress import Progress
+from pipelines.warehouse_folder import open_folder
+from warehouse.archive.media_store import MediaStore
+from warehouse.errors import WarehouseError
+from warehouse.schema.tables import CONTENTS, RECORDING_FILES, RECORDINGS, USAGE, Table
+from warehouse.storage.atomic_files import make_folder
+from warehouse.windows import StorageWindow, window_of_key
+
+_ON_DEMAND = "Off until the schedule `daily_archive` is switched on, or `iplum archive` is called."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """One kind of thing to fetch: its table, the table that announces it, and how one record's is fetched."""
+
+    table: Table
+    announced_by: Table
+    description: str
+    build_fetch: Callable[[IPlumClient, MediaClient, MediaStore], Fetch]
+
+
+CONTENT_ARCHIVE = Archive(
+    table=CONTENTS,
+    announced_by=USAGE,
+    description=(
+        "Bodies of texts, attachments and faxes, each verified; what was verified is never asked for again. "
+        f"{_ON_DEMAND}"
+    ),
+    build_fetch=ContentFetch,
+)
+RECORDING_ARCHIVE = Archive(
+    table=RECORDING_FILES,
+    announced_by=RECORDINGS,
+    description=(
+        f"Files of call recordings, each verified; what was verified is never asked for again. {_ON_DEMAND}"
+    ),
+    build_fetch=RecordingFetch,
+)
+
+
+def build_archive_assets(
+    archive: Archive, settings: Settings, *, clock: Callable[[], datetime], progress: Progress
+) -> dg.AssetsDefinition:
+    """Make the partitioned asset of one archive table."""
+    key = dg.AssetKey(settings.key(archive.table.name))
+    label = "/".join(key.path)
+
+    @dg.multi_asset(
+        name=settings.name(f"archive_{archive.table.name}"),
+        required_resource_keys={settings.name("iplum")},
+        partitions_def=build_partitions(settings.start_date),
+        backfill_policy=BACKFILL_POLICY,
+        specs=[
+            dg.AssetSpec(
+                key,
+                deps=[settings.key(archive.announced_by.name)],
+                description=archive.description,
+                group_name="archive",
+                kinds={"python", "parquet"},
+                metadata={
+                    "dagster/column_schema": build_column_schema(archive.table.columns),
+                },
+            )
+        ],
+    )
+    def fetch(context: dg.AssetExecutionContext) -> None:
+        windows = [window_of_key(key) for key in context.partition_keys]
+        iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
+        with MediaClient(settings.media_hosts) as media:
+            pull = _open_pull(archive, settings, iplum, media=media, clock=clock, progress=progress)
+            wanted = pull.list_wanted(windows)
+            progress.start_records(label, sum(map(len, wanted.values())))
+            outcomes = list(pull.pull(wanted))
+        _report(context, key, windows, outcomes)
+
+    return fetch
+
+
+def _open_pull(
+    archive: Archive,
+    settings: Settings,
+    iplum: IPlumResource,
+    *,
+    media: MediaClient,
+    clock: Callable[[], datetime],
+    progress: Progress,
+) -> ArchivePull:
+    folder = open_folder(settings)
+    try:
+        check_account(settings, folder.accounts())
+        make_folder(folder.limiter_file(settings.account).parent, folder.modes)
+        store = MediaStore(folder)
+        store.clean()
+        fetch = archive.build_fetch(iplum.get_client(), media, store)
+    except (SettingsError, WarehouseError, ValueError) as error:
+        raise fail(error) from error
+    return ArchivePull(
+        folder=folder,
+        account=settings.account,
+        table=archive.table,
+        fetch=fetch,
+        concurrency=settings.concurrency,
+        clock=clock,
+        on_try=lambda size: progress.finish_record("/".join(settings.key(archive.table.name)), size),
+    )
+
+
+def _report(
+    context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
+    windows: Sequence[StorageWindow],
+    outcomes: Sequence[ArchiveOutcome],
+) -> None:
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    is_refused = any(outcome.refused for outcome in outcomes)
+    if is_refused:
+        context.log.warning(
+            f"iPlum refuses {key.path[-1]} for this account (403): it lacks the plan or the permission. "
+            "The rest goes on without."
+        )
+    finished = {outcome.window: outcome for outcome in outcomes if outcome.error is None}
+    left_out = len(windows) - len(finished)
+    if not left_out or is_refused:
+        for window in windows:
+            metadata = _describe(finished.get(window))
+            context.add_asset_metadata(metadata, asset_key=key, partition_key=window.key)
+        return
+    for window, outcome in finished.items():
+        context.log_event(dg.AssetMaterialization(key, partition=window.key, metadata=_describe(outcome)))
+    failure = fail_records(key.path[-1], errors, left_out=left_out)
+    raise failure from (errors[0] if errors else None)
+
+
+def _describe(outcome: ArchiveOutcome | None) -> dict[str, int | bool]:
+    if outcome is None or outcome.refused:
+        return {"refused": True}
+    return {"bytes": outcome.bytes, **{name: outcome.statuses.get(name, 0) for name in STATUSES}}

@@ -1,0 +1,193 @@
+"""The step that usage and recordings share: pull a range of windows, fold each, and say what came of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from iplum_resource.resource import IPlumResource
+from iplum_resource.window_pull import Ask
+from pipelines.defs.assets.columns import build_column_schema
+from pipelines.defs.failures import fail, fail_windows
+from pipelines.defs.partitions import AUDIT_TAG, BACKFILL_POLICY, build_partitions
+from pipelines.defs.schedules import find_first_window
+from pipelines.settings import Settings, SettingsError, check_account
+from pipelines.steps.audit_findings import NO_DIFFERENCES
+from pipelines.steps.progress import Progress
+from pipelines.steps.pull_windows import DatasetPull, WindowOutcome
+from pipelines.warehouse_folder import open_folder
+from warehouse.errors import WarehouseError
+from warehouse.lake.fold import FoldResult
+from warehouse.schema.tables import RAW_COLUMNS, Table
+from warehouse.storage.atomic_files import make_folder
+from warehouse.windows import StorageWindow, window_of_key
+
+Metadata = dict[str, Any]
+
+_DELETED: Metadata = {"deleted_by_retention": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One dataset of the vendor: its table, its descriptions, how it is asked for: patiently, and once."""
+
+    table: Table
+    raw_description: str
+    description: str
+    build_asks: Callable[[IPlumResource], tuple[Ask, Ask]]
+    refusable: bool = False
+
+    def keys(self, settings: Settings) -> tuple[dg.AssetKey, dg.AssetKey]:
+        """Name an account's raw asset and its folded one."""
+        return dg.AssetKey(settings.key(f"raw_{self.table.name}")), dg.AssetKey(settings.key(self.table.name))
+
+
+def build_window_assets(
+    dataset: Dataset, settings: Settings, *, clock: Callable[[], datetime], progress: Progress
+) -> dg.AssetsDefinition:
+    """Make the assets `raw_<name>` and `<name>`, pulled and folded in one step (DESIGN 6).
+
+    A failed step skips all that stands downstream in its run, so pull and fold are one: the step goes through
+    all its windows, and if some failed, records the finished ones before it raises.
+    """
+    raw_key, key = dataset.keys(settings)
+    label = "/".join(key.path)
+
+    @dg.multi_asset(
+        name=settings.name(f"pull_{dataset.table.name}"),
+        required_resource_keys={settings.name("iplum")},
+        partitions_def=build_partitions(settings.start_date),
+        backfill_policy=BACKFILL_POLICY,
+        specs=[
+            dg.AssetSpec(
+                raw_key,
+                description=dataset.raw_description,
+                group_name="raw",
+                kinds={"python", "parquet"},
+                metadata={"dagster/column_schema": build_column_schema(RAW_COLUMNS)},
+            ),
+            dg.AssetSpec(
+                key,
+                deps=[raw_key],
+                description=dataset.description,
+                group_name="lake",
+                kinds={"pandas", "parquet"},
+                metadata={
+                    "dagster/column_schema": build_column_schema(dataset.table.columns),
+                },
+            ),
+        ],
+    )
+    def pull(context: dg.AssetExecutionContext) -> tuple[None, None]:
+        asked = [window_of_key(key) for key in context.partition_keys]
+        first = find_first_window(settings)
+        windows = [window for window in asked if window >= first]
+        for window in (window for window in asked if window < first):
+            for key in dataset.keys(settings):
+                context.add_asset_metadata(_DELETED, asset_key=key, partition_key=window.key)
+        iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
+        progress.start(label, len(windows))
+        outcomes: list[WindowOutcome] = []
+        is_audit = AUDIT_TAG in context.run.tags
+        for outcome in _open_pull(dataset, settings, iplum, clock=clock, is_audit=is_audit).pull(windows):
+            outcomes.append(outcome)
+            progress.finish_window(label, outcome)
+        _report(context, dataset, windows, outcomes=outcomes, settings=settings)
+        return None, None
+
+    return pull
+
+
+def _open_pull(
+    dataset: Dataset,
+    settings: Settings,
+    iplum: IPlumResource,
+    *,
+    clock: Callable[[], datetime],
+    is_audit: bool,
+) -> DatasetPull:
+    folder = open_folder(settings)
+    try:
+        check_account(settings, folder.accounts())
+        make_folder(folder.limiter_file(settings.account).parent, folder.modes)
+        ask, ask_once = dataset.build_asks(iplum)
+    except (SettingsError, WarehouseError, ValueError) as error:
+        raise fail(error) from error
+    return DatasetPull(
+        folder=folder,
+        account=settings.account,
+        table=dataset.table,
+        ask=ask,
+        ask_once=ask_once,
+        concurrency=settings.concurrency,
+        verify="always" if is_audit else settings.verify,
+        clock=clock,
+        refusable=dataset.refusable,
+        reason="audit" if is_audit else "pull",
+        lookback=timedelta(days=settings.lookback_days),
+    )
+
+
+def _report(
+    context: dg.AssetExecutionContext,
+    dataset: Dataset,
+    windows: Sequence[StorageWindow],
+    *,
+    outcomes: Sequence[WindowOutcome],
+    settings: Settings,
+) -> None:
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    latest = {outcome.window: outcome for outcome in outcomes if outcome.window in windows}
+    if any(outcome.refused for outcome in outcomes):
+        context.log.warning(
+            f"iPlum refuses {dataset.table.name} for this account (403): it needs a call recording plan. "
+            "The rest goes on without."
+        )
+    found = sum((outcome.differences for outcome in outcomes), NO_DIFFERENCES)
+    if found.total:
+        context.log.warning(
+            f"The audit of {dataset.table.name} found {found.missing} rows missing here, {found.changed} changed "
+            f"and {found.gone} gone at iPlum. What came is kept; nothing was removed."
+        )
+    if not failed:
+        for window in windows:
+            for key, metadata in _describe(dataset, settings, latest.get(window)):
+                context.add_asset_metadata(metadata, asset_key=key, partition_key=window.key)
+        return
+    for window in latest.keys() - {outcome.window for outcome in failed}:
+        for key, metadata in _describe(dataset, settings, latest[window]):
+            context.log_event(dg.AssetMaterialization(key, partition=window.key, metadata=metadata))
+    raise fail_windows(dataset.table.name, failed, left_out=len(windows) - len(latest)) from failed[0].error
+
+
+def _describe(
+    dataset: Dataset, settings: Settings, outcome: WindowOutcome | None
+) -> list[tuple[dg.AssetKey, Metadata]]:
+    """Say what Dagster keeps of a window: counts, never content."""
+    raw_key, key = dataset.keys(settings)
+    if outcome is None or outcome.fold is None or outcome.refused:
+        return [(raw_key, {"refused": True}), (key, {"refused": True})]
+    raw = {
+        "answers": outcome.answers,
+        "body_bytes": outcome.body_bytes,
+        "proven_in_halves": outcome.proven_in_halves,
+    }
+    return [(raw_key, raw), (key, {**_count(outcome.fold), **_count_differences(outcome)})]
+
+
+def _count_differences(outcome: WindowOutcome) -> Metadata:
+    found = asdict(outcome.differences) if outcome.differences.total else {}
+    return {f"audit_{name}": rows for name, rows in found.items()}
+
+
+def _count(fold: FoldResult) -> Metadata:
+    return {
+        "dagster/partition_row_count": fold.state.rows,
+        "rows": fold.state.rows,
+        "new": fold.new,
+        "changed": fold.changed,
+        "absent": fold.state.absent,
+        "unreadable": fold.state.unreadable + fold.state.unread,
+    }

@@ -1,0 +1,110 @@
+"""The assembly: every asset, check, job, schedule, sensor and resource, of one account or of many, in one list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from iplum_resource.resource import IPlumResource
+from pipelines.defs.alert_sensors import build_failure_alert, build_freshness_alert
+from pipelines.defs.asset_checks import build_checks
+from pipelines.defs.assets.archive import CONTENT_ARCHIVE, RECORDING_ARCHIVE, build_archive_assets
+from pipelines.defs.assets.callbacks import build_callbacks_asset
+from pipelines.defs.assets.catalog import catalogue
+from pipelines.defs.assets.recordings import build_recordings_assets
+from pipelines.defs.assets.report import build_report_asset
+from pipelines.defs.assets.usage import build_usage_assets
+from pipelines.defs.assets.warehouse_tables import build_tables_assets
+from pipelines.defs.jobs import ARCHIVE, AUDIT, DRAIN, JOBS, SYNC
+from pipelines.defs.schedules import build_daily_archive, build_daily_sync, build_weekly_audit
+from pipelines.defs.sensors import build_callback_inbox, build_stale_snapshot
+from pipelines.settings import Settings
+from pipelines.steps.progress import Progress, Silence
+from pipelines.warehouse_folder import open_folder
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def build_definitions(
+    *accounts: Settings,
+    clock: Callable[[], datetime] = _now,
+    progress: Progress | None = None,
+    executor: dg.ExecutorDefinition = dg.in_process_executor,
+) -> dg.Definitions:
+    """Assemble assets, checks, jobs, schedules and sensors; `clock` gives aware UTC.
+
+    An account alone has assets and jobs without prefix, and each of its runs publishes. Where there are many, each
+    has its own under its name and its own limit, and their runs leave publishing, which is of all accounts, to
+    the sensor `stale_snapshot`. They share one data folder.
+    """
+    watcher = progress or Silence()
+    tables, report = build_tables_assets(accounts), build_report_asset(accounts[0])
+    own = [
+        catalogue(assets, owner=settings.account)
+        for settings in accounts
+        for assets in _build_account(settings, clock, watcher)
+    ]
+    jobs = {
+        name: made for job in JOBS for name, made in job.define(accounts, tables=tables, report=report).items()
+    }
+    publish = dg.define_asset_job(
+        "publish",
+        selection=dg.AssetSelection.assets(tables, report),
+        description="Bring warehouse.duckdb and the report up to the lake, without asking iPlum.",
+    )
+    whose = accounts[0].account if len(accounts) == 1 else "all_accounts"
+    return dg.Definitions(
+        assets=[*own, catalogue(tables, owner=whose), catalogue(report, owner=whose)],
+        asset_checks=build_checks(accounts[0]),
+        jobs=[*jobs.values(), publish],
+        schedules=[
+            schedule
+            for settings in accounts
+            for schedule in (
+                build_daily_sync(settings, jobs[SYNC.name_for(settings)], clock=clock),
+                build_daily_archive(settings, jobs[ARCHIVE.name_for(settings)], clock=clock),
+                build_weekly_audit(settings, jobs[AUDIT.name_for(settings)], clock=clock),
+            )
+        ],
+        sensors=[
+            build_stale_snapshot(accounts, publish, clock=clock),
+            build_callback_inbox(accounts, jobs[DRAIN.name], clock=clock),
+            build_failure_alert(accounts, clock=clock),
+            build_freshness_alert(accounts, clock=clock),
+        ],
+        resources={settings.name("iplum"): build_resource(settings) for settings in accounts},
+        executor=executor,
+    )
+
+
+def _build_account(
+    settings: Settings, clock: Callable[[], datetime], progress: Progress
+) -> list[dg.AssetsDefinition]:
+    return [
+        build_usage_assets(settings, clock=clock, progress=progress),
+        build_recordings_assets(settings, clock=clock, progress=progress),
+        build_callbacks_asset(settings, clock=clock),
+        *(
+            build_archive_assets(archive, settings, clock=clock, progress=progress)
+            for archive in (CONTENT_ARCHIVE, RECORDING_ARCHIVE)
+        ),
+    ]
+
+
+def build_resource(settings: Settings) -> IPlumResource:
+    """Make the client's factory: Dagster is told which variables hold the keys, never the keys."""
+    return IPlumResource(
+        access_key=dg.EnvVar(settings.secrets.access_key),
+        secret_key=dg.EnvVar(settings.secrets.secret_key),
+        login_id=dg.EnvVar(settings.secrets.login_id),
+        base_url=settings.base_url,
+        language=settings.language,
+        login_case=settings.login_case,
+        requests_per_second=settings.requests_per_second,
+        limiter_file=str(open_folder(settings).limiter_file(settings.account)),
+        limiter_database=dg.EnvVar("IPLUM_LIMITER_URL") if settings.has_limiter_database else None,
+    )

@@ -1,0 +1,96 @@
+"""`iplum receiver` on a socket, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from types import FrameType
+
+import uvicorn
+
+from pipelines.receiver.app import Mailbox, Receiver, create_app
+from pipelines.settings import Settings, SettingsError, read_callback_token
+from pipelines.warehouse_folder import open_folder, open_inbox
+
+_GRACE_SECONDS = 10
+
+
+def serve(
+    *accounts: Settings, environ: Mapping[str, str], host: str, port: int, clock: Callable[[], datetime]
+) -> None:
+    """Receive callbacks until SIGTERM or SIGINT, then finish what is under way; prints one line with the address.
+
+    Raises `SettingsError` without a fit token, `InboxFailed` and `StorageFailed` where nothing could be kept, and
+    `OSError` where the address can't be had.
+    """
+    mailboxes = list_mailboxes(accounts, environ)
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    with open_inbox(accounts[0], open_folder(accounts[0])) as inbox, _listen(host, port) as listener:
+        receiver = Receiver(inbox=inbox, mailboxes=mailboxes, clock=clock)
+        where = listener.getsockname()
+        sys.stdout.write(f"Receiving callbacks at http://{_write_host(where[0])}:{where[1]}\n")
+        sys.stdout.flush()
+        _Server(_configure(receiver)).run(sockets=[listener])
+
+
+def list_mailboxes(accounts: Sequence[Settings], environ: Mapping[str, str]) -> list[Mailbox]:
+    """Give each account that has a callback token its mailbox; of many, those without one receive nothing.
+
+    Raises `SettingsError` for a token that is unfit or shared, and where there is none.
+    """
+    mailboxes: dict[str, Mailbox] = {}
+    for settings in accounts:
+        if not settings.secrets.callback_token:
+            continue
+        token = read_callback_token(environ, settings.secrets)
+        if token in mailboxes:
+            raise SettingsError(
+                f"the accounts {mailboxes[token].account} and {settings.account} have the same callback token: "
+                "give each its own, or nobody can tell whose callback it is"
+            )
+        mailboxes[token] = Mailbox(account=settings.account, token=token, keep_content=settings.keep_content)
+    if not mailboxes:
+        raise SettingsError("no account of accounts.toml has a callback_token: name the variable that holds it")
+    return list(mailboxes.values())
+
+
+def _configure(receiver: Receiver) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(receiver),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,  # a path holds the token
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=1024)
+
+
+def _write_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class _Server(uvicorn.Server):
+    """End on a signal without raising it again: a stop is no failure."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.should_exit = True

@@ -1,0 +1,84 @@
+"""A deletion from start to end: planned, written down, carried out, published, written down again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from pipelines.settings import Settings, SettingsError
+from pipelines.steps.drain_inbox import TABLES, file_events
+from pipelines.warehouse_folder import choose_marts, has_inbox, open_folder, open_inbox
+from warehouse.outputs.report import write_report
+from warehouse.raw.deletion_log import Deletion, read_deletions, write_deletion
+from warehouse.raw.inbox import Inbox
+from warehouse.retention.deletion import Retention
+from warehouse.snapshot.pointer import remove_replaced
+from warehouse.snapshot.publish import publish, publishing_alone
+from warehouse.windows import StorageWindow
+
+_EVENTS_AT_A_TIME = 5_000
+
+
+def plan_deletion(settings: Settings, *, older_than_days: int, now: datetime) -> Deletion:
+    """Say what would go; changes nothing. Raises `SettingsError` for days that the sync still looks back at."""
+    if older_than_days <= settings.lookback_days:
+        raise SettingsError(
+            f"--older-than {older_than_days} must be more than IPLUM_LOOKBACK_DAYS ({settings.lookback_days}): "
+            "the sync still brings rows of those days"
+        )
+    folder = open_folder(settings)
+    deletion = Retention(folder, settings.account).plan(older_than_days=older_than_days, now=now)
+    if has_inbox(settings, folder):
+        with open_inbox(settings, folder) as inbox:
+            deletion.inbox_events = sum(map(len, _find_events(inbox, before=deletion.floor)))
+    return deletion
+
+
+def list_unfinished(settings: Settings) -> list[Deletion]:
+    """List the deletions that a killed run began."""
+    return [one for one in read_deletions(open_folder(settings), settings.account) if one.finished_at is None]
+
+
+def carry_out(
+    accounts: Sequence[Settings], settings: Settings, deletion: Deletion, *, clock: Callable[[], datetime]
+) -> None:
+    """Delete what was planned, and what a killed run left of earlier plans, for good.
+
+    The record is written before anything goes, and again when the tables are published without it: the database is
+    built anew, so that no byte of what went is left in it. Killed at any moment, the next call finishes. Raises
+    `WarehouseError`.
+    """
+    folder = open_folder(settings)
+    retention = Retention(folder, settings.account)
+    unfinished = list_unfinished(settings)
+    retention.describe_raw(deletion)
+    write_deletion(folder, deletion)
+    with publishing_alone(folder):
+        for one in (*unfinished, deletion):
+            retention.carry_out(one)
+            write_deletion(folder, one)
+    if has_inbox(settings, folder):
+        with open_inbox(settings, folder) as inbox:
+            for numbers in filter(None, _find_events(inbox, before=deletion.floor)):
+                inbox.remove(numbers)
+    publish(folder, choose_marts(accounts), full=True)
+    remove_replaced(folder, grace=timedelta())
+    if folder.store.has(folder.report.name):
+        write_report(folder)
+    for one in (*unfinished, deletion):
+        one.finished_at = clock()
+        write_deletion(folder, one)
+
+
+def _find_events(inbox: Inbox, *, before: StorageWindow) -> Iterator[list[int]]:
+    """Go through the numbers of the drained events about records of windows that go."""
+    after = 0
+    while events := inbox.read_drained(after=after, at_most=_EVENTS_AT_A_TIME):
+        after = events[-1].number
+        yield [
+            event.number
+            for dataset, table in TABLES.items()
+            for window, filed in file_events([e for e in events if e.dataset == dataset], table).items()
+            if window < before
+            for event, _ in filed
+        ]

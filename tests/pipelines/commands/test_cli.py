@@ -1,0 +1,265 @@
+"""The command line: exit codes, one clear line for an error, and that nothing is asked before it must be."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import requests
+import typer
+
+from iplum_resource.standin import Options
+from pipelines import cli
+from pipelines.settings import SettingsError
+from tests.support.account import Account
+from tests.support.raw_responses import answer, call, fold
+from warehouse.snapshot.publish import publish
+
+IPLUM = [sys.executable, "-m", "pipelines.cli"]
+
+
+def run(*arguments: str) -> int:
+    return cli.run(list(arguments))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sync", "--since", "2001-01-01"),
+        ("sync", "--since", "2099-01-01"),
+        ("sync", "--since", "yesterday"),
+        ("sync", "--until", "2024-1-1"),
+        ("sync", "--sinse", "2024-01-01"),
+        ("sink",),
+        ("sql", "SELECT 1", "--format", "xml"),
+        ("sql",),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_2_before_any_request(
+    account: Account, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "Traceback" not in error
+    assert account.server.requests == []
+
+
+def test_an_end_that_is_not_after_the_start_is_refused(account: Account) -> None:
+    assert run("sync", "--since", str(account.first_day), "--until", str(account.first_day)) == 2
+
+
+def test_missing_credentials_are_2_and_named(
+    account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IPLUM_SECRET_KEY", "")
+    assert run("sync") == 2
+    assert "IPLUM_SECRET_KEY is not set" in capsys.readouterr().err
+    assert account.server.requests == []
+
+
+def test_a_renamed_account_is_2(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    fold(account.folder, answer([call()], 1))
+    monkeypatch.setenv("IPLUM_ACCOUNT", "renamed")
+    assert run("sync") == 2
+    assert account.server.requests == []
+
+
+def test_a_sync_says_what_came_and_what_failed(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sync", "--since", str(account.began.date())) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^usage +1 windows +\d+ new", shown, re.MULTILINE)
+    assert "published" in shown
+
+    account.play(usage_permission=False)
+    assert run("sync", "--since", str(account.began.date()), "--json") == 1
+    red = capsys.readouterr()
+    (failure,) = json.loads(red.out)["failures"]
+    assert "403" in failure
+    assert [line for line in red.err.splitlines() if line.startswith("error: ")] == [f"error: {failure}"]
+
+
+def test_debug_lets_the_traceback_through(account: Account) -> None:
+    with pytest.raises(SettingsError):
+        run("sync", "--since", "2001-01-01", "--debug")
+    assert account.server.requests == []
+
+
+@pytest.fixture
+def published(account: Account) -> Account:
+    fold(account.folder, answer([call(**{"from": 'a "quoted", name'}), call("b", iPlumCredits=None)], 1))
+    publish(account.folder)
+    return account
+
+
+QUERY = "SELECT record_id, started_at, from_party, credits FROM usage ORDER BY 1"
+
+
+def test_sql_writes_json_for_programs(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sql", QUERY, "--format", "json") == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert first == {
+        "record_id": "a",
+        "started_at": "2023-03-24T00:00:00+00:00",
+        "from_party": 'a "quoted", name',
+        "credits": 2.0,
+    }
+    assert second["credits"] is None
+    assert run("sql", "SELECT 1 WHERE false", "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert published.server.requests == []
+
+
+def test_sql_writes_csv_for_spreadsheets(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sql", QUERY, "--format", "csv") == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert rows[0] == ["record_id", "started_at", "from_party", "credits"]
+    assert rows[1][2] == 'a "quoted", name'
+    assert rows[2][3] == ""
+    assert published.folder.snapshot.exists()
+
+
+def test_sql_writes_a_table_for_people(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sql", QUERY) == 0
+    shown = capsys.readouterr().out
+    assert "(2 rows)" in shown
+    assert "null" in shown
+    assert published.folder.snapshot.exists()
+
+
+def test_sql_without_a_warehouse_and_wrong_sql_are_1(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sql", "SELECT 1") == 1
+    assert "iplum sync" in capsys.readouterr().err
+    assert run("publish") == 0
+    assert run("sql", "SELEC") == 1
+    assert "Parser Error" in capsys.readouterr().err
+    assert account.server.requests == []
+
+
+def test_help_is_quick_because_it_loads_little() -> None:
+    heavy = "{'dagster', 'pandas', 'duckdb', 'pyarrow'}"
+    script = (
+        f"import sys; from pipelines import cli; cli.run(['--help']); print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_each_switch_of_the_stand_in_has_an_option() -> None:
+    command = typer.main.get_command(cli.app).commands["standin"]  # type: ignore[attr-defined]
+    options = {parameter.name for parameter in command.params}
+    not_switches = {"clock", "now", "max_epoch_age"}
+    assert {field.name for field in fields(Options)} - not_switches == options - {"host", "port", "help"}
+
+
+def test_the_stand_in_says_where_it_is_and_stops_when_asked() -> None:
+    command = [*IPLUM, "standin", "--port", "0", "--row-cap", "10", "--no-recording-plan"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
+        assert requests.get(f"{url}/usage/getusage", timeout=10).status_code == 405, "the API is POST alone"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
+def test_a_program_gets_json(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("publish", "--full", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["tables"]["usage"] == {"rows": 2, "replaced": 1}
+    assert run("verify", "--offline", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"files": 0, "bytes": 0, "differences": []}
+    published.folder.snapshot.unlink()
+    assert run("verify", "--offline", "--json") == 1
+    shown = capsys.readouterr()
+    (difference,) = json.loads(shown.out)["differences"]
+    assert "warehouse.duckdb" in difference
+    assert f"error: {difference}" in shown.err
+    assert run("archive", "--json", "--since", str(published.first_day)) == 0
+    assert json.loads(capsys.readouterr().out) == {"holdings": [], "failures": []}
+
+
+@pytest.mark.parametrize("name", sorted(typer.main.get_command(cli.app).commands))  # type: ignore[attr-defined]
+def test_each_command_shows_an_example_and_refuses_a_wrong_option(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(name, "--help") == 0
+    help_text = " ".join(capsys.readouterr().out.split())
+    assert f"iplum {name}" in help_text.partition("Example")[2]
+    assert run(name, "--no-such-option") == 2
+    assert f"see 'iplum {name} --help'" in capsys.readouterr().err
+
+
+def test_a_wrong_option_of_all_commands_names_their_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--colour") == 2
+    assert "see 'iplum --help'" in capsys.readouterr().err
+    assert run("--version") == 0
+    assert re.fullmatch(r"iplum-warehouse [0-9.]+\n", capsys.readouterr().out)
+
+
+def test_a_shell_completes_what_is_typed(tmp_path: Path) -> None:
+    iplum = str(Path(sys.executable).with_name("iplum"))
+    shell = {**os.environ, "HOME": str(tmp_path), "SHELL": "/bin/bash"}
+    subprocess.run([iplum, "--install-completion", "bash"], env=shell, check=True, capture_output=True)
+    (script,) = (tmp_path / ".bash_completions").iterdir()
+    assert "_IPLUM_COMPLETE=complete_bash" in script.read_text()
+    asked = {**shell, "_IPLUM_COMPLETE": "complete_bash", "COMP_WORDS": "iplum sy", "COMP_CWORD": "1"}
+    done = subprocess.run([iplum], env=asked, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["sync"]
+
+
+def test_interrupted_a_sync_ends_soon_and_the_next_goes_on(account: Account) -> None:
+    """Dagster makes a failed step of Ctrl-C: the sync went on to publish, and called it an error of its own."""
+    account.play(latency=0.4)
+    environ = {**os.environ, **account.environ, "IPLUM_CONCURRENCY": "1"}
+    with subprocess.Popen([*IPLUM, "sync"], env=environ, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: account.asked("/callrecordings/getrecordings") + account.asked("/usage/getusage") >= 3)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert error.splitlines()[-1] == "stopped; what was finished is kept, and the same command goes on from there"
+    assert "error" not in error
+    assert not account.folder.snapshot.exists(), "it was told to stop, not to publish"
+    account.play()
+    assert account.sync().failures == []
+    assert account.ids() == account.expected_ids()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_at_once_on_the_same_windows_end_in_one_table(account: Account, processes: int) -> None:
+    environ = {**os.environ, **account.environ}
+    command = [*IPLUM, "sync", "--since", str(account.first_day)]
+    together = [subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) for _ in range(processes)]
+    for one in together:
+        assert one.wait(timeout=280) == 0
+    assert account.ids() == account.expected_ids()
+    assert account.ids("recordings") == account.expected_ids("recordings")
+    asked = "FROM pulls WHERE reason <> 'stray' GROUP BY dataset, window_start"
+    assert account.ask(f"SELECT DISTINCT count(DISTINCT pull_id) {asked}") == [(processes,)]
+
+
+def test_a_data_folder_that_is_a_file_is_1_and_named(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("IPLUM_DATA", str(tmp_path / "file"))
+    assert run("sync") == 1
+    assert "a file stands where a folder is needed" in capsys.readouterr().err
+    assert account.server.requests == []
+
+
+def wait_for(condition: object, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    assert callable(condition)
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)

@@ -1,0 +1,160 @@
+"""The first set-up: what is written, what is kept, what is never shown, with and without a terminal."""
+
+import io
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines import cli
+from pipelines.generate_docs import render_env_example
+from pipelines.settings import SettingsError, check_credentials, read_env_file
+from pipelines.settings.env_file import set_variables
+from tests.support.account import Account
+from tests.support.terminal import on_terminal
+
+KEPT = "# mine\nIPLUM_ACCOUNT=north  # the north clinic\n\nexport IPLUM_SECRET_KEY=old\nOTHER=1"
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    return tmp_path / ".env"
+
+
+def init(env_file: Path, *arguments: str) -> int:
+    return cli.run(["init", "--env-file", str(env_file), *arguments])
+
+
+def is_taken(value: str) -> bool:
+    try:
+        check_credentials(dict.fromkeys(("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID"), value))
+    except SettingsError:
+        return False
+    return True
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1).filter(is_taken))
+def test_each_key_that_is_accepted_is_read_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, value: str
+) -> None:
+    path = tmp_path_factory.mktemp("env") / ".env"
+    set_variables(path, {"IPLUM_SECRET_KEY": value})
+    assert read_env_file(path)["IPLUM_SECRET_KEY"] == value
+
+
+def test_a_key_that_looks_like_a_variable_stays_as_it_is(env_file: Path) -> None:
+    """python-dotenv puts another variable in the place of `${NAME}`, unless it is told not to."""
+    set_variables(env_file, {"IPLUM_SECRET_KEY": "a${HOME}b$c"})
+    assert read_env_file(env_file)["IPLUM_SECRET_KEY"] == "a${HOME}b$c"
+
+
+def test_a_file_keeps_its_comments_order_and_other_lines(env_file: Path) -> None:
+    env_file.write_text(KEPT)
+    env_file.chmod(0o644)
+    set_variables(env_file, {"IPLUM_SECRET_KEY": "new", "IPLUM_TIMEZONE": "Europe/Vienna"})
+    assert env_file.read_text() == (
+        KEPT.replace("export IPLUM_SECRET_KEY=old", "IPLUM_SECRET_KEY=new") + "\nIPLUM_TIMEZONE=Europe/Vienna\n"
+    )
+    assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
+
+
+def test_a_new_file_explains_each_variable_and_a_link_stays_one(env_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    env_file.symlink_to(tmp_path / "secrets" / "iplum")
+    set_variables(env_file, {"IPLUM_START_DATE": "2022-05-01"})
+    assert env_file.is_symlink()
+    assert env_file.read_text() == render_env_example().replace(
+        "# IPLUM_START_DATE=2024-01-01\n", "# IPLUM_START_DATE=2024-01-01\nIPLUM_START_DATE=2022-05-01\n"
+    )
+
+
+def test_without_a_terminal_the_keys_come_from_the_environment(
+    account: Account, env_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert init(env_file) == 0
+    shown = capsys.readouterr()
+    written = read_env_file(env_file)
+    assert {name: written[name] for name in written if written[name]} == {
+        name: account.environ[name]
+        for name in ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID", "IPLUM_START_DATE")
+    } | {"IPLUM_START_DATE": str(account.first_day)}
+    assert re.search(r"brings [56] windows .* about 1[02] requests", shown.out)
+    assert "Begin it with: .venv/bin/iplum sync" in shown.out
+    assert account.environ["IPLUM_SECRET_KEY"] not in shown.out + shown.err
+    assert not account.folder.root.exists()
+
+
+def test_the_keys_come_from_standard_input_and_the_first_sync_follows(
+    account: Account, env_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPLUM_SECRET_KEY", "")
+    monkeypatch.setattr("sys.stdin", io.StringIO("STANDINACCESSKEY\nstandin-secret\n"))
+    options = ["--keys-stdin", "--login-id", "admin@clinic.example", "--start-date", str(account.began.date())]
+    assert init(env_file, *options, "--sync") == 0
+    assert "published" in capsys.readouterr().out
+    assert account.folder.snapshot.is_file()
+
+
+def test_a_wrong_key_costs_one_request_and_the_file_is_there_to_be_mended(
+    account: Account, env_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPLUM_SECRET_KEY", "c4nary")
+    assert init(env_file, "--sync") == 1
+    assert len(account.server.requests) == 1
+    shown = capsys.readouterr()
+    assert "c4nary" not in shown.out + shown.err
+    assert "iplum init" in shown.err
+    assert env_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "options"),
+    [
+        ("IPLUM_SECRET_KEY", "", ()),
+        ("IPLUM_ACCESS_KEY", "'quoted'", ()),
+        ("IPLUM_START_DATE", "x", ("--start-date", "yesterday")),
+    ],
+)
+def test_what_cannot_be_meant_is_2_and_nothing_is_written(
+    account: Account,
+    env_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    options: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert init(env_file, *options) == 2
+    assert not env_file.exists()
+    assert account.server.requests == []
+
+
+def test_on_a_terminal_it_asks_hides_the_keys_and_offers_the_sync(account: Account, env_file: Path) -> None:
+    env_file.write_text("# mine\n")
+    asked = ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID", "IPLUM_START_DATE", "IPLUM_TIMEZONE")
+    environ = {**account.environ, **dict.fromkeys(asked, "")}
+    with on_terminal("init", "--env-file", str(env_file), environ=environ) as terminal:
+        terminal.wait_for("Access key: ")
+        terminal.type("STANDINACCESSKEY")
+        terminal.wait_for("Secret key: ")
+        terminal.type("'standin-secret'")
+        terminal.wait_for("quotes")
+        terminal.wait_for("Secret key: ")
+        terminal.type("standin-secret")
+        terminal.wait_for("Login ID")
+        terminal.type("admin@clinic.example")
+        terminal.wait_for("First day of history [2024-01-01]")
+        terminal.type(str(account.first_day))
+        terminal.wait_for("Time zone")
+        terminal.type("America/New_York")
+        terminal.wait_for("Begin it now? [Y/n]")
+        terminal.type("n")
+        assert terminal.finish() == 0
+        assert "standin-secret" not in terminal.raw
+        assert "STANDINACCESSKEY" not in terminal.raw
+    typed = (*list(account.environ.values())[:3], str(account.first_day), "America/New_York")
+    lines = [f"{name}={value}" for name, value in zip(asked, typed, strict=True)]
+    assert env_file.read_text().splitlines() == ["# mine", *lines]

@@ -1,0 +1,67 @@
+"""What a person sees on a terminal: colours unless they want none, no line too wide, progress with its rate."""
+
+import io
+import re
+import signal
+import time
+
+import pytest
+from rich.console import Console
+
+from pipelines.commands.progress_bar import ProgressBar
+from tests.support.account import Account
+from tests.support.terminal import on_terminal
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
+
+
+@pytest.mark.parametrize("columns", [44, 120])
+def test_the_doctor_s_lines_fit_a_terminal_and_are_coloured(account: Account, columns: int) -> None:
+    environ = {**account.environ, "IPLUM_SECRET_KEY": ""}
+    with on_terminal("doctor", environ=environ, columns=columns) as terminal:
+        assert terminal.finish() == 2
+    assert "FAIL" in terminal.shown
+    assert max(map(len, terminal.shown.splitlines())) <= columns
+    assert COLOUR.search(terminal.raw)
+
+
+def test_who_wants_no_colour_gets_none(account: Account) -> None:
+    with on_terminal("doctor", environ={**account.environ, "IPLUM_SECRET_KEY": "", "NO_COLOR": "1"}) as terminal:
+        assert terminal.finish() == 2
+    assert "FAIL" in terminal.shown
+    assert not COLOUR.search(terminal.raw)
+
+
+def test_a_sync_shows_its_rate_and_ends_on_sigterm_as_on_ctrl_c(account: Account) -> None:
+    account.play(latency=1.5)
+    with on_terminal("sync", environ={**account.environ, "IPLUM_CONCURRENCY": "1"}, columns=120) as terminal:
+        terminal.wait_for("windows/s")
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.finish() == 130
+    assert "goes on from there" in terminal.shown
+    assert "Traceback" not in terminal.shown
+    assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l"), "the cursor is back"
+
+
+def draw(width: int, *, is_terminal: bool = True) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=is_terminal, color_system=None)
+    with ProgressBar(console) as bar:
+        show = bar.watch("files", "files")
+        for done in range(1, 4):
+            show(done, 3)
+            time.sleep(0.01)
+        bar.start("usage", 5)
+    return stream.getvalue()
+
+
+def test_progress_has_a_rate_where_there_is_room_and_fits_where_there_is_not() -> None:
+    assert "3/3" in draw(120)
+    assert "files/s" in draw(120)
+    narrow = draw(40)
+    assert "3/3" in narrow
+    assert max(len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)) for line in narrow.splitlines()) <= 40
+
+
+def test_elsewhere_progress_is_a_plain_line_for_each_beginning() -> None:
+    assert draw(200, is_terminal=False) == "files: 3 files\nusage: 5 windows\n"

@@ -1,0 +1,216 @@
+"""The archive against the stand-in: what is fetched, what is tried again, and what a killed run costs."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iplum_resource.standin import Running
+from pipelines import cli
+from pipelines.runs.archive import ArchiveReport, archive
+from pipelines.steps.progress import Silence
+from tests.support.account import Account, now
+from warehouse.checks.data_quality import find_by_select
+from warehouse.schema.tables import RECORDING_FILES
+
+CONTENT, RECORDING = "/usage/getcontent", "/callrecordings/getrecordingfile"
+IPLUM = [sys.executable, "-m", "pipelines.cli"]
+
+
+@pytest.fixture(scope="session")
+def synced_once(standin_server: Running, tmp_path_factory: pytest.TempPathFactory) -> Account:
+    """Make an account with a week of records, synced, whose files come from the stand-in's own media host."""
+    account = Account(standin_server, tmp_path_factory.mktemp("synced"))
+    account.play()
+    account.changes["IPLUM_MEDIA_HOSTS"] = account.server.media_host
+    account.changes["IPLUM_START_DATE"] = str((account.began - timedelta(days=5)).date())
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in account.environ.items():
+            environment.setenv(name, value)
+        assert account.sync().failures == []
+    return account
+
+
+@pytest.fixture
+def synced(synced_once: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """Lend a copy of that account, so that it is synced once for all tests."""
+    shutil.copytree(synced_once.path / "data", tmp_path / "data")
+    account = Account(synced_once.server, tmp_path, dict(synced_once.changes), synced_once.began)
+    account.play()
+    for name, value in account.environ.items():
+        monkeypatch.setenv(name, value)
+    return account
+
+
+def run(account: Account, *, clock: Callable[[], datetime] = now, since: date | None = None) -> ArchiveReport:
+    return archive(account.settings, environ=account.environ, since=since, progress=Silence(), clock=clock)
+
+
+def count(account: Account, table: str) -> dict[str, int]:
+    return {str(s): int(n) for s, n in account.ask(f"SELECT status, count(*) FROM {table} GROUP BY 1")}
+
+
+def due(account: Account) -> dict[str, int]:
+    """Count what should be verified in the end."""
+    ((texts,),) = account.ask("SELECT count(*) FROM usage WHERE channel IN ('text', 'fax')")
+    ((recordings,),) = account.ask("SELECT count(*) FROM recordings")
+    return {"contents": texts, "recording_files": recordings}
+
+
+def assert_whole(account: Account) -> None:
+    for table, rows in due(account).items():
+        assert count(account, table) == {"verified": rows}
+    assert cli.run(["verify", "--offline"]) == 0
+
+
+def test_all_is_fetched_verified_and_not_asked_for_again(synced: Account) -> None:
+    assert run(synced).failures == []
+    assert_whole(synced)
+    expected = due(synced)
+    assert synced.asked(CONTENT) == expected["contents"]
+    assert synced.asked(RECORDING) == expected["recording_files"]
+    kinds = dict(synced.ask("SELECT kind, count(*) FROM contents GROUP BY 1"))
+    assert kinds.keys() == {"text", "media", "empty"}
+    off_list = "SELECT count(*) FROM messages WHERE body LIKE 'http%outside.example%' AND kind = 'text'"
+    assert synced.ask(off_list)[0][0] > 0, "a URL off the list is a text"
+    as_sent = {
+        "null",
+        "123",
+        "  ",
+        "First line\nsecond line\r\n\tand a tab",
+        'The form says "sign here" twice, is that right?',
+    }
+    assert as_sent & {body for (body,) in synced.ask("SELECT DISTINCT body FROM messages")}
+    files = [path for path in (synced.folder.root / "media").rglob("*") if path.is_file()]
+    assert 0 < len(files) <= expected["recording_files"] + kinds["media"]
+
+    synced.server.requests.clear()
+    assert run(synced).failures == []
+    assert run(synced, since=synced.settings.start_date).failures == []
+    assert synced.server.requests == []
+
+
+@pytest.mark.parametrize("content_as", ["json", "plain"])
+def test_bodies_are_the_same_however_they_are_sent(synced: Account, content_as: Any) -> None:
+    synced.play(content_as=content_as)
+    run(synced)
+    bodies = {body for (body,) in synced.ask("SELECT DISTINCT body FROM contents WHERE kind = 'text'")}
+    assert "Hello" in bodies
+    assert "null" in bodies or "123" in bodies
+    assert not any(body.startswith('"') for body in bodies)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"media_cut": 0.2},
+        {"fail_500": 0.05, "reset": 0.05},
+        {"fail_429_first": 3},
+    ],
+    ids=lambda options: "+".join(options),
+)
+def test_what_passes_by_itself_is_ridden_out(synced: Account, options: dict[str, Any]) -> None:
+    synced.play(**options)
+    assert run(synced).failures == []
+    assert_whole(synced)
+
+
+def test_an_error_page_is_never_a_recording_and_is_tried_again_by_the_schedule(synced: Account) -> None:
+    synced.play(media_error_page=1.0)
+    assert run(synced).failures == [], "bad files fail no window"
+    expected = due(synced)
+    assert count(synced, "recording_files") == {"failed": expected["recording_files"]}
+    assert synced.ask("SELECT DISTINCT error LIKE '%web page%' FROM recording_files") == [(True,)]
+    findings = find_by_select(synced.folder, "all_fetched", RECORDING_FILES)
+    assert sum(finding.rows for finding in findings) == expected["recording_files"], "the check shows them"
+    assert not [path for path in (synced.folder.root / "media").rglob("*") if path.is_file()]
+
+    synced.play()
+    run(synced)
+    assert count(synced, "recording_files") == {"failed": expected["recording_files"]}, "not again within minutes"
+    run(synced, clock=lambda: now() + timedelta(hours=1))
+    assert_whole(synced)
+
+
+def test_files_that_are_not_ready_wait_and_are_gone_after_a_day(synced: Account) -> None:
+    synced.play(media_not_ready_first=10_000)
+    run(synced)
+    assert count(synced, "recording_files") == {"pending": due(synced)["recording_files"]}
+    fresh = synced.asked(RECORDING)
+    assert fresh == 2 * due(synced)["recording_files"], "a fresh URL was asked for"
+    run(synced, clock=lambda: now() + timedelta(days=1, minutes=1))
+    assert count(synced, "recording_files") == {"gone": due(synced)["recording_files"]}
+
+
+def test_files_that_are_there_later_are_fetched_then(synced: Account) -> None:
+    synced.play(media_not_ready_first=10)
+    run(synced)
+    run(synced, clock=lambda: now() + timedelta(hours=1))
+    assert_whole(synced)
+
+
+def test_without_a_recording_plan_bodies_come_all_the_same(synced: Account) -> None:
+    synced.play(recording_plan=False)
+    assert run(synced).failures == []
+    assert synced.asked(RECORDING) == 1
+    assert count(synced, "contents") == {"verified": due(synced)["contents"]}
+
+
+def test_a_wrong_key_ends_the_run_at_once(synced: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IPLUM_SECRET_KEY", "wrong-secret")
+    report = run(synced)
+    assert "401" in report.failures[0]
+    assert len(synced.server.requests) == 1
+
+
+def test_media_off_the_list_is_kept_as_the_text_that_it_is(synced: Account) -> None:
+    synced.changes["IPLUM_MEDIA_HOSTS"] = "media.iplum.com"
+    run(synced)
+    assert [r.path for r in synced.server.requests if r.path.startswith("/media")] == []
+    assert set(count(synced, "recording_files")) == {"failed"}
+    assert synced.ask("SELECT count(*) FROM contents WHERE kind = 'media'") == [(0,)]
+
+
+def test_a_lost_file_is_fetched_again_and_no_other_in_its_place(
+    synced: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(synced)
+    missing, damaged, restored = sorted((synced.folder.root / "media").rglob("*.mp3"))[:3]
+    backup = restored.read_bytes()
+    missing.unlink()
+    damaged.write_bytes(b"ID3 damaged")
+    restored.unlink()
+    assert cli.run(["verify", "--offline"]) == 1
+    told = capsys.readouterr().err
+    assert (told.count("is missing"), told.count("is damaged")) == (2, 1)
+    restored.write_bytes(backup)
+
+    synced.play(media_bytes=10_000)
+    run(synced)
+    assert count(synced, "recording_files")["failed"] == 2
+    assert synced.ask("SELECT count(*) FROM recording_files WHERE error LIKE '%another file%'") == [(2,)]
+    assert not missing.exists()
+
+    synced.play()
+    assert run(synced).failures == []
+    assert_whole(synced)
+    assert synced.asked(RECORDING) == 2, "what came back from a backup is not asked for"
+
+
+def test_the_command_shows_what_is_held(synced: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["archive"]) == 0
+    shown = capsys.readouterr().out
+    assert f"recording_files verified  {due(synced)['recording_files']:>10,} records" in shown
+    target = str(synced.path / "case")
+    until = str((now() + timedelta(days=1)).date())
+    assert cli.run(["export", "--since", "2020-01-01", "--until", until, target]) == 0
+    assert "sha256sum -c" in capsys.readouterr().out
+    assert cli.run(["export", "--since", until, "--until", until, target + "2"]) == 2
+    (file, *_) = (synced.folder.root / "media").rglob("*.mp3")
+    file.write_bytes(b"damaged")
+    assert cli.run(["verify", "--offline"]) == 1
+    assert "damaged" in capsys.readouterr().err

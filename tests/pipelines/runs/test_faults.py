@@ -1,0 +1,211 @@
+"""The fault matrix, from the socket to the lake: what passes is ridden out, what lasts named, nothing lost."""
+
+import json
+import socket
+import ssl
+import threading
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iplum_resource.errors import BadCertificate, TimedOut, TooLarge
+from pipelines.settings import PROJECT
+from pipelines.steps.pull_windows import DatasetPull, WindowOutcome
+from tests.support.certificate import make_certificate
+from tests.support.faults import FAULTS, Fault, render_table
+from tests.support.raw_responses import call, make_folder, rows_of
+from tests.support.scripted_server import Received, ScriptedServer, Step, drip, hang, respond, write_head
+from tests.support.window_requests import WIDE, Clock, build_client
+from warehouse.lake.files import read_state
+from warehouse.schema.tables import USAGE
+from warehouse.storage.paths import DataFolder
+from warehouse.windows import StorageWindow, window_of_key
+
+FIRST, MIDDLE, LAST = WINDOWS = [window_of_key(f"2024-01-{day:02}") for day in (1, 6, 11)]
+BAD_HOUR = timedelta(days=3, hours=5)
+RECORDS = [
+    call(f"{window.key}-{number}", (window.start + into).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    for window in WINDOWS
+    for number, into in enumerate([timedelta(hours=1), BAD_HOUR + timedelta(minutes=30)])
+]
+ALL = {record["recordId"] for record in RECORDS}
+
+
+class Vendor:
+    """A server with six records that can be made to fail on the requests which cover one hour."""
+
+    def __init__(self) -> None:
+        self.fault: Step | None = None
+        self.times = 10**9
+        self.met: Counter[str] = Counter()
+
+    def choose(self, request: Received) -> Step:
+        asked = json.loads(request.body)
+        start, end = (asked[name].replace(" ", "T") for name in ("StartDate", "EndDate"))
+        bad = (MIDDLE.start + BAD_HOUR).strftime("%Y-%m-%dT%H:%M:%S.000")
+        if self.fault and start <= bad < end and self.met.total() < self.times:
+            self.met[f"{start}/{end}"] += 1
+            return self.fault
+        here = [record for record in RECORDS if start <= record["startTimeUTC"][:-1] < end]
+        return respond(200, json.dumps(here).encode())
+
+
+class Case:
+    """One account whose vendor can fail, and what its lake has of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder: DataFolder = make_folder(path)
+        self.clock = Clock()
+
+    def pull(self, url: str, **client: Any) -> dict[StorageWindow, WindowOutcome]:
+        self.clock.sleep(3600)
+        with build_client(url, self.clock, **client) as asked:
+            pull = DatasetPull(
+                folder=self.folder,
+                account="default",
+                table=USAGE,
+                ask=lambda window: asked.fetch_usage(window, ["fax"]),
+                ask_once=lambda window: asked.fetch_usage(window, ["fax"], patient=False),
+                concurrency=1,
+                verify="auto",
+                clock=self.clock.now,
+            )
+            return {outcome.window: outcome for outcome in pull.pull(WINDOWS)}
+
+    def when_complete(self, window: StorageWindow) -> Any:
+        state = read_state(self.folder, USAGE, "default", window)
+        return state and state.complete_at
+
+    def check_nothing_is_lost(self) -> None:
+        rows = [rows_of(self.folder, window) for window in WINDOWS]
+        assert {name for window in rows for name in window.index} == ALL
+        assert not any(window["absent_since"].notna().any() for window in rows), "an outage is no absence"
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return Case(tmp_path)
+
+
+@contextmanager
+def running(vendor: Vendor) -> Iterator[str]:
+    with ScriptedServer(choose=vendor.choose) as server:
+        yield server.url
+
+
+def build_options(fault: Fault) -> dict[str, Any]:
+    if fault.step is hang:
+        return {"read_timeout": 0.05}
+    if fault.error is TimedOut:
+        ticks = count()  # each look at the clock is a minute later than the one before
+        return {"monotonic": lambda: next(ticks) * 60, "total_timeout": 200}
+    return {"max_body_bytes": 100_000}
+
+
+PLAYED = [fault for fault in FAULTS if fault.step is not None]
+
+
+@pytest.mark.parametrize("fault", PLAYED, ids=lambda fault: fault.name)
+def test_a_fault_that_lasts_is_named_and_loses_nothing(fault: Fault, case: Case) -> None:
+    vendor = Vendor()
+    with running(vendor) as url:
+        assert all(outcome.error is None for outcome in case.pull(url).values())
+        known = case.when_complete(MIDDLE)
+        vendor.fault = fault.step
+        outcomes = case.pull(url, **build_options(fault))
+        case.check_nothing_is_lost()
+        error = outcomes[MIDDLE].error
+        assert type(error) is fault.error
+        assert "CANARY" not in str(error)
+        assert case.when_complete(MIDDLE) == known, "a pull that failed proves nothing"
+        assert outcomes[FIRST].error is None
+        if fault.outcome != "run":
+            assert outcomes[LAST].error is None
+        if fault.outcome == "part":
+            assert outcomes[MIDDLE].answers > 0
+        whole = f"{MIDDLE.start:%Y-%m-%dT%H:%M:%S}.000/{MIDDLE.end:%Y-%m-%dT%H:%M:%S}.000"
+        assert vendor.met[whole] == fault.attempts
+
+        vendor.fault = None
+        assert all(outcome.error is None for outcome in case.pull(url).values())
+        assert case.when_complete(MIDDLE) > known
+        case.check_nothing_is_lost()
+
+
+@pytest.mark.parametrize("fault", [one for one in PLAYED if one.attempts > 1], ids=lambda fault: fault.name)
+def test_a_fault_that_passes_is_ridden_out(fault: Fault, case: Case) -> None:
+    vendor = Vendor()
+    vendor.fault, vendor.times = fault.step, 2
+    with running(vendor) as url:
+        outcomes = case.pull(url, **build_options(fault))
+    assert [outcome.error for outcome in outcomes.values()] == [None, None, None]
+    assert vendor.met.total() == 2
+    case.check_nothing_is_lost()
+
+
+@contextmanager
+def presenting(context: ssl.SSLContext) -> Iterator[str]:
+    """A proxy on the loopback that ends every tunnel at one TLS server, whatever host was asked for."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                with pytest.raises(ssl.SSLError):
+                    context.wrap_socket(connection, server_side=True).recv(1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+def test_a_trusted_certificate_of_another_host_is_refused_at_once(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fault,) = (one for one in FAULTS if one.error is BadCertificate)
+    certificate = make_certificate(tmp_path, "other.invalid")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with presenting(certificate.context) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        error = case.pull("https://api.invalid")[FIRST].error
+    assert type(error) is fault.error
+    assert "ostname mismatch" in str(error)
+    assert len(case.clock.slept[1:]) == fault.attempts - 1
+
+
+def test_a_host_that_is_not_found_ends_the_run(case: Case) -> None:
+    (fault,) = (one for one in FAULTS if one.name == "host name not found")
+    error = case.pull("https://api.invalid")[FIRST].error
+    assert type(error) is fault.error
+    assert "host name was not found" in str(error)
+    assert len(case.clock.slept[1:]) == fault.attempts - 1
+
+
+def test_an_answer_of_200_mb_is_left_off_in_bounded_memory() -> None:
+    endless = drip(write_head(200, length=None) + b"[", b" " * (1 << 20), every=0)
+    with ScriptedServer(endless) as server, build_client(server.url) as client:
+        tracemalloc.start()
+        try:
+            with pytest.raises(TooLarge, match="67108864 bytes"):
+                client.fetch_usage(WIDE, ["fax"])
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 150 << 20
+
+
+def test_the_pages_table_names_exactly_these_faults() -> None:
+    page = (PROJECT / "docs" / "trust.md").read_text()
+    table = page.partition("<!-- faults -->\n")[2].partition("\n<!-- /faults -->")[0]
+    assert table == render_table(), "write it anew: python -m tests.support.faults"

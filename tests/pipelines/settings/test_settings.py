@@ -1,0 +1,179 @@
+"""Settings: what each variable accepts, and that a refusal names it."""
+
+import re
+from datetime import date, time
+from pathlib import Path
+
+import pytest
+
+from pipelines.settings import (
+    VARIABLES,
+    SettingsError,
+    check_account,
+    check_credentials,
+    load_settings,
+    read_environment,
+)
+from pipelines.warehouse_folder import open_folder
+from warehouse.storage.s3_config import Bucket
+
+#: As CONTRACT has them, for the variables that exist so far.
+DEFAULTS = {
+    "IPLUM_BASE_URL": "https://api.iplum.com",
+    "IPLUM_ACCOUNT": "default",
+    "IPLUM_DATA": "./data",
+    "IPLUM_START_DATE": "2024-01-01",
+    "IPLUM_LOOKBACK_DAYS": "7",
+    "IPLUM_TIMEZONE": "UTC",
+    "IPLUM_USAGE_TYPES": "iPlumtext,iplumcall,externalcall,externaltext,fax",
+    "IPLUM_REQUESTS_PER_SECOND": "5",
+    "IPLUM_CONCURRENCY": "8",
+    "IPLUM_VERIFY": "auto",
+    "IPLUM_LANG": "en",
+    "IPLUM_LOGIN_CASE": "lower",
+    "IPLUM_SYNC_AT": "02:15",
+    "IPLUM_MEDIA_HOSTS": "media.iplum.com",
+    "IPLUM_BUSINESS_HOURS": "mon-fri 09:00-17:00",
+    "IPLUM_KEEP_CONTENT": "false",
+    "IPLUM_CALLBACK_TOKEN": "",
+    "IPLUM_INBOX_URL": "",
+}
+
+
+@pytest.mark.parametrize(("name", "default"), DEFAULTS.items())
+def test_defaults_are_those_that_users_hold_on_to(name: str, default: str) -> None:
+    assert {variable.name: variable.default for variable in VARIABLES}[name] == default
+
+
+def test_an_empty_environment_is_enough(tmp_path: Path) -> None:
+    settings = load_settings({}, tmp_path)
+    assert settings.data == settings.state == tmp_path / "data"
+    assert settings.start_date == date(2024, 1, 1)
+    assert settings.sync_at == time(2, 15)
+    assert settings.usage_types == ("iPlumtext", "iplumcall", "externalcall", "externaltext", "fax")
+    assert settings.media_hosts == {"media.iplum.com"}
+    assert settings.file_group is None
+
+
+def test_an_empty_variable_counts_as_none(tmp_path: Path) -> None:
+    assert load_settings({variable.name: "" for variable in VARIABLES}, tmp_path) == load_settings({}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("IPLUM_BASE_URL", "http://api.iplum.com"),
+        ("IPLUM_BASE_URL", "api.iplum.com"),
+        ("IPLUM_BASE_URL", "https://user@api.iplum.com"),
+        ("IPLUM_ACCOUNT", "a/b"),
+        ("IPLUM_BUSINESS_HOURS", "nine to five"),
+        ("IPLUM_KEEP_CONTENT", "yes"),
+        ("IPLUM_INBOX_URL", "sqlite://"),
+        ("IPLUM_INBOX_URL", "sqlite:///:memory:"),
+        ("IPLUM_INBOX_URL", "sqlite:///inbox.sqlite"),
+        ("IPLUM_INBOX_URL", "sqlite:////tmp/inbox?mode=memory"),
+        ("IPLUM_INBOX_URL", "mysql://root@localhost/inbox"),
+        ("IPLUM_ACCOUNT", "x" * 65),
+        ("IPLUM_ACCOUNT", ".."),
+        ("IPLUM_START_DATE", "2024-13-01"),
+        ("IPLUM_START_DATE", "20240101"),
+        ("IPLUM_START_DATE", "1999-12-31"),
+        ("IPLUM_LOOKBACK_DAYS", "-1"),
+        ("IPLUM_LOOKBACK_DAYS", "1.5"),
+        ("IPLUM_TIMEZONE", "Mars/Olympus"),
+        ("IPLUM_TIMEZONE", "../etc/passwd"),
+        ("IPLUM_USAGE_TYPES", ","),
+        ("IPLUM_USAGE_TYPES", "call;text"),
+        ("IPLUM_REQUESTS_PER_SECOND", "0"),
+        ("IPLUM_REQUESTS_PER_SECOND", "nan"),
+        ("IPLUM_CONCURRENCY", "0"),
+        ("IPLUM_VERIFY", "maybe"),
+        ("IPLUM_LANG", "english"),
+        ("IPLUM_LOGIN_CASE", "upper"),
+        ("IPLUM_SYNC_AT", "24:00"),
+        ("IPLUM_FILE_GROUP", "no-such-group"),
+        ("IPLUM_MEDIA_HOSTS", "https://media.iplum.com"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} must be"):
+        load_settings({name: value}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:9", "https://x.example"]
+)
+def test_plain_http_is_for_loopback_addresses(url: str, tmp_path: Path) -> None:
+    assert load_settings({"IPLUM_BASE_URL": url}, tmp_path).base_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize("url", ["sqlite:////srv/inbox.sqlite", "postgresql+psycopg2://a:c4nary@host/inbox"])
+def test_an_inbox_is_a_file_or_a_server_and_its_password_is_not_shown(url: str, tmp_path: Path) -> None:
+    settings = load_settings({"IPLUM_INBOX_URL": url}, tmp_path)
+    assert settings.inbox_url == url
+    assert "c4nary" not in repr(settings)
+
+
+CREDENTIALS = {"IPLUM_ACCESS_KEY": "key", "IPLUM_SECRET_KEY": "c4nary", "IPLUM_LOGIN_ID": "a@b.example"}
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+@pytest.mark.parametrize("odd", ["", " c4nary", "c4nary\n", '"c4nary"', "'c4nary", "c4n ary"])
+def test_a_credential_that_was_pasted_wrongly_is_refused_by_name_and_not_shown(name: str, odd: str) -> None:
+    check_credentials(CREDENTIALS)
+    with pytest.raises(SettingsError, match=name) as caught:
+        check_credentials({**CREDENTIALS, name: odd})
+    assert "c4n" not in str(caught.value)
+
+
+def test_an_account_that_was_renamed_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    settings = load_settings({"IPLUM_ACCOUNT": "new"}, tmp_path)
+    check_account(settings, [])
+    check_account(settings, ["new", "other"])
+    with pytest.raises(SettingsError, match="'old': set it back"):
+        check_account(settings, ["old"])
+
+
+def test_a_file_is_read_too_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("IPLUM_LANG=de\nIPLUM_ACCOUNT='quoted'\n# comment\nEMPTY\n")
+    environ = read_environment({"IPLUM_LANG": "fr"}, tmp_path)
+    assert (environ["IPLUM_LANG"], environ["IPLUM_ACCOUNT"]) == ("fr", "quoted")
+
+
+S3 = {"IPLUM_DATA": "s3://calls/clinic/iplum/", "AWS_ENDPOINT_URL": "https://s3.example"}
+
+
+def test_data_in_a_bucket_leave_the_state_on_this_machine(tmp_path: Path) -> None:
+    settings = load_settings({**S3, "AWS_ACCESS_KEY_ID": "K", "AWS_SECRET_ACCESS_KEY": "hush"}, tmp_path)
+    folder = open_folder(settings)
+    assert (str(settings.data), settings.state) == ("s3://calls/clinic/iplum", tmp_path / "data")
+    assert folder.snapshot == tmp_path / "data/s3/calls/clinic/iplum/warehouse.duckdb"
+    assert folder.inbox == tmp_path / "data/inbox.sqlite"
+    assert folder.published == "s3://calls/clinic/iplum/warehouse.json"
+    assert "hush" not in repr(settings) + repr(folder)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"IPLUM_DATA": "s3://"}, "IPLUM_DATA must be a folder, or as s3://bucket/prefix"),
+        ({"IPLUM_DATA": "s3://a/../b"}, "IPLUM_DATA must be a folder"),
+        ({"IPLUM_DATA": "gs://bucket"}, "IPLUM_DATA must be a folder"),
+        ({"AWS_ACCESS_KEY_ID": "K"}, "go together"),
+        ({"AWS_ENDPOINT_URL": "s3.example"}, "AWS_ENDPOINT_URL must be a plain URL"),
+        (
+            {"AWS_ENDPOINT_URL": "http://s3.example"},
+            "must be https; on a network that is yours, AWS_ALLOW_HTTP=true",
+        ),
+    ],
+)
+def test_a_bucket_that_can_not_be_meant_is_refused(changed: dict[str, str], words: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        load_settings({**S3, **changed}, tmp_path)
+
+
+@pytest.mark.parametrize("changed", [{"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}, {"AWS_ALLOW_HTTP": "true"}])
+def test_plain_http_goes_to_the_loopback_or_where_it_is_allowed(changed: dict[str, str], tmp_path: Path) -> None:
+    settings = load_settings({**S3, "AWS_ENDPOINT_URL": "http://minio:9000", **changed}, tmp_path)
+    assert isinstance(settings.data, Bucket)
+    assert dict(settings.data.options)["AWS_ALLOW_HTTP"] == "true"

@@ -1,0 +1,152 @@
+"""Every way in which a request can fail, and the error the client raises for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from iplum_resource.errors import (
+    BadCertificate,
+    BrokenJson,
+    Interrupted,
+    IPlumError,
+    RateLimited,
+    ServerFailed,
+    TimedOut,
+    TooLarge,
+    Unreachable,
+    UnreadableAnswer,
+    WrongClock,
+)
+from pipelines.settings import PROJECT
+from tests.support.scripted_server import Step, drip, hang, respond, send, send_then_reset, write_head
+from tests.support.window_requests import RECORDS
+
+Outcome = Literal["window", "part", "run"]
+#: What is lost while a fault lasts, as the page says it.
+OUTCOMES: Mapping[Outcome, str] = {
+    "window": "that window fails, the others come",
+    "part": "the window is asked for in halves: all comes but the hour that can't be had",
+    "run": "the run ends at once: no other request could succeed",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: how it is played, how often a request for five days meets it, and what it is called in the end.
+
+    `step` is None where no server answers; those are played by name. `advice` is what the page adds.
+    """
+
+    name: str
+    step: Step | None
+    attempts: int
+    error: type[IPlumError]
+    outcome: Outcome
+    advice: str = ""
+
+
+_WHOLE = write_head(200, length=len(RECORDS)) + RECORDS
+_IN = "Sun, 01 Mar 2026 12:00:30 GMT"
+_BY_ITS_CLOCK = {"Retry-After": _IN, "Date": "Sun, 01 Mar 2026 12:00:00 GMT"}
+_HOUR_OFF = {"Date": "Sun, 01 Mar 2026 13:00:00 GMT"}
+_LATIN = {"Content-Type": "application/json; charset=utf-8"}
+_ERROR = b'{"errorCode": "ERR_INTERNAL", "errorDescription": "CANARY"}'
+_DEEP = b"[" * 10_000 + b"]" * 10_000
+_MEGABYTE = b" " * (1 << 20)
+_ENDLESS = drip(write_head(200, length=None) + b"[", _MEGABYTE, every=0)
+
+FAULTS = (
+    Fault("429 without a time", respond(429), 8, RateLimited, "window", "the rate is lowered by itself"),
+    Fault(
+        "429 with seconds",
+        respond(429, headers={"Retry-After": "7"}),
+        8,
+        RateLimited,
+        "window",
+        "waits as long as it says, at most 15 minutes",
+    ),
+    Fault(
+        "429 with a date",
+        respond(429, headers=_BY_ITS_CLOCK),
+        8,
+        RateLimited,
+        "window",
+        "waits until then by iPlum's clock, at most 15 minutes",
+    ),
+    Fault("500", respond(500), 3, ServerFailed, "part"),
+    Fault("connection reset before the headers", send_then_reset(b""), 8, Interrupted, "window"),
+    Fault(
+        "connection reset in the headers",
+        send_then_reset(b"HTTP/1.1 200 OK\r\nContent-Ty"),
+        8,
+        Interrupted,
+        "window",
+    ),
+    Fault("connection reset after the headers", send_then_reset(_WHOLE[:-5]), 8, Interrupted, "window"),
+    Fault("body cut short, with Content-Length", send(_WHOLE[:-5]), 8, Interrupted, "window"),
+    Fault(
+        "body cut short, without Content-Length",
+        send(write_head(200, length=None) + RECORDS[:-5]),
+        8,
+        BrokenJson,
+        "window",
+    ),
+    Fault("no answer in time", hang, 3, TimedOut, "part", "after 120 s of silence"),
+    Fault(
+        "slow body",
+        drip(write_head(200, length=10**6), b" ", every=0.005),
+        3,
+        TimedOut,
+        "part",
+        "after 15 minutes in all",
+    ),
+    Fault("200 with an error object", respond(200, _ERROR), 1, UnreadableAnswer, "window"),
+    Fault(
+        "200 with a web page",
+        respond(200, b"<html>CANARY</html>", {"Content-Type": "text/html"}),
+        8,
+        BrokenJson,
+        "window",
+    ),
+    Fault("200 with `null`", respond(200, b"null"), 1, UnreadableAnswer, "window"),
+    Fault("200 with an empty body", respond(200), 8, BrokenJson, "window"),
+    Fault(
+        "200 in another charset than it says",
+        respond(200, b'[{"recordId": "CANARY\xe9"}]', _LATIN),
+        8,
+        BrokenJson,
+        "window",
+    ),
+    Fault("200 nested 10,000 deep", respond(200, _DEEP), 1, UnreadableAnswer, "window"),
+    Fault(
+        "200 with more than 64 MB (a 200 MB answer)",
+        _ENDLESS,
+        1,
+        TooLarge,
+        "part",
+        "read no further than that, so memory stays bounded",
+    ),
+    Fault("this machine's clock an hour off", respond(401, headers=_HOUR_OFF), 1, WrongClock, "run"),
+    Fault("certificate of another host", None, 1, BadCertificate, "run", "nothing was sent to it"),
+    Fault("host name not found", None, 3, Unreachable, "run", "8 attempts once iPlum has answered in this run"),
+)
+
+
+def render_table() -> str:
+    """Write the page's table: a line for each fault."""
+    lines = ["| what goes wrong | attempts | if it lasts | it says |", "|---|---|---|---|"]
+    for fault in FAULTS:
+        outcome = OUTCOMES[fault.outcome] + (f"; {fault.advice}" if fault.advice else "")
+        lines.append(f"| {fault.name} | {fault.attempts} | {outcome} | {fault.error.happened} |")
+    return "\n".join(lines)
+
+
+def write_page() -> None:
+    """Put the table into the page, between its marks."""
+    page = PROJECT / "docs" / "trust.md"
+    before, mark, rest = page.read_text().partition("<!-- faults -->\n")
+    page.write_text(f"{before}{mark}{render_table()}\n<!-- /faults -->{rest.partition('<!-- /faults -->')[2]}")
+
+
+if __name__ == "__main__":
+    write_page()

@@ -1,0 +1,84 @@
+"""A command on a terminal of its own, as a person would run it."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+_COLOUR_OR_MOVE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Terminal:
+    """The person's side of a terminal on which a command runs."""
+
+    def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
+        self.process = process
+        self.raw = ""
+        self._master = master
+        self._read_to = 0
+
+    @property
+    def shown(self) -> str:
+        """What was printed so far, without colours and cursor moves."""
+        return _COLOUR_OR_MOVE.sub("", self.raw).replace("\r\n", "\n")
+
+    def wait_for(self, text: str, seconds: float = 60) -> None:
+        """Read on until a text shows that was not waited for before."""
+        deadline = time.monotonic() + seconds
+        while (place := self.shown.find(text, self._read_to)) < 0:
+            assert self._read(deadline), f"{text!r} did not show up in:\n{self.shown}"
+        self._read_to = place + len(text)
+
+    def type(self, line: str) -> None:
+        """Type a line and press Enter."""
+        os.write(self._master, f"{line}\n".encode())
+
+    def finish(self, seconds: float = 60) -> int:
+        """Read to the end and give the exit code."""
+        deadline = time.monotonic() + seconds
+        while self._read(deadline):
+            pass
+        return self.process.wait(timeout=max(1.0, deadline - time.monotonic()))
+
+    def _read(self, deadline: float) -> bool:
+        ready, _, _ = select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            return False
+        try:
+            chunk = os.read(self._master, 1 << 16)
+        except OSError:  # on Linux, the end of a terminal
+            return False
+        self.raw += chunk.decode(errors="replace")
+        return bool(chunk)
+
+
+@contextmanager
+def on_terminal(*arguments: str, environ: Mapping[str, str], columns: int = 100) -> Iterator[Terminal]:
+    """Run `iplum` with some arguments on a terminal so wide."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    surroundings = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS"}}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli", *arguments],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={**surroundings, "TERM": "xterm-256color", **environ},
+        start_new_session=True,
+    )
+    os.close(slave)
+    try:
+        yield Terminal(process, master)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        process.wait()
+        os.close(master)
