@@ -10,10 +10,10 @@ from datetime import UTC, date, datetime, time
 from functools import partial
 
 from iplum_resource.usage_types import UsageRequest
-from iplum_resource.window_pull import Ask
+from iplum_resource.window_pull import FetchWindow
 from pipelines.commands.invocation import now, read_settings
 from pipelines.doctor.account import open_client
-from pipelines.steps.pull_windows import DatasetPull
+from pipelines.steps.pull_windows import DatasetLoader
 from pipelines.warehouse_folder import open_folder
 from warehouse.schema.tables import RECORDINGS, USAGE
 from warehouse.windows import windows_between
@@ -27,17 +27,17 @@ def main() -> int:
     failed = 0
     with open_client(settings, environ) as client:
         usage = UsageRequest(client, settings.usage_types)
-        recordings: Ask = client.fetch_recordings
-        for table, ask, ask_once in (
+        recordings: FetchWindow = client.fetch_recordings
+        for table, ask, fetch_once in (
             (USAGE, usage, usage.once),
             (RECORDINGS, recordings, partial(client.fetch_recordings, patient=False)),
         ):
-            pull = DatasetPull(
+            pull = DatasetLoader(
                 folder=folder,
                 account=settings.account,
                 table=table,
                 ask=ask,
-                ask_once=ask_once,
+                fetch_once=fetch_once,
                 concurrency=settings.concurrency,
                 verify=settings.verify,
                 clock=now,

@@ -15,7 +15,7 @@ from pipelines.commands.invocation import now, read_settings
 from pipelines.dagster_home import open_instance
 from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import tag_range
-from pipelines.runs.sync import choose_stretches, run_job
+from pipelines.runs.sync import choose_ranges, run_job
 from pipelines.settings import Settings
 
 
@@ -54,7 +54,7 @@ def main() -> int:
     definitions = build_idle(settings)
     failures: list[str] = []
     with open_instance(settings) as instance:
-        for stretch in choose_stretches(settings, since=first, until=last, now=now()):
+        for stretch in choose_ranges(settings, since=first, until=last, now=now()):
             failures += run_job(definitions, "sync", instance, tags=tag_range(stretch))
     sys.stderr.writelines(f"{failure}\n" for failure in failures)
     return bool(failures)

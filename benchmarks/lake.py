@@ -15,7 +15,7 @@ import pyarrow as pa
 from benchmarks.history import CLIENTS, KINDS, LOGINS, NUMBERS, Column, Records, Span, invent
 from warehouse.lake.files import WindowState, fold_version, write_lake_file
 from warehouse.lake.fold import list_raw
-from warehouse.raw.log import RawAnswer, RawLog
+from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.tables import INSTANT, USAGE
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of_key
@@ -38,7 +38,7 @@ def write_history(folder: DataFolder, span: Span) -> None:
 def write_window(folder: DataFolder, window: StorageWindow, rows: int, *, seed: int = 0) -> None:
     """Write a window's lake file, and the raw file that it stands for, with an empty body."""
     pulled_at = window.end + _LATE + timedelta(minutes=seed)
-    answer = RawAnswer(
+    answer = RawResponse(
         request_start=window.start,
         request_end=window.end,
         usage_types="iPlumtext,iplumcall,externalcall,externaltext,fax",

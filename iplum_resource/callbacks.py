@@ -22,14 +22,14 @@ _URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://\S+\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class PushedRecord:
+class CallbackRecord:
     """One pushed record: `body` is its JSON object without `content`, `content` a text's words or None."""
 
     body: bytes = field(repr=False)
     content: str | None = field(repr=False)
 
 
-def read_callback(body: bytes, kind: CallbackKind) -> list[PushedRecord]:
+def read_callback(body: bytes, kind: CallbackKind) -> list[CallbackRecord]:
     """Read what was pushed, one record or an array of them; raises `UnreadableCallback`.
 
     `content` is given apart where it holds the words of a text, so that whoever may not keep it need not; a file's
@@ -44,7 +44,7 @@ def read_callback(body: bytes, kind: CallbackKind) -> list[PushedRecord]:
     return [_read_element(element, kind) for element in elements]
 
 
-def _read_element(element: Any, kind: CallbackKind) -> PushedRecord:
+def _read_element(element: Any, kind: CallbackKind) -> CallbackRecord:
     if not isinstance(element, dict) or not _is_id(element.get("recordId")):
         raise UnreadableCallback(_REQUEST, "a record has no recordId")
     if _is_deeper(element, _DEEPEST):
@@ -53,7 +53,7 @@ def _read_element(element: Any, kind: CallbackKind) -> PushedRecord:
     content = element.get("content")
     is_text = kind == "usage" and str(record.get("usage")).strip().casefold() == "text"
     keeps = is_text and isinstance(content, str) and content != "" and not _URL.fullmatch(content)
-    return PushedRecord(json.dumps(record, separators=(",", ":")).encode(), content if keeps else None)
+    return CallbackRecord(json.dumps(record, separators=(",", ":")).encode(), content if keeps else None)
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

@@ -18,12 +18,12 @@ from iplum_resource.errors import (
     Unreachable,
     WrongAddress,
 )
-from iplum_resource.http.responses import Answer, Content, read_content, read_records, read_url
-from iplum_resource.http.retry import Retries, choose_attempts
-from iplum_resource.http.status_errors import judge_status, measure_clock_offset
-from iplum_resource.http.transport import Bounds, Reply, Transport
-from iplum_resource.limits.circuit_breaker import Gate
-from iplum_resource.limits.rate_limiter import Limiter
+from iplum_resource.http.responses import Content, WindowResponse, read_content, read_records, read_url
+from iplum_resource.http.retry import RetryPolicy, choose_attempts
+from iplum_resource.http.status_errors import classify_status, measure_clock_offset
+from iplum_resource.http.transport import Bounds, HttpResponse, Transport
+from iplum_resource.limits.circuit_breaker import CircuitBreaker
+from iplum_resource.limits.rate_limiter import RateLimiter
 from iplum_resource.signing import Credentials, Signature
 from iplum_resource.window import Window
 
@@ -69,7 +69,7 @@ class IPlumClient:
         self,
         credentials: Credentials,
         *,
-        limiter: Limiter,
+        limiter: RateLimiter,
         base_url: str = BASE_URL,
         language: str = "en",
         login_case: Literal["lower", "typed"] = "lower",
@@ -88,7 +88,7 @@ class IPlumClient:
         self._language = language
         self._limiter = limiter
         self._clock, self._sleep, self._random = clock, sleep, random
-        self._gate = Gate()
+        self._gate = CircuitBreaker()
         self._clock_offset: timedelta | None = None
         self._transport = Transport(
             base_url,
@@ -103,7 +103,7 @@ class IPlumClient:
         """How far this machine's clock was ahead of iPlum's at the last answer; None where that isn't known."""
         return self._clock_offset
 
-    def fetch_usage(self, window: Window, usage_types: Sequence[str], *, patient: bool = True) -> Answer:
+    def fetch_usage(self, window: Window, usage_types: Sequence[str], *, patient: bool = True) -> WindowResponse:
         """Get the calls, texts and faxes of a window (document, "Get Usage Records").
 
         Without `patient`, a 500 or a time-out is not tried again. Raises ValueError for no usage types, and any
@@ -114,7 +114,7 @@ class IPlumClient:
         types = tuple(usage_types)
         return self._fetch_answer(_USAGE, window, usage_types=types, patient=patient)
 
-    def fetch_recordings(self, window: Window, *, patient: bool = True) -> Answer:
+    def fetch_recordings(self, window: Window, *, patient: bool = True) -> WindowResponse:
         """Get the records of the calls recorded in a window (document, "Get Recording Records").
 
         Without `patient`, a 500 or a time-out is not tried again. Raises any IPlumError; Forbidden may mean only
@@ -150,16 +150,16 @@ class IPlumClient:
 
     def _fetch_answer(
         self, path: str, window: Window, *, usage_types: tuple[str, ...] | None, patient: bool
-    ) -> Answer:
+    ) -> WindowResponse:
         start, end = window.request_dates
         usage = {} if usage_types is None else {"Usage": ",".join(usage_types)}
         call = _Call(path, {**usage, "StartDate": start, "EndDate": end}, window, patient)
-        (body, rows), asked_at, answered_at = self._run(call, read_records)
-        return Answer(window, usage_types, body, rows, asked_at, answered_at)
+        (body, rows), requested_at, received_at = self._run(call, read_records)
+        return WindowResponse(window, usage_types, body, rows, requested_at, received_at)
 
-    def _run(self, call: _Call, read: Callable[[Reply, str], _T]) -> tuple[_T, datetime, datetime]:
+    def _run(self, call: _Call, read: Callable[[HttpResponse, str], _T]) -> tuple[_T, datetime, datetime]:
         """Return what `read` makes of the answer, when it was asked for, and when it came."""
-        retries = Retries(
+        retries = RetryPolicy(
             attempts_500=choose_attempts(call.window) if call.patient else 1,
             is_over=lambda: self._gate.is_refused,
             clock=self._clock,
@@ -173,18 +173,18 @@ class IPlumClient:
                 self._gate.refuse(error)
                 raise
 
-    def _attempt(self, call: _Call, read: Callable[[Reply, str], _T]) -> tuple[_T, datetime, datetime]:
+    def _attempt(self, call: _Call, read: Callable[[HttpResponse, str], _T]) -> tuple[_T, datetime, datetime]:
         self._gate.check()
         self._limiter.acquire()
         # Again: the keys may have been refused while this thread stood in line.
         self._gate.check()
-        asked_at = self._clock()
+        requested_at = self._clock()
         # Escaped to ASCII, any record id can be sent, half a surrogate pair too.
         body = json.dumps({"Lang": self._language, **call.parameters}).encode("ascii")
-        auth = Signature(self._credentials, self._login_id, asked_at)
+        auth = Signature(self._credentials, self._login_id, requested_at)
         reply = self._transport.post(call.path, body, auth=auth, request=str(call))
         self._clock_offset = measure_clock_offset(reply)
-        error = judge_status(reply, str(call))
+        error = classify_status(reply, str(call))
         if isinstance(error, WrongAddress) and call.window is None:
             # Of a record, a 404 may say that there is none; that the address is wrong shows at the windows.
             error = InvalidRequest(str(call), None, reply.status)
@@ -195,4 +195,4 @@ class IPlumClient:
         if error is not None:
             raise error
         self._limiter.speed_up()
-        return read(reply, str(call)), asked_at, reply.answered_at
+        return read(reply, str(call)), requested_at, reply.received_at

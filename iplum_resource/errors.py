@@ -6,7 +6,7 @@
     │   │   └── WrongClock      401 because this machine's clock is off
     │   ├── Forbidden           403: this endpoint is not in the account's plan or role
     │   ├── WrongAddress        404, 405, 406 or a redirect: the base URL is not iPlum's API
-    │   ├── LimiterFailed       the database that keeps the ceiling of requests can't be used
+    │   ├── RateLimiterFailed   the database that keeps the ceiling of requests can't be used
     │   └── Unreachable         no connection: DNS, refused, firewall, proxy
     │       ├── TlsFailed       a connection, but no encrypted one
     │       └── BadCertificate  a certificate that isn't this host's, or isn't to be trusted
@@ -18,15 +18,15 @@
         ├── ServerFailed        5xx for good
         ├── TimedOut            no complete answer in time
         ├── Interrupted         the connection broke before the answer was complete
-        ├── UnreadableAnswer    a 200 that isn't what the document describes
+        ├── UnreadableResponse  a 200 that isn't what the document describes
         │   ├── BrokenJson      not JSON at all: cut, HTML, empty
-        │   └── TooLarge        over the size ceiling: ask for less
+        │   └── ResponseTooLarge  over the size ceiling: ask for less
         ├── MediaError          a file that can't be had from the media host
         │   ├── MediaExpired    403, 404, 410: the URL is no longer good, or the file not there yet
         │   ├── MediaRefused    what our own rules forbid: another host, a private address, too large
         │   └── MediaUnreachable  no connection to the media host
-        └── Unproven            an answer whose halves don't bear it out
-            └── Capped          as many rows in a second as the API will ever give
+        └── SplitCheckFailed    an answer whose halves don't bear it out
+            └── RowCapReached   as many rows in a second as the API will ever give
 
 Belongs here: the errors and their texts. Does not belong here: deciding which one an answer is (answers),
 and whether to try again (retry). A text holds a path, a window, a status, a time; never a key, a login ID,
@@ -108,7 +108,7 @@ class WrongAddress(AccountError):
     remedy = "Check the base URL: the documented one is https://api.iplum.com, with nothing after the host."
 
 
-class LimiterFailed(AccountError):
+class RateLimiterFailed(AccountError):
     """Know that no request may be sent, since nobody can say how many others have been."""
 
     happened = "the database that keeps the ceiling of requests per second can't be used"
@@ -210,18 +210,18 @@ class Interrupted(WindowError):
     happened = "the connection broke before the answer was complete"
 
 
-class UnreadableAnswer(WindowError):
+class UnreadableResponse(WindowError):
     """Know that iPlum answered 200 with something else than documented, which is never "no data"."""
 
     happened = "iPlum's answer is not in the documented form"
     remedy = "Try again later; if it stays so, iPlum's API has changed, or a proxy answers in its place."
 
 
-class BrokenJson(UnreadableAnswer):
+class BrokenJson(UnreadableResponse):
     """Know that the answer isn't JSON at all: cut short, empty, or a web page."""
 
 
-class TooLarge(UnreadableAnswer):
+class ResponseTooLarge(UnreadableResponse):
     """Know that the answer is larger than this machine agreed to hold; a narrower window may fit."""
 
     happened = "iPlum's answer is over the size ceiling"
@@ -252,14 +252,14 @@ class MediaUnreachable(MediaError):
     happened = "no connection to the media host"
 
 
-class Unproven(WindowError):
+class SplitCheckFailed(WindowError):
     """Know that a window's answer and the answers for its halves contradict each other."""
 
     happened = "the answer for the whole and those for its halves differ"
     remedy = "What came is kept; the next sync asks again. If it stays so, iPlum leaves out rows: tell iPlum."
 
 
-class Capped(Unproven):
+class RowCapReached(SplitCheckFailed):
     """Know that iPlum cuts its answers off at so many rows that not even a second can be shown to be whole."""
 
     happened = "iPlum seems to cut its answers off at a fixed number of rows"

@@ -9,8 +9,8 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from iplum_resource.client import BASE_URL, IPlumClient
-from iplum_resource.limits.rate_limit_state import open_arrival
-from iplum_resource.limits.rate_limiter import Limiter
+from iplum_resource.limits.rate_limit_state import open_rate_limit_state
+from iplum_resource.limits.rate_limiter import RateLimiter
 from iplum_resource.signing import Credentials
 
 
@@ -47,9 +47,9 @@ class IPlumResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                     base_url=self.base_url,
                     language=self.language,
                     login_case=self.login_case,
-                    limiter=Limiter(
+                    limiter=RateLimiter(
                         self.requests_per_second,
-                        arrival=open_arrival(
+                        arrival=open_rate_limit_state(
                             self.access_key, file=self.limiter_file, database=self.limiter_database
                         ),
                     ),

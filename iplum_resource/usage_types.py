@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import InvalidDate, InvalidRequest
-from iplum_resource.http.responses import Answer
+from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import Window
 
 _logger = logging.getLogger("iplum_resource")
@@ -28,11 +28,11 @@ class UsageRequest:
         self._probed = False
         self._lock = threading.Lock()
 
-    def once(self, window: Window) -> Answer:
+    def once(self, window: Window) -> WindowResponse:
         """Ask without a second try after a 500 or a time-out."""
         return self(window, patient=False)
 
-    def __call__(self, window: Window, *, patient: bool = True) -> Answer:
+    def __call__(self, window: Window, *, patient: bool = True) -> WindowResponse:
         """Get a window's answer, whose `usage_types` are those that were sent.
 
         Raises what `IPlumClient.fetch_usage` raises: `InvalidRequest` where no type is accepted, or where this

@@ -13,11 +13,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from iplum_resource.errors import Capped, ServerFailed, TimedOut, TooLarge, Unproven, WindowError
-from iplum_resource.http.responses import Answer
+from iplum_resource.errors import (
+    ResponseTooLarge,
+    RowCapReached,
+    ServerFailed,
+    SplitCheckFailed,
+    TimedOut,
+    WindowError,
+)
+from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import WIDEST, Window
 
-Ask = Callable[[Window], Answer]
+FetchWindow = Callable[[Window], WindowResponse]
 PullReason = Literal["pull", "split", "halves", "audit"]
 Verify = Literal["auto", "always", "off"]
 
@@ -32,19 +39,19 @@ _HOPELESS = 2
 
 
 @dataclass(frozen=True)
-class PulledAnswer:
+class PulledResponse:
     """An answer to keep; `complete` says that it is known to hold all there was for its request.
 
     An answer in doubt comes first as incomplete, and once more as complete when it is proven.
     """
 
-    answer: Answer
+    answer: WindowResponse
     reason: PullReason
     complete: bool
 
 
 @dataclass
-class AnswerSizes:
+class ResponseSizes:
     """What a run learns from the sizes of its answers; shared by its threads.
 
     `by_window` holds the rows of the answer to each window, or to the parts it had to be split into; start it
@@ -100,21 +107,21 @@ class _Outcome:
     """What a stretch of time brought: the ids of what was doubted, the answers that prove it, and what failed."""
 
     ids: frozenset[str] = frozenset()
-    proof: tuple[tuple[Answer, PullReason], ...] = ()
+    proof: tuple[tuple[WindowResponse, PullReason], ...] = ()
     failed: WindowError | None = None
 
     def join(self, later: _Outcome) -> _Outcome:
         return _Outcome(self.ids | later.ids, self.proof + later.proof, self.failed or later.failed)
 
 
-_Steps = Generator[PulledAnswer, None, _Outcome]
+_Steps = Generator[PulledResponse, None, _Outcome]
 
 
 @dataclass
 class WindowPull:
     """One pull of one window: iterate over it, keep each answer as it comes, and it ends when all is there.
 
-    `ask` sends one request, with its retries; `ask_once`, where it is given, gives up at the first 500 or
+    `ask` sends one request, with its retries; `fetch_once`, where it is given, gives up at the first 500 or
     time-out: with it the rest of a window is asked for once a stretch of it was given up, since a day that the
     server can't bear has twenty-four such hours. `now` cuts the window that is still open, whose later half is
     empty. Raises the errors of `ask`; `Capped` or `Unproven` for a window that can't be shown to be whole.
@@ -122,22 +129,22 @@ class WindowPull:
     come first, then its error.
     """
 
-    ask: Ask
+    ask: FetchWindow
     window: Window
-    sizes: AnswerSizes
+    sizes: ResponseSizes
     verify: Verify
     now: Callable[[], datetime]
     reason: PullReason = "pull"
-    ask_once: Ask | None = None
+    fetch_once: FetchWindow | None = None
     # Before the first answer, one refusal is enough to ask whether the server answers anything.
     _refused_in_a_row: int = _HOPELESS - 1
     _answered: set[Window] = field(default_factory=set)
     _gave_up: bool = False
 
-    def __iter__(self) -> Iterator[PulledAnswer]:
+    def __iter__(self) -> Iterator[PulledResponse]:
         outcome = yield from self._pull(self.window, self.reason)
         for answer, reason in outcome.proof:
-            yield PulledAnswer(answer, reason, complete=True)
+            yield PulledResponse(answer, reason, complete=True)
         if outcome.failed is not None:
             raise outcome.failed
 
@@ -147,17 +154,17 @@ class WindowPull:
             return (yield from self._split(window))
         try:
             answer = self._ask(window)
-        except (ServerFailed, TimedOut, TooLarge) as error:
+        except (ServerFailed, TimedOut, ResponseTooLarge) as error:
             if window.width > _NARROWEST_SPLIT:
                 return (yield from self._split(window))
             return (yield from self._leave_out(window, error))
         if not self._is_doubted(answer):
-            yield PulledAnswer(answer, reason, complete=True)
+            yield PulledResponse(answer, reason, complete=True)
             return _Outcome()
         return (yield from self._prove(answer, reason))
 
-    def _ask(self, window: Window) -> Answer:
-        ask = self.ask_once if self._gave_up and self.ask_once else self.ask
+    def _ask(self, window: Window) -> WindowResponse:
+        ask = self.fetch_once if self._gave_up and self.fetch_once else self.ask
         answer = ask(window)
         self._refused_in_a_row = 0
         self._answered.add(window)
@@ -178,7 +185,7 @@ class WindowPull:
         self._refused_in_a_row += 1
         self._gave_up = True
         if self._refused_in_a_row >= _HOPELESS and window != self.window:
-            yield PulledAnswer(self._ask(self._find_far_hour(window)), "split", complete=False)
+            yield PulledResponse(self._ask(self._find_far_hour(window)), "split", complete=False)
         return _Outcome(failed=error)
 
     def _find_far_hour(self, window: Window) -> Window:
@@ -187,7 +194,7 @@ class WindowPull:
             return Window(max(start, end - _NARROWEST_SPLIT), end)
         return Window(start, min(end, start + _NARROWEST_SPLIT))
 
-    def _is_doubted(self, answer: Answer) -> bool:
+    def _is_doubted(self, answer: WindowResponse) -> bool:
         rows = answer.rows
         # Noted, then compared: of two threads that have the same size at once, one must see the other's.
         self.sizes.note(answer.window, rows)
@@ -196,13 +203,13 @@ class WindowPull:
         suspect = self.sizes.is_suspect(rows, besides=answer.window)
         return suspect or (self.verify == "always" and rows > 0)
 
-    def _prove(self, answer: Answer, reason: PullReason) -> _Steps:
-        yield PulledAnswer(answer, reason, complete=False)
+    def _prove(self, answer: WindowResponse, reason: PullReason) -> _Steps:
+        yield PulledResponse(answer, reason, complete=False)
         window, rows, ids = answer.window, answer.rows, _ids(answer)
         if window.width <= _NARROWEST_PROOF:
             if rows < _SMALLEST_CAP or self._find_larger(answer):
                 return _Outcome(ids, ((answer, reason),))
-            return _Outcome(ids, failed=Capped(str(window), f"{rows} rows in {window.width}"))
+            return _Outcome(ids, failed=RowCapReached(str(window), f"{rows} rows in {window.width}"))
         # The open window is cut at now once: cut again at each later now, it would never get narrow.
         cut = None if reason == "halves" else self.now()
         halves = yield from self._prove_halves(window.halves(cut), whole=answer)
@@ -211,11 +218,11 @@ class WindowPull:
         missing = len(ids - halves.ids)
         if missing:
             text = f"{missing} rows came with the whole and with neither half"
-            return _Outcome(ids | halves.ids, failed=halves.failed or Unproven(str(window), text))
+            return _Outcome(ids | halves.ids, failed=halves.failed or SplitCheckFailed(str(window), text))
         whole_is_proven = halves.failed is None and halves.ids == ids
         return _Outcome(ids, ((answer, reason),)) if whole_is_proven else halves
 
-    def _find_larger(self, answer: Answer) -> bool:
+    def _find_larger(self, answer: WindowResponse) -> bool:
         """Look for an answer of more rows than a busy second has, which proves that this one is no cap.
 
         Asked for are the widest stretches that end and begin with the second: one row more is enough. They are
@@ -228,19 +235,19 @@ class WindowPull:
                 break
             try:
                 self.sizes.note_size(self._ask(wide).rows)
-            except (ServerFailed, TimedOut, TooLarge):
+            except (ServerFailed, TimedOut, ResponseTooLarge):
                 continue  # that proves nothing, and the second itself was answered
         return self.sizes.is_beaten(rows)
 
-    def _prove_halves(self, halves: tuple[Window, Window], *, whole: Answer) -> _Steps:
+    def _prove_halves(self, halves: tuple[Window, Window], *, whole: WindowResponse) -> _Steps:
         first = yield from self._prove_half(halves[0], whole=whole)
         second = yield from self._prove_half(halves[1], whole=whole)
         return first.join(second)
 
-    def _prove_half(self, half: Window, *, whole: Answer) -> _Steps:
+    def _prove_half(self, half: Window, *, whole: WindowResponse) -> _Steps:
         try:
             answer = self._ask(half)
-        except (ServerFailed, TimedOut, TooLarge) as error:
+        except (ServerFailed, TimedOut, ResponseTooLarge) as error:
             if half.width > _NARROWEST_SPLIT:
                 return (yield from self._prove_halves(half.halves(), whole=whole))
             return (yield from self._leave_out(half, error))
@@ -248,9 +255,9 @@ class WindowPull:
         as_large = rows >= max(_SMALLEST_CAP, whole.rows) and not self.sizes.is_beaten(rows)
         if as_large or self.sizes.is_suspect(rows, besides=self.window):
             return (yield from self._prove(answer, "halves"))
-        yield PulledAnswer(answer, "halves", complete=False)
+        yield PulledResponse(answer, "halves", complete=False)
         return _Outcome(_ids(answer), ((answer, "halves"),))
 
 
-def _ids(answer: Answer) -> frozenset[str]:
+def _ids(answer: WindowResponse) -> frozenset[str]:
     return frozenset(str(r.get("recordId")) for r in answer.records if isinstance(r, dict) and r.get("recordId"))

@@ -30,7 +30,7 @@ from warehouse.lake.fold import fold_window
 from warehouse.storage.paths import DataFolder
 from warehouse.snapshot.publish import publish
 from warehouse.outputs.query import run_query
-from warehouse.raw.log import RawAnswer, RawLog
+from warehouse.raw.log import RawResponse, RawLog
 from warehouse.windows import window_of_key
 
 here = Path.cwd()
@@ -46,7 +46,7 @@ folder, window = DataFolder(here / "data", here / "state"), window_of_key("2024-
 
 
 def keep(table, **record):
-    answer = RawAnswer(
+    answer = RawResponse(
         request_start=window.start,
         request_end=window.end,
         usage_types=None,

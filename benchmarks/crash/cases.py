@@ -15,7 +15,7 @@ from pipelines.runs.archive import ArchiveReport, archive
 from pipelines.runs.sync import SyncReport, sync
 from pipelines.settings import Settings, load_settings
 from pipelines.steps.drain_inbox import Drain
-from pipelines.steps.progress import Silence
+from pipelines.steps.progress import NoProgress
 from pipelines.warehouse_folder import choose_marts, open_folder, open_inbox
 from warehouse.outputs.query import run_query
 from warehouse.raw.inbox import Event
@@ -70,7 +70,9 @@ def archive_all(account: Account) -> None:
 
 def _through_dagster(command: Callable[..., _Report], account: Account) -> _Report:
     environ = account.environ
-    return command(account.settings, environ=environ, since=_SINCE, until=_UNTIL, progress=Silence(), clock=_now)
+    return command(
+        account.settings, environ=environ, since=_SINCE, until=_UNTIL, progress=NoProgress(), clock=_now
+    )
 
 
 def publish_all(account: Account) -> None:

@@ -104,7 +104,7 @@ def describe(account: Account) -> dict[str, Any]:
         for name in _TABLES
     }
     proof = Verification(folder=folder, settings=choose_marts([account.settings]))
-    return {"tables": tables, "differences": [str(difference) for difference in proof.find_differences()]}
+    return {"tables": tables, "differences": [str(difference) for difference in proof.find_mismatches()]}
 
 
 def _copy(template: Account, folder: Path) -> Account:

@@ -8,9 +8,9 @@ from email.message import Message
 
 import orjson
 
-from iplum_resource.errors import BrokenJson, UnreadableAnswer
+from iplum_resource.errors import BrokenJson, UnreadableResponse
 from iplum_resource.http.status_errors import find_error_code
-from iplum_resource.http.transport import Reply
+from iplum_resource.http.transport import HttpResponse
 from iplum_resource.window import Window
 
 _BOM = b"\xef\xbb\xbf"
@@ -24,12 +24,12 @@ _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 
 @dataclass(frozen=True)
-class Answer:
+class WindowResponse:
     """Keep what iPlum said about a window, byte for byte, next to what it means.
 
     `body` is the answer as received (transcoded to UTF-8 only where the server declared another charset, so
     that it can be read without its headers; a byte order mark stays), `rows` the elements of its array.
-    `usage_types` is None for recordings. `asked_at` is when the attempt was signed and `answered_at` when its
+    `usage_types` is None for recordings. `requested_at` is when the attempt was signed and `received_at` when its
     last byte came, both UTC. The repr shows neither body nor records.
     """
 
@@ -37,8 +37,8 @@ class Answer:
     usage_types: tuple[str, ...] | None
     body: bytes = field(repr=False)
     rows: int
-    asked_at: datetime
-    answered_at: datetime
+    requested_at: datetime
+    received_at: datetime
 
     @property
     def records(self) -> list[object]:
@@ -58,10 +58,10 @@ class Content:
     declared_json: bool
 
 
-def read_records(reply: Reply, request: str) -> tuple[bytes, int]:
+def read_records(reply: HttpResponse, request: str) -> tuple[bytes, int]:
     """Get the body and how many records are in it (document, "Get Usage Records", "Get Recording Records").
 
-    Raises BrokenJson for what isn't JSON, which a cut answer isn't, and UnreadableAnswer for JSON that isn't
+    Raises BrokenJson for what isn't JSON, which a cut answer isn't, and UnreadableResponse for JSON that isn't
     an array or is nested too deeply. `request` names the request in the error.
     """
     body, charset = reply.body, _read_charset(reply)
@@ -74,9 +74,9 @@ def read_records(reply: Reply, request: str) -> tuple[bytes, int]:
             body = transcoded
             value, problem = _parse(body)
     if problem:
-        raise (UnreadableAnswer if problem == _TOO_DEEP else BrokenJson)(request, problem)
+        raise (UnreadableResponse if problem == _TOO_DEEP else BrokenJson)(request, problem)
     if not isinstance(value, list):
-        raise UnreadableAnswer(request, _describe(value))
+        raise UnreadableResponse(request, _describe(value))
     return body, len(value)
 
 
@@ -97,11 +97,11 @@ def _count_in_pieces(body: bytes) -> int | None:
         return None
 
 
-def read_content(reply: Reply, request: str) -> Content:
+def read_content(reply: HttpResponse, request: str) -> Content:
     """Get the string of a content (document, "Get Usage Content": "Returns a string").
 
     A JSON type whose body is no JSON string is text as it stands, for a message may look like anything.
-    Raises BrokenJson for a web page in a content's place, UnreadableAnswer for a vendor's error object.
+    Raises BrokenJson for a web page in a content's place, UnreadableResponse for a vendor's error object.
     """
     declared_json = _read_type(reply).endswith("json")
     text = _decode(reply.body, _read_charset(reply))
@@ -112,18 +112,18 @@ def read_content(reply: Reply, request: str) -> Content:
     value, problem = _parse(text.encode())
     code = find_error_code(value)
     if code is not None:
-        raise UnreadableAnswer(request, f"an error object, {code}")
+        raise UnreadableResponse(request, f"an error object, {code}")
     return Content(value if isinstance(value, str) and not problem else text, declared_json)
 
 
-def read_url(reply: Reply, request: str) -> str:
+def read_url(reply: HttpResponse, request: str) -> str:
     """Get the address of a recording's file (document, "Get Recording File": "Returns a URL string").
 
-    Raises UnreadableAnswer for anything that isn't one http or https URL.
+    Raises UnreadableResponse for anything that isn't one http or https URL.
     """
     url = read_content(reply, request).text.strip()
     if not url.lower().startswith(("http://", "https://")) or len(url.split()) != 1:
-        raise UnreadableAnswer(request, "not the URL of a recording" if url else "empty")
+        raise UnreadableResponse(request, "not the URL of a recording" if url else "empty")
     return url
 
 
@@ -167,15 +167,15 @@ def _describe(value: object) -> str:
     return f"{names.get(type(value), 'a number')} instead of an array"
 
 
-def _read_type(reply: Reply) -> str:
+def _read_type(reply: HttpResponse) -> str:
     return _read_content_type(reply).get_content_type()
 
 
-def _read_charset(reply: Reply) -> str | None:
+def _read_charset(reply: HttpResponse) -> str | None:
     return _read_content_type(reply).get_content_charset()
 
 
-def _read_content_type(reply: Reply) -> Message:
+def _read_content_type(reply: HttpResponse) -> Message:
     message = Message()
     message["Content-Type"] = reply.headers.get("Content-Type", "")
     return message

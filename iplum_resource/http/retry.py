@@ -34,7 +34,7 @@ _logger = logging.getLogger("iplum_resource")
 
 
 @dataclass(frozen=True)
-class Retries:
+class RetryPolicy:
     """Ride out what passes by itself, and stop early at what doesn't: the rules for one call.
 
     `attempts_500` is how often a 5xx or a time-out is tried; everything else has its own fixed number.

@@ -20,11 +20,11 @@ from iplum_resource.errors import (
     ServerFailed,
     TimedOut,
     Unauthorized,
-    UnreadableAnswer,
+    UnreadableResponse,
     WrongAddress,
     WrongClock,
 )
-from iplum_resource.http.transport import Reply
+from iplum_resource.http.transport import HttpResponse
 
 #: A clock further off than this is the likelier cause of a 401 than a wrong key.
 CLOCK_TOLERANCE = timedelta(minutes=2)
@@ -32,7 +32,7 @@ CLOCK_TOLERANCE = timedelta(minutes=2)
 _LONGEST_WAIT = timedelta(days=365)
 
 
-def judge_status(reply: Reply, request: str) -> IPlumError | None:
+def classify_status(reply: HttpResponse, request: str) -> IPlumError | None:
     """Get the error that says what to do about an answer, or None for a 200.
 
     `request` names the request in the error.
@@ -58,13 +58,13 @@ def judge_status(reply: Reply, request: str) -> IPlumError | None:
             return _judge_other(status, reply, request=request)
 
 
-def measure_clock_offset(reply: Reply) -> timedelta | None:
+def measure_clock_offset(reply: HttpResponse) -> timedelta | None:
     """Tell how far this machine's clock is ahead of iPlum's, by the `Date` header; None where there is none.
 
     Exact to about a second: that is how finely the header tells the time.
     """
     sent_at = _read_http_date(reply.headers, "Date")
-    return None if sent_at is None else reply.answered_at - sent_at
+    return None if sent_at is None else reply.received_at - sent_at
 
 
 def find_error_code(value: object) -> str | None:
@@ -76,17 +76,17 @@ def find_error_code(value: object) -> str | None:
     return code if isinstance(code, str) and re.fullmatch(r"[A-Za-z_]\w{0,63}", code, re.ASCII) else None
 
 
-def _judge_other(status: int, reply: Reply, *, request: str) -> IPlumError:
+def _judge_other(status: int, reply: HttpResponse, *, request: str) -> IPlumError:
     if 300 <= status < 400:
         return WrongAddress(request, f"it redirects with {status}, which is not followed")
     if 400 <= status < 500:
         return InvalidRequest(request, None, status)
     if 500 <= status < 600:
         return ServerFailed(request, status, _read_retry_after(reply))
-    return UnreadableAnswer(request, f"status {status}")
+    return UnreadableResponse(request, f"status {status}")
 
 
-def _judge_bad_request(reply: Reply, request: str) -> InvalidRequest:
+def _judge_bad_request(reply: HttpResponse, request: str) -> InvalidRequest:
     try:
         code = find_error_code(orjson.loads(reply.body))
     except orjson.JSONDecodeError:
@@ -94,17 +94,17 @@ def _judge_bad_request(reply: Reply, request: str) -> InvalidRequest:
     return (InvalidDate if code == "ERR_INVALID_DATE" else InvalidRequest)(request, code)
 
 
-def _read_retry_after(reply: Reply) -> datetime | None:
+def _read_retry_after(reply: HttpResponse) -> datetime | None:
     text = reply.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
         seconds = min(float(text), _LONGEST_WAIT.total_seconds())
-        return reply.answered_at + timedelta(seconds=seconds)
+        return reply.received_at + timedelta(seconds=seconds)
     named = _read_http_date(reply.headers, "Retry-After")
     if named is None:
         return None
     # The date is by the server's clock: what counts is how far ahead of its own `Date` it lies.
     offset = measure_clock_offset(reply) or timedelta(0)
-    return reply.answered_at + min(named + offset - reply.answered_at, _LONGEST_WAIT)
+    return reply.received_at + min(named + offset - reply.received_at, _LONGEST_WAIT)
 
 
 def _read_http_date(headers: Mapping[str, str], name: str) -> datetime | None:

@@ -15,8 +15,8 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import ReadTimeoutError
 
-from iplum_resource.errors import Interrupted, IPlumError, TimedOut, TooLarge
-from iplum_resource.http.transport_errors import classify_fault
+from iplum_resource.errors import Interrupted, IPlumError, ResponseTooLarge, TimedOut
+from iplum_resource.http.transport_errors import classify_transport_error
 
 _CHUNK = 1 << 16
 #: An error's body is read for its code alone.
@@ -26,13 +26,13 @@ _CONNECTIONS = 64
 
 
 @dataclass(frozen=True)
-class Reply:
+class HttpResponse:
     """Judge an answer without a socket: status, headers and body of one attempt, and when it came (UTC)."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
-    answered_at: datetime
+    received_at: datetime
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ class Transport:
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
 
-    def post(self, path: str, body: bytes, *, auth: AuthBase, request: str) -> Reply:
+    def post(self, path: str, body: bytes, *, auth: AuthBase, request: str) -> HttpResponse:
         """Get the answer to one POST, whatever its status.
 
         `request` names the request in errors. Raises Unreachable, WrongAddress, TimedOut, Interrupted and
-        TooLarge. The body is read for the statuses 200 and 400 alone.
+        ResponseTooLarge. The body is read for the statuses 200 and 400 alone.
         """
         bounds, deadline = self._bounds, self._monotonic() + self._bounds.total
         failure: IPlumError
@@ -94,11 +94,11 @@ class Transport:
                 allow_redirects=False,
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            failure = classify_fault(error, request)
+            failure = classify_transport_error(error, request)
         else:
             with response:
                 answer = self._read_body(response, deadline, request=request)
-            return Reply(response.status_code, response.headers, answer, self._clock())
+            return HttpResponse(response.status_code, response.headers, answer, self._clock())
         # Outside the except clause: the library's error, which holds the signed request, is not chained.
         raise failure
 
@@ -113,7 +113,7 @@ class Transport:
                 body = self._read(response, self._bounds.body, deadline=deadline, request=request)
                 if body is not None:
                     return body
-                failure = TooLarge(request, f"over {self._bounds.body} bytes")
+                failure = ResponseTooLarge(request, f"over {self._bounds.body} bytes")
             elif response.status_code == requests.codes.bad_request:
                 return self._read(response, _ERROR_BODY, deadline=deadline, request=request) or b""
             else:

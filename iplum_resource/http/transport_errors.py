@@ -24,7 +24,7 @@ from iplum_resource.errors import (
 _E = TypeVar("_E", bound=BaseException)
 
 
-def classify_fault(error: Exception, request: str) -> IPlumError:
+def classify_transport_error(error: Exception, request: str) -> IPlumError:
     """Tell a network that is down from one that hiccups, for an exception raised before an answer began.
 
     `request` names the request in the error that is returned.

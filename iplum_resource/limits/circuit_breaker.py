@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from iplum_resource.errors import AccountError
 
 
-class Gate:
+class CircuitBreaker:
     """Keep a wrong key from being tried by all threads at once, which may lock the account."""
 
     def __init__(self) -> None:

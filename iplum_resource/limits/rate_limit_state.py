@@ -10,24 +10,24 @@ import psycopg2
 from filelock import FileLock
 from psycopg2 import extensions
 
-from iplum_resource.errors import LimiterFailed
+from iplum_resource.errors import RateLimiterFailed
 
 #: Microseconds since the epoch have 16 digits; a file with many more is not ours.
 _DIGITS = 20
 _CONNECT_SECONDS = 10
 
 
-def open_arrival(access_key: str, *, file: str | None, database: str | None) -> "Arrival":
+def open_rate_limit_state(access_key: str, *, file: str | None, database: str | None) -> "RateLimitState":
     """Open what the users of an access key share: a database where one is named, else a file, else nothing.
 
     In the database the key stands as its hash.
     """
     if database is not None:
-        return DatabaseArrival(database, hashlib.sha256(access_key.encode()).hexdigest())
-    return Arrival() if file is None else FileArrival(file)
+        return DatabaseRateLimitState(database, hashlib.sha256(access_key.encode()).hexdigest())
+    return RateLimitState() if file is None else FileRateLimitState(file)
 
 
-class Arrival:
+class RateLimitState:
     """Keep the time (µs since the epoch) at which the next request is due, for the threads of one limiter."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Arrival:
         self._due = due
 
 
-class FileArrival(Arrival):
+class FileRateLimitState(RateLimitState):
     """Share the number among the processes of a machine, in a file that only its owner may read.
 
     Its folder exists; a lock stands beside it. Raises OSError where it can't be written.
@@ -81,11 +81,11 @@ class FileArrival(Arrival):
         return os.open(self._file, flags | os.O_CREAT, 0o600)
 
 
-class DatabaseArrival(Arrival):
+class DatabaseRateLimitState(RateLimitState):
     """Share the number among machines, in a row of a PostgreSQL database, under its lock.
 
     `url` is libpq's (`postgresql://user@host/name`) and `name` tells one key's row from another's. A broken
-    connection is made anew once. Raises `LimiterFailed`, which quotes neither.
+    connection is made anew once. Raises `RateLimiterFailed`, which quotes neither.
     """
 
     def __init__(self, url: str, name: str) -> None:
@@ -102,7 +102,7 @@ class DatabaseArrival(Arrival):
             self._connect().commit()
         except psycopg2.Error as error:
             self._drop()
-            raise LimiterFailed("the next request", type(error).__name__) from None
+            raise RateLimiterFailed("the next request", type(error).__name__) from None
         except BaseException:
             self._drop()
             raise

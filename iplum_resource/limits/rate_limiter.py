@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pyrate_limiter import GCRA, Rate
 
-from iplum_resource.limits.rate_limit_state import Arrival
+from iplum_resource.limits.rate_limit_state import RateLimitState
 
 #: How much of a second's requests may go at once: enough to make up for an operating system's coarse sleep.
 _BURST_SECONDS = 0.05
@@ -19,7 +19,7 @@ _ONE_REFUSAL = 1.0
 _HORIZON_MS = 60_000
 
 
-class Limiter:
+class RateLimiter:
     """Stay under the vendor's rate limit, however many threads and processes ask at once.
 
     `requests_per_second` is the ceiling, above 0; it holds for all who share the same `arrival`, the threads of
@@ -31,7 +31,7 @@ class Limiter:
         self,
         requests_per_second: float,
         *,
-        arrival: Arrival | None = None,
+        arrival: RateLimitState | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -42,7 +42,7 @@ class Limiter:
         self._refused_at = float("-inf")
         self._clock, self._sleep = clock, sleep
         self._queue, self._tuning = threading.Lock(), threading.Lock()
-        self._arrival = arrival or Arrival()
+        self._arrival = arrival or RateLimitState()
 
     @property
     def requests_per_second(self) -> float:

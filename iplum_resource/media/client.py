@@ -28,10 +28,10 @@ from iplum_resource.errors import (
     Unreachable,
     WrongAddress,
 )
-from iplum_resource.http.retry import Retries
-from iplum_resource.http.status_errors import judge_status
-from iplum_resource.http.transport import Reply
-from iplum_resource.http.transport_errors import classify_fault
+from iplum_resource.http.retry import RetryPolicy
+from iplum_resource.http.status_errors import classify_status
+from iplum_resource.http.transport import HttpResponse
+from iplum_resource.http.transport_errors import classify_transport_error
 from iplum_resource.media.url import find_media_url, may_connect
 
 _CHUNK = 1 << 16
@@ -95,7 +95,7 @@ class MediaClient:
         Raises MediaExpired where a fresh address may help, MediaRefused for what our rules forbid, and
         MediaUnreachable, Interrupted, TimedOut, RateLimited or ServerFailed where a later try may.
         """
-        retries = Retries(
+        retries = RetryPolicy(
             attempts_500=_ATTEMPTS,
             is_over=lambda: False,
             clock=self._clock,
@@ -143,7 +143,7 @@ class MediaClient:
         except MediaRefused as refusal:
             failure = refusal
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            failure = classify_fault(error, _REQUEST)
+            failure = classify_transport_error(error, _REQUEST)
             if isinstance(failure, Unreachable | WrongAddress):
                 failure = MediaUnreachable(_REQUEST, failure.detail)
         # Outside the except clause: the library's error, which holds the URL, is not chained.
@@ -154,7 +154,7 @@ class MediaClient:
         if status in _GONE:
             raise MediaExpired(_REQUEST, str(status))
         if status != HTTPStatus.OK:
-            failure = judge_status(Reply(status, response.headers, b"", self._clock()), _REQUEST)
+            failure = classify_status(HttpResponse(status, response.headers, b"", self._clock()), _REQUEST)
             raise failure or MediaUnreachable(_REQUEST, str(status))
         announced = response.headers.get("Content-Length", "")
         length = int(announced) if announced.isdecimal() else None

@@ -139,9 +139,9 @@ def _examine(environ: Mapping[str, str]) -> None:
 
 
 def _begin(settings: Settings, environ: Mapping[str, str], *, wanted: bool | None, is_asking: bool) -> None:
-    from pipelines.defs.schedules import find_due_stretches
+    from pipelines.defs.schedules import find_due_ranges
 
-    windows = sum(map(len, find_due_stretches(settings, now())))
+    windows = sum(map(len, find_due_ranges(settings, now())))
     requests = windows * _DATASETS
     minutes = math.ceil(requests / settings.requests_per_second / 60)
     typer.echo(

@@ -11,7 +11,7 @@ from pipelines.commands.invocation import AccountName, now, read_accounts
 from pipelines.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from warehouse.raw.deletion_log import Deletion
+    from warehouse.raw.deletion_log import DeletionRecord
 
 OlderThan = Annotated[
     int | None, typer.Option("--older-than", metavar="DAYS", min=1, help="Delete what is older than so many days.")
@@ -63,7 +63,7 @@ def retention(
         typer.echo(f"deleted and published; the record is in {open_folder(settings).address}/retention")
 
 
-def _show_plan(deletion: Deletion, *, dry_run: bool) -> None:
+def _show_plan(deletion: DeletionRecord, *, dry_run: bool) -> None:
     typer.echo(f"{deletion.account}: everything before {deletion.before} (UTC)")
     if dry_run:
         for key, window in deletion.windows.items():
@@ -80,10 +80,10 @@ def _show_plan(deletion: Deletion, *, dry_run: bool) -> None:
 
 def _show_past(chosen: tuple[Settings, ...]) -> None:
     from pipelines.warehouse_folder import open_folder
-    from warehouse.raw.deletion_log import read_deletions
+    from warehouse.raw.deletion_log import load_deletion_records
 
     for settings in chosen:
-        for one in read_deletions(open_folder(settings), settings.account):
+        for one in load_deletion_records(open_folder(settings), settings.account):
             state = f"finished {one.finished_at:%Y-%m-%d %H:%M}Z" if one.finished_at else "not finished"
             typer.echo(
                 f"{one.began_at:%Y-%m-%d %H:%M}Z  {one.account}  before {one.before}: "

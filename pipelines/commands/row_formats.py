@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from warehouse.outputs.escaping import for_spreadsheet, for_terminal
+from warehouse.outputs.escaping import escape_for_spreadsheet, escape_for_terminal
 from warehouse.outputs.query import QueryResult
 
 
@@ -27,10 +27,10 @@ def write_rows(result: QueryResult, form: Literal["table", "csv", "json"], strea
 def _write_table(result: QueryResult, stream: TextIO) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in result.columns:
-        table.add_column(Text(for_terminal(column)), overflow="fold")
+        table.add_column(Text(escape_for_terminal(column)), overflow="fold")
     count = 0
     for row in result.rows:
-        table.add_row(*(Text(for_terminal(_write_value(value))) for value in row))
+        table.add_row(*(Text(escape_for_terminal(_write_value(value))) for value in row))
         count += 1
     console = Console(file=stream, width=None if stream.isatty() else 10_000)
     console.print(table)
@@ -39,9 +39,9 @@ def _write_table(result: QueryResult, stream: TextIO) -> None:
 
 def _write_csv(result: QueryResult, stream: TextIO) -> None:
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(map(for_spreadsheet, result.columns))
+    writer.writerow(map(escape_for_spreadsheet, result.columns))
     for row in result.rows:
-        writer.writerow(["" if value is None else for_spreadsheet(_write_value(value)) for value in row])
+        writer.writerow(["" if value is None else escape_for_spreadsheet(_write_value(value)) for value in row])
 
 
 def _write_json(result: QueryResult, stream: TextIO) -> None:

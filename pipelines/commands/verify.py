@@ -23,7 +23,7 @@ from pipelines.commands.invocation import (
     write_json,
 )
 from pipelines.settings import Settings
-from warehouse.progress import Watch
+from warehouse.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from pipelines.runs.sync import SyncReport
@@ -73,16 +73,21 @@ def verify(
 
 
 def _verify_here(
-    accounts: Sequence[Settings], *, since: date | None, until: date | None, watch: Watch, differences: list[str]
+    accounts: Sequence[Settings],
+    *,
+    since: date | None,
+    until: date | None,
+    watch: ProgressCallback,
+    differences: list[str],
 ) -> list[int]:
     """Add what differs here, mark what is lost, and give the sizes of the files that were hashed."""
     from pipelines.warehouse_folder import choose_marts, open_folder
-    from warehouse.archive.lost_files import Loss, mark_lost
+    from warehouse.archive.lost_files import LostFiles, mark_lost
     from warehouse.checks.verification import Verification
     from warehouse.snapshot.publish import publish
 
     sizes: list[int] = []
-    losses: list[Loss] = []
+    losses: list[LostFiles] = []
     verification = Verification(
         folder=open_folder(accounts[0]),
         settings=choose_marts(accounts),
@@ -92,7 +97,7 @@ def _verify_here(
         on_loss=losses.append,
         watch=watch,
     )
-    differences.extend(map(str, verification.find_differences()))
+    differences.extend(map(str, verification.find_mismatches()))
     if losses:
         mark_lost(verification.folder, losses, at=now())
         publish(verification.folder, verification.settings)

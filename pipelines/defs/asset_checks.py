@@ -9,7 +9,7 @@ from pipelines.defs.assets.warehouse_tables import key_of_table
 from pipelines.defs.failures import fail
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
-from warehouse.checks.data_quality import Finding, find_by_select, find_refused, find_unread
+from warehouse.checks.data_quality import CheckResult, find_by_select, find_refused, find_unread
 from warehouse.errors import WarehouseError
 from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, RECORDINGS, Table
 from warehouse.storage.paths import DataFolder
@@ -23,10 +23,10 @@ class Check:
 
     name: str
     description: str
-    find: Callable[[DataFolder, Table], list[Finding]]
+    find: Callable[[DataFolder, Table], list[CheckResult]]
 
 
-def _select(name: str) -> Callable[[DataFolder, Table], list[Finding]]:
+def _select(name: str) -> Callable[[DataFolder, Table], list[CheckResult]]:
     return lambda folder, table: find_by_select(folder, name, table)
 
 
@@ -110,7 +110,7 @@ def _build_table_checks(table: Table, settings: Settings) -> dg.AssetChecksDefin
     return check_table
 
 
-def _judge(check: Check, table: Table, findings: list[Finding]) -> dg.AssetCheckResult:
+def _judge(check: Check, table: Table, findings: list[CheckResult]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=key_of_table(table),
         check_name=check.name,

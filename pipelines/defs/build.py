@@ -21,7 +21,7 @@ from pipelines.defs.jobs import ARCHIVE, AUDIT, DRAIN, JOBS, SYNC
 from pipelines.defs.schedules import build_daily_archive, build_daily_sync, build_weekly_audit
 from pipelines.defs.sensors import build_callback_inbox, build_stale_snapshot
 from pipelines.settings import Settings
-from pipelines.steps.progress import Progress, Silence
+from pipelines.steps.progress import NoProgress, Progress
 from pipelines.warehouse_folder import open_folder
 
 
@@ -41,7 +41,7 @@ def build_definitions(
     has its own under its name and its own limit, and their runs leave publishing, which is of all accounts, to
     the sensor `stale_snapshot`. They share one data folder.
     """
-    watcher = progress or Silence()
+    watcher = progress or NoProgress()
     tables, report = build_tables_assets(accounts), build_report_asset(accounts[0])
     own = [
         catalogue(assets, owner=settings.account)

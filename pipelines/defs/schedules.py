@@ -12,10 +12,10 @@ from pipelines.defs.jobs import ARCHIVE, AUDIT, SYNC, AccountJob
 from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, tag_range
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
-from warehouse.archive.backlog import find_wanted
+from warehouse.archive.backlog import find_backlog
 from warehouse.errors import WarehouseError
-from warehouse.lake.due_windows import find_audits, find_due, find_stretches, read_states
-from warehouse.raw.deletion_log import read_floor
+from warehouse.lake.due_windows import find_audits, find_due, group_into_ranges, read_states
+from warehouse.raw.deletion_log import find_first_kept_window
 from warehouse.schema.tables import ARCHIVE_TABLES, FOLDED_TABLES
 from warehouse.windows import StorageWindow, window_of, windows_between
 
@@ -26,12 +26,12 @@ _AUDIT_HOURS_AFTER_SYNC = 3
 
 def find_first_window(settings: Settings) -> StorageWindow:
     """Say with which window an account's history begins: that of its start date, or the first not deleted."""
-    floor = read_floor(open_folder(settings), settings.account)
+    floor = find_first_kept_window(open_folder(settings), settings.account)
     start = window_of(settings.start_date)
     return start if floor is None else max(start, floor)
 
 
-def find_due_stretches(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
+def find_due_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List what a sync at `now` (aware UTC) owes: stretches of windows for one run each, newest first.
 
     A window is owed when usage or recordings are: what no complete pull covers, the look-back, holes. One that
@@ -50,7 +50,7 @@ def find_due_stretches(settings: Settings, now: datetime) -> list[list[StorageWi
             lookback=timedelta(days=settings.lookback_days),
         )
     }
-    return list(find_stretches(sorted(due), at_most=MAX_WINDOWS_PER_RUN))
+    return list(group_into_ranges(sorted(due), at_most=MAX_WINDOWS_PER_RUN))
 
 
 def build_daily_sync(
@@ -74,7 +74,7 @@ def build_daily_sync(
     )
     def daily_sync(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest]:
         try:
-            stretches = find_due_stretches(settings, clock())
+            stretches = find_due_ranges(settings, clock())
         except WarehouseError as error:
             raise fail(error) from error
         return _request_runs(context, stretches, SYNC, settings)
@@ -82,7 +82,7 @@ def build_daily_sync(
     return daily_sync
 
 
-def find_wanted_stretches(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
+def find_backlog_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List the windows with something to fetch at `now` (aware UTC): stretches for one run each, newest first."""
     folder = open_folder(settings).survey(settings.account)
     windows = {
@@ -91,9 +91,9 @@ def find_wanted_stretches(settings: Settings, now: datetime) -> list[list[Storag
         for announced_by in FOLDED_TABLES
         for window in folder.lake_windows(announced_by.name, settings.account)
         if window >= window_of(settings.start_date)
-        and find_wanted(folder, table, settings.account, window, now=now)
+        and find_backlog(folder, table, settings.account, window, now=now)
     }
-    return list(find_stretches(sorted(windows), at_most=MAX_WINDOWS_PER_RUN))
+    return list(group_into_ranges(sorted(windows), at_most=MAX_WINDOWS_PER_RUN))
 
 
 def build_daily_archive(
@@ -114,7 +114,7 @@ def build_daily_archive(
     )
     def daily_archive(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest]:
         try:
-            stretches = find_wanted_stretches(settings, clock())
+            stretches = find_backlog_ranges(settings, clock())
         except WarehouseError as error:
             raise fail(error) from error
         return _request_runs(context, stretches, ARCHIVE, settings)
@@ -122,14 +122,14 @@ def build_daily_archive(
     return daily_archive
 
 
-def find_audit_stretches(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
+def find_audit_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List the windows that the weekly audit at `now` (aware UTC) asks for: stretches for one run each."""
     since = find_first_window(settings).start
     windows = list(windows_between(since, now))
     folder = open_folder(settings).survey(settings.account)
     states = [read_states(folder, table, settings.account, windows) for table in FOLDED_TABLES]
     chosen = find_audits(states, since=since, now=now, at_most=WINDOWS_PER_AUDIT)
-    return list(find_stretches(chosen, at_most=MAX_WINDOWS_PER_RUN))
+    return list(group_into_ranges(chosen, at_most=MAX_WINDOWS_PER_RUN))
 
 
 def build_weekly_audit(
@@ -151,7 +151,7 @@ def build_weekly_audit(
     )
     def weekly_audit(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest]:
         try:
-            stretches = find_audit_stretches(settings, clock())
+            stretches = find_audit_ranges(settings, clock())
         except WarehouseError as error:
             raise fail(error) from error
         return _request_runs(context, stretches, AUDIT, settings)

@@ -13,7 +13,7 @@ from pipelines.defs.jobs import DRAIN
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import choose_marts, has_inbox, open_folder, open_inbox
 from warehouse.errors import WarehouseError
-from warehouse.snapshot.publish import is_behind
+from warehouse.snapshot.publish import is_stale
 
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -68,7 +68,7 @@ def build_stale_snapshot(
                 "runs are under way that bring more, and what they brought was published just now"
             )
         try:
-            behind = is_behind(folder, choose_marts(accounts))
+            behind = is_stale(folder, choose_marts(accounts))
         except WarehouseError as error:
             raise fail(error) from error
         if not behind:

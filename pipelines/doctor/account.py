@@ -13,12 +13,12 @@ from iplum_resource.errors import (
     InvalidRequest,
     IPlumError,
     Unreachable,
-    UnreadableAnswer,
+    UnreadableResponse,
     WrongAddress,
 )
 from iplum_resource.http.status_errors import CLOCK_TOLERANCE
-from iplum_resource.limits.rate_limit_state import open_arrival
-from iplum_resource.limits.rate_limiter import Limiter
+from iplum_resource.limits.rate_limit_state import open_rate_limit_state
+from iplum_resource.limits.rate_limiter import RateLimiter
 from iplum_resource.signing import Credentials
 from iplum_resource.window import Window
 from pipelines.doctor.reach import find_earliest
@@ -45,9 +45,9 @@ def open_client(settings: Settings, environ: Mapping[str, str]) -> IPlumClient:
         language=settings.language,
         login_case=settings.login_case,
         # Looking must not make folders: where no sync has run yet, nobody else asks.
-        limiter=Limiter(
+        limiter=RateLimiter(
             settings.requests_per_second,
-            arrival=open_arrival(
+            arrival=open_rate_limit_state(
                 environ["IPLUM_ACCESS_KEY"],
                 file=str(file) if file.parent.is_dir() else None,
                 database=read_limiter_url(environ),
@@ -144,7 +144,7 @@ def _judge_list(name: str, error: IPlumError | None) -> Verdict:
 
 def _judge_record(name: str, error: IPlumError | None) -> Verdict:
     """Take a refusal of the record for a permission: who may not ask at all gets a 403 ("Response Codes")."""
-    if error is None or isinstance(error, InvalidRequest | UnreadableAnswer):
+    if error is None or isinstance(error, InvalidRequest | UnreadableResponse):
         return Verdict(name, State.OK, _PERMITTED)
     return _judge_list(name, error)
 

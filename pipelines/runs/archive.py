@@ -11,8 +11,8 @@ import dagster as dg
 from pipelines.dagster_home import open_instance
 from pipelines.defs.build import build_definitions
 from pipelines.defs.jobs import ARCHIVE
-from pipelines.defs.schedules import find_wanted_stretches
-from pipelines.runs.sync import choose_stretches, run_account_job, run_job
+from pipelines.defs.schedules import find_backlog_ranges
+from pipelines.runs.sync import choose_ranges, run_account_job, run_job
 from pipelines.settings import Settings, check_account, check_credentials
 from pipelines.settings.accounts_file import choose_accounts
 from pipelines.steps.progress import Progress
@@ -64,9 +64,9 @@ def archive(
     now = clock()
     bounded = since is not None or until is not None
     stretches = [
-        choose_stretches(settings, since=since, until=until, now=now)
+        choose_ranges(settings, since=since, until=until, now=now)
         if bounded
-        else find_wanted_stretches(settings, now)
+        else find_backlog_ranges(settings, now)
         for settings in chosen
     ]
     report = ArchiveReport()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 
 from pipelines.defs.jobs import AUDIT
-from pipelines.runs.sync import SyncReport, choose_stretches, run_pulls
+from pipelines.runs.sync import SyncReport, choose_ranges, run_pulls
 from pipelines.settings import Settings
 from pipelines.steps.progress import Progress
 
@@ -29,7 +29,7 @@ def audit(
         environ=environ,
         only=only,
         job=AUDIT,
-        choose=lambda settings: choose_stretches(
+        choose=lambda settings: choose_ranges(
             settings, since=since or settings.start_date, until=until, now=clock()
         ),
         progress=progress,

@@ -9,17 +9,17 @@ from pipelines.settings import Settings, SettingsError
 from pipelines.steps.drain_inbox import TABLES, file_events
 from pipelines.warehouse_folder import choose_marts, has_inbox, open_folder, open_inbox
 from warehouse.outputs.report import write_report
-from warehouse.raw.deletion_log import Deletion, read_deletions, write_deletion
+from warehouse.raw.deletion_log import DeletionRecord, load_deletion_records, save_deletion_record
 from warehouse.raw.inbox import Inbox
 from warehouse.retention.deletion import Retention
 from warehouse.snapshot.pointer import remove_replaced
-from warehouse.snapshot.publish import publish, publishing_alone
+from warehouse.snapshot.publish import hold_publish_lock, publish
 from warehouse.windows import StorageWindow
 
 _EVENTS_AT_A_TIME = 5_000
 
 
-def plan_deletion(settings: Settings, *, older_than_days: int, now: datetime) -> Deletion:
+def plan_deletion(settings: Settings, *, older_than_days: int, now: datetime) -> DeletionRecord:
     """Say what would go; changes nothing. Raises `SettingsError` for days that the sync still looks back at."""
     if older_than_days <= settings.lookback_days:
         raise SettingsError(
@@ -34,13 +34,15 @@ def plan_deletion(settings: Settings, *, older_than_days: int, now: datetime) ->
     return deletion
 
 
-def list_unfinished(settings: Settings) -> list[Deletion]:
+def list_unfinished(settings: Settings) -> list[DeletionRecord]:
     """List the deletions that a killed run began."""
-    return [one for one in read_deletions(open_folder(settings), settings.account) if one.finished_at is None]
+    return [
+        one for one in load_deletion_records(open_folder(settings), settings.account) if one.finished_at is None
+    ]
 
 
 def carry_out(
-    accounts: Sequence[Settings], settings: Settings, deletion: Deletion, *, clock: Callable[[], datetime]
+    accounts: Sequence[Settings], settings: Settings, deletion: DeletionRecord, *, clock: Callable[[], datetime]
 ) -> None:
     """Delete what was planned, and what a killed run left of earlier plans, for good.
 
@@ -52,11 +54,11 @@ def carry_out(
     retention = Retention(folder, settings.account)
     unfinished = list_unfinished(settings)
     retention.describe_raw(deletion)
-    write_deletion(folder, deletion)
-    with publishing_alone(folder):
+    save_deletion_record(folder, deletion)
+    with hold_publish_lock(folder):
         for one in (*unfinished, deletion):
             retention.carry_out(one)
-            write_deletion(folder, one)
+            save_deletion_record(folder, one)
     if has_inbox(settings, folder):
         with open_inbox(settings, folder) as inbox:
             for numbers in filter(None, _find_events(inbox, before=deletion.floor)):
@@ -67,7 +69,7 @@ def carry_out(
         write_report(folder)
     for one in (*unfinished, deletion):
         one.finished_at = clock()
-        write_deletion(folder, one)
+        save_deletion_record(folder, one)
 
 
 def _find_events(inbox: Inbox, *, before: StorageWindow) -> Iterator[list[int]]:

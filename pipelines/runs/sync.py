@@ -15,15 +15,15 @@ from pipelines.defs.build import build_definitions
 from pipelines.defs.failures import describe_failure, is_interruption
 from pipelines.defs.jobs import DRAIN, SYNC, AccountJob
 from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, tag_range
-from pipelines.defs.schedules import find_due_stretches, find_first_window
+from pipelines.defs.schedules import find_due_ranges, find_first_window
 from pipelines.settings import Settings, SettingsError, check_account, check_credentials
 from pipelines.settings.accounts_file import choose_accounts
-from pipelines.steps.audit_findings import NO_DIFFERENCES, Differences
+from pipelines.steps.audit_findings import NO_FINDINGS, AuditFindings
 from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import WindowOutcome
 from pipelines.warehouse_folder import has_inbox, open_folder
 from warehouse.errors import StorageFailed
-from warehouse.lake.due_windows import find_stretches
+from warehouse.lake.due_windows import group_into_ranges
 from warehouse.snapshot.database import count_rows
 from warehouse.snapshot.pointer import find_snapshot
 from warehouse.windows import StorageWindow, windows_between
@@ -45,7 +45,7 @@ class DatasetTally:
     changed: int = 0
     failed: int = 0
     refused: bool = False
-    differences: Differences = NO_DIFFERENCES
+    differences: AuditFindings = NO_FINDINGS
 
 
 @dataclass
@@ -88,7 +88,7 @@ class _Tallying:
         self._progress.finish_record(dataset, size)
 
 
-def choose_stretches(
+def choose_ranges(
     settings: Settings, *, since: date | None, until: date | None, now: datetime
 ) -> list[list[StorageWindow]]:
     """List the windows to sync, a stretch for each run, newest first; without days, what is due.
@@ -97,7 +97,7 @@ def choose_stretches(
     `SettingsError` for days that can't be synced.
     """
     if since is None and until is None:
-        return find_due_stretches(settings, now)
+        return find_due_ranges(settings, now)
     begin = max(settings.start_date, find_first_window(settings).first_day)
     first = since or begin
     if settings.is_one_of_many or first == settings.start_date:
@@ -114,7 +114,7 @@ def choose_stretches(
     if until is not None:
         end = min(end, datetime.combine(until, time(), UTC))
     windows = list(windows_between(datetime.combine(first, time(), UTC), end))
-    return list(find_stretches(windows, at_most=MAX_WINDOWS_PER_RUN))
+    return list(group_into_ranges(windows, at_most=MAX_WINDOWS_PER_RUN))
 
 
 def sync(
@@ -138,7 +138,7 @@ def sync(
         environ=environ,
         only=only,
         job=SYNC,
-        choose=lambda settings: choose_stretches(settings, since=since, until=until, now=clock()),
+        choose=lambda settings: choose_ranges(settings, since=since, until=until, now=clock()),
         progress=progress,
         clock=clock,
     )

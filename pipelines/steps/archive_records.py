@@ -21,9 +21,9 @@ from iplum_resource.errors import (
     WindowError,
 )
 from pipelines.steps.fetch_content import Fetched
-from warehouse.archive.backlog import find_wanted
-from warehouse.archive.download_log import Attempt, AttemptLog, fold_attempts
-from warehouse.archive.lost_files import find_lost
+from warehouse.archive.backlog import find_backlog
+from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
+from warehouse.archive.lost_files import find_lost_files
 from warehouse.archive.media_store import MediaStore, StoredFile
 from warehouse.errors import StorageFailed, WarehouseError
 from warehouse.lake.fold import FoldResult
@@ -70,13 +70,13 @@ class _Tried:
     """A try at one record: what became of it, or the error for which no other record can be had either."""
 
     task: _Task
-    attempt: Attempt | None = None
+    attempt: DownloadAttempt | None = None
     error: IPlumError | WarehouseError | None = None
     is_unanswered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArchivePull:
+class RecordArchiver:
     """Bring what the records of some windows hold into the archive; only what isn't verified is asked for.
 
     `on_try` hears of each record that was tried, with the bytes it brought. Memory holds the answers of
@@ -91,11 +91,11 @@ class ArchivePull:
     clock: Callable[[], datetime]
     on_try: Callable[[int], None]
 
-    def list_wanted(self, windows: Sequence[StorageWindow]) -> dict[StorageWindow, list[str]]:
+    def list_backlog(self, windows: Sequence[StorageWindow]) -> dict[StorageWindow, list[str]]:
         """List what is to be tried now, by window, newest first."""
         now = self.clock()
         return {
-            window: find_wanted(self.folder, self.table, self.account, window, now=now)
+            window: find_backlog(self.folder, self.table, self.account, window, now=now)
             for window in sorted(windows, reverse=True)
         }
 
@@ -115,7 +115,7 @@ class ArchivePull:
                 return
 
     def _make_tasks(self, window: StorageWindow, ids: Sequence[str]) -> list[_Task]:
-        lost = find_lost(self.folder, self.table, self.account, window) if ids else {}
+        lost = find_lost_files(self.folder, self.table, self.account, window) if ids else {}
         return [_Task(window, record_id, lost.get(record_id)) for record_id in ids]
 
     def _try_side_by_side(self, tasks: Sequence[_Task]) -> Iterator[_Tried]:
@@ -168,12 +168,14 @@ class ArchivePull:
             return Fetched(file=task.lost)
         return self.fetch(task.record_id, task.lost.sha256)
 
-    def _note(self, task: _Task, status: Literal["pending", "failed"], error: Exception) -> Attempt:
+    def _note(self, task: _Task, status: Literal["pending", "failed"], error: Exception) -> DownloadAttempt:
         self.on_try(0)
-        return Attempt(record_id=task.record_id, attempted_at=self.clock(), status=status, error=str(error))
+        return DownloadAttempt(
+            record_id=task.record_id, attempted_at=self.clock(), status=status, error=str(error)
+        )
 
     def _finish(self, window: StorageWindow, all_tried: Iterator[_Tried]) -> ArchiveOutcome:
-        log = AttemptLog(self.folder, self.account, self.table.datasets[0])
+        log = DownloadLog(self.folder, self.account, self.table.datasets[0])
         statuses: dict[str, int] = {}
         brought = 0
         error: IPlumError | WarehouseError | None = None
@@ -188,7 +190,7 @@ class ArchivePull:
                     statuses[attempt.status] = statuses.get(attempt.status, 0) + 1
                     brought += attempt.bytes or 0
             if statuses:
-                fold = fold_attempts(self.folder, self.table, self.account, window)
+                fold = fold_download_log(self.folder, self.table, self.account, window)
         except WarehouseError as failure:
             error = error or failure
         refused = isinstance(error, Forbidden)
@@ -207,9 +209,9 @@ def _cut_into_batches(tried: Iterator[_Tried]) -> Iterator[list[_Tried]]:
         yield batch
 
 
-def _describe(fetched: Fetched, record_id: str, now: datetime) -> Attempt:
+def _describe(fetched: Fetched, record_id: str, now: datetime) -> DownloadAttempt:
     if fetched.file is not None:
-        return Attempt(
+        return DownloadAttempt(
             record_id=record_id,
             attempted_at=now,
             status="verified",
@@ -219,4 +221,4 @@ def _describe(fetched: Fetched, record_id: str, now: datetime) -> Attempt:
             media_type=fetched.file.media_type,
             path=fetched.file.path,
         )
-    return Attempt.of_body(record_id, fetched.body or "", now)
+    return DownloadAttempt.of_body(record_id, fetched.body or "", now)

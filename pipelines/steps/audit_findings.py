@@ -11,7 +11,7 @@ from warehouse.windows import StorageWindow
 
 
 @dataclass(frozen=True)
-class Differences:
+class AuditFindings:
     """Rows that were missing here, whose fields have changed at the API, and that the API no longer has."""
 
     missing: int = 0
@@ -23,16 +23,16 @@ class Differences:
         """How many rows differ in any way."""
         return self.missing + self.changed + self.gone
 
-    def __add__(self, other: Differences) -> Differences:
-        return Differences(self.missing + other.missing, self.changed + other.changed, self.gone + other.gone)
+    def __add__(self, other: AuditFindings) -> AuditFindings:
+        return AuditFindings(self.missing + other.missing, self.changed + other.changed, self.gone + other.gone)
 
 
-NO_DIFFERENCES = Differences()
+NO_FINDINGS = AuditFindings()
 
 
-def find_differences(
+def find_mismatches(
     fold: FoldResult, window: StorageWindow, *, now: datetime, lookback: timedelta
-) -> Differences:
+) -> AuditFindings:
     """Say what an audit's fold brought that should have been here before; `now` is aware UTC.
 
     What the next sync would have brought anyway is no difference: rows of a window that is still looked back at,
@@ -41,6 +41,6 @@ def find_differences(
     before = fold.before
     was_whole = before is not None and before.complete_at is not None
     if window.end + lookback > now or (was_whole and not is_settled(before, window, lookback)):
-        return NO_DIFFERENCES
+        return NO_FINDINGS
     absent_before = 0 if before is None else before.absent
-    return Differences(fold.new, fold.changed, max(0, fold.state.absent - absent_before))
+    return AuditFindings(fold.new, fold.changed, max(0, fold.state.absent - absent_before))

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from warehouse.archive.download_log import Attempt, AttemptLog, fold_attempts
+from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
 from warehouse.lake.fold import fold_window
-from warehouse.lake.normalize import normalize_answer
+from warehouse.lake.normalize import normalize_response
 from warehouse.raw.deletion_log import is_deleted
 from warehouse.raw.inbox import Event, Inbox
 from warehouse.raw.json_records import load_records
-from warehouse.raw.log import RawAnswer, RawLog, file_time
+from warehouse.raw.log import RawLog, RawResponse, file_time
 from warehouse.retention.legal_holds import Hold, read_holds
 from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE, Table
 from warehouse.storage.paths import DataFolder
@@ -94,18 +94,18 @@ class Drain:
 
     def _keep_bodies(self, window: StorageWindow, filed: Filed, name: str, outcome: DrainOutcome) -> None:
         bodies = [
-            Attempt.of_body(record_id, event.content, event.received_at)
+            DownloadAttempt.of_body(record_id, event.content, event.received_at)
             for event, record_id in filed
             if event.content is not None
         ]
         if bodies:
-            AttemptLog(self.folder, self.account, CONTENTS.name).append_once(window, bodies, name)
+            DownloadLog(self.folder, self.account, CONTENTS.name).append_once(window, bodies, name)
             outcome.touched.setdefault(CONTENTS.name, set()).add(window)
             outcome.bodies += len(bodies)
 
     def _fold(self, table_name: str, window: StorageWindow) -> None:
         if table_name == CONTENTS.name:
-            fold_attempts(self.folder, CONTENTS, self.account, window)
+            fold_download_log(self.folder, CONTENTS, self.account, window)
             return
         (table,) = (table for table in TABLES.values() if table.name == table_name)
         fold_window(self.folder, table, self.account, window)
@@ -116,7 +116,7 @@ def file_events(events: Sequence[Event], table: Table) -> Mapping[StorageWindow,
     filed: dict[StorageWindow, list[tuple[Event, str]]] = {}
     if not events:
         return filed
-    normalized = normalize_answer(b"[" + b",".join(event.body for event in events) + b"]", table)
+    normalized = normalize_response(b"[" + b",".join(event.body for event in events) + b"]", table)
     starts = dict(zip(normalized.places, normalized.rows[table.started].to_pylist(), strict=True))
     ids = dict(zip(normalized.places, normalized.rows["record_id"].to_pylist(), strict=True))
     for position, event in enumerate(events):
@@ -136,9 +136,9 @@ def _name_file(batch: str, dataset: str, window: StorageWindow, filed: Filed) ->
     return f"{file_time(max(event.received_at for event, _ in filed))}-{digest}"
 
 
-def _make_answer(event: Event, batch: str) -> RawAnswer:
+def _make_answer(event: Event, batch: str) -> RawResponse:
     """Write an event as the raw log has answers: it asked for nothing, so its request is the moment it came."""
-    return RawAnswer(
+    return RawResponse(
         request_start=event.received_at,
         request_end=event.received_at,
         usage_types=None,

@@ -22,7 +22,7 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class ContentFetch:
+class ContentFetcher:
     """Fetch a text's body, or the file of an attachment or fax.
 
     A content is a file only if the whole of it is one URL on the listed hosts: a stranger can text a URL, so any
@@ -51,7 +51,7 @@ class ContentFetch:
 
 
 @dataclass(frozen=True)
-class RecordingFetch:
+class RecordingFetcher:
     """Fetch the file of a call recording (document, "Get Recording File")."""
 
     client: IPlumClient

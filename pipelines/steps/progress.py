@@ -23,7 +23,7 @@ class Progress(Protocol):
         """One of them was tried, and brought so many bytes."""
 
 
-class Silence:
+class NoProgress:
     """Progress that nobody watches."""
 
     def start(self, dataset: str, windows: int) -> None:

@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from iplum_resource.errors import AccountError, Forbidden, IPlumError
-from iplum_resource.http.responses import Answer
+from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import Window
-from iplum_resource.window_pull import AnswerSizes, Ask, PulledAnswer, PullReason, WindowPull
-from pipelines.steps.audit_findings import NO_DIFFERENCES, Differences, find_differences
+from iplum_resource.window_pull import FetchWindow, PulledResponse, PullReason, ResponseSizes, WindowPull
+from pipelines.steps.audit_findings import NO_FINDINGS, AuditFindings, find_mismatches
 from warehouse.errors import StorageFailed, WarehouseError
 from warehouse.lake.due_windows import read_states
 from warehouse.lake.fold import FoldResult, fold_window, is_folded
-from warehouse.raw.log import RawAnswer, RawLog
+from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.tables import Table
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
@@ -42,15 +42,15 @@ class WindowOutcome:
     proven_in_halves: bool = False
     refused: bool = False
     again: bool = False
-    differences: Differences = NO_DIFFERENCES
+    differences: AuditFindings = NO_FINDINGS
     error: IPlumError | WarehouseError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetPull:
+class DatasetLoader:
     """Bring the windows of one dataset of one account from the API into the lake.
 
-    `ask` sends one request, `ask_once` one that is not repeated after a 500. `refusable` says that a 403 is a plan
+    `ask` sends one request, `fetch_once` one without retries. `refusable` says that a 403 is a plan
     that lacks the dataset, not a wrong login. With the reason `audit`, what windows out of the `lookback` hold
     otherwise than the API is told. Memory holds the answers of `concurrency` requests and the fold of
     one window.
@@ -59,8 +59,8 @@ class DatasetPull:
     folder: DataFolder
     account: str
     table: Table
-    ask: Ask
-    ask_once: Ask
+    ask: FetchWindow
+    fetch_once: FetchWindow
     concurrency: int
     verify: Literal["auto", "always", "off"]
     clock: Callable[[], datetime]
@@ -79,7 +79,7 @@ class DatasetPull:
         trusted: dict[StorageWindow, set[int]] = {}
         owed: set[StorageWindow] = set()
         for outcome in self._pull_side_by_side(sorted(windows), sizes, trusted):
-            owed |= outcome.fold.strays_to if outcome.fold else set()
+            owed |= outcome.fold.other_windows if outcome.fold else set()
             yield outcome
         # That answers are cut off at a size shows at the second of that size; the first was believed.
         cut_off = sorted(window for window in trusted if trusted[window] & sizes.capped)
@@ -94,7 +94,7 @@ class DatasetPull:
         return RawLog(self.folder, self.account, self.table.datasets[0])
 
     def _pull_side_by_side(
-        self, windows: Sequence[StorageWindow], sizes: AnswerSizes, trusted: dict[StorageWindow, set[int]]
+        self, windows: Sequence[StorageWindow], sizes: ResponseSizes, trusted: dict[StorageWindow, set[int]]
     ) -> Iterator[WindowOutcome]:
         """Pull in threads and fold here, in order: what an answer sends to the next window is there in time.
 
@@ -127,7 +127,7 @@ class DatasetPull:
             threads.shutdown(wait=False, cancel_futures=True)
 
     def _pull_window(
-        self, window: StorageWindow, sizes: AnswerSizes, trusted: dict[StorageWindow, set[int]]
+        self, window: StorageWindow, sizes: ResponseSizes, trusted: dict[StorageWindow, set[int]]
     ) -> _Keeper:
         keeper = _Keeper(self._log, window)
         asked = Window(window.start, window.end)
@@ -139,7 +139,7 @@ class DatasetPull:
                 verify=self.verify,
                 now=self.clock,
                 reason=self.reason,
-                ask_once=self.ask_once,
+                fetch_once=self.fetch_once,
             ):
                 keeper.keep(pulled)
             trusted[window] = keeper.trusted
@@ -172,17 +172,17 @@ class DatasetPull:
             error=error,
         )
 
-    def _compare(self, fold: FoldResult | None, window: StorageWindow) -> Differences:
+    def _compare(self, fold: FoldResult | None, window: StorageWindow) -> AuditFindings:
         if fold is None or self.reason != "audit":
-            return NO_DIFFERENCES
-        return find_differences(fold, window, now=self.clock(), lookback=self.lookback)
+            return NO_FINDINGS
+        return find_mismatches(fold, window, now=self.clock(), lookback=self.lookback)
 
-    def _recall_sizes(self, windows: Sequence[StorageWindow]) -> AnswerSizes:
+    def _recall_sizes(self, windows: Sequence[StorageWindow]) -> ResponseSizes:
         """Begin with what earlier runs saw, so that a daily run of two windows knows the largest answers too."""
         seen = self.folder.survey(self.account)
         known = seen.lake_windows(self.table.name, self.account)
         states = read_states(seen, self.table, self.account, [w for w in known if w not in windows])
-        return AnswerSizes(
+        return ResponseSizes(
             {Window(window.start, window.end): state.largest_answer for window, state in states.items()}
         )
 
@@ -206,7 +206,7 @@ class _Keeper:
         self._pull_id = uuid.uuid4().hex
         self._doubted: set[Window] = set()
 
-    def keep(self, pulled: PulledAnswer) -> None:
+    def keep(self, pulled: PulledResponse) -> None:
         answer = pulled.answer
         self._log.append(self.window, self._make_row(answer, pulled.reason, complete=pulled.complete))
         if pulled.complete and answer.window not in self._doubted:
@@ -220,7 +220,7 @@ class _Keeper:
 
     def keep_refusal(self, refused_at: datetime) -> None:
         """Note in the ledger that the account may not have this window: no rows, no body, not pulled."""
-        row = RawAnswer(
+        row = RawResponse(
             request_start=self.window.start,
             request_end=self.window.end,
             usage_types=None,
@@ -234,15 +234,15 @@ class _Keeper:
         self._log.append(self.window, row)
         self.refused = True
 
-    def _make_row(self, answer: Answer, reason: PullReason, *, complete: bool) -> RawAnswer:
-        return RawAnswer(
+    def _make_row(self, answer: WindowResponse, reason: PullReason, *, complete: bool) -> RawResponse:
+        return RawResponse(
             request_start=answer.window.start,
             request_end=answer.window.end,
             usage_types=None if answer.usage_types is None else ",".join(answer.usage_types),
             reason=reason,
             pull_id=self._pull_id,
             complete=complete,
-            pulled_at=answer.answered_at,
+            pulled_at=answer.received_at,
             rows=answer.rows,
             body=answer.body,
         )

@@ -10,7 +10,7 @@ import pytest
 from iplum_resource.standin import Running
 from pipelines.runs.archive import archive
 from pipelines.settings import PROJECT
-from pipelines.steps.progress import Silence
+from pipelines.steps.progress import NoProgress
 from tests.support.account import Account, now
 
 PAGE = (PROJECT / "docs" / "operations.md").read_text()
@@ -41,7 +41,7 @@ def test_what_was_backed_up_and_wiped_is_restored_equal(
         monkeypatch.setenv(name, value)
     assert account.sync().failures == []
     held = archive(
-        account.settings, environ=account.environ, since=account.first_day, progress=Silence(), clock=now
+        account.settings, environ=account.environ, since=account.first_day, progress=NoProgress(), clock=now
     )
     assert held.failures == []
     (tmp_path / ".venv").symlink_to(PROJECT / ".venv")

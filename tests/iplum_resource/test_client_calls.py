@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from iplum_resource.client import IPlumClient
-from iplum_resource.errors import BrokenJson, UnreadableAnswer
+from iplum_resource.errors import BrokenJson, UnreadableResponse
 from iplum_resource.http.responses import Content, read_records
-from iplum_resource.http.transport import Reply
-from iplum_resource.limits.rate_limiter import Limiter
+from iplum_resource.http.transport import HttpResponse
+from iplum_resource.limits.rate_limiter import RateLimiter
 from iplum_resource.signing import sign
 from tests.support.scripted_server import Received, ScriptedServer, respond, send, write_head
 from tests.support.window_requests import CREDENTIALS, NARROW, RECORDS, WIDE, Clock, build_client
@@ -44,7 +44,7 @@ def test_usage_is_asked_for_as_in_the_documents_example() -> None:
     assert request.headers["authorization"] == _expect_signature(request, CREDENTIALS.login_id.lower())
     assert (answer.window, answer.usage_types) == (WIDE, ("iPlumtext", "iplumcall"))
     assert (answer.body, answer.records) == (RECORDS, [{"recordId": "r-1", "usage": "call"}])
-    assert answer.asked_at == answer.answered_at == clock.now()
+    assert answer.requested_at == answer.received_at == clock.now()
     assert "r-1" not in repr(answer)
 
 
@@ -113,7 +113,7 @@ def test_records_are_read_whatever_their_encoding(
 
 
 def read(body: bytes) -> int:
-    return read_records(Reply(200, {}, body, datetime(2024, 1, 1, tzinfo=UTC)), "a request")[1]
+    return read_records(HttpResponse(200, {}, body, datetime(2024, 1, 1, tzinfo=UTC)), "a request")[1]
 
 
 def test_a_large_array_is_counted_whatever_stands_between_its_elements() -> None:
@@ -168,7 +168,7 @@ def test_an_error_object_or_a_web_page_is_no_content() -> None:
     with (
         ScriptedServer(respond(200, b'{"errorCode": "ERR_INVALID_REQUEST"}')) as server,
         build_client(server.url) as client,
-        pytest.raises(UnreadableAnswer, match="ERR_INVALID_REQUEST"),
+        pytest.raises(UnreadableResponse, match="ERR_INVALID_REQUEST"),
     ):
         client.fetch_content("r-1")
     with (
@@ -194,14 +194,14 @@ def test_what_is_no_url_is_no_recording(body: bytes) -> None:
     with (
         ScriptedServer(respond(200, body)) as server,
         build_client(server.url) as client,
-        pytest.raises(UnreadableAnswer),
+        pytest.raises(UnreadableResponse),
     ):
         client.fetch_recording_url("r-1")
 
 
 def test_the_signature_is_made_after_the_limiter_has_waited() -> None:
     clock = Clock()
-    limiter = Limiter(0.01, clock=lambda: clock.now().timestamp(), sleep=clock.sleep)
+    limiter = RateLimiter(0.01, clock=lambda: clock.now().timestamp(), sleep=clock.sleep)
     with (
         ScriptedServer(respond(200, b"[]")) as server,
         build_client(server.url, clock, limiter=limiter) as client,
@@ -209,7 +209,7 @@ def test_the_signature_is_made_after_the_limiter_has_waited() -> None:
         answers = [client.fetch_recordings(WIDE) for _ in range(2)]
     epochs = [int(request.headers["x-iplumauth-epochdatetime"]) for request in server.received]
     assert epochs[1] - epochs[0] == 100
-    assert answers[1].asked_at - answers[0].asked_at == timedelta(seconds=100)
+    assert answers[1].requested_at - answers[0].requested_at == timedelta(seconds=100)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_https_and_loopback_are_fine(url: str) -> None:
 def test_the_default_clock_is_the_time_in_utc() -> None:
     with (
         ScriptedServer(respond(200, b"[]")) as server,
-        IPlumClient(CREDENTIALS, limiter=Limiter(1000), base_url=server.url) as client,
+        IPlumClient(CREDENTIALS, limiter=RateLimiter(1000), base_url=server.url) as client,
     ):
-        asked_at = client.fetch_recordings(WIDE).asked_at
-    assert abs(datetime.now(UTC) - asked_at) < timedelta(minutes=1)
+        requested_at = client.fetch_recordings(WIDE).requested_at
+    assert abs(datetime.now(UTC) - requested_at) < timedelta(minutes=1)

@@ -13,7 +13,7 @@ from iplum_resource.standin import Options, Running
 from iplum_resource.standin.history import History
 from pipelines.runs.sync import SyncReport, sync
 from pipelines.settings import Settings, load_settings
-from pipelines.steps.progress import Silence
+from pipelines.steps.progress import NoProgress
 from pipelines.steps.pull_windows import WindowOutcome
 from pipelines.warehouse_folder import open_folder
 from warehouse.snapshot.pointer import fetch_snapshot
@@ -73,7 +73,9 @@ class Account:
 
     def sync(self, *, since: date | None = None, until: date | None = None) -> SyncReport:
         """Sync as the command does."""
-        return sync(self.settings, environ=self.environ, since=since, until=until, progress=Silence(), clock=now)
+        return sync(
+            self.settings, environ=self.environ, since=since, until=until, progress=NoProgress(), clock=now
+        )
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask the published tables."""
@@ -98,7 +100,7 @@ class Account:
         return sum(request.path == path for request in self.server.requests)
 
 
-class Watcher(Silence):
+class Watcher(NoProgress):
     """Progress that remembers what it heard."""
 
     def __init__(self) -> None:

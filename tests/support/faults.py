@@ -10,11 +10,11 @@ from iplum_resource.errors import (
     Interrupted,
     IPlumError,
     RateLimited,
+    ResponseTooLarge,
     ServerFailed,
     TimedOut,
-    TooLarge,
     Unreachable,
-    UnreadableAnswer,
+    UnreadableResponse,
     WrongClock,
 )
 from pipelines.settings import PROJECT
@@ -100,7 +100,7 @@ FAULTS = (
         "part",
         "after 15 minutes in all",
     ),
-    Fault("200 with an error object", respond(200, _ERROR), 1, UnreadableAnswer, "window"),
+    Fault("200 with an error object", respond(200, _ERROR), 1, UnreadableResponse, "window"),
     Fault(
         "200 with a web page",
         respond(200, b"<html>CANARY</html>", {"Content-Type": "text/html"}),
@@ -108,7 +108,7 @@ FAULTS = (
         BrokenJson,
         "window",
     ),
-    Fault("200 with `null`", respond(200, b"null"), 1, UnreadableAnswer, "window"),
+    Fault("200 with `null`", respond(200, b"null"), 1, UnreadableResponse, "window"),
     Fault("200 with an empty body", respond(200), 8, BrokenJson, "window"),
     Fault(
         "200 in another charset than it says",
@@ -117,12 +117,12 @@ FAULTS = (
         BrokenJson,
         "window",
     ),
-    Fault("200 nested 10,000 deep", respond(200, _DEEP), 1, UnreadableAnswer, "window"),
+    Fault("200 nested 10,000 deep", respond(200, _DEEP), 1, UnreadableResponse, "window"),
     Fault(
         "200 with more than 64 MB (a 200 MB answer)",
         _ENDLESS,
         1,
-        TooLarge,
+        ResponseTooLarge,
         "part",
         "read no further than that, so memory stays bounded",
     ),

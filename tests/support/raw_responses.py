@@ -10,7 +10,7 @@ import pandas as pd
 
 from warehouse.lake.files import read_rows
 from warehouse.lake.fold import FoldResult, fold_window
-from warehouse.raw.log import RawAnswer, RawLog, Reason
+from warehouse.raw.log import RawLog, RawResponse, Reason
 from warehouse.schema.tables import USAGE, Table
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of_key
@@ -56,9 +56,9 @@ def answer(
     types: str | None = ALL_TYPES,
     start: datetime | None = None,
     end: datetime | None = None,
-) -> RawAnswer:
+) -> RawResponse:
     """Make an answer to a request for a window, received so many hours after the first of April."""
-    return RawAnswer(
+    return RawResponse(
         request_start=start or window.start,
         request_end=end or window.end,
         usage_types=types,
@@ -76,19 +76,21 @@ def make_folder(path: Path) -> DataFolder:
     return DataFolder(path / "data", path / "state")
 
 
-def keep(folder: DataFolder, *answers: RawAnswer, window: StorageWindow = WINDOW, dataset: str = "usage") -> None:
+def keep(
+    folder: DataFolder, *answers: RawResponse, window: StorageWindow = WINDOW, dataset: str = "usage"
+) -> None:
     """Append answers to the raw log of a window."""
     for one in answers:
         RawLog(folder, "default", dataset).append(window, one)
 
 
 def fold(
-    folder: DataFolder, *answers: RawAnswer, window: StorageWindow = WINDOW, table: Table = USAGE
+    folder: DataFolder, *answers: RawResponse, window: StorageWindow = WINDOW, table: Table = USAGE
 ) -> FoldResult:
     """Keep answers and fold their window, with the windows that strays went to."""
     keep(folder, *answers, window=window, dataset=table.datasets[0])
     result = fold_window(folder, table, "default", window)
-    for other in result.strays_to:
+    for other in result.other_windows:
         fold_window(folder, table, "default", other)
     return result
 

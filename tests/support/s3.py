@@ -30,7 +30,7 @@ def find_program() -> str | None:
     return shutil.which(_PROGRAM, path=str(Path(sys.executable).parent)) or shutil.which(_PROGRAM)
 
 
-Gate = Callable[[str, str], tuple[int, str] | None]
+CircuitBreaker = Callable[[str, str], tuple[int, str] | None]
 
 
 @dataclass
@@ -43,7 +43,7 @@ class S3Server:
 
     root: Path
     url: str
-    gate: Gate = field(default=lambda _method, _path: None)
+    gate: CircuitBreaker = field(default=lambda _method, _path: None)
     sent: list[tuple[str, int]] = field(default_factory=list)
     used: int = 0
 

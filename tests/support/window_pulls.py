@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from iplum_resource.errors import IPlumError, ServerFailed
-from iplum_resource.http.responses import Answer
+from iplum_resource.http.responses import WindowResponse
 from iplum_resource.standin import Options, Running
 from iplum_resource.window import Window
-from iplum_resource.window_pull import AnswerSizes, Ask, PulledAnswer, Verify, WindowPull
+from iplum_resource.window_pull import FetchWindow, PulledResponse, ResponseSizes, Verify, WindowPull
 from tests.support.window_requests import CREDENTIALS, WIDE, Clock, build_client
 
 TYPES = ("iPlumtext", "iplumcall", "externalcall", "externaltext", "fax")
@@ -23,7 +23,7 @@ LATER = datetime(2026, 1, 1, tzinfo=UTC)
 class Pulled:
     """Everything that came of one pull."""
 
-    answers: list[PulledAnswer]
+    answers: list[PulledResponse]
     error: IPlumError | None
 
     @property
@@ -40,30 +40,30 @@ class Pulled:
 
 
 def pull(
-    ask: Ask,
+    ask: FetchWindow,
     window: Window = WIDE,
     *,
-    sizes: AnswerSizes | None = None,
+    sizes: ResponseSizes | None = None,
     verify: Verify = "auto",
     now: datetime = LATER,
 ) -> Pulled:
-    answers: list[PulledAnswer] = []
+    answers: list[PulledResponse] = []
     try:
-        for pulled in WindowPull(ask, window, sizes or AnswerSizes(), verify, lambda: now):
+        for pulled in WindowPull(ask, window, sizes or ResponseSizes(), verify, lambda: now):
             answers.append(pulled)  # noqa: PERF402 - what came before an error counts
     except IPlumError as error:
         return Pulled(answers, error)
     return Pulled(answers, None)
 
 
-def ids_of(answer: Answer) -> set[str]:
+def ids_of(answer: WindowResponse) -> set[str]:
     return {row["recordId"] for row in answer.records if isinstance(row, dict)}
 
 
 @contextmanager
 def asking(
     standin: Running, clock: Clock | None = None, *, client: Mapping[str, Any] | None = None, **options: Any
-) -> Iterator[Ask]:
+) -> Iterator[FetchWindow]:
     """Ask the stand-in through a client that waits for nothing, with these options of the stand-in's."""
     clock = clock or Clock()
     standin.options = Options(
@@ -100,7 +100,7 @@ class Account:
     refused: Window | None = None
     asked: list[Window] = field(default_factory=list)
 
-    def __call__(self, window: Window) -> Answer:
+    def __call__(self, window: Window) -> WindowResponse:
         self.asked.append(window)
         if self.widest is not None and window.width > self.widest:
             raise ServerFailed(str(window), 500)
@@ -117,9 +117,9 @@ class Account:
         return [name for _, name in sorted(inside)]
 
 
-def build_answer(window: Window, names: list[str]) -> Answer:
+def build_answer(window: Window, names: list[str]) -> WindowResponse:
     body = json.dumps([{"recordId": name} for name in names]).encode()
-    return Answer(window, None, body, len(names), LATER, LATER)
+    return WindowResponse(window, None, body, len(names), LATER, LATER)
 
 
 def spread(count: int, *, window: Window = WIDE, name: str = "r") -> dict[str, datetime]:

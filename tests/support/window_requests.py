@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from iplum_resource.client import IPlumClient
-from iplum_resource.limits.rate_limiter import Limiter
+from iplum_resource.limits.rate_limiter import RateLimiter
 from iplum_resource.signing import Credentials
 from iplum_resource.window import Window
 
@@ -38,7 +38,7 @@ class Clock:
 def build_client(base_url: str, clock: Clock | None = None, **options: Any) -> IPlumClient:
     clock = clock or Clock()
     defaults: dict[str, Any] = {
-        "limiter": Limiter(1_000_000),
+        "limiter": RateLimiter(1_000_000),
         "base_url": base_url,
         "clock": clock.now,
         "sleep": clock.sleep,

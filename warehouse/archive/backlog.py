@@ -17,7 +17,7 @@ _FIRST_WAIT = pd.Timedelta(minutes=15)
 _LONGEST_WAIT_DOUBLINGS = 6
 
 
-def find_wanted(
+def find_backlog(
     folder: DataFolder, table: Table, account: str, window: StorageWindow, *, now: datetime
 ) -> list[str]:
     """List the record ids of a window for which `table` wants a try at `now` (aware UTC), oldest first.

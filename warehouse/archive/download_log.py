@@ -28,7 +28,7 @@ _PATIENCE = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attempt:
+class DownloadAttempt:
     """One attempt to fetch what belongs to a record; `attempted_at` is aware UTC.
 
     `verified` has a body, or a file with hash, size, type and path. `pending` means that there was nothing to
@@ -48,7 +48,7 @@ class Attempt:
     error: str | None = None
 
     @classmethod
-    def of_body(cls, record_id: str, body: str, attempted_at: datetime) -> Attempt:
+    def of_body(cls, record_id: str, body: str, attempted_at: datetime) -> DownloadAttempt:
         """Describe the body of a text, as it was sent; an empty one too."""
         # Half a surrogate pair can be sent and can't be stored: it is kept as JSON would write it.
         encoded = body.encode("utf-8", errors="backslashreplace")
@@ -65,19 +65,19 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class AttemptLog:
+class DownloadLog:
     """The attempts on one dataset (`contents` or `recording_files`) of one account, append-only."""
 
     folder: DataFolder
     account: str
     dataset: str
 
-    def append(self, window: StorageWindow, attempts: Sequence[Attempt]) -> None:
+    def append(self, window: StorageWindow, attempts: Sequence[DownloadAttempt]) -> None:
         """Keep some attempts on records of a window, durable when this returns; raises `StorageFailed`."""
         latest = max(attempt.attempted_at for attempt in attempts)
         self.append_once(window, attempts, f"{file_time(latest)}-{uuid.uuid4().hex[:16]}")
 
-    def append_once(self, window: StorageWindow, attempts: Sequence[Attempt], name: str) -> None:
+    def append_once(self, window: StorageWindow, attempts: Sequence[DownloadAttempt], name: str) -> None:
         """Keep them under a name that tells them from all others; a second time, nothing happens."""
         rows = pa.Table.from_pylist([asdict(attempt) for attempt in attempts], schema=ATTEMPT_SCHEMA)
         self._write_once(window, rows, name)
@@ -117,7 +117,7 @@ class AttemptLog:
         return pa.concat_tables(tables)
 
 
-def fold_attempts(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> FoldResult:
+def fold_download_log(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> FoldResult:
     """Bring the window's lake file of an archive table up to its log; safe beside other runs without a lock.
 
     Raises `StorageFailed` and `RawDamaged`.
@@ -127,7 +127,7 @@ def fold_attempts(folder: DataFolder, table: Table, account: str, window: Storag
     while True:
         listing = list_raw(folder, table, account, window)
         names = [entry.partition("/")[2] for entry in listing]
-        rows = merge_attempts(AttemptLog(folder, account, dataset).read(window, names))
+        rows = merge_attempts(DownloadLog(folder, account, dataset).read(window, names))
         state = WindowState(
             version=fold_version(table),
             folded=listing,
@@ -145,10 +145,10 @@ def fold_attempts(folder: DataFolder, table: Table, account: str, window: Storag
             return FoldResult(state, len(rows) - (0 if before is None else len(before)), 0, frozenset())
 
 
-def compute_attempt_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
+def compute_download_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
     """Make a window's rows of its log alone, as they should stand in its lake file; raises `RawDamaged`."""
     names = [entry.partition("/")[2] for entry in list_raw(folder, table, account, window)]
-    rows = merge_attempts(AttemptLog(folder, account, table.datasets[0]).read(window, names))
+    rows = merge_attempts(DownloadLog(folder, account, table.datasets[0]).read(window, names))
     return pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from warehouse.archive.download_log import Attempt, AttemptLog, fold_attempts
+from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
 from warehouse.archive.media_store import StoredFile
 from warehouse.lake.files import read_rows
 from warehouse.schema.tables import Table
@@ -17,7 +17,7 @@ from warehouse.windows import StorageWindow
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostFiles:
     """Records of one window whose file is lost; `reason` says how, without content."""
 
     table: Table
@@ -27,24 +27,26 @@ class Loss:
     reason: str
 
 
-def mark_lost(folder: DataFolder, losses: Sequence[Loss], *, at: datetime) -> None:
+def mark_lost(folder: DataFolder, losses: Sequence[LostFiles], *, at: datetime) -> None:
     """Note losses in the log of attempts and fold their windows, for the next archive run; `at` is aware UTC.
 
     Raises `StorageFailed` and `RawDamaged`.
     """
     for loss in losses:
-        log = AttemptLog(folder, loss.account, loss.table.datasets[0])
+        log = DownloadLog(folder, loss.account, loss.table.datasets[0])
         log.append(
             loss.window,
             [
-                Attempt(record_id=record_id, attempted_at=at, status="lost", error=loss.reason)
+                DownloadAttempt(record_id=record_id, attempted_at=at, status="lost", error=loss.reason)
                 for record_id in loss.record_ids
             ],
         )
-        fold_attempts(folder, loss.table, loss.account, loss.window)
+        fold_download_log(folder, loss.table, loss.account, loss.window)
 
 
-def find_lost(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> dict[str, StoredFile]:
+def find_lost_files(
+    folder: DataFolder, table: Table, account: str, window: StorageWindow
+) -> dict[str, StoredFile]:
     """Say of each record of a window whose file is lost what that file was."""
     rows = read_rows(folder, table, account, window)
     if rows is None:

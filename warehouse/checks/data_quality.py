@@ -18,7 +18,7 @@ from warehouse.windows import StorageWindow, window_of
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """So many rows of one account's window that are odd in some way."""
 
     account: str
@@ -26,7 +26,7 @@ class Finding:
     rows: int
 
 
-def find_by_select(folder: DataFolder, name: str, table: Table) -> list[Finding]:
+def find_by_select(folder: DataFolder, name: str, table: Table) -> list[CheckResult]:
     """Run the SELECT `sql/checks/<name>.sql` on the snapshot; its findings in one table.
 
     Raises `NothingPublished`.
@@ -37,27 +37,27 @@ def find_by_select(folder: DataFolder, name: str, table: Table) -> list[Finding]
         # Asked of one table, DuckDB leaves out the others that a SELECT unites.
         asked = duckdb.ColumnExpression("table_name") == duckdb.ConstantExpression(table.name)
         rows = connection.sql(select).filter(asked).fetchall()
-    return [Finding(account, window_of(day), int(count)) for _, account, day, count in sorted(rows)]
+    return [CheckResult(account, window_of(day), int(count)) for _, account, day, count in sorted(rows)]
 
 
-def find_unread(folder: DataFolder, table: Table) -> list[Finding]:
+def find_unread(folder: DataFolder, table: Table) -> list[CheckResult]:
     """List the windows with elements that couldn't be read, or rows with a field that couldn't."""
     return [
-        Finding(account, window, state.unreadable + state.unread)
+        CheckResult(account, window, state.unreadable + state.unread)
         for account, window, state in _read_states(folder, table)
         if state.unreadable + state.unread
     ]
 
 
-def find_refused(folder: DataFolder, table: Table) -> list[Finding]:
+def find_refused(folder: DataFolder, table: Table) -> list[CheckResult]:
     """List the accounts that iPlum last refused this dataset, each with the window that was asked for."""
-    refused: dict[str, Finding] = {}
+    refused: dict[str, CheckResult] = {}
     for account, states in _by_account(_read_states(folder, table)).items():
         asked = {window: state for window, state in states.items() if state.refused_at}
         complete = max((s.complete_at for s in states.values() if s.complete_at), default=None)
         latest = max((s.refused_at for s in asked.values() if s.refused_at), default=None)
         if latest is not None and (complete is None or latest > complete):
-            refused[account] = Finding(account, max(asked), 0)
+            refused[account] = CheckResult(account, max(asked), 0)
     return list(refused.values())
 
 

@@ -9,25 +9,25 @@ from datetime import datetime
 
 import pandas as pd
 
-from warehouse.archive.download_log import compute_attempt_rows
-from warehouse.archive.lost_files import Loss, is_lost
+from warehouse.archive.download_log import compute_download_rows
+from warehouse.archive.lost_files import LostFiles, is_lost
 from warehouse.archive.media_store import MediaStore
 from warehouse.errors import RawDamaged
 from warehouse.lake.files import read_rows, read_table
 from warehouse.lake.fold import compute_rows
-from warehouse.progress import Watch, watch_nothing
+from warehouse.progress import ProgressCallback, ignore_progress
 from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, Table
 from warehouse.snapshot.database import count_unlike, open_snapshot
 from warehouse.snapshot.marts import MartSettings
-from warehouse.snapshot.publish import is_behind
-from warehouse.snapshot.repair import find_unfolded, list_raw_windows
+from warehouse.snapshot.publish import is_stale
+from warehouse.snapshot.repair import find_stale_windows, list_raw_windows
 from warehouse.storage.atomic_files import scratch_folder
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
 
 
 @dataclass(frozen=True)
-class Difference:
+class Mismatch:
     """Something that is not what it should be: what, where, and what to do about it."""
 
     what: str
@@ -57,10 +57,10 @@ class Verification:
     since: datetime | None = None
     until: datetime | None = None
     on_file: Callable[[int], None] = lambda _size: None
-    on_loss: Callable[[Loss], None] = lambda _loss: None
-    watch: Watch = watch_nothing
+    on_loss: Callable[[LostFiles], None] = lambda _loss: None
+    watch: ProgressCallback = ignore_progress
 
-    def find_differences(self) -> Iterator[Difference]:
+    def find_mismatches(self) -> Iterator[Mismatch]:
         """Give each difference; files without a row are looked for only without bounds. Raises `StorageFailed`."""
         verdicts: dict[str, str] = {}
         kept = [(table, *key) for table in ARCHIVE_TABLES for key in self._list_windows(table)]
@@ -83,26 +83,26 @@ class Verification:
             ):
                 yield account, window
 
-    def _verify_bodies(self, verified: pd.DataFrame, where: str) -> Iterator[Difference]:
+    def _verify_bodies(self, verified: pd.DataFrame, where: str) -> Iterator[Mismatch]:
         if "body" not in verified:
             return
         bodies = verified[verified["body"].notna()]
         for body, digest in zip(bodies["body"], bodies["sha256"], strict=True):
             if hashlib.sha256(str(body).encode()).hexdigest() != digest:
-                yield Difference(f"a body in {where} is not what its hash says", _RESTORE)
+                yield Mismatch(f"a body in {where} is not what its hash says", _RESTORE)
 
-    def _verify_files(self, rows: pd.DataFrame, where: str, verdicts: dict[str, str]) -> Iterator[Difference]:
+    def _verify_files(self, rows: pd.DataFrame, where: str, verdicts: dict[str, str]) -> Iterator[Mismatch]:
         files = rows[~rows["path"].isin(verdicts.keys())].drop_duplicates("path")
         named = list(zip(map(str, files["path"]), map(str, files["sha256"]), strict=True))
         judged = self.folder.store.map(lambda one: self._judge(*one), named)
         for (path, _), verdict, size in zip(named, judged, files["bytes"], strict=True):
             verdicts[path] = verdict
             if verdict:
-                yield Difference(f"{path} is {verdict} ({where})", _FETCH)
+                yield Mismatch(f"{path} is {verdict} ({where})", _FETCH)
             self.on_file(int(size))
         for path in rows[is_lost(rows)]["path"].drop_duplicates():
             if not verdicts[path]:
-                yield Difference(f"{path} is back and its row does not say so ({where})", "run 'iplum archive'")
+                yield Mismatch(f"{path} is back and its row does not say so ({where})", "run 'iplum archive'")
 
     def _judge(self, path: str, digest: str) -> str:
         """Say what is wrong with a file; nothing where nothing is."""
@@ -117,45 +117,43 @@ class Verification:
         for path, of_path in verified.groupby("path"):
             if verdicts[str(path)]:
                 reason = f"its file was found {verdicts[str(path)]}"
-                self.on_loss(Loss(table, account, window, tuple(map(str, of_path["record_id"])), reason))
+                self.on_loss(LostFiles(table, account, window, tuple(map(str, of_path["record_id"])), reason))
 
-    def _find_unreferred(self, referred: Collection[str]) -> Iterator[Difference]:
+    def _find_unreferred(self, referred: Collection[str]) -> Iterator[Mismatch]:
         for name in sorted(MediaStore(self.folder).list_files()):
             if name not in referred:
-                yield Difference(
-                    f"{name} has no row", "a killed run left it; the next 'iplum archive' takes it up"
-                )
+                yield Mismatch(f"{name} has no row", "a killed run left it; the next 'iplum archive' takes it up")
 
-    def _verify_folds(self) -> Iterator[Difference]:
+    def _verify_folds(self) -> Iterator[Mismatch]:
         seen = self.folder.survey()
         for table in LAKE_TABLES:
-            unfolded = set(find_unfolded(seen, table))
+            unfolded = set(find_stale_windows(seen, table))
             for account, window in self._list_windows(table):
                 if (account, window) in unfolded:
                     what = f"the lake file of {table.name} {account} {window} is behind its raw log"
-                    yield Difference(what, _PUBLISH)
+                    yield Mismatch(what, _PUBLISH)
                 else:
                     yield from self._verify_rows(table, account, window)
-        if is_behind(self.folder, self.settings):
-            yield Difference("warehouse.duckdb is behind the lake", _PUBLISH)
+        if is_stale(self.folder, self.settings):
+            yield Mismatch("warehouse.duckdb is behind the lake", _PUBLISH)
         elif self.folder.snapshot.is_file():
             yield from self._verify_snapshot()
 
-    def _verify_rows(self, table: Table, account: str, window: StorageWindow) -> Iterator[Difference]:
+    def _verify_rows(self, table: Table, account: str, window: StorageWindow) -> Iterator[Mismatch]:
         """Make the rows of a window once more from raw, and compare."""
-        compute = compute_attempt_rows if table in ARCHIVE_TABLES else compute_rows
+        compute = compute_download_rows if table in ARCHIVE_TABLES else compute_rows
         try:
             expected = compute(self.folder, table, account, window)
         except RawDamaged as error:
             what, _, remedy = str(error).partition("; ")
-            yield Difference(what, remedy)
+            yield Mismatch(what, remedy)
             return
         written = read_table(self.folder, table, account, window)
         if written is None or not written.equals(expected):
             lake_file = self.folder.lake_file(table.name, account, window)
-            yield Difference(f"{lake_file} is not what its raw log says", f"remove it and {_PUBLISH}")
+            yield Mismatch(f"{lake_file} is not what its raw log says", f"remove it and {_PUBLISH}")
 
-    def _verify_snapshot(self) -> Iterator[Difference]:
+    def _verify_snapshot(self) -> Iterator[Mismatch]:
         store = self.folder.store
         with (
             scratch_folder(self.folder.state, self.folder.modes) as scratch,
@@ -167,4 +165,4 @@ class Verification:
                     unlike = count_unlike(connection, table, account, window, files=files)
                     if unlike:
                         what = f"{unlike:,} rows of {table.name} {account} {window} differ from the lake"
-                        yield Difference(f"warehouse.duckdb: {what}", _REBUILD)
+                        yield Mismatch(f"warehouse.duckdb: {what}", _REBUILD)

@@ -68,7 +68,7 @@ def find_audits(
     return sorted(in_turn[:at_most])
 
 
-def find_stretches(windows: Sequence[StorageWindow], *, at_most: int) -> Iterator[list[StorageWindow]]:
+def group_into_ranges(windows: Sequence[StorageWindow], *, at_most: int) -> Iterator[list[StorageWindow]]:
     """Cut windows into contiguous stretches of at most so many, the newest stretch first."""
     stretch: list[StorageWindow] = []
     for window in reversed(windows):

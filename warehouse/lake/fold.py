@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import pyarrow as pa
 
-from warehouse.lake.callback_records import gather_pushed
+from warehouse.lake.callback_records import collect_callback_records
 from warehouse.lake.derive import derive_columns
 from warehouse.lake.files import WindowState, fold_version, read_rows, read_state, write_lake_file
 from warehouse.lake.merge import merge_versions, sort_rows
-from warehouse.lake.normalize import UNREAD, NormalizedAnswer, normalize_answer
-from warehouse.lake.out_of_window import find_strays
-from warehouse.lake.presence import add_sightings, find_absences, find_complete_pulls, name_origins
+from warehouse.lake.normalize import UNREAD, NormalizedResponse, normalize_response
+from warehouse.lake.out_of_window import find_out_of_window
+from warehouse.lake.presence import add_seen_times, find_absences, find_complete_pulls, name_origins
 from warehouse.raw.deletion_log import is_deleted
-from warehouse.raw.log import RawAnswer, RawLog
+from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.tables import Table
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
@@ -26,14 +26,14 @@ from warehouse.windows import StorageWindow
 class FoldResult:
     """What a fold made of a window: its state, how it differs from before, and whom it sent rows to.
 
-    `before` is the state it found, None where there was no lake file. `strays_to` names the windows whose raw log
+    `before` is the state it found, None where there was no lake file. `other_windows` names windows whose raw log
     grew by rows of this one's answers; they want folding too.
     """
 
     state: WindowState
     new: int
     changed: int
-    strays_to: frozenset[StorageWindow]
+    other_windows: frozenset[StorageWindow]
     before: WindowState | None = None
 
 
@@ -63,15 +63,17 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
     window is folded again. Raises `StorageFailed` and `RawDamaged`.
     """
     before, state_before = read_rows(folder, table, account, window), read_state(folder, table, account, window)
-    strays_to: set[StorageWindow] = set()
+    other_windows: set[StorageWindow] = set()
     while True:
         listing = list_raw(folder, table, account, window)
         answers = _read_asked(folder, account, window, table=table, listing=listing)
         bodies = _normalize_bodies(answers, table)
-        strays_to |= _file_strays(folder, account, window, table=table, answers=answers, bodies=bodies)
+        other_windows |= _file_strays(folder, account, window, table=table, answers=answers, bodies=bodies)
         answers, bodies = _let_go_of_bodies(answers, bodies)
-        pushed = gather_pushed(_read_pushed(folder, account, window, table=table, listing=listing), table)
-        rows = merge_answers([answer for _, answer in answers], bodies, table, window, pushed=pushed)
+        pushed = collect_callback_records(
+            _read_pushed(folder, account, window, table=table, listing=listing), table
+        )
+        rows = merge_responses([answer for _, answer in answers], bodies, table, window, pushed=pushed)
         state = _describe(rows, answers, bodies, table=table, window=window, listing=listing)
         write_lake_file(folder, table, account, window, rows=rows, state=state)
         if list_raw(folder, table, account, window) == listing:
@@ -79,7 +81,7 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
             del answers, bodies, pushed, rows
             # What a large window took would stand beside all that follows.
             pa.default_memory_pool().release_unused()
-            return FoldResult(state, new, changed, frozenset(strays_to), state_before)
+            return FoldResult(state, new, changed, frozenset(other_windows), state_before)
 
 
 def compute_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
@@ -87,14 +89,14 @@ def compute_rows(folder: DataFolder, table: Table, account: str, window: Storage
     listing = list_raw(folder, table, account, window)
     answers = _read_asked(folder, account, window, table=table, listing=listing)
     answers, bodies = _let_go_of_bodies(answers, _normalize_bodies(answers, table))
-    pushed = gather_pushed(_read_pushed(folder, account, window, table=table, listing=listing), table)
-    rows = merge_answers([answer for _, answer in answers], bodies, table, window, pushed=pushed)
+    pushed = collect_callback_records(_read_pushed(folder, account, window, table=table, listing=listing), table)
+    rows = merge_responses([answer for _, answer in answers], bodies, table, window, pushed=pushed)
     return rows.select(table.lake_schema.names).cast(table.lake_schema)
 
 
-def merge_answers(
-    answers: Sequence[RawAnswer],
-    bodies: dict[str, NormalizedAnswer],
+def merge_responses(
+    answers: Sequence[RawResponse],
+    bodies: dict[str, NormalizedResponse],
     table: Table,
     window: StorageWindow,
     *,
@@ -109,7 +111,7 @@ def merge_answers(
     ordered = sorted(answers, key=lambda answer: (answer.pulled_at, answer.body_sha256 or ""))
     held = list(dict.fromkeys(a.body_sha256 for a in reversed(ordered) if a.body_sha256 in bodies))
     versions = [
-        add_sightings(bodies[digest].rows, [a for a in ordered if a.body_sha256 == digest])
+        add_seen_times(bodies[digest].rows, [a for a in ordered if a.body_sha256 == digest])
         for digest in reversed(held)
         if digest is not None and len(bodies[digest].rows)
     ]
@@ -129,7 +131,7 @@ def merge_answers(
 
 def _read_asked(
     folder: DataFolder, account: str, window: StorageWindow, *, table: Table, listing: Sequence[str]
-) -> list[tuple[str, RawAnswer]]:
+) -> list[tuple[str, RawResponse]]:
     dataset = table.datasets[0]
     named = RawLog(folder, account, dataset).read(window, _names_of(dataset, listing))
     return sorted(named, key=lambda pair: pair[1].pulled_at)
@@ -137,7 +139,7 @@ def _read_asked(
 
 def _read_pushed(
     folder: DataFolder, account: str, window: StorageWindow, *, table: Table, listing: Sequence[str]
-) -> Iterator[RawAnswer]:
+) -> Iterator[RawResponse]:
     for dataset in table.datasets[1:]:
         log = RawLog(folder, account, dataset)
         for name in _names_of(dataset, listing):
@@ -148,14 +150,14 @@ def _names_of(dataset: str, listing: Sequence[str]) -> list[str]:
     return [entry.partition("/")[2] for entry in listing if entry.startswith(f"{dataset}/")]
 
 
-def _normalize_bodies(answers: Sequence[tuple[str, RawAnswer]], table: Table) -> dict[str, NormalizedAnswer]:
+def _normalize_bodies(answers: Sequence[tuple[str, RawResponse]], table: Table) -> dict[str, NormalizedResponse]:
     texts = {answer.body_sha256: answer.body for _, answer in answers if answer.body is not None}
-    return {digest: normalize_answer(body, table) for digest, body in texts.items() if digest and body}
+    return {digest: normalize_response(body, table) for digest, body in texts.items() if digest and body}
 
 
 def _let_go_of_bodies(
-    answers: Sequence[tuple[str, RawAnswer]], bodies: dict[str, NormalizedAnswer]
-) -> tuple[list[tuple[str, RawAnswer]], dict[str, NormalizedAnswer]]:
+    answers: Sequence[tuple[str, RawResponse]], bodies: dict[str, NormalizedResponse]
+) -> tuple[list[tuple[str, RawResponse]], dict[str, NormalizedResponse]]:
     """Keep of a body its rows alone: the two together are more than a large window needs to take."""
     return (
         [(name, replace(answer, body=None)) for name, answer in answers],
@@ -169,13 +171,13 @@ def _file_strays(
     window: StorageWindow,
     *,
     table: Table,
-    answers: Sequence[tuple[str, RawAnswer]],
-    bodies: dict[str, NormalizedAnswer],
+    answers: Sequence[tuple[str, RawResponse]],
+    bodies: dict[str, NormalizedResponse],
 ) -> set[StorageWindow]:
     log = RawLog(folder, account, table.datasets[0])
     plain = {digest: normalized.rows for digest, normalized in bodies.items()}
     filed = set()
-    for stray in find_strays(answers, plain, table, window):
+    for stray in find_out_of_window(answers, plain, table, window):
         if not log.holds(stray.window, stray.name) and not is_deleted(folder, account, stray.window):
             elements = bodies[str(stray.answer.body_sha256)].elements
             log.append_once(stray.window, stray.copy(elements), stray.name)
@@ -185,8 +187,8 @@ def _file_strays(
 
 def _describe(
     rows: pa.Table,
-    answers: Sequence[tuple[str, RawAnswer]],
-    bodies: dict[str, NormalizedAnswer],
+    answers: Sequence[tuple[str, RawResponse]],
+    bodies: dict[str, NormalizedResponse],
     *,
     table: Table,
     window: StorageWindow,
@@ -209,7 +211,7 @@ def _describe(
     )
 
 
-def _count_unreadable(asked: Sequence[RawAnswer], bodies: dict[str, NormalizedAnswer]) -> int:
+def _count_unreadable(asked: Sequence[RawResponse], bodies: dict[str, NormalizedResponse]) -> int:
     """Count in the latest pull alone: elements without an id can't be told apart over several pulls."""
     if not asked:
         return 0

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse.raw.json_records import Elements, parse_elements
+from warehouse.raw.json_records import JsonRecords, parse_json_records
 from warehouse.schema.tables import INSTANT, Column, Table
 
 UNKNOWN = "unknown"
@@ -34,7 +34,7 @@ _LATEST = pd.Timestamp("2100-01-01", tz="UTC")
 
 
 @dataclass(frozen=True)
-class NormalizedAnswer:
+class NormalizedResponse:
     """The readable records of one answer, and how many elements had no record id or were no object.
 
     `rows` has the table's vendor columns, typed, and two columns of JSON objects or null: `unknown` (fields that
@@ -58,28 +58,28 @@ class NormalizedAnswer:
         return frame
 
 
-def normalize_answer(body: bytes, table: Table) -> NormalizedAnswer:
+def normalize_response(body: bytes, table: Table) -> NormalizedResponse:
     """Turn a raw body into typed columns, one row per readable record, in the answer's order.
 
     Memory holds the columns, and of a large body only a part of its elements at a time.
     """
-    parts: list[NormalizedAnswer] = []
-    for piece in parse_elements(body):
+    parts: list[NormalizedResponse] = []
+    for piece in parse_json_records(body):
         part = normalize_records(piece, table)
         parts.append(replace(part, elements=()) if parts else part)
     if len(parts) == 1:
         return parts[0]
     sizes = [len(part.places) + part.unreadable for part in parts]
     starts = [sum(sizes[:number]) for number in range(len(sizes))]
-    return NormalizedAnswer(
+    return NormalizedResponse(
         pa.concat_tables([part.rows for part in parts]),
         sum(part.unreadable for part in parts),
-        Elements(body),
+        JsonRecords(body),
         [start + place for start, part in zip(starts, parts, strict=True) for place in part.places],
     )
 
 
-def normalize_records(elements: Sequence[Any], table: Table) -> NormalizedAnswer:
+def normalize_records(elements: Sequence[Any], table: Table) -> NormalizedResponse:
     """Turn parsed elements into typed columns, one row per readable record, in their order."""
     places: Sequence[int] = range(len(elements))
     records = elements
@@ -95,7 +95,7 @@ def normalize_records(elements: Sequence[Any], table: Table) -> NormalizedAnswer
     }
     columns[UNKNOWN] = _unknown_fields(records, table)
     columns[UNREAD] = _write_objects([unread.get(row) for row in range(len(records))] if unread else None, records)
-    return NormalizedAnswer(pa.table(columns), len(elements) - len(records), elements, places)
+    return NormalizedResponse(pa.table(columns), len(elements) - len(records), elements, places)
 
 
 def _gather_columns(records: Sequence[Any], table: Table) -> dict[str, pa.Array]:

@@ -11,33 +11,33 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse.raw.log import RawAnswer, file_time
+from warehouse.raw.log import RawResponse, file_time
 from warehouse.schema.tables import Table
 from warehouse.windows import StorageWindow, window_of
 
 
 @dataclass(frozen=True)
-class Stray:
+class OutOfWindowRecords:
     """Rows of one answer to file in the raw log of `window`, under a `name` that a second try repeats."""
 
     window: StorageWindow
     name: str
-    answer: RawAnswer
+    answer: RawResponse
     ids: frozenset[str]
 
-    def copy(self, elements: Iterable[Any]) -> RawAnswer:
+    def copy(self, elements: Iterable[Any]) -> RawResponse:
         """Make the answer to file of the records that the original's body holds, `elements`."""
         records = [e for e in elements if isinstance(e, dict) and str(e.get("recordId")) in self.ids]
         body = json.dumps(records).encode()
         return replace(self.answer, reason="stray", complete=False, rows=len(records), body=body)
 
 
-def find_strays(
-    named_answers: Sequence[tuple[str, RawAnswer]],
+def find_out_of_window(
+    named_answers: Sequence[tuple[str, RawResponse]],
     bodies: Mapping[str, pa.Table],
     table: Table,
     window: StorageWindow,
-) -> Iterator[Stray]:
+) -> Iterator[OutOfWindowRecords]:
     """Go through the copies that other windows are owed, oldest answer first.
 
     A record whose start was changed at the source goes to every window that it ever lay in, each time it is
@@ -53,7 +53,7 @@ def find_strays(
             continue
         for target, ids in _owed(homes, rows).items():
             digest = hashlib.sha256(f"{name}/{target.key}".encode()).hexdigest()[:16]
-            yield Stray(target, f"{file_time(answer.pulled_at)}-{digest}", answer, frozenset(ids))
+            yield OutOfWindowRecords(target, f"{file_time(answer.pulled_at)}-{digest}", answer, frozenset(ids))
 
 
 def _note_homes(homes: dict[str, set[StorageWindow]], rows: pa.Table, table: Table, window: StorageWindow) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse.raw.log import RawAnswer
+from warehouse.raw.log import RawResponse
 from warehouse.schema.tables import INSTANT
 from warehouse.windows import StorageWindow
 
@@ -38,9 +38,9 @@ class CompletePull:
     is_audit: bool
 
 
-def find_complete_pulls(answers: Sequence[RawAnswer], window: StorageWindow) -> list[CompletePull]:
+def find_complete_pulls(answers: Sequence[RawResponse], window: StorageWindow) -> list[CompletePull]:
     """List the pulls that are whole, oldest first: their complete answers cover the window without a hole."""
-    pulls: dict[str, list[RawAnswer]] = {}
+    pulls: dict[str, list[RawResponse]] = {}
     for answer in answers:
         if answer.reason not in {"stray", "callback"}:
             pulls.setdefault(answer.pull_id, []).append(answer)
@@ -56,7 +56,7 @@ def find_complete_pulls(answers: Sequence[RawAnswer], window: StorageWindow) -> 
     return sorted(whole, key=lambda pull: pull.at)
 
 
-def _covers(parts: Sequence[RawAnswer], window: StorageWindow) -> bool:
+def _covers(parts: Sequence[RawResponse], window: StorageWindow) -> bool:
     reached = window.start
     for part in sorted(parts, key=lambda answer: answer.request_start):
         if part.request_start > reached:
@@ -65,7 +65,7 @@ def _covers(parts: Sequence[RawAnswer], window: StorageWindow) -> bool:
     return reached >= window.end
 
 
-def _types_asked(parts: Sequence[RawAnswer]) -> frozenset[str] | None:
+def _types_asked(parts: Sequence[RawResponse]) -> frozenset[str] | None:
     asked = [frozenset(part.usage_types.split(",")) for part in parts if part.complete and part.usage_types]
     return frozenset.intersection(*asked) if asked else None
 
@@ -77,7 +77,7 @@ SIGHTINGS = {
 }
 
 
-def add_sightings(records: pa.Table, answers: Sequence[RawAnswer]) -> pa.Table:
+def add_seen_times(records: pa.Table, answers: Sequence[RawResponse]) -> pa.Table:
     """Say of the records of one body when they were first and last seen, and by what.
 
     `answers` are those that brought the body. Adds the columns of `SIGHTINGS`: `last_pulled_at` is null for
@@ -96,8 +96,8 @@ def add_sightings(records: pa.Table, answers: Sequence[RawAnswer]) -> pa.Table:
     )
 
 
-def add_push_times(records: pa.Table, times: Sequence[datetime]) -> pa.Table:
-    """Say of pushed records, one time a row, what `add_sightings` says of an answer's."""
+def add_callback_times(records: pa.Table, times: Sequence[datetime]) -> pa.Table:
+    """Say of pushed records, one time a row, what `add_seen_times` says of an answer's."""
     pushed_at = pa.array(times, INSTANT)
     return _append(
         records,

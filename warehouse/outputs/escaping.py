@@ -11,12 +11,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9 ().,-]*")
 
 
-def for_terminal(text: str) -> str:
+def escape_for_terminal(text: str) -> str:
     """Write a text so that a terminal shows it and does nothing else: control characters by their numbers."""
     return _COMMANDS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def for_spreadsheet(value: Any) -> Any:
+def escape_for_spreadsheet(value: Any) -> Any:
     """Put an apostrophe before a text that a spreadsheet would carry out as a formula; numbers stay as they are.
 
     A telephone number is a number.

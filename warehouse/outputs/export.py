@@ -15,8 +15,8 @@ import duckdb
 
 from warehouse.archive.media_store import hash_file
 from warehouse.errors import ExportFailed, StorageFailed
-from warehouse.outputs.escaping import for_spreadsheet
-from warehouse.progress import Watch, watch_nothing
+from warehouse.outputs.escaping import escape_for_spreadsheet
+from warehouse.progress import ProgressCallback, ignore_progress
 from warehouse.snapshot.pointer import fetch_snapshot
 from warehouse.storage.atomic_files import Modes, scratch_folder
 from warehouse.storage.paths import DataFolder
@@ -47,7 +47,9 @@ class Extract:
     missing: int
 
 
-def export(folder: DataFolder, selection: Selection, target: Path, *, watch: Watch = watch_nothing) -> Extract:
+def export(
+    folder: DataFolder, selection: Selection, target: Path, *, watch: ProgressCallback = ignore_progress
+) -> Extract:
     """Write the extract as a new folder `target`, which is there whole or not at all.
 
     It holds `usage`, `recordings` and `messages` as CSV (null is empty) and as JSON lines, `files/` by content,
@@ -69,7 +71,9 @@ def export(folder: DataFolder, selection: Selection, target: Path, *, watch: Wat
     return extract
 
 
-def _write(folder: DataFolder, snapshot: Path, selection: Selection, built: Path, *, watch: Watch) -> Extract:
+def _write(
+    folder: DataFolder, snapshot: Path, selection: Selection, built: Path, *, watch: ProgressCallback
+) -> Extract:
     rows: dict[str, int] = {}
     files: dict[str, str] = {}
     missing = 0
@@ -127,14 +131,14 @@ class _Writer:
             writer.writerow(columns)
             for row in rows:
                 values = [value.isoformat() if isinstance(value, datetime | date) else value for value in row]
-                writer.writerow(map(for_spreadsheet, values))
+                writer.writerow(map(escape_for_spreadsheet, values))
                 record = dict(zip(columns, values, strict=True))
                 lines.write(json.dumps(record, ensure_ascii=False) + "\n")
                 self.rows += 1
                 yield record
 
 
-def _copy_files(folder: DataFolder, files: dict[str, str], target: Path, *, watch: Watch) -> None:
+def _copy_files(folder: DataFolder, files: dict[str, str], target: Path, *, watch: ProgressCallback) -> None:
     target.mkdir(mode=0o700)
     for done, (path, digest) in enumerate(files.items(), start=1):
         copy = target / Path(path).name

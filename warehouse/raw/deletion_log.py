@@ -17,7 +17,7 @@ _SUFFIX = ".json"
 
 
 @dataclass(kw_only=True)
-class Deletion:
+class DeletionRecord:
     """One deletion: all of an account before `before`, but what is held.
 
     `windows` has, by window key, the rows of each table that go (`rows`), those that are held (`held`), and the
@@ -63,18 +63,18 @@ class Deletion:
         return total
 
 
-def write_deletion(folder: DataFolder, deletion: Deletion) -> None:
+def save_deletion_record(folder: DataFolder, deletion: DeletionRecord) -> None:
     """Put the record in place, durable when this returns; raises `StorageFailed`."""
     content = json.dumps(asdict(deletion), default=datetime.isoformat, indent=1)
     folder.store.write(f"{folder.retention_folder(deletion.account)}/{_name(deletion)}", content.encode())
 
 
-def read_deletions(folder: DataFolder, account: str) -> list[Deletion]:
+def load_deletion_records(folder: DataFolder, account: str) -> list[DeletionRecord]:
     """Read an account's records, oldest first; raises `RecordUnreadable`."""
     return [_read(folder, f"{folder.retention_folder(account)}/{name}") for name in _names(folder, account)]
 
 
-def read_floor(folder: DataFolder, account: str) -> StorageWindow | None:
+def find_first_kept_window(folder: DataFolder, account: str) -> StorageWindow | None:
     """Say which window is the first that was not deleted; None where nothing ever was. Opens no file."""
     days = [name.removesuffix(_SUFFIX).partition(_BEFORE)[2] for name in _names(folder, account)]
     return max((window_of_key(day) for day in days), default=None)
@@ -82,11 +82,11 @@ def read_floor(folder: DataFolder, account: str) -> StorageWindow | None:
 
 def is_deleted(folder: DataFolder, account: str, window: StorageWindow) -> bool:
     """Say whether a window lies before what is kept, so that nothing new may come into it."""
-    floor = read_floor(folder, account)
+    floor = find_first_kept_window(folder, account)
     return floor is not None and window < floor
 
 
-def _name(deletion: Deletion) -> str:
+def _name(deletion: DeletionRecord) -> str:
     return f"{file_time(deletion.began_at)}{_BEFORE}{deletion.before}{_SUFFIX}"
 
 
@@ -95,11 +95,11 @@ def _names(folder: DataFolder, account: str) -> list[str]:
     return [name for name in names if _BEFORE in name and not name.startswith(".")]
 
 
-def _read(folder: DataFolder, key: str) -> Deletion:
+def _read(folder: DataFolder, key: str) -> DeletionRecord:
     try:
         fields = json.loads(b"".join(folder.store.read_pieces(key)))
         for name in ("began_at", "finished_at"):
             fields[name] = None if fields[name] is None else datetime.fromisoformat(fields[name])
-        return Deletion(**fields)
+        return DeletionRecord(**fields)
     except (ValueError, TypeError, KeyError) as error:
         raise RecordUnreadable(folder.store.locate(key)) from error

@@ -19,16 +19,16 @@ _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 
 @dataclass(frozen=True)
-class Elements:
+class JsonRecords:
     """The elements of a large body, parsed anew, piece by piece, each time they are gone through."""
 
     body: bytes = field(repr=False)
 
     def __iter__(self) -> Iterator[Any]:
-        return chain.from_iterable(parse_elements(self.body))
+        return chain.from_iterable(parse_json_records(self.body))
 
 
-def parse_elements(body: bytes) -> Iterator[list[Any]]:
+def parse_json_records(body: bytes) -> Iterator[list[Any]]:
     """Go through the elements of a body, which the client has found to be a JSON array, in pieces.
 
     A comma with an array on either side of it stands between two elements, so whatever the text, pieces that

@@ -23,7 +23,7 @@ Reason = Literal["pull", "split", "halves", "stray", "callback", "audit"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RawAnswer:
+class RawResponse:
     """One answer and the request that brought it, or one pushed event; `body` is None for a refused request.
 
     Times are aware UTC. `rows` counts the elements of the answer. A body that stands in an earlier file of the
@@ -48,7 +48,7 @@ class RawAnswer:
         return self.reason == "callback"
 
     def __repr__(self) -> str:
-        return f"RawAnswer({self.reason}, {self.request_start:%Y-%m-%dT%H:%M}, rows={self.rows})"
+        return f"RawResponse({self.reason}, {self.request_start:%Y-%m-%dT%H:%M}, rows={self.rows})"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class RawLog:
     account: str
     dataset: str
 
-    def append(self, window: StorageWindow, answer: RawAnswer) -> str:
+    def append(self, window: StorageWindow, answer: RawResponse) -> str:
         """Keep an answer for good, and name its file, durable when this returns; raises `StorageFailed`.
 
         A body identical to the last one for the same request is not written a second time, as long as it can
@@ -72,14 +72,14 @@ class RawLog:
         """Say whether an answer is kept under this name."""
         return self.folder.store.has(self._key(window, f"{name}{RAW_SUFFIX}"))
 
-    def append_once(self, window: StorageWindow, answer: RawAnswer, name: str) -> bool:
+    def append_once(self, window: StorageWindow, answer: RawResponse, name: str) -> bool:
         """Keep an answer under a name that tells it from all others; False where it is kept already."""
         if self.holds(window, name):
             return False
         self._write(window, answer, name)
         return True
 
-    def append_events_once(self, window: StorageWindow, events: Sequence[RawAnswer], name: str) -> None:
+    def append_events_once(self, window: StorageWindow, events: Sequence[RawResponse], name: str) -> None:
         """Keep pushed events, a row each, in one file of this name; a second time, nothing happens."""
         if not self.holds(window, name):
             content = _encode([_seal(event) for event in events])
@@ -89,7 +89,7 @@ class RawLog:
         """List a window's answers by the names of their files, oldest first."""
         return self.folder.raw_names(self.dataset, self.account, window)
 
-    def read(self, window: StorageWindow, names: Iterable[str]) -> list[tuple[str, RawAnswer]]:
+    def read(self, window: StorageWindow, names: Iterable[str]) -> list[tuple[str, RawResponse]]:
         """Read the answers of the named files with their bodies, in that order; raises `RawDamaged`.
 
         A file of pushed events gives as many answers as it holds.
@@ -104,7 +104,7 @@ class RawLog:
     def _key(self, window: StorageWindow, name: str) -> str:
         return f"{self.folder.raw_folder(self.dataset, self.account, window)}/{name}"
 
-    def _write(self, window: StorageWindow, answer: RawAnswer, name: str) -> str:
+    def _write(self, window: StorageWindow, answer: RawResponse, name: str) -> str:
         sealed = _seal(answer)
         if sealed.body is not None and self._repeats_the_last(window, sealed):
             sealed = replace(sealed, body=None)
@@ -112,7 +112,7 @@ class RawLog:
         self.folder.store.write(key, _encode([sealed]))
         return key
 
-    def _repeats_the_last(self, window: StorageWindow, answer: RawAnswer) -> bool:
+    def _repeats_the_last(self, window: StorageWindow, answer: RawResponse) -> bool:
         if answer.is_callback:
             return False  # each is a request of its own, and a busy day has thousands
         store, keys = self.folder.store, self.folder.raw_files(self.dataset, self.account, window)
@@ -124,7 +124,7 @@ class RawLog:
             return False  # reading will name the file; what comes in is kept whole
 
 
-def _holds_body(store: Store, keys: Iterable[str], answer: RawAnswer) -> bool:
+def _holds_body(store: Store, keys: Iterable[str], answer: RawResponse) -> bool:
     """Look from the oldest on, which mostly holds it: a window that changes no more is pulled many times."""
     return any(
         one.body_sha256 == answer.body_sha256 and any(whole.body is not None for whole in _decode(store, key))
@@ -133,17 +133,17 @@ def _holds_body(store: Store, keys: Iterable[str], answer: RawAnswer) -> bool:
     )
 
 
-def _give_body(answer: RawAnswer, bodies: Mapping[str | None, bytes]) -> RawAnswer:
+def _give_body(answer: RawResponse, bodies: Mapping[str | None, bytes]) -> RawResponse:
     body = bodies.get(answer.body_sha256)
     is_lost = body is None and answer.body_sha256 is not None
     return replace(answer, body=body, complete=answer.complete and not is_lost)
 
 
-def _request(answer: RawAnswer) -> tuple[object, ...]:
+def _request(answer: RawResponse) -> tuple[object, ...]:
     return answer.request_start, answer.request_end, answer.usage_types, answer.reason == "stray"
 
 
-def _seal(answer: RawAnswer) -> RawAnswer:
+def _seal(answer: RawResponse) -> RawResponse:
     if answer.body is None:
         return answer
     return replace(answer, body_bytes=len(answer.body), body_sha256=_hash(answer.body))
@@ -153,7 +153,7 @@ def _hash(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _encode(answers: Sequence[RawAnswer]) -> memoryview:
+def _encode(answers: Sequence[RawResponse]) -> memoryview:
     rows = {name: [getattr(answer, name) for answer in answers] for name in RAW_SCHEMA.names}
     sink = io.BytesIO()
     pq.write_table(
@@ -167,12 +167,12 @@ def _encode(answers: Sequence[RawAnswer]) -> memoryview:
     return sink.getbuffer()
 
 
-def _decode(store: Store, key: str, *, with_body: bool = True) -> list[RawAnswer]:
+def _decode(store: Store, key: str, *, with_body: bool = True) -> list[RawResponse]:
     names = [name for name in RAW_SCHEMA.names if with_body or name != "body"]
     try:
         file = pq.ParquetFile(store.open_parquet(key), page_checksum_verification=True)
         rows = file.read(columns=names).to_pylist()
-        answers = [RawAnswer(**{"body": None, **row}) for row in rows]
+        answers = [RawResponse(**{"body": None, **row}) for row in rows]
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         raise RawDamaged(key, store.locate(key)) from error
     # Bits that turned over in what describes a page pass its checksum.

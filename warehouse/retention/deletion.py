@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from warehouse.archive.download_log import fold_attempts
+from warehouse.archive.download_log import fold_download_log
 from warehouse.lake.files import read_rows
 from warehouse.lake.fold import fold_window, list_raw
-from warehouse.lake.normalize import normalize_answer
-from warehouse.raw.deletion_log import Deletion
+from warehouse.lake.normalize import normalize_response
+from warehouse.raw.deletion_log import DeletionRecord
 from warehouse.raw.log import RawLog
 from warehouse.retention.legal_holds import Hold, read_holds
-from warehouse.retention.redaction import find_held, is_reduced, keep_held, reduce_answers, reduce_attempts
+from warehouse.retention.redaction import find_held, is_reduced, keep_held, redact_download_log, redact_responses
 from warehouse.schema.tables import (
     ARCHIVE_TABLES,
     CONTENTS,
@@ -42,13 +42,15 @@ class Retention:
     folder: DataFolder
     account: str
 
-    def plan(self, *, older_than_days: int, now: datetime) -> Deletion:
+    def plan(self, *, older_than_days: int, now: datetime) -> DeletionRecord:
         """Say what would go at `now` (aware UTC); nothing where a hold keeps the whole account.
 
         Raises `HoldsUnreadable`, and `RawDamaged` for what may be held and can't be read.
         """
         floor = window_of(now - timedelta(days=older_than_days))
-        deletion = Deletion(account=self.account, before=floor.key, older_than_days=older_than_days, began_at=now)
+        deletion = DeletionRecord(
+            account=self.account, before=floor.key, older_than_days=older_than_days, began_at=now
+        )
         holds = read_holds(self.folder, self.account)
         if any(hold.is_of_all for hold in holds):
             return deletion
@@ -65,14 +67,14 @@ class Retention:
             deletion.windows[floor.key] = {"rows": {}, "held": {}, "raw": _name_files(edge)}
         return deletion
 
-    def describe_raw(self, deletion: Deletion) -> None:
+    def describe_raw(self, deletion: DeletionRecord) -> None:
         """Add size and hash of each raw file that goes."""
         for key, window in deletion.windows.items():
             for entry in window["raw"]:
                 raw_folder = self.folder.raw_folder(entry["dataset"], self.account, window_of_key(key))
                 entry |= self._hash(f"{raw_folder}/{entry['name']}")
 
-    def carry_out(self, deletion: Deletion) -> None:
+    def carry_out(self, deletion: DeletionRecord) -> None:
         """Delete what was planned and is not held by now; run again, it goes on. Raises as `plan` does."""
         holds = read_holds(self.folder, self.account)
         if any(hold.is_of_all for hold in holds):
@@ -95,7 +97,7 @@ class Retention:
         lake = {window for t in LAKE_TABLES for window in self.folder.lake_windows(t.name, self.account)}
         return sorted(raw | lake)
 
-    def _plan_window(self, window: StorageWindow, holds: Sequence[Hold], deletion: Deletion) -> None:
+    def _plan_window(self, window: StorageWindow, holds: Sequence[Hold], deletion: DeletionRecord) -> None:
         rows, held, raw = {}, {}, []
         files: list[dict[str, Any]] = []
         for table, archive in _ARCHIVED_IN:
@@ -121,10 +123,10 @@ class Retention:
             # Found before anything goes: an attempt does not say whose it is.
             ids = find_held(self.folder, table, self.account, window, holds=holds)
             for dataset in archive.datasets:
-                reduce_attempts(self.folder, self.account, dataset, window, ids=ids)
+                redact_download_log(self.folder, self.account, dataset, window, ids=ids)
             for dataset in table.datasets:
                 keep = keep_held(ids, holds) if ids else None
-                reduce_answers(self.folder, self.account, dataset, window, keep=keep)
+                redact_responses(self.folder, self.account, dataset, window, keep=keep)
             for part in (table, archive):
                 self._fold_or_remove(part, window)
 
@@ -134,7 +136,7 @@ class Retention:
             self.folder.store.remove(lake_file)
             self.folder.store.remove_folder(lake_file.rpartition("/")[0])
         elif table in ARCHIVE_TABLES:
-            fold_attempts(self.folder, table, self.account, window)
+            fold_download_log(self.folder, table, self.account, window)
         else:
             fold_window(self.folder, table, self.account, window)
 
@@ -147,20 +149,20 @@ class Retention:
                 def keep(element: Any, outdated: frozenset[str] = outdated) -> bool:
                     return not (isinstance(element, dict) and str(element.get("recordId")) in outdated)
 
-                reduce_answers(self.folder, self.account, table.datasets[0], floor, keep=keep)
+                redact_responses(self.folder, self.account, table.datasets[0], floor, keep=keep)
                 fold_window(self.folder, table, self.account, floor)
 
     def _find_outdated(self, table: Table, floor: StorageWindow, holds: Sequence[Hold]) -> frozenset[str]:
         log = RawLog(self.folder, self.account, table.datasets[0])
         latest: dict[str, Any] = {}
         for body in {answer.body for _, answer in log.read(floor, log.names(floor)) if answer.body}:
-            frame = normalize_answer(body, table).frame.dropna(subset=[table.started])
+            frame = normalize_response(body, table).frame.dropna(subset=[table.started])
             for record_id, start in zip(frame["record_id"], frame[table.started], strict=True):
                 latest[record_id] = max(start, latest.get(record_id, start))
         held = find_held(self.folder, table, self.account, floor, holds=holds)
         return frozenset(record_id for record_id, start in latest.items() if start < floor.start) - held
 
-    def _delete_files(self, deletion: Deletion) -> None:
+    def _delete_files(self, deletion: DeletionRecord) -> None:
         referred = set(self._list_referred())
         deletion.files_kept = [file["sha256"] for file in deletion.files if file["path"] in referred]
         for file in deletion.files:

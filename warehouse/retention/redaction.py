@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from warehouse.archive.download_log import AttemptLog
+from warehouse.archive.download_log import DownloadLog
 from warehouse.raw.json_records import load_records
-from warehouse.raw.log import RawAnswer, RawLog
+from warehouse.raw.log import RawLog, RawResponse
 from warehouse.retention.legal_holds import Hold
 from warehouse.schema.tables import Table
 from warehouse.storage.paths import RAW_SUFFIX, DataFolder
@@ -50,7 +50,7 @@ def is_reduced(name: str) -> bool:
     return _KEPT in name
 
 
-def reduce_answers(
+def redact_responses(
     folder: DataFolder, account: str, dataset: str, window: StorageWindow, *, keep: Keep | None
 ) -> None:
     """Leave of a window's answers what `keep` says, or nothing without it; killed and run again, it does the same.
@@ -72,11 +72,11 @@ def reduce_answers(
     _remove(folder, log.folder.raw_folder(dataset, account, window), names, but=f"{kept}{RAW_SUFFIX}")
 
 
-def reduce_attempts(
+def redact_download_log(
     folder: DataFolder, account: str, dataset: str, window: StorageWindow, *, ids: frozenset[str]
 ) -> None:
     """Leave of a window's attempts those on records of these ids."""
-    log = AttemptLog(folder, account, dataset)
+    log = DownloadLog(folder, account, dataset)
     names = folder.raw_names(dataset, account, window)
     kept = _name_kept(names) if ids and names else ""
     if kept:
@@ -84,7 +84,7 @@ def reduce_attempts(
     _remove(folder, folder.raw_folder(dataset, account, window), names, but=f"{kept}{RAW_SUFFIX}")
 
 
-def _read_answers(log: RawLog, window: StorageWindow) -> list[RawAnswer]:
+def _read_answers(log: RawLog, window: StorageWindow) -> list[RawResponse]:
     return [answer for _, answer in log.read(window, log.names(window))]
 
 
@@ -104,7 +104,7 @@ def _remove(folder: DataFolder, raw_folder: str, names: Sequence[str], *, but: s
     folder.store.remove_folder(raw_folder)
 
 
-def _cut(answer: RawAnswer, keep: Keep, *, is_repeated: bool) -> RawAnswer | None:
+def _cut(answer: RawResponse, keep: Keep, *, is_repeated: bool) -> RawResponse | None:
     if answer.body is None:
         return None if is_repeated and answer.body_sha256 else answer
     elements = load_records(answer.body)

@@ -14,7 +14,7 @@ _FORM = "parts as 'mon-fri 09:00-17:00', separated by commas"
 
 
 @dataclass(frozen=True, order=True)
-class OpenStretch:
+class OpenInterval:
     """A stretch of one weekday, 1 Monday to 7, in minutes of local time: from `opens` up to `closes`."""
 
     weekday: int
@@ -22,7 +22,7 @@ class OpenStretch:
     closes: int
 
 
-def read_business_hours(text: str) -> tuple[OpenStretch, ...]:
+def read_business_hours(text: str) -> tuple[OpenInterval, ...]:
     """Read business hours into stretches that don't overlap, in order of the week; raises `ValueError`.
 
     `mon-thu 08:00-18:00, fri 08:00-13:00` has two parts; `sat-mon` goes over the week's end; hours that close
@@ -61,11 +61,11 @@ def _read_time(text: str) -> int:
     return hours * 60 + minutes
 
 
-def _join(minutes: set[tuple[int, int]]) -> tuple[OpenStretch, ...]:
-    stretches: list[OpenStretch] = []
+def _join(minutes: set[tuple[int, int]]) -> tuple[OpenInterval, ...]:
+    stretches: list[OpenInterval] = []
     for day, minute in sorted(minutes):
         if stretches and (stretches[-1].weekday, stretches[-1].closes) == (day, minute):
-            stretches[-1] = OpenStretch(day, stretches[-1].opens, minute + 1)
+            stretches[-1] = OpenInterval(day, stretches[-1].opens, minute + 1)
         else:
-            stretches.append(OpenStretch(day, minute, minute + 1))
+            stretches.append(OpenInterval(day, minute, minute + 1))
     return tuple(stretches)

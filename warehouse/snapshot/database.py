@@ -184,7 +184,7 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield lent
 
 
-def read_standing(path: Path, settings: MartSettings) -> dict[Table, dict[WindowKey, str]] | None:
+def read_published_windows(path: Path, settings: MartSettings) -> dict[Table, dict[WindowKey, str]] | None:
     """Say what a published file stands for: each table's windows with the fingerprint they came from.
 
     None for a file that isn't there, is damaged, or was built in another way than today's.

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
 from warehouse.lake.files import read_fingerprint
-from warehouse.progress import Watch, watch_nothing
+from warehouse.progress import ProgressCallback, ignore_progress
 from warehouse.schema.tables import FOLDED_TABLES, LAKE_TABLES, PULLS, RAW_SCHEMA, Table
 from warehouse.snapshot.database import (
     Fingerprints,
@@ -24,14 +24,14 @@ from warehouse.snapshot.database import (
     WindowKey,
     count_mart_rows,
     count_rows,
-    read_standing,
+    read_published_windows,
 )
 from warehouse.snapshot.marts import MartSettings
 from warehouse.snapshot.pointer import read_pointer, release, remove_replaced, update_copy
 from warehouse.snapshot.repair import (
-    find_unfolded,
+    find_stale_windows,
     find_unreadable,
-    fold_behind,
+    fold_stale_windows,
     fold_unreadable,
     list_raw_windows,
 )
@@ -76,7 +76,7 @@ def publish(
     *,
     full: bool = False,
     wait_seconds: float = 900,
-    watch: Watch = watch_nothing,
+    watch: ProgressCallback = ignore_progress,
 ) -> Publication:
     """Bring `warehouse.duckdb` up to the lake, with its marts; with `full`, rebuild it from nothing.
 
@@ -86,7 +86,7 @@ def publish(
     """
     make_folder(folder.root, folder.modes)
     try:
-        with publishing_alone(folder, wait_seconds=wait_seconds):
+        with hold_publish_lock(folder, wait_seconds=wait_seconds):
             publication = _publish_locked(folder, settings, full=full, watch=watch)
             remove_replaced(folder)
             return publication
@@ -97,7 +97,7 @@ def publish(
 
 
 @contextmanager
-def publishing_alone(folder: DataFolder, *, wait_seconds: float = 900) -> Iterator[None]:
+def hold_publish_lock(folder: DataFolder, *, wait_seconds: float = 900) -> Iterator[None]:
     """Keep other publishers waiting; raises `PublisherBusy` and `StorageFailed`."""
     make_folder(folder.publish_lock.parent, folder.modes)
     lock = FileLock(folder.publish_lock, timeout=wait_seconds, mode=folder.modes.file)
@@ -120,24 +120,26 @@ def _find_cause(error: duckdb.Error) -> OSError:
     return OSError(number, os.strerror(number) if number else words)
 
 
-def is_behind(folder: DataFolder, settings: MartSettings = _DEFAULTS) -> bool:
+def is_stale(folder: DataFolder, settings: MartSettings = _DEFAULTS) -> bool:
     """Say whether the snapshot lacks anything of the raw log or the lake; cheap enough to ask each half minute."""
     seen = folder.survey()
-    if any(find_unfolded(seen, table) for table in LAKE_TABLES):
+    if any(find_stale_windows(seen, table) for table in LAKE_TABLES):
         return True
     target = _read_lake(seen)
     update_copy(folder)
-    standing = read_standing(folder.snapshot, settings)
+    standing = read_published_windows(folder.snapshot, settings)
     if standing is None:
         return any(target.values())
     return not _make_plan(target, standing).is_empty
 
 
-def _publish_locked(folder: DataFolder, settings: MartSettings, *, full: bool, watch: Watch) -> Publication:
+def _publish_locked(
+    folder: DataFolder, settings: MartSettings, *, full: bool, watch: ProgressCallback
+) -> Publication:
     remove_abandoned(folder.root)
     folder.store.remove_abandoned(folder.window_folders())
     damaged: set[str] = set()
-    refolded = fold_behind(folder, damaged)
+    refolded = fold_stale_windows(folder, damaged)
     try:
         publication = _bring_up(folder, settings, damaged, refolded=refolded, full=full, watch=watch)
     except duckdb.Error:
@@ -158,13 +160,13 @@ def _bring_up(
     *,
     refolded: int,
     full: bool,
-    watch: Watch,
+    watch: ProgressCallback,
 ) -> Publication:
     for tries_left in reversed(range(_TRIES)):
         base = read_pointer(folder) if full and folder.bucket else update_copy(folder)
         seen = folder.survey()
         target = _read_lake(seen, without=damaged)
-        standing = None if full else read_standing(folder.snapshot, settings)
+        standing = None if full else read_published_windows(folder.snapshot, settings)
         plan = _make_plan(target, standing or {})
         if standing is not None and plan.is_empty:
             break
@@ -189,7 +191,7 @@ def _build(
     settings: MartSettings,
     without: Collection[str],
     start_over: bool,
-    watch: Watch,
+    watch: ProgressCallback,
 ) -> None:
     if not start_over:
         shutil.copyfile(folder.snapshot, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from warehouse.archive.download_log import fold_attempts
+from warehouse.archive.download_log import fold_download_log
 from warehouse.errors import RawDamaged
 from warehouse.lake.files import read_rows
 from warehouse.lake.fold import fold_window, is_folded
@@ -28,17 +28,17 @@ def list_raw_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
     )
 
 
-def fold_behind(folder: DataFolder, damaged: set[str]) -> int:
+def fold_stale_windows(folder: DataFolder, damaged: set[str]) -> int:
     """Fold what a run killed before its second look, or an older version of this code, left behind.
 
     Gives the number of folds. A damaged raw file is added to `damaged` and keeps back its own window alone.
     Raises `StorageFailed`.
     """
     seen = folder.survey()
-    return sum(_fold(folder, table, find_unfolded(seen, table), damaged) for table in LAKE_TABLES)
+    return sum(_fold(folder, table, find_stale_windows(seen, table), damaged) for table in LAKE_TABLES)
 
 
-def find_unfolded(folder: DataFolder, table: Table) -> list[WindowKey]:
+def find_stale_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
     """List the windows whose lake file does not stand for all of their raw files."""
     keys = list_raw_windows(folder, table)
     folded = folder.store.map(lambda key: is_folded(folder, table, *key), keys)
@@ -46,7 +46,7 @@ def find_unfolded(folder: DataFolder, table: Table) -> list[WindowKey]:
 
 
 def fold_unreadable(folder: DataFolder, damaged: set[str]) -> int:
-    """Fold the windows whose lake file can't be read to its end; otherwise like `fold_behind`."""
+    """Fold the windows whose lake file can't be read to its end; otherwise like `fold_stale_windows`."""
     return sum(
         _fold(
             folder, table, [k for k in list_raw_windows(folder, table) if not _is_whole(folder, table, k)], damaged
@@ -65,7 +65,7 @@ def _is_whole(folder: DataFolder, table: Table, key: WindowKey) -> bool:
 
 
 def _fold(folder: DataFolder, table: Table, keys: Iterable[WindowKey], damaged: set[str]) -> int:
-    fold = fold_attempts if table in ARCHIVE_TABLES else fold_window
+    fold = fold_download_log if table in ARCHIVE_TABLES else fold_window
     queue = list(keys)
     count = 0
     while queue:
@@ -75,6 +75,6 @@ def _fold(folder: DataFolder, table: Table, keys: Iterable[WindowKey], damaged: 
         except RawDamaged as error:
             damaged.add(error.key)
             continue
-        queue += [(account, other) for other in result.strays_to]
+        queue += [(account, other) for other in result.other_windows]
         count += 1
     return count

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from warehouse.storage.base import Result
-from warehouse.storage.s3 import ObjectStore
+from warehouse.storage.s3 import S3Store
 from warehouse.storage.s3_config import Bucket
 
 # What was made of a file, with the version of the file that it was made of; for as long as this process lives.
@@ -15,7 +15,7 @@ _REMEMBERED: dict[str, tuple[str, Any]] = {}
 
 
 @dataclass(frozen=True)
-class SurveyedStore(ObjectStore):
+class CachedListingStore(S3Store):
     """An object store of which `folders` were listed: `versions` has their files, `names` what is in each folder.
 
     Make one with `survey`. What is outside of those folders is asked of the bucket.
@@ -54,10 +54,10 @@ class SurveyedStore(ObjectStore):
         return any(key == folder or key.startswith(f"{folder}/") for folder in self.folders)
 
 
-def survey(bucket: Bucket, folders: Iterable[str]) -> SurveyedStore:
+def survey(bucket: Bucket, folders: Iterable[str]) -> CachedListingStore:
     """List some folders of a bucket with all that is below them: a request for each thousand files."""
     folders = tuple(folders)
-    store = ObjectStore(bucket)
+    store = S3Store(bucket)
     versions: dict[str, str] = {}
     names: dict[str, set[str]] = {}
     for listed in store.map(lambda folder: list(store.list_versions(folder)), folders):
@@ -66,4 +66,4 @@ def survey(bucket: Bucket, folders: Iterable[str]) -> SurveyedStore:
             while "/" in key:
                 key, _, name = key.rpartition("/")
                 names.setdefault(key, set()).add(name)
-    return SurveyedStore(bucket, folders, versions, names)
+    return CachedListingStore(bucket, folders, versions, names)

@@ -61,9 +61,9 @@ class DataFolder:
             return self.seen
         if self.bucket is None:
             return LocalStore(self.root, self.modes)
-        from warehouse.storage.s3 import ObjectStore
+        from warehouse.storage.s3 import S3Store
 
-        return ObjectStore(self.bucket)
+        return S3Store(self.bucket)
 
     def survey(self, account: str | None = None) -> DataFolder:
         """Look once at what is there, of one account or of all; gives a folder that answers from that.

@@ -16,11 +16,11 @@ import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.exceptions import GenericError
-from obstore.store import S3Store
+from obstore.store import S3Store as ObstoreClient
 
 from warehouse.storage.base import Item, Result
 from warehouse.storage.s3_config import Bucket
-from warehouse.storage.s3_errors import naming_refusals
+from warehouse.storage.s3_errors import translate_s3_errors
 
 # What is smaller comes whole with the first request; of what is larger, only what is read.
 _SMALL = 1 << 20
@@ -36,7 +36,7 @@ _RETRIES = {
 
 
 @dataclass(frozen=True)
-class ObjectStore:
+class S3Store:
     """Keep files below a bucket's prefix; what each method does is said in `Store`."""
 
     bucket: Bucket
@@ -147,17 +147,17 @@ class ObjectStore:
         """Leave it to the bucket: what was not sent to its end is no file; a lifecycle rule drops its parts."""
 
     @property
-    def _remote(self) -> S3Store:
+    def _remote(self) -> ObstoreClient:
         return _connect(self.bucket)
 
     def _naming(self, action: str, key: str) -> Any:
-        return naming_refusals(action, self.locate(key))
+        return translate_s3_errors(action, self.locate(key))
 
 
 class _RangedFile(io.RawIOBase):
     """A file of which each read is a request; pyarrow reads few and large parts."""
 
-    def __init__(self, store: ObjectStore, key: str, size: int) -> None:
+    def __init__(self, store: S3Store, key: str, size: int) -> None:
         self._store, self._key, self._size, self._at = store, key, size, 0
 
     def readable(self) -> bool:
@@ -186,11 +186,11 @@ def _read_tag(tag: str | None) -> str:
 
 
 @cache
-def _connect(bucket: Bucket) -> S3Store:
+def _connect(bucket: Bucket) -> ObstoreClient:
     """Make one client for all who ask in this process: it keeps its connections and credentials."""
     options = dict(bucket.options)
     plain = options.get("AWS_ALLOW_HTTP", "").lower() == "true"
-    return S3Store(
+    return ObstoreClient(
         bucket.name,
         prefix=bucket.prefix or None,
         config=cast("Any", options),

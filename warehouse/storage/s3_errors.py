@@ -40,7 +40,7 @@ _OTHER = "see the bucket and AWS_ENDPOINT_URL, then run again"
 
 
 @contextmanager
-def naming_refusals(action: str, place: str) -> Iterator[None]:
+def translate_s3_errors(action: str, place: str) -> Iterator[None]:
     """Turn what the library raises while doing `action` to `place` into `StorageFailed`.
 
     A file that isn't there stays `FileNotFoundError`; a bucket that isn't is a refusal.

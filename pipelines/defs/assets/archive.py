@@ -13,8 +13,8 @@ from pipelines.defs.assets.columns import build_column_schema
 from pipelines.defs.failures import fail, fail_records
 from pipelines.defs.partitions import BACKFILL_POLICY, build_partitions
 from pipelines.settings import Settings, SettingsError, check_account
-from pipelines.steps.archive_records import STATUSES, ArchiveOutcome, ArchivePull, Fetch
-from pipelines.steps.fetch_content import ContentFetch, RecordingFetch
+from pipelines.steps.archive_records import STATUSES, ArchiveOutcome, Fetch, RecordArchiver
+from pipelines.steps.fetch_content import ContentFetcher, RecordingFetcher
 from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder
 from warehouse.archive.media_store import MediaStore
@@ -43,7 +43,7 @@ CONTENT_ARCHIVE = Archive(
         "Bodies of texts, attachments and faxes, each verified; what was verified is never asked for again. "
         f"{_ON_DEMAND}"
     ),
-    build_fetch=ContentFetch,
+    build_fetch=ContentFetcher,
 )
 RECORDING_ARCHIVE = Archive(
     table=RECORDING_FILES,
@@ -51,7 +51,7 @@ RECORDING_ARCHIVE = Archive(
     description=(
         f"Files of call recordings, each verified; what was verified is never asked for again. {_ON_DEMAND}"
     ),
-    build_fetch=RecordingFetch,
+    build_fetch=RecordingFetcher,
 )
 
 
@@ -85,7 +85,7 @@ def build_archive_assets(
         iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
         with MediaClient(settings.media_hosts) as media:
             pull = _open_pull(archive, settings, iplum, media=media, clock=clock, progress=progress)
-            wanted = pull.list_wanted(windows)
+            wanted = pull.list_backlog(windows)
             progress.start_records(label, sum(map(len, wanted.values())))
             outcomes = list(pull.pull(wanted))
         _report(context, key, windows, outcomes)
@@ -101,7 +101,7 @@ def _open_pull(
     media: MediaClient,
     clock: Callable[[], datetime],
     progress: Progress,
-) -> ArchivePull:
+) -> RecordArchiver:
     folder = open_folder(settings)
     try:
         check_account(settings, folder.accounts())
@@ -111,7 +111,7 @@ def _open_pull(
         fetch = archive.build_fetch(iplum.get_client(), media, store)
     except (SettingsError, WarehouseError, ValueError) as error:
         raise fail(error) from error
-    return ArchivePull(
+    return RecordArchiver(
         folder=folder,
         account=settings.account,
         table=archive.table,

@@ -7,7 +7,7 @@ from functools import partial
 import dagster as dg
 
 from iplum_resource.resource import IPlumResource
-from iplum_resource.window_pull import Ask
+from iplum_resource.window_pull import FetchWindow
 from pipelines.defs.assets.window_assets import Dataset, build_window_assets
 from pipelines.settings import Settings
 from pipelines.steps.progress import Progress
@@ -19,7 +19,7 @@ def build_recordings_assets(
 ) -> dg.AssetsDefinition:
     """Make `raw_recordings` and `recordings`; an account without a recording plan keeps them empty and green."""
 
-    def build_asks(iplum: IPlumResource) -> tuple[Ask, Ask]:
+    def build_fetches(iplum: IPlumResource) -> tuple[FetchWindow, FetchWindow]:
         client = iplum.get_client()
         return client.fetch_recordings, partial(client.fetch_recordings, patient=False)
 
@@ -33,7 +33,7 @@ def build_recordings_assets(
             "Call recordings of a window as iPlum announces them, one row a recording, folded like usage. "
             "Says nothing of the files: those are the archive's."
         ),
-        build_asks=build_asks,
+        build_fetches=build_fetches,
         refusable=True,
     )
     return build_window_assets(dataset, settings, clock=clock, progress=progress)

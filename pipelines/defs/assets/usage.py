@@ -7,7 +7,7 @@ import dagster as dg
 
 from iplum_resource.resource import IPlumResource
 from iplum_resource.usage_types import UsageRequest
-from iplum_resource.window_pull import Ask
+from iplum_resource.window_pull import FetchWindow
 from pipelines.defs.assets.window_assets import Dataset, build_window_assets
 from pipelines.settings import Settings
 from pipelines.steps.progress import Progress
@@ -19,7 +19,7 @@ def build_usage_assets(
 ) -> dg.AssetsDefinition:
     """Make `raw_usage` and `usage`."""
 
-    def build_asks(iplum: IPlumResource) -> tuple[Ask, Ask]:
+    def build_fetches(iplum: IPlumResource) -> tuple[FetchWindow, FetchWindow]:
         request = UsageRequest(iplum.get_client(), settings.usage_types)
         return request, request.once
 
@@ -33,6 +33,6 @@ def build_usage_assets(
             "Calls, texts and faxes of a window, one row a record: the union of all answers about it, the newest "
             "field by field. What iPlum no longer has stays, with the date since when."
         ),
-        build_asks=build_asks,
+        build_fetches=build_fetches,
     )
     return build_window_assets(dataset, settings, clock=clock, progress=progress)

@@ -8,15 +8,15 @@ from typing import Any
 import dagster as dg
 
 from iplum_resource.resource import IPlumResource
-from iplum_resource.window_pull import Ask
+from iplum_resource.window_pull import FetchWindow
 from pipelines.defs.assets.columns import build_column_schema
 from pipelines.defs.failures import fail, fail_windows
 from pipelines.defs.partitions import AUDIT_TAG, BACKFILL_POLICY, build_partitions
 from pipelines.defs.schedules import find_first_window
 from pipelines.settings import Settings, SettingsError, check_account
-from pipelines.steps.audit_findings import NO_DIFFERENCES
+from pipelines.steps.audit_findings import NO_FINDINGS
 from pipelines.steps.progress import Progress
-from pipelines.steps.pull_windows import DatasetPull, WindowOutcome
+from pipelines.steps.pull_windows import DatasetLoader, WindowOutcome
 from pipelines.warehouse_folder import open_folder
 from warehouse.errors import WarehouseError
 from warehouse.lake.fold import FoldResult
@@ -36,7 +36,7 @@ class Dataset:
     table: Table
     raw_description: str
     description: str
-    build_asks: Callable[[IPlumResource], tuple[Ask, Ask]]
+    build_fetches: Callable[[IPlumResource], tuple[FetchWindow, FetchWindow]]
     refusable: bool = False
 
     def keys(self, settings: Settings) -> tuple[dg.AssetKey, dg.AssetKey]:
@@ -107,20 +107,20 @@ def _open_pull(
     *,
     clock: Callable[[], datetime],
     is_audit: bool,
-) -> DatasetPull:
+) -> DatasetLoader:
     folder = open_folder(settings)
     try:
         check_account(settings, folder.accounts())
         make_folder(folder.limiter_file(settings.account).parent, folder.modes)
-        ask, ask_once = dataset.build_asks(iplum)
+        ask, fetch_once = dataset.build_fetches(iplum)
     except (SettingsError, WarehouseError, ValueError) as error:
         raise fail(error) from error
-    return DatasetPull(
+    return DatasetLoader(
         folder=folder,
         account=settings.account,
         table=dataset.table,
         ask=ask,
-        ask_once=ask_once,
+        fetch_once=fetch_once,
         concurrency=settings.concurrency,
         verify="always" if is_audit else settings.verify,
         clock=clock,
@@ -145,7 +145,7 @@ def _report(
             f"iPlum refuses {dataset.table.name} for this account (403): it needs a call recording plan. "
             "The rest goes on without."
         )
-    found = sum((outcome.differences for outcome in outcomes), NO_DIFFERENCES)
+    found = sum((outcome.differences for outcome in outcomes), NO_FINDINGS)
     if found.total:
         context.log.warning(
             f"The audit of {dataset.table.name} found {found.missing} rows missing here, {found.changed} changed "

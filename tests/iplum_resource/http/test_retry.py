@@ -14,16 +14,16 @@ from iplum_resource.errors import (
     InvalidRequest,
     IPlumError,
     RateLimited,
+    ResponseTooLarge,
     ServerFailed,
     TimedOut,
     TlsFailed,
-    TooLarge,
     Unauthorized,
     Unreachable,
-    UnreadableAnswer,
+    UnreadableResponse,
     WrongAddress,
 )
-from iplum_resource.http.retry import Retries, choose_attempts
+from iplum_resource.http.retry import RetryPolicy, choose_attempts
 from iplum_resource.window import Window
 from tests.support.window_requests import NARROW, WIDE, Clock
 
@@ -41,7 +41,7 @@ def _run(errors: Iterator[IPlumError], clock: Clock, *, attempts_500: int = 3, i
         if error is not None:
             raise error
 
-    retries = Retries(attempts_500, lambda: is_over, clock.now, lambda: 1.0)
+    retries = RetryPolicy(attempts_500, lambda: is_over, clock.now, lambda: 1.0)
     try:
         retries.build_loop(clock.sleep)(attempt)
     except IPlumError:
@@ -64,8 +64,8 @@ def _run(errors: Iterator[IPlumError], clock: Clock, *, attempts_500: int = 3, i
         (Forbidden(R), 1),
         (WrongAddress(R), 1),
         (InvalidRequest(R, None), 1),
-        (UnreadableAnswer(R), 1),
-        (TooLarge(R), 1),
+        (UnreadableResponse(R), 1),
+        (ResponseTooLarge(R), 1),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, IPlumError) else str(value),
 )
@@ -83,7 +83,7 @@ def test_waits_double_up_to_ten_seconds() -> None:
 
 def test_waits_are_jittered_down_to_nothing() -> None:
     clock = Clock()
-    retries = Retries(8, lambda: False, clock.now, iter([0.5, 0.0, 0.25]).__next__)
+    retries = RetryPolicy(8, lambda: False, clock.now, iter([0.5, 0.0, 0.25]).__next__)
     left = iter([Interrupted(R)] * 3)
 
     def attempt() -> str:

@@ -15,11 +15,11 @@ from iplum_resource.errors import (
     ServerFailed,
     TimedOut,
     Unauthorized,
-    UnreadableAnswer,
+    UnreadableResponse,
     WrongAddress,
     WrongClock,
 )
-from iplum_resource.limits.rate_limiter import Limiter
+from iplum_resource.limits.rate_limiter import RateLimiter
 from iplum_resource.signing import sign
 from tests.support.scripted_server import ScriptedServer, Step, respond
 from tests.support.window_requests import CREDENTIALS, NARROW, RECORDS, WIDE, Clock, build_client
@@ -52,8 +52,8 @@ def _fail(step: Step, clock: Clock | None = None) -> tuple[IPlumError, int]:
         (429, RateLimited, 8),
         (500, ServerFailed, 3),
         (503, ServerFailed, 3),
-        (204, UnreadableAnswer, 1),
-        (600, UnreadableAnswer, 1),
+        (204, UnreadableResponse, 1),
+        (600, UnreadableResponse, 1),
     ],
 )
 def test_each_status_is_an_error(status: int, kind: type[IPlumError], requests: int) -> None:
@@ -155,7 +155,7 @@ def test_a_long_retry_after_is_given_up_and_named(after: str) -> None:
 
 
 def test_a_429_lowers_the_rate() -> None:
-    limiter = Limiter(1_000_000)
+    limiter = RateLimiter(1_000_000)
     with (
         ScriptedServer(respond(429), respond(200, RECORDS)) as server,
         build_client(server.url, limiter=limiter) as client,
@@ -188,4 +188,4 @@ def test_every_attempt_has_its_own_time_and_signature() -> None:
     assert [request.headers["authorization"] for request in server.received] == [
         f"iPlumAuth {sign(*keys, epoch, '/usage/getusage')}" for epoch in epochs
     ]
-    assert answer.asked_at == clock.now()
+    assert answer.requested_at == clock.now()

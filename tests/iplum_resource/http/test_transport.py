@@ -15,11 +15,11 @@ from iplum_resource.errors import (
     BrokenJson,
     Interrupted,
     IPlumError,
+    ResponseTooLarge,
     TimedOut,
     TlsFailed,
-    TooLarge,
     Unreachable,
-    UnreadableAnswer,
+    UnreadableResponse,
 )
 from iplum_resource.window import Window
 from tests.support.certificate import make_certificate
@@ -77,23 +77,23 @@ def test_a_break_is_ridden_out(step: Step, kind: type[IPlumError]) -> None:
         (b'[{"CANARY": NaN}]', {}, BrokenJson, "not JSON"),
         (b'["CANARY\xe9"]', {}, BrokenJson, "not JSON"),
         (b'["CANARY\xe9"]', {"Content-Type": "application/json; charset=nonsense"}, BrokenJson, "not JSON"),
-        (b'{"errorCode": "ERR_X", "errorDescription": "CANARY"}', {}, UnreadableAnswer, "object.*ERR_X"),
-        (b'{"CANARY": []}', {}, UnreadableAnswer, "an object instead"),
-        (b"null", {}, UnreadableAnswer, "null instead"),
-        (b'"CANARY"', {}, UnreadableAnswer, "a string instead"),
-        (b"true", {}, UnreadableAnswer, "true or false instead"),
-        (b"4711", {}, UnreadableAnswer, "a number instead"),
-        (b"[" * 10_000 + b"]" * 10_000, {}, UnreadableAnswer, "too deep"),
-        (b'["\\ud83d",' + b"[" * 10_000 + b"]" * 10_001, {}, UnreadableAnswer, "too deep"),
+        (b'{"errorCode": "ERR_X", "errorDescription": "CANARY"}', {}, UnreadableResponse, "object.*ERR_X"),
+        (b'{"CANARY": []}', {}, UnreadableResponse, "an object instead"),
+        (b"null", {}, UnreadableResponse, "null instead"),
+        (b'"CANARY"', {}, UnreadableResponse, "a string instead"),
+        (b"true", {}, UnreadableResponse, "true or false instead"),
+        (b"4711", {}, UnreadableResponse, "a number instead"),
+        (b"[" * 10_000 + b"]" * 10_000, {}, UnreadableResponse, "too deep"),
+        (b'["\\ud83d",' + b"[" * 10_000 + b"]" * 10_001, {}, UnreadableResponse, "too deep"),
     ],
 )
 def test_a_200_in_another_form_is_an_error_and_never_no_data(
-    body: bytes, headers: Mapping[str, str], kind: type[UnreadableAnswer], detail: str
+    body: bytes, headers: Mapping[str, str], kind: type[UnreadableResponse], detail: str
 ) -> None:
     with (
         ScriptedServer(respond(200, body, headers)) as server,
         build_client(server.url) as client,
-        pytest.raises(UnreadableAnswer, match=detail) as caught,
+        pytest.raises(UnreadableResponse, match=detail) as caught,
     ):
         client.fetch_usage(WIDE, ["fax"])
     assert type(caught.value) is kind
@@ -115,7 +115,7 @@ def test_a_body_over_the_ceiling_is_refused_once(step: Step) -> None:
     with (
         ScriptedServer(step) as server,
         build_client(server.url, max_body_bytes=9_999) as client,
-        pytest.raises(TooLarge, match="9999 bytes"),
+        pytest.raises(ResponseTooLarge, match="9999 bytes"),
     ):
         client.fetch_usage(WIDE, ["fax"])
     assert len(server.received) == 1

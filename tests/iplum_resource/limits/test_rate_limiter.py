@@ -8,9 +8,14 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from iplum_resource.errors import LimiterFailed
-from iplum_resource.limits.rate_limit_state import Arrival, DatabaseArrival, FileArrival, open_arrival
-from iplum_resource.limits.rate_limiter import Limiter
+from iplum_resource.errors import RateLimiterFailed
+from iplum_resource.limits.rate_limit_state import (
+    DatabaseRateLimitState,
+    FileRateLimitState,
+    RateLimitState,
+    open_rate_limit_state,
+)
+from iplum_resource.limits.rate_limiter import RateLimiter
 from tests.support.postgres import libpq_url
 
 
@@ -30,14 +35,18 @@ class Seconds:
 
 
 @pytest.fixture(params=["alone", "file", "database"])
-def arrival(request: pytest.FixtureRequest, tmp_path: Path) -> Arrival:
+def arrival(request: pytest.FixtureRequest, tmp_path: Path) -> RateLimitState:
     if request.param == "database":
         # A name of its own, so that no test begins where another ended.
-        return open_arrival(str(tmp_path), file=None, database=libpq_url(request.getfixturevalue("postgres_url")))
-    return open_arrival("KEY", file=None if request.param == "alone" else str(tmp_path / "limiter"), database=None)
+        return open_rate_limit_state(
+            str(tmp_path), file=None, database=libpq_url(request.getfixturevalue("postgres_url"))
+        )
+    return open_rate_limit_state(
+        "KEY", file=None if request.param == "alone" else str(tmp_path / "limiter"), database=None
+    )
 
 
-def _take(limiter: Limiter, seconds: Seconds, count: int) -> list[float]:
+def _take(limiter: RateLimiter, seconds: Seconds, count: int) -> list[float]:
     taken = []
     for _ in range(count):
         limiter.acquire()
@@ -45,9 +54,9 @@ def _take(limiter: Limiter, seconds: Seconds, count: int) -> list[float]:
     return taken
 
 
-def test_spreads_requests_evenly(arrival: Arrival) -> None:
+def test_spreads_requests_evenly(arrival: RateLimitState) -> None:
     seconds = Seconds()
-    taken = _take(Limiter(5, arrival=arrival, clock=seconds, sleep=seconds.sleep), seconds, 11)
+    taken = _take(RateLimiter(5, arrival=arrival, clock=seconds, sleep=seconds.sleep), seconds, 11)
     gaps = [later - earlier for earlier, later in itertools.pairwise(taken)]
     assert min(gaps) == pytest.approx(0.2, abs=0.0015)
     assert max(gaps) == pytest.approx(0.2, abs=0.0015)
@@ -57,13 +66,15 @@ def test_spreads_requests_evenly(arrival: Arrival) -> None:
 def test_keeps_any_rate(rate: float) -> None:
     seconds = Seconds()
     count = int(rate * 20)
-    taken = _take(Limiter(rate, clock=seconds, sleep=seconds.sleep), seconds, count + 1)
+    taken = _take(RateLimiter(rate, clock=seconds, sleep=seconds.sleep), seconds, count + 1)
     assert taken[-1] - taken[0] == pytest.approx(20, rel=0.06)
 
 
 def test_two_limiters_share_a_file(tmp_path: Path) -> None:
     seconds, file = Seconds(), str(tmp_path / "limiter")
-    limiters = [Limiter(10, arrival=FileArrival(file), clock=seconds, sleep=seconds.sleep) for _ in range(2)]
+    limiters = [
+        RateLimiter(10, arrival=FileRateLimitState(file), clock=seconds, sleep=seconds.sleep) for _ in range(2)
+    ]
     started = seconds.now
     for turn in range(21):
         limiters[turn % 2].acquire()
@@ -71,13 +82,13 @@ def test_two_limiters_share_a_file(tmp_path: Path) -> None:
 
 
 def test_files_are_private(tmp_path: Path) -> None:
-    Limiter(10, arrival=FileArrival(str(tmp_path / "limiter"))).acquire()
+    RateLimiter(10, arrival=FileRateLimitState(str(tmp_path / "limiter"))).acquire()
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
-def test_refusals_lower_the_rate_to_a_floor_and_successes_raise_it_again(arrival: Arrival) -> None:
+def test_refusals_lower_the_rate_to_a_floor_and_successes_raise_it_again(arrival: RateLimitState) -> None:
     seconds = Seconds()
-    limiter = Limiter(10, arrival=arrival, clock=seconds, sleep=seconds.sleep)
+    limiter = RateLimiter(10, arrival=arrival, clock=seconds, sleep=seconds.sleep)
     limiter.slow_down()
     limiter.slow_down()  # in flight at the same time, so the same refusal
     assert limiter.requests_per_second == 5
@@ -94,9 +105,9 @@ def test_refusals_lower_the_rate_to_a_floor_and_successes_raise_it_again(arrival
     assert limiter.requests_per_second == pytest.approx(10)
 
 
-def test_a_clock_set_back_stops_nobody_for_long(arrival: Arrival) -> None:
+def test_a_clock_set_back_stops_nobody_for_long(arrival: RateLimitState) -> None:
     seconds = Seconds()
-    limiter = Limiter(5, arrival=arrival, clock=seconds, sleep=seconds.sleep)
+    limiter = RateLimiter(5, arrival=arrival, clock=seconds, sleep=seconds.sleep)
     limiter.acquire()
     seconds.now -= 3600
     seconds.slept.clear()
@@ -107,7 +118,7 @@ def test_a_clock_set_back_stops_nobody_for_long(arrival: Arrival) -> None:
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\xff\xfe", b"9" * 40])
 def test_a_mangled_file_stops_nobody(tmp_path: Path, content: bytes) -> None:
     seconds, file = Seconds(), tmp_path / "limiter"
-    limiter = Limiter(5, arrival=FileArrival(str(file)), clock=seconds, sleep=seconds.sleep)
+    limiter = RateLimiter(5, arrival=FileRateLimitState(str(file)), clock=seconds, sleep=seconds.sleep)
     file.write_bytes(content)
     limiter.acquire()
     assert seconds.slept == []
@@ -119,11 +130,11 @@ def test_a_mangled_file_stops_nobody(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
 def test_refuses_a_rate_that_is_none(rate: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
-        Limiter(rate)
+        RateLimiter(rate)
 
 
 def _acquire_many(file: str, count: int) -> None:
-    limiter = Limiter(500, arrival=FileArrival(file))
+    limiter = RateLimiter(500, arrival=FileRateLimitState(file))
 
     def work() -> None:
         for _ in range(count):
@@ -138,7 +149,7 @@ def _acquire_many(file: str, count: int) -> None:
 
 def test_processes_and_threads_keep_one_ceiling_together(tmp_path: Path) -> None:
     file, context = str(tmp_path / "limiter"), multiprocessing.get_context("spawn")
-    Limiter(500, arrival=FileArrival(file)).acquire()
+    RateLimiter(500, arrival=FileRateLimitState(file)).acquire()
     started = time.time()
     workers = [context.Process(target=_acquire_many, args=(file, 50)) for _ in range(3)]
     for worker in workers:
@@ -154,9 +165,9 @@ def test_processes_and_threads_keep_one_ceiling_together(tmp_path: Path) -> None
 def test_machines_keep_one_ceiling_together_in_a_database(postgres_url: str, tmp_path: Path) -> None:
     url, name = libpq_url(postgres_url), str(tmp_path)
     started = time.time()
-    limiters = [Limiter(500, arrival=DatabaseArrival(url, name)) for _ in range(3)]
+    limiters = [RateLimiter(500, arrival=DatabaseRateLimitState(url, name)) for _ in range(3)]
 
-    def work(limiter: Limiter) -> None:
+    def work(limiter: RateLimiter) -> None:
         for _ in range(50):
             limiter.acquire()
 
@@ -165,18 +176,18 @@ def test_machines_keep_one_ceiling_together_in_a_database(postgres_url: str, tmp
         thread.start()
     for thread in threads:
         thread.join()
-    reader = DatabaseArrival(url, name)
+    reader = DatabaseRateLimitState(url, name)
     with reader.hold():
         due = reader.read() / 1e6
     # Each of the 150 turns moved the due time on by at least its own 2 ms: none was lost to a race.
     assert due - started >= 150 * 0.002 - 0.025
-    others = DatabaseArrival(url, "another key")
+    others = DatabaseRateLimitState(url, "another key")
     with others.hold():
         assert others.read() == 0
 
 
 def test_a_broken_connection_is_made_anew(postgres_url: str, tmp_path: Path) -> None:
-    first, second = (DatabaseArrival(libpq_url(postgres_url), str(tmp_path)) for _ in range(2))
+    first, second = (DatabaseRateLimitState(libpq_url(postgres_url), str(tmp_path)) for _ in range(2))
     with first.hold():
         first.write(5)
     with psycopg2.connect(libpq_url(postgres_url)) as connection, connection.cursor() as cursor:
@@ -188,6 +199,6 @@ def test_a_broken_connection_is_made_anew(postgres_url: str, tmp_path: Path) -> 
 
 
 def test_without_its_database_nothing_is_sent_and_no_password_told() -> None:
-    with pytest.raises(LimiterFailed, match="IPLUM_LIMITER_URL") as failure:
-        Limiter(5, arrival=DatabaseArrival("postgresql://me:s3cret@127.0.0.1:1/none", "KEY")).acquire()
+    with pytest.raises(RateLimiterFailed, match="IPLUM_LIMITER_URL") as failure:
+        RateLimiter(5, arrival=DatabaseRateLimitState("postgresql://me:s3cret@127.0.0.1:1/none", "KEY")).acquire()
     assert "s3cret" not in str(failure.value)

@@ -20,11 +20,11 @@ from iplum_resource.errors import (
 )
 from iplum_resource.media.client import MediaBounds, MediaClient
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
+WindowResponse = Callable[[BaseHTTPRequestHandler], None]
 FILE = b"ID3" + bytes(range(256)) * 400
 
 
-def send(status: int, body: bytes = b"", **headers: str) -> Answer:
+def send(status: int, body: bytes = b"", **headers: str) -> WindowResponse:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         for name, value in {"Content_Length": str(len(body)), **headers}.items():
@@ -37,7 +37,7 @@ def send(status: int, body: bytes = b"", **headers: str) -> Answer:
 
 
 @contextmanager
-def serving(*answers: Answer) -> Iterator[tuple[str, list[dict[str, str]]]]:
+def serving(*answers: WindowResponse) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """Answer requests with these, one after the other, the last for all further ones."""
     waiting, received = list(answers), list[dict[str, str]]()
 
@@ -109,7 +109,7 @@ def stall(handler: BaseHTTPRequestHandler) -> None:
     [cut_short, cut_in_chunks, send(500), send(503, Retry_After="1"), send(429)],
     ids=["cut", "cut chunks", "500", "503", "429"],
 )
-def test_what_passes_by_itself_is_tried_again_from_the_beginning(fault: Answer) -> None:
+def test_what_passes_by_itself_is_tried_again_from_the_beginning(fault: WindowResponse) -> None:
     with serving(fault, fault, send(200, FILE)) as (host, received):
         assert download(host) == FILE
     assert len(received) == 3
@@ -130,7 +130,7 @@ def test_what_passes_by_itself_is_tried_again_from_the_beginning(fault: Answer) 
     ids=["cut", "cut chunks", "500", "429", "403", "404", "410", "too large"],
 )
 def test_what_stays_wrong_is_an_error_that_says_what_to_do(
-    fault: Answer, error: type[IPlumError], requests: int
+    fault: WindowResponse, error: type[IPlumError], requests: int
 ) -> None:
     with serving(fault) as (host, received), pytest.raises(error) as caught:
         download(host)

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iplum_resource.errors import Capped, ServerFailed
+from iplum_resource.errors import RowCapReached, ServerFailed
 from iplum_resource.window import Window
-from iplum_resource.window_pull import AnswerSizes
+from iplum_resource.window_pull import ResponseSizes
 from tests.support.window_pulls import Account, pull
 from tests.support.window_requests import WIDE
 
@@ -58,7 +58,7 @@ def test_a_pull_that_proves_everything_brings_all_or_says_so(
     if pulled.error is None:
         assert pulled.complete_ids == set(account.rows)
     else:
-        assert type(pulled.error) is Capped
+        assert type(pulled.error) is RowCapReached
     complete = [
         (a.answer.window, {r["recordId"] for r in a.answer.records if isinstance(r, dict)})
         for a in pulled.answers
@@ -75,18 +75,18 @@ def test_a_round_cap_is_never_missed(seconds: list[int], cap: int, end_inclusive
     if pulled.error is None:
         assert pulled.complete_ids == set(account.rows)
     else:
-        assert type(pulled.error) is Capped
+        assert type(pulled.error) is RowCapReached
 
 
 @settings(max_examples=150, deadline=None)
 @given(seconds=SECONDS_OF_ROWS, cap=st.integers(10, 60), end_inclusive=st.booleans())
 def test_any_cap_that_is_known_is_never_missed(seconds: list[int], cap: int, end_inclusive: bool) -> None:
     account = _build_account(seconds, cap=cap, end_inclusive=end_inclusive)
-    pulled = pull(account, sizes=AnswerSizes(capped={cap}))
+    pulled = pull(account, sizes=ResponseSizes(capped={cap}))
     if pulled.error is None:
         assert pulled.complete_ids == set(account.rows)
     else:
-        assert type(pulled.error) is Capped
+        assert type(pulled.error) is RowCapReached
 
 
 @settings(max_examples=150, deadline=None)
@@ -114,7 +114,7 @@ def test_what_a_server_refuses_costs_only_what_lies_near_it(
     end = min(WIDE.end, begin + timedelta(seconds=length))
     account = _build_account(seconds, cap=cap, refused=Window(begin, end))
     pulled = pull(account, verify="auto" if cap == 50 else "always")
-    assert type(pulled.error) in (ServerFailed, Capped)
+    assert type(pulled.error) in (ServerFailed, RowCapReached)
     near = timedelta(minutes=57)
     assert {name for name, at in account.rows.items() if not begin - near <= at <= end + near} <= pulled.kept_ids
     # Of the refused day 26 parts and the widths above them, of the rest a tree down to a few rows each.

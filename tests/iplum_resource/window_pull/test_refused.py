@@ -9,10 +9,10 @@ import pytest
 
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import Unauthorized
-from iplum_resource.limits.rate_limiter import Limiter
+from iplum_resource.limits.rate_limiter import RateLimiter
 from iplum_resource.standin import Options, Running
 from iplum_resource.window import Window
-from iplum_resource.window_pull import AnswerSizes, WindowPull
+from iplum_resource.window_pull import ResponseSizes, WindowPull
 from tests.support.scripted_server import ScriptedServer, respond
 from tests.support.window_pulls import LATER, TYPES, Pulled, pull
 from tests.support.window_requests import CREDENTIALS, RECORDS, WIDE, Clock, build_client
@@ -54,7 +54,7 @@ def test_keys_that_are_revoked_in_the_middle_are_sent_by_no_more_than_were_in_fl
     clock, asked, lock = Clock(), [0], threading.Lock()
     _open_standin(standin, clock)
 
-    class Revoking(Limiter):
+    class Revoking(RateLimiter):
         def acquire(self) -> None:
             with lock:
                 asked[0] += 1
@@ -74,7 +74,7 @@ def test_who_stands_in_line_while_the_keys_are_refused_sends_nothing() -> None:
     """With 5 requests a second, 7 of 8 threads wait for their turn most of the time, not for an answer."""
     in_line, refused = threading.Event(), threading.Event()
 
-    class Line(Limiter):
+    class Line(RateLimiter):
         def acquire(self) -> None:
             if threading.current_thread() is not threading.main_thread():
                 in_line.set()
@@ -103,7 +103,7 @@ def test_a_refusal_ends_a_pull_that_was_about_to_split() -> None:
     with ScriptedServer(*steps) as server, build_client(server.url) as client:
         client.fetch_usage(WIDE, ["fax"])
         pulls = WindowPull(
-            lambda part: client.fetch_usage(part, ["fax"]), WIDE, AnswerSizes(), "auto", lambda: LATER
+            lambda part: client.fetch_usage(part, ["fax"]), WIDE, ResponseSizes(), "auto", lambda: LATER
         )
         with pytest.raises(Unauthorized):
             list(pulls)

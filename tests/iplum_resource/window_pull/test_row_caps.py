@@ -8,7 +8,7 @@ import pytest
 
 from iplum_resource.standin import Running
 from iplum_resource.window import Window
-from iplum_resource.window_pull import AnswerSizes
+from iplum_resource.window_pull import ResponseSizes
 from tests.support.window_pulls import LATER, asking, ids_of, list_true_ids, pull
 from tests.support.window_requests import WIDE
 
@@ -43,7 +43,7 @@ def test_a_round_cap_is_beaten(
         now=lambda: LATER,
     ) as ask:
         true_ids = list_true_ids(standin)
-        sizes = AnswerSizes()
+        sizes = ResponseSizes()
         pulled = pull(ask, sizes=sizes)
     assert len(true_ids) > cap
     assert pulled.error is None
@@ -53,7 +53,7 @@ def test_a_round_cap_is_beaten(
 
 
 def test_an_odd_cap_is_found_at_its_second_appearance(standin: Running) -> None:
-    sizes = AnswerSizes()
+    sizes = ResponseSizes()
     with asking(standin, row_cap=137, rows_per_day=40, now=lambda: LATER) as ask:
         true_ids, next_ids = list_true_ids(standin), list_true_ids(standin, NEXT)
         believed = pull(ask, NEXT, sizes=sizes)
@@ -89,7 +89,7 @@ def test_a_cap_is_beaten_where_all_rows_lie_in_one_half(standin: Running, cap: i
 def test_an_odd_cap_is_known_from_an_earlier_run(standin: Running) -> None:
     with asking(standin, row_cap=137, rows_per_day=40, now=lambda: LATER) as ask:
         true_ids = list_true_ids(standin)
-        assert pull(ask, sizes=AnswerSizes({NEXT: 137})).complete_ids == true_ids
+        assert pull(ask, sizes=ResponseSizes({NEXT: 137})).complete_ids == true_ids
 
 
 def test_a_cap_is_beaten_where_wide_windows_fail(standin: Running) -> None:

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from iplum_resource.errors import Capped, Unproven
-from iplum_resource.http.responses import Answer
+from iplum_resource.errors import RowCapReached, SplitCheckFailed
+from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import Window
-from iplum_resource.window_pull import AnswerSizes, Verify, WindowPull
+from iplum_resource.window_pull import ResponseSizes, Verify, WindowPull
 from tests.support.window_pulls import LATER, Account, build_answer, ids_of, pull, spread
 from tests.support.window_requests import WIDE
 
@@ -20,7 +20,7 @@ EARLY, LATE = WIDE.halves()
 
 def test_verify_off_believes_everything() -> None:
     account = Account(spread(80), cap=50)
-    pulled = pull(account, verify="off", sizes=AnswerSizes({NEXT: 50}, capped={50}))
+    pulled = pull(account, verify="off", sizes=ResponseSizes({NEXT: 50}, capped={50}))
     assert account.asked == [WIDE]
     assert [(answer.reason, answer.complete) for answer in pulled.answers] == [("pull", True)]
     assert len(pulled.complete_ids) == 50
@@ -46,7 +46,7 @@ def test_an_empty_answer_is_not_doubted(verify: Verify) -> None:
 
 
 def test_a_true_count_that_looks_like_a_cap_costs_two_requests() -> None:
-    account, sizes = Account(spread(100)), AnswerSizes()
+    account, sizes = Account(spread(100)), ResponseSizes()
     pulled = pull(account, sizes=sizes)
     assert pulled.error is None
     assert len(account.asked) <= 7  # 50 in each half look like a cap as well
@@ -70,7 +70,7 @@ def test_a_second_that_can_not_be_shown_to_be_whole_fails_and_holds_nothing_up(c
     later = spread(30, window=Window(WIDE.start + timedelta(days=4), WIDE.end), name="later")
     account = Account({**{f"r-{number}": crowded for number in range(rows)}, **later}, cap=cap)
     pulled = pull(account, verify="always")
-    assert type(pulled.error) is Capped
+    assert type(pulled.error) is RowCapReached
     assert f"{cap} rows in 0:00:01" in str(pulled.error)
     assert set(later) <= pulled.complete_ids
     assert WIDE not in pulled.complete_windows
@@ -95,25 +95,27 @@ def test_one_row_more_in_a_neighbours_window_tells_a_busy_second_from_a_cap(days
     assert (pulled.error, pulled.complete_windows) == (None, [WIDE])
     assert pulled.kept_ids == set(busy), "what was asked for its size alone is not taken into this window"
     capped = pull(Account(account.rows, cap=12), verify="always")
-    assert type(capped.error) is Capped, "with a cap of as many rows it would look the same, and must not pass"
+    assert type(capped.error) is RowCapReached, (
+        "with a cap of as many rows it would look the same, and must not pass"
+    )
 
 
 def test_a_larger_answer_of_the_same_run_tells_a_busy_second_from_a_cap() -> None:
     account = Account({f"r-{number}": WIDE.start + timedelta(days=2) for number in range(12)})
-    sizes = AnswerSizes()
+    sizes = ResponseSizes()
     pull(Account(spread(13, window=NEXT)), NEXT, sizes=sizes)
     pulled = pull(account, verify="always", sizes=sizes)
     assert (pulled.error, pulled.complete_windows) == (None, [WIDE])
     assert account.asked == [WIDE, EARLY, LATE], "nor does it have to be narrowed down"
-    earlier_run = pull(account, verify="always", sizes=AnswerSizes({NEXT: 13}))
-    assert type(earlier_run.error) is Capped, "a cap may have come since"
+    earlier_run = pull(account, verify="always", sizes=ResponseSizes({NEXT: 13}))
+    assert type(earlier_run.error) is RowCapReached, "a cap may have come since"
 
 
 def test_where_the_wide_stretch_fails_a_busy_second_is_not_believed() -> None:
     second = Window(WIDE.start + timedelta(days=2), WIDE.start + timedelta(days=2, seconds=1))
     busy = Account({f"r-{number}": second.start for number in range(12)}, widest=timedelta(days=1))
     pulled = pull(busy, verify="always")
-    assert type(pulled.error) is Capped
+    assert type(pulled.error) is RowCapReached
     assert pulled.kept_ids == set(busy.rows)
 
 
@@ -121,19 +123,19 @@ def test_ten_rows_of_one_second_alone_in_ten_days_are_not_believed_but_nine_are(
     second = WIDE.start + timedelta(days=2)
     ten = pull(Account({f"r-{number}": second for number in range(10)}), verify="always")
     nine = pull(Account({f"r-{number}": second for number in range(9)}), verify="always")
-    assert type(ten.error) is Capped
+    assert type(ten.error) is RowCapReached
     assert (nine.error, len(nine.complete_ids)) == (None, 9)
 
 
 def test_rows_that_come_with_the_whole_alone_prove_nothing() -> None:
     account = Account(spread(50))
 
-    def ask(window: Window) -> Answer:
+    def ask(window: Window) -> WindowResponse:
         answer = account(window)
         return answer if window == WIDE else build_answer(window, sorted(ids_of(answer))[3:])
 
     pulled = pull(ask)
-    assert type(pulled.error) is Unproven
+    assert type(pulled.error) is SplitCheckFailed
     assert "6 rows came with the whole and with neither half" in str(pulled.error)
     assert pulled.kept_ids == set(account.rows)
     assert pulled.complete_windows == []
@@ -142,15 +144,15 @@ def test_rows_that_come_with_the_whole_alone_prove_nothing() -> None:
 def test_a_contradiction_in_one_part_does_not_hold_up_the_others() -> None:
     account = Account({**spread(50, window=EARLY, name="early"), **spread(20, window=LATE, name="late")})
 
-    def ask(window: Window) -> Answer:
+    def ask(window: Window) -> WindowResponse:
         if window == WIDE:
             return build_answer(window, [])
         answer = account(window)
         is_in_contradiction = window.end <= EARLY.end and window != EARLY
         return build_answer(window, sorted(ids_of(answer))[1:]) if is_in_contradiction else answer
 
-    pulled = pull(ask, sizes=AnswerSizes(widest_that_worked=EARLY.width))
-    assert type(pulled.error) is Unproven
+    pulled = pull(ask, sizes=ResponseSizes(widest_that_worked=EARLY.width))
+    assert type(pulled.error) is SplitCheckFailed
     assert LATE in pulled.complete_windows
     assert pulled.kept_ids == set(account.rows)
 
@@ -160,7 +162,7 @@ def test_a_row_that_arrives_during_the_proof_is_taken() -> None:
     rows = spread(50)
     account = Account(rows)
 
-    def ask(window: Window) -> Answer:
+    def ask(window: Window) -> WindowResponse:
         answer = account(window)
         account.rows = {**rows, "new": WIDE.start + timedelta(hours=1)}
         return answer
@@ -171,7 +173,7 @@ def test_a_row_that_arrives_during_the_proof_is_taken() -> None:
 
 
 def test_a_few_rows_that_grew_during_the_proof_are_no_cap() -> None:
-    sizes = AnswerSizes()
+    sizes = ResponseSizes()
     sizes.note_cap(3)
     assert not sizes.is_suspect(3, besides=WIDE)
 
@@ -186,7 +188,7 @@ def test_a_clock_that_is_behind_does_not_keep_the_open_window_from_getting_narro
         now += MINUTE
         return now
 
-    answers = list(WindowPull(account, WIDE, AnswerSizes(), "auto", tick))
+    answers = list(WindowPull(account, WIDE, ResponseSizes(), "auto", tick))
     assert {name for answer in answers if answer.complete for name in ids_of(answer.answer)} == set(account.rows)
     assert len(account.asked) <= 9
 
@@ -200,7 +202,7 @@ def test_the_whole_of_a_proven_window_comes_first_and_last() -> None:
 
 
 def test_an_audit_is_named_as_such() -> None:
-    pulls = WindowPull(Account(spread(3)), WIDE, AnswerSizes(), "always", lambda: LATER, reason="audit")
+    pulls = WindowPull(Account(spread(3)), WIDE, ResponseSizes(), "always", lambda: LATER, reason="audit")
     assert [answer.reason for answer in pulls] == ["audit", "halves", "halves", "audit"]
 
 
@@ -219,17 +221,17 @@ def test_an_audit_is_named_as_such() -> None:
     ],
 )
 def test_what_is_suspect(rows: int, suspect: bool) -> None:
-    sizes = AnswerSizes({WIDE: 137, NEXT: 9})
+    sizes = ResponseSizes({WIDE: 137, NEXT: 9})
     assert sizes.is_suspect(rows, besides=NEXT) is suspect
 
 
 @pytest.mark.parametrize(("sizes", "rows"), [({NEXT: 9}, 9), ({NEXT: 40, WIDE: 60}, 40), ({NEXT: 40}, 41)])
 def test_what_is_no_tie_of_the_largest(sizes: dict[Window, int], rows: int) -> None:
-    assert not AnswerSizes(sizes).is_suspect(rows, besides=Window(NEXT.end, NEXT.end + MINUTE))
+    assert not ResponseSizes(sizes).is_suspect(rows, besides=Window(NEXT.end, NEXT.end + MINUTE))
 
 
 def test_a_window_is_no_tie_with_itself() -> None:
-    sizes = AnswerSizes({WIDE: 137})
+    sizes = ResponseSizes({WIDE: 137})
     assert not sizes.is_suspect(137, besides=WIDE)
 
 
@@ -237,7 +239,7 @@ def test_of_two_equal_answers_at_the_same_time_none_is_believed() -> None:
     """Two threads must not both compare before either has noted what it got."""
     together, met = threading.Barrier(2), set[int]()
 
-    class Meeting(AnswerSizes):
+    class Meeting(ResponseSizes):
         def is_suspect(self, rows: int, *, besides: Window) -> bool:
             if threading.get_ident() not in met:
                 met.add(threading.get_ident())

@@ -13,15 +13,15 @@ from iplum_resource.errors import (
     InvalidDate,
     IPlumError,
     RateLimited,
+    ResponseTooLarge,
     ServerFailed,
     TimedOut,
-    TooLarge,
     Unauthorized,
 )
-from iplum_resource.http.responses import Answer
+from iplum_resource.http.responses import WindowResponse
 from iplum_resource.standin import Running
 from iplum_resource.window import Window
-from iplum_resource.window_pull import AnswerSizes
+from iplum_resource.window_pull import ResponseSizes
 from tests.support.scripted_server import ScriptedServer, hang, respond
 from tests.support.window_pulls import LATER, Account, asking, build_answer, ids_of, list_true_ids, pull, spread
 from tests.support.window_requests import WIDE, Clock, build_client
@@ -43,7 +43,7 @@ def _count_attempts(standin: Running) -> Counter[timedelta]:
 
 
 def test_a_server_that_fails_on_wide_windows_is_asked_for_narrow_ones(standin: Running) -> None:
-    sizes = AnswerSizes()
+    sizes = ResponseSizes()
     with asking(standin, fail_500_wider_than=16 * HOUR, now=lambda: LATER) as ask:
         true_ids, next_ids = list_true_ids(standin), list_true_ids(standin, NEXT)
         pulled = pull(ask, sizes=sizes)
@@ -117,7 +117,7 @@ def test_whichever_day_it_is_that_fails(number: int) -> None:
 def test_a_day_that_fails_does_not_make_the_other_windows_narrower() -> None:
     for number in range(5):
         bad = Window(WIDE.start + number * DAY, WIDE.start + (number + 1) * DAY)
-        account, sizes = Account(spread(20, window=NEXT), refused=bad), AnswerSizes()
+        account, sizes = Account(spread(20, window=NEXT), refused=bad), ResponseSizes()
         assert isinstance(pull(account, sizes=sizes).error, ServerFailed)
         account.asked.clear()
         assert pull(account, NEXT, sizes=sizes).complete_windows == [NEXT]
@@ -128,7 +128,7 @@ def test_an_outage_in_the_middle_of_a_window_ends_it_soon() -> None:
     account = Account(spread(500), widest=6 * HOUR)
     asked_when_it_began = 12
 
-    def ask(window: Window) -> Answer:
+    def ask(window: Window) -> WindowResponse:
         if len(account.asked) >= asked_when_it_began:
             account.asked.append(window)
             raise ServerFailed(str(window), 503)
@@ -156,7 +156,7 @@ def test_a_half_that_fails_is_proven_in_quarters() -> None:
     """The whole came, so its halves can fail by bad luck alone; that must not cost the window."""
     account, failed = Account(spread(150), cap=50), []
 
-    def ask(window: Window) -> Answer:
+    def ask(window: Window) -> WindowResponse:
         if window.width == WIDE.width / 2:
             failed.append(window)
             raise TimedOut(str(window))
@@ -213,7 +213,7 @@ def test_a_row_on_the_edge_of_two_parts_comes_with_both_and_counts_once() -> Non
 def test_what_a_narrower_window_does_not_help_is_raised_at_once(error: IPlumError) -> None:
     asked = []
 
-    def ask(window: Window) -> Answer:
+    def ask(window: Window) -> WindowResponse:
         asked.append(window)
         raise error
 
@@ -221,11 +221,11 @@ def test_what_a_narrower_window_does_not_help_is_raised_at_once(error: IPlumErro
     assert asked == [WIDE]
 
 
-@pytest.mark.parametrize("error", [ServerFailed("R", 500), TimedOut("R"), TooLarge("R")])
+@pytest.mark.parametrize("error", [ServerFailed("R", 500), TimedOut("R"), ResponseTooLarge("R")])
 def test_an_hour_that_is_too_much_goes_no_further(error: IPlumError) -> None:
     asked = []
 
-    def ask(window: Window) -> Answer:
+    def ask(window: Window) -> WindowResponse:
         asked.append(window)
         raise error
 
@@ -235,7 +235,7 @@ def test_an_hour_that_is_too_much_goes_no_further(error: IPlumError) -> None:
 
 
 def test_the_width_that_worked_is_the_widest_there_was() -> None:
-    sizes = AnswerSizes()
+    sizes = ResponseSizes()
     for width in (2 * HOUR, 6 * HOUR, HOUR):
         sizes.note_width(width)
     assert sizes.widest_that_worked == 6 * HOUR
@@ -244,11 +244,11 @@ def test_the_width_that_worked_is_the_widest_there_was() -> None:
 def test_a_known_width_under_an_hour_does_not_split_an_hour() -> None:
     asked = []
 
-    def ask(window: Window) -> Answer:
+    def ask(window: Window) -> WindowResponse:
         asked.append(window)
         return build_answer(window, [])
 
-    sizes = AnswerSizes(widest_that_worked=timedelta(minutes=56))
+    sizes = ResponseSizes(widest_that_worked=timedelta(minutes=56))
     hour = Window(WIDE.start, WIDE.start + HOUR)
     assert pull(ask, hour, sizes=sizes).error is None
     assert asked == [hour]

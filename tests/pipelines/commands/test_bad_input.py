@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from pipelines.commands.row_formats import write_rows
 from tests.support.raw_responses import WINDOW, answer, at, call, make_folder
-from warehouse.archive.download_log import Attempt, AttemptLog
+from warehouse.archive.download_log import DownloadAttempt, DownloadLog
 from warehouse.lake.fold import fold_window
-from warehouse.outputs.escaping import for_spreadsheet, for_terminal
+from warehouse.outputs.escaping import escape_for_spreadsheet, escape_for_terminal
 from warehouse.outputs.query import run_query
 from warehouse.raw.log import RawLog
 from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE
@@ -76,7 +76,7 @@ def test_records_of_any_kind_reach_the_tables_once(tmp_path: Path) -> None:
         account = f"account-{next(number)}"
         for dataset in (USAGE, RECORDINGS):
             RawLog(folder, account, dataset.name).append(WINDOW, answer(elements, 1))
-            for window in fold_window(folder, dataset, account, WINDOW).strays_to:
+            for window in fold_window(folder, dataset, account, WINDOW).other_windows:
                 fold_window(folder, dataset, account, window)
         expected[account] = list_ids(elements)
 
@@ -102,8 +102,8 @@ def injected(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
     ]
     RawLog(folder, "default", "usage").append(WINDOW, answer(made, 1))
     fold_window(folder, USAGE, "default", WINDOW)
-    bodies = [Attempt.of_body(f"id-{number}", text, at(2)) for number, text in enumerate(INJECTED)]
-    AttemptLog(folder, "default", CONTENTS.name).append(WINDOW, bodies)
+    bodies = [DownloadAttempt.of_body(f"id-{number}", text, at(2)) for number, text in enumerate(INJECTED)]
+    DownloadLog(folder, "default", CONTENTS.name).append(WINDOW, bodies)
     publish(folder)
     return folder
 
@@ -163,11 +163,11 @@ def test_json_has_each_text_as_it_is(injected: DataFolder) -> None:
     ],
 )
 def test_what_a_spreadsheet_would_carry_out_gets_an_apostrophe(text: Any, shown: Any) -> None:
-    assert for_spreadsheet(text) == shown
+    assert escape_for_spreadsheet(text) == shown
 
 
 @given(st.text())
 def test_what_a_terminal_gets_is_printable_and_plain_text_stays(text: str) -> None:
-    shown = for_terminal(text)
+    shown = escape_for_terminal(text)
     assert not any(letter < " " and letter != "\n" for letter in shown)
     assert shown == text or not text.isprintable() or any("\u200e" <= letter <= "\u2069" for letter in text)

@@ -14,7 +14,7 @@ from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_partitions, tag_range
 from pipelines.runs.sync import run_job
 from pipelines.settings import PROJECT, load_settings
-from pipelines.steps.progress import Silence
+from pipelines.steps.progress import NoProgress
 from pipelines.warehouse_folder import open_folder, open_inbox
 from tests.support.account import Account, Watcher, now
 from tests.support.raw_responses import answer, call, fold
@@ -269,7 +269,7 @@ def test_a_range_run_records_each_window_once_with_its_counts(account: Account) 
 
 def test_checks_warn_and_leave_the_run_green(account: Account) -> None:
     account.play(odd_rows=True, recording_plan=False)
-    defs = build_definitions(account.settings, clock=now, progress=Silence())
+    defs = build_definitions(account.settings, clock=now, progress=NoProgress())
     windows = list(windows_between(account.began - timedelta(days=6), account.began))
     with dg.DagsterInstance.ephemeral() as instance:
         assert run_job(defs, "sync", instance, tags=tag_range(windows)) == []

@@ -13,18 +13,18 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from iplum_resource.http.responses import Answer
+from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import Window
 from iplum_resource.window_pull import PullReason, Verify
 from pipelines import cli
 from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import tag_range
-from pipelines.defs.schedules import WINDOWS_PER_AUDIT, find_audit_stretches
+from pipelines.defs.schedules import WINDOWS_PER_AUDIT, find_audit_ranges
 from pipelines.runs.sync import run_job
 from pipelines.settings import load_settings
-from pipelines.steps.audit_findings import NO_DIFFERENCES, Differences
-from pipelines.steps.progress import Silence
-from pipelines.steps.pull_windows import DatasetPull, WindowOutcome
+from pipelines.steps.audit_findings import NO_FINDINGS, AuditFindings
+from pipelines.steps.progress import NoProgress
+from pipelines.steps.pull_windows import DatasetLoader, WindowOutcome
 from tests.support.account import Account, now
 from tests.support.raw_responses import call, make_folder
 from warehouse.checks.data_quality import find_by_select
@@ -58,18 +58,18 @@ def pull(
 ) -> list[WindowOutcome]:
     """Pull the three windows from an API that is nothing but these records, and a cap."""
 
-    def ask(window: Window) -> Answer:
+    def ask(window: Window) -> WindowResponse:
         dates = (window.start.strftime("%Y-%m-%dT%H:%M:%SZ"), window.end.strftime("%Y-%m-%dT%H:%M:%SZ"))
         inside: list[Any] = [r for r in records.values() if dates[0] <= r["startTimeUTC"] <= dates[1]]
         inside = sorted(inside, key=lambda record: str(record["startTimeUTC"]))[:cap]
-        return Answer(window, ("externalcall",), json.dumps(inside).encode(), len(inside), at, at)
+        return WindowResponse(window, ("externalcall",), json.dumps(inside).encode(), len(inside), at, at)
 
-    windows = DatasetPull(
+    windows = DatasetLoader(
         folder=folder,
         account="default",
         table=USAGE,
         ask=ask,
-        ask_once=ask,
+        fetch_once=ask,
         concurrency=1,
         verify=verify,
         clock=lambda: at,
@@ -79,12 +79,12 @@ def pull(
     return list(windows.pull(WINDOWS))
 
 
-def audit(folder: DataFolder, records: Mapping[str, Mapping[str, Any]], at: datetime, **how: Any) -> Differences:
+def audit(folder: DataFolder, records: Mapping[str, Mapping[str, Any]], at: datetime, **how: Any) -> AuditFindings:
     outcomes = pull(folder, records, at, verify="always", reason="audit", **how)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if errors:
         raise errors[0]
-    return sum((outcome.differences for outcome in outcomes), NO_DIFFERENCES)
+    return sum((outcome.differences for outcome in outcomes), NO_FINDINGS)
 
 
 def held(folder: DataFolder) -> set[str]:
@@ -120,23 +120,23 @@ def test_an_audit_counts_what_is_missing_changed_and_gone_and_then_all_is_here(
         assert found.changed == len({f"r{n}" for n in changed} & before & now_there.keys())
         assert found.gone == len(before - now_there.keys())
         assert held(folder) == before | now_there.keys()
-        assert audit(folder, now_there, LATER + timedelta(days=2), cap=cap) == NO_DIFFERENCES
+        assert audit(folder, now_there, LATER + timedelta(days=2), cap=cap) == NO_FINDINGS
 
 
 def test_what_the_next_sync_would_have_brought_is_no_difference(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     records = build_records([0, 6 * 86400, 10 * 86400])
     soon = FIRST.end + timedelta(days=6)
-    assert audit(folder, records, soon) == NO_DIFFERENCES, "all three windows are looked back at"
+    assert audit(folder, records, soon) == NO_FINDINGS, "all three windows are looked back at"
     pull(folder, {}, soon)
     days_on = soon + timedelta(days=60)
     more = build_records([0, 1, 6 * 86400, 10 * 86400])
-    assert audit(folder, more, days_on) == NO_DIFFERENCES, "no sync came since they left the look-back"
-    assert audit(folder, {}, days_on + timedelta(days=1)) == Differences(gone=4)
+    assert audit(folder, more, days_on) == NO_FINDINGS, "no sync came since they left the look-back"
+    assert audit(folder, {}, days_on + timedelta(days=1)) == AuditFindings(gone=4)
 
 
 def test_a_window_that_never_was_whole_lacks_all_that_comes(tmp_path: Path) -> None:
-    assert audit(make_folder(tmp_path), build_records([0, 1, 2]), LATER) == Differences(missing=3)
+    assert audit(make_folder(tmp_path), build_records([0, 1, 2]), LATER) == AuditFindings(missing=3)
 
 
 def test_an_audit_leaves_its_date(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_verify_finds_what_a_cap_took_brings_it_and_is_content_then(
 def test_the_audits_run_shows_differences_window_by_window(account: Account) -> None:
     account.play(recording_plan=False)
     windows = list(windows_between(account.began - timedelta(days=20), account.began - timedelta(days=14)))
-    defs = build_definitions(account.settings, clock=now, progress=Silence())
+    defs = build_definitions(account.settings, clock=now, progress=NoProgress())
     with dg.DagsterInstance.ephemeral() as instance:
         assert run_job(defs, "audit", instance, tags=tag_range(windows)) == []
         records = instance.fetch_materializations(dg.AssetKey("usage"), limit=100).records
@@ -217,7 +217,7 @@ def test_verify_in_bounds_asks_for_those_windows_alone(account: Account) -> None
 def test_five_years_are_gone_round_in_five_weeks(tmp_path: Path) -> None:
     at = datetime(2026, 3, 15, 5, tzinfo=UTC)
     config = load_settings({"IPLUM_START_DATE": "2021-03-11"}, tmp_path)
-    stretches = find_audit_stretches(config, at)
+    stretches = find_audit_ranges(config, at)
     assert sum(map(len, stretches)) == WINDOWS_PER_AUDIT
     assert stretches[0][-1].end <= at, "the open window is the sync's"
     assert len(list(windows_between(datetime(2021, 3, 11, tzinfo=UTC), at))) <= 5 * WINDOWS_PER_AUDIT

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from iplum_resource.errors import BadCertificate, TimedOut, TooLarge
+from iplum_resource.errors import BadCertificate, ResponseTooLarge, TimedOut
 from pipelines.settings import PROJECT
-from pipelines.steps.pull_windows import DatasetPull, WindowOutcome
+from pipelines.steps.pull_windows import DatasetLoader, WindowOutcome
 from tests.support.certificate import make_certificate
 from tests.support.faults import FAULTS, Fault, render_table
 from tests.support.raw_responses import call, make_folder, rows_of
@@ -67,12 +67,12 @@ class Case:
     def pull(self, url: str, **client: Any) -> dict[StorageWindow, WindowOutcome]:
         self.clock.sleep(3600)
         with build_client(url, self.clock, **client) as asked:
-            pull = DatasetPull(
+            pull = DatasetLoader(
                 folder=self.folder,
                 account="default",
                 table=USAGE,
                 ask=lambda window: asked.fetch_usage(window, ["fax"]),
-                ask_once=lambda window: asked.fetch_usage(window, ["fax"], patient=False),
+                fetch_once=lambda window: asked.fetch_usage(window, ["fax"], patient=False),
                 concurrency=1,
                 verify="auto",
                 clock=self.clock.now,
@@ -197,7 +197,7 @@ def test_an_answer_of_200_mb_is_left_off_in_bounded_memory() -> None:
     with ScriptedServer(endless) as server, build_client(server.url) as client:
         tracemalloc.start()
         try:
-            with pytest.raises(TooLarge, match="67108864 bytes"):
+            with pytest.raises(ResponseTooLarge, match="67108864 bytes"):
                 client.fetch_usage(WIDE, ["fax"])
             _, peak = tracemalloc.get_traced_memory()
         finally:

@@ -10,7 +10,7 @@ import pytest
 from pipelines import cli
 from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import tag_range
-from pipelines.defs.schedules import find_audit_stretches, find_due_stretches, find_first_window
+from pipelines.defs.schedules import find_audit_ranges, find_due_ranges, find_first_window
 from pipelines.runs.retention import carry_out, plan_deletion
 from pipelines.runs.sync import run_job
 from pipelines.steps.drain_inbox import Drain
@@ -18,7 +18,7 @@ from pipelines.warehouse_folder import open_inbox
 from tests.support.account import Account, now
 from tests.support.raw_responses import answer, call, fold
 from warehouse.outputs.report import write_report
-from warehouse.raw.deletion_log import read_deletions, write_deletion
+from warehouse.raw.deletion_log import load_deletion_records, save_deletion_record
 from warehouse.raw.inbox import Event
 from warehouse.snapshot.publish import publish
 from warehouse.windows import StorageWindow, window_of
@@ -62,19 +62,19 @@ def test_a_deletion_is_shown_asked_for_carried_out_and_listed(
     assert f"{old.key}  1 usage, 1 raw files" in shown
     assert "usage                    1 rows go, 1 are held" in shown
     assert run(*DELETE) == 2, "nobody is there to be asked"
-    assert read_deletions(account.folder, "default") == []
+    assert load_deletion_records(account.folder, "default") == []
     assert published(account) == ["gone", "held", "young"]
 
     assert run(*DELETE, "--yes") == 0
     assert published(account) == ["held", "young"]
-    (deletion,) = read_deletions(account.folder, "default")
+    (deletion,) = load_deletion_records(account.folder, "default")
     assert deletion.finished_at is not None
     assert HELD not in json.dumps(deletion.windows)
     capsys.readouterr()
     assert run("retention", "--list") == 0
     assert "1 rows of 1 windows, 1 raw files, 0 media files; finished" in capsys.readouterr().out
     assert run(*DELETE, "--yes") == 0
-    assert len(read_deletions(account.folder, "default")) == 1, "there was nothing more to delete"
+    assert len(load_deletion_records(account.folder, "default")) == 1, "there was nothing more to delete"
     assert account.server.requests == []
 
     assert run("hold", "remove", "1") == 0
@@ -89,15 +89,15 @@ def test_a_deletion_is_shown_asked_for_carried_out_and_listed(
 )
 def test_days_that_the_sync_looks_back_at_are_not_deleted(account: Account, arguments: tuple[str, ...]) -> None:
     assert run(*arguments) == 2
-    assert read_deletions(account.folder, "default") == []
+    assert load_deletion_records(account.folder, "default") == []
 
 
 def test_what_was_deleted_is_never_pulled_again(account: Account, old: StorageWindow) -> None:
     assert run(*DELETE, "--yes") == 0
     floor = find_first_window(account.settings)
     assert floor > old
-    assert min(stretch[0] for stretch in find_due_stretches(account.settings, now())) == floor
-    assert min(stretch[0] for stretch in find_audit_stretches(account.settings, now())) == floor
+    assert min(stretch[0] for stretch in find_due_ranges(account.settings, now())) == floor
+    assert min(stretch[0] for stretch in find_audit_ranges(account.settings, now())) == floor
     assert run("sync", "--since", old.key) == 2
     assert run("verify", "--since", old.key) == 2
     assert account.server.requests == []
@@ -123,7 +123,7 @@ def test_what_is_pushed_late_about_a_deleted_window_is_not_taken_in_unless_it_is
     assert push_and_drain("gone-before", "held-before") == 0
     assert run("hold", "add", "--user", HELD) == 0
     assert run(*DELETE, "--yes") == 0
-    (deletion,) = read_deletions(account.folder, "default")
+    (deletion,) = load_deletion_records(account.folder, "default")
     assert deletion.inbox_events == 2
     inbox_files = list(account.folder.inbox.parent.glob("inbox.sqlite*"))
     assert not [path for path in inbox_files if b"gone-before" in path.read_bytes()]
@@ -136,11 +136,11 @@ def test_a_deletion_that_was_killed_before_its_end_is_finished_by_the_next(
     account: Account, old: StorageWindow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     deletion = plan_deletion(account.settings, older_than_days=12, now=now())
-    write_deletion(account.folder, deletion)
+    save_deletion_record(account.folder, deletion)
     assert run(*DELETE, "--yes") == 0
     assert "stopped before its end is finished first" in capsys.readouterr().out
     assert published(account) == ["young"]
-    finished = read_deletions(account.folder, "default")
+    finished = load_deletion_records(account.folder, "default")
     assert all(one.finished_at for one in finished)
 
     def die(*_arguments: object, **_named: object) -> None:
@@ -156,4 +156,4 @@ def test_a_deletion_that_was_killed_before_its_end_is_finished_by_the_next(
     assert published(account) == ["again", "young"], "the tables have it until the next publishing"
     assert run(*DELETE, "--yes") == 0
     assert published(account) == ["young"]
-    assert all(one.finished_at for one in read_deletions(account.folder, "default"))
+    assert all(one.finished_at for one in load_deletion_records(account.folder, "default"))

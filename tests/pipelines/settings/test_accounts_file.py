@@ -18,7 +18,7 @@ from pipelines.receiver.server import list_mailboxes
 from pipelines.runs.sync import sync
 from pipelines.settings import PROJECT, SettingsError, load_settings
 from pipelines.settings.accounts_file import OPTIONS, choose_accounts, load_accounts
-from pipelines.steps.progress import Silence
+from pipelines.steps.progress import NoProgress
 from pipelines.warehouse_folder import open_folder, open_inbox
 from tests.support.account import now
 from tests.support.raw_responses import answer, call, fold
@@ -140,15 +140,15 @@ def test_a_revoked_account_leaves_the_other_alone_and_both_stand_in_one_warehous
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     accounts = load_accounts(environ, tmp_path)
-    good = sync(*accounts, environ=environ, progress=Silence(), clock=now)
+    good = sync(*accounts, environ=environ, progress=NoProgress(), clock=now)
     assert good.failures == []
     assert sorted(good.datasets) == ["east/recordings", "east/usage", "west/recordings", "west/usage"]
     monkeypatch.setenv("EAST_SECRET", "revoked")
     first.requests.clear()
-    west_alone = sync(*accounts, environ=environ, only="west", progress=Silence(), clock=now)
+    west_alone = sync(*accounts, environ=environ, only="west", progress=NoProgress(), clock=now)
     assert list(west_alone.datasets) == ["west/recordings", "west/usage"]
     assert first.requests == []
-    late = sync(*accounts, environ={**environ, "EAST_SECRET": "revoked"}, progress=Silence(), clock=now)
+    late = sync(*accounts, environ={**environ, "EAST_SECRET": "revoked"}, progress=NoProgress(), clock=now)
     (failure,) = late.failures
     assert failure.startswith("east: ")
     assert "401" in failure

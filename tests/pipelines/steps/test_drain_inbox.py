@@ -11,8 +11,8 @@ from iplum_resource.callbacks import read_callback
 from pipelines.steps import drain_inbox as draining
 from pipelines.steps.drain_inbox import KEPT_FOR, Drain
 from tests.support.pushing import record
-from warehouse.archive.backlog import find_wanted
-from warehouse.archive.download_log import AttemptLog
+from warehouse.archive.backlog import find_backlog
+from warehouse.archive.download_log import DownloadLog
 from warehouse.lake.files import read_rows
 from warehouse.raw.inbox import Event, Inbox
 from warehouse.raw.log import RawLog
@@ -105,7 +105,7 @@ def test_a_pushed_body_is_in_the_archive_and_not_asked_for_again(folder: DataFol
     rows = read_rows(folder, CONTENTS, "default", WINDOW)
     assert rows is not None
     assert rows[["record_id", "body", "status"]].to_numpy().tolist() == [["a", "Hello", "verified"]]
-    assert find_wanted(folder, CONTENTS, "default", WINDOW, now=NOW) == ["b"]
+    assert find_backlog(folder, CONTENTS, "default", WINDOW, now=NOW) == ["b"]
 
 
 @pytest.mark.parametrize("ended_by", ["append_events_once", "append_once", "finish", "fold_window"])
@@ -116,7 +116,7 @@ def test_a_drain_that_was_killed_is_taken_up_again_and_doubles_nothing(
     push(inbox, record("a", "2026-03-01T00:00:00Z"), record("b", "2026-02-28T23:59:59Z"))
     owner = {
         "append_events_once": RawLog,
-        "append_once": AttemptLog,
+        "append_once": DownloadLog,
         "finish": Inbox,
         "fold_window": draining,
     }[ended_by]

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.raw_responses import WINDOW, answer, at, call, fold, make_folder, rows_of
-from warehouse.archive.backlog import find_wanted
-from warehouse.archive.download_log import Attempt, AttemptLog, fold_attempts, merge_attempts
+from warehouse.archive.backlog import find_backlog
+from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log, merge_attempts
 from warehouse.archive.media_store import MediaStore
 from warehouse.checks.verification import Verification
 from warehouse.errors import ExportFailed, NothingPublished
@@ -35,21 +35,21 @@ def folder(tmp_path: Path) -> DataFolder:
     return folder
 
 
-def attempt(record_id: str, hours: float, status: Any = "verified", **changes: Any) -> Attempt:
+def attempt(record_id: str, hours: float, status: Any = "verified", **changes: Any) -> DownloadAttempt:
     body = {"kind": "text", "body": "hi", "sha256": HI, "bytes": 2} if status == "verified" else {"error": "why"}
-    return Attempt(record_id=record_id, attempted_at=at(hours), status=status, **{**body, **changes})
+    return DownloadAttempt(record_id=record_id, attempted_at=at(hours), status=status, **{**body, **changes})
 
 
 HI = "8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"
 
 
-def log(folder: DataFolder, *attempts: Attempt, table: Any = CONTENTS) -> None:
-    AttemptLog(folder, "default", table.name).append(WINDOW, attempts)
-    fold_attempts(folder, table, "default", WINDOW)
+def log(folder: DataFolder, *attempts: DownloadAttempt, table: Any = CONTENTS) -> None:
+    DownloadLog(folder, "default", table.name).append(WINDOW, attempts)
+    fold_download_log(folder, table, "default", WINDOW)
 
 
 def wanted(folder: DataFolder, hours: float, table: Any = CONTENTS) -> list[str]:
-    return sorted(find_wanted(folder, table, "default", WINDOW, now=at(hours)))
+    return sorted(find_backlog(folder, table, "default", WINDOW, now=at(hours)))
 
 
 def status(folder: DataFolder, record_id: str) -> tuple[Any, ...]:
@@ -138,7 +138,7 @@ def archived(folder: DataFolder) -> DataFolder:
 
 
 def differences(folder: DataFolder, **bounds: Any) -> list[str]:
-    return [str(one) for one in Verification(folder=folder, **bounds).find_differences()]
+    return [str(one) for one in Verification(folder=folder, **bounds).find_mismatches()]
 
 
 def sound(folder: DataFolder) -> Path:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.raw_responses import WINDOW, answer, at, call, fold, make_folder
-from warehouse.archive.backlog import find_wanted
-from warehouse.archive.download_log import Attempt, AttemptLog, fold_attempts
-from warehouse.archive.lost_files import Loss, find_lost, mark_lost
+from warehouse.archive.backlog import find_backlog
+from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
+from warehouse.archive.lost_files import LostFiles, find_lost_files, mark_lost
 from warehouse.archive.media_store import MediaStore, StoredFile
 from warehouse.checks.verification import Verification
 from warehouse.errors import FileRefused
@@ -29,7 +29,7 @@ def log(
 ) -> None:
     file = {} if stored is None else {"sha256": stored.sha256, "bytes": stored.bytes, "path": stored.path}
     attempts = [
-        Attempt(
+        DownloadAttempt(
             record_id=name,
             attempted_at=at(hours),
             status="pending" if stored is None else "verified",
@@ -40,8 +40,8 @@ def log(
         )
         for name in names
     ]
-    AttemptLog(folder, "default", "contents").append(WINDOW, attempts)
-    fold_attempts(folder, CONTENTS, "default", WINDOW)
+    DownloadLog(folder, "default", "contents").append(WINDOW, attempts)
+    fold_download_log(folder, CONTENTS, "default", WINDOW)
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def folder(tmp_path: Path) -> DataFolder:
 
 def verify(folder: DataFolder, hours: float) -> list[str]:
     """Verify as the command does: what is lost is marked."""
-    losses: list[Loss] = []
-    differences = [str(one) for one in Verification(folder=folder, on_loss=losses.append).find_differences()]
+    losses: list[LostFiles] = []
+    differences = [str(one) for one in Verification(folder=folder, on_loss=losses.append).find_mismatches()]
     mark_lost(folder, losses, at=at(hours))
     publish(folder)
     return differences
@@ -68,12 +68,12 @@ def path(folder: DataFolder) -> Path:
 
 
 def find_lost_or_kept(folder: DataFolder) -> StoredFile:
-    lost = find_lost(folder, CONTENTS, "default", WINDOW)
+    lost = find_lost_files(folder, CONTENTS, "default", WINDOW)
     return next(iter(lost.values())) if lost else keep(folder, SOUND)
 
 
 def wanted(folder: DataFolder, hours: float) -> list[str]:
-    return sorted(find_wanted(folder, CONTENTS, "default", WINDOW, now=at(hours)))
+    return sorted(find_backlog(folder, CONTENTS, "default", WINDOW, now=at(hours)))
 
 
 @pytest.mark.parametrize("harm", ["missing", "damaged"])
@@ -88,7 +88,7 @@ def test_a_lost_file_is_told_each_time_and_wanted_at_once_until_it_is_back(folde
         assert f"{stored.path} is {harm}" in told
         assert "iplum archive" in told
     assert wanted(folder, 2) == ["t1", "t2"]
-    assert find_lost(folder, CONTENTS, "default", WINDOW) == {"t1": stored, "t2": stored}
+    assert find_lost_files(folder, CONTENTS, "default", WINDOW) == {"t1": stored, "t2": stored}
 
     keep(folder, SOUND, stored.sha256)
     (told,) = verify(folder, 4)

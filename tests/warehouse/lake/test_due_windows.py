@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.raw_responses import WINDOW, answer, at, call, fold, make_folder
-from warehouse.lake.due_windows import find_audits, find_due, find_reach, find_stretches
+from warehouse.lake.due_windows import find_audits, find_due, find_reach, group_into_ranges
 from warehouse.lake.files import WindowState
 from warehouse.schema.tables import USAGE
 from warehouse.windows import StorageWindow, window_of, windows_between
@@ -116,7 +116,7 @@ def test_audits_go_round_all_of_history_in_turn(at_most: int) -> None:
 
 @given(st.sets(st.sampled_from(WINDOWS)), st.integers(1, 5))
 def test_stretches_hold_each_window_once_and_run_without_a_hole(chosen: set[StorageWindow], at_most: int) -> None:
-    stretches = list(find_stretches(sorted(chosen), at_most=at_most))
+    stretches = list(group_into_ranges(sorted(chosen), at_most=at_most))
     assert sorted(window for stretch in stretches for window in stretch) == sorted(chosen)
     assert [stretch[0] for stretch in stretches] == sorted((s[0] for s in stretches), reverse=True)
     for stretch in stretches:

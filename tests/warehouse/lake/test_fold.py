@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.raw_responses import WINDOW, answer, at, call, fold, keep, make_folder, rows_of
-from warehouse.lake.fold import fold_window, is_folded, merge_answers
-from warehouse.lake.normalize import normalize_answer
-from warehouse.raw.log import RawAnswer, RawLog
+from warehouse.lake.fold import fold_window, is_folded, merge_responses
+from warehouse.lake.normalize import normalize_response
+from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.tables import USAGE
 from warehouse.storage.paths import DataFolder
 
@@ -63,7 +63,7 @@ def test_a_second_fold_changes_nothing(folder: DataFolder) -> None:
     fold(folder, answer([call("a"), call("b", new=1)], 1), answer([call("a")], 2))
     once = rows_of(folder)
     result = fold_window(folder, USAGE, "default", WINDOW)
-    assert (result.new, result.changed, result.strays_to) == (0, 0, frozenset())
+    assert (result.new, result.changed, result.other_windows) == (0, 0, frozenset())
     pd.testing.assert_frame_equal(rows_of(folder), once)
 
 
@@ -84,7 +84,7 @@ def test_an_answer_like_the_last_adds_a_ledger_row_and_no_body(folder: DataFolde
 def test_a_row_goes_to_the_window_of_its_own_start_once(folder: DataFolder) -> None:
     edge = call("edge", WINDOW.end.strftime("%Y-%m-%dT%H:%M:%SZ"))
     result = fold(folder, answer([call(), edge], 1))
-    assert result.strays_to == {WINDOW.next()}
+    assert result.other_windows == {WINDOW.next()}
     assert list(rows_of(folder).index) == ["a"]
     assert list(rows_of(folder, WINDOW.next()).index) == ["edge"]
     fold_window(folder, USAGE, "default", WINDOW)
@@ -173,7 +173,7 @@ def test_a_row_that_was_pushed_and_pulled_has_both_origins(folder: DataFolder) -
 
 
 def test_a_refusal_is_noted_and_counts_as_no_pull(folder: DataFolder) -> None:
-    refusal = RawAnswer(
+    refusal = RawResponse(
         request_start=WINDOW.start,
         request_end=WINDOW.end,
         usage_types=None,
@@ -209,15 +209,17 @@ versions = st.builds(
 pulls = st.lists(st.tuples(st.lists(versions, max_size=4), st.booleans()), min_size=1, max_size=5)
 
 
-def merge(answers: list[RawAnswer]) -> pd.DataFrame:
-    frames = {a.body_sha256 or "": normalize_answer(a.body or b"[]", USAGE) for a in answers}
-    rows: pd.DataFrame = merge_answers(answers, frames, USAGE, WINDOW).select(USAGE.lake_schema.names).to_pandas()
+def merge(answers: list[RawResponse]) -> pd.DataFrame:
+    frames = {a.body_sha256 or "": normalize_response(a.body or b"[]", USAGE) for a in answers}
+    rows: pd.DataFrame = (
+        merge_responses(answers, frames, USAGE, WINDOW).select(USAGE.lake_schema.names).to_pandas()
+    )
     return rows
 
 
-def sealed(records: list[dict[str, Any]], hours: int, *, complete: bool) -> RawAnswer:
+def sealed(records: list[dict[str, Any]], hours: int, *, complete: bool) -> RawResponse:
     one = answer(records, hours, complete=complete)
-    return RawAnswer(**{**one.__dict__, "body_sha256": str(hash(one.body))})
+    return RawResponse(**{**one.__dict__, "body_sha256": str(hash(one.body))})
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from tests.support.raw_responses import call
 from warehouse.lake.derive import lengths_in_bytes, party_kinds
-from warehouse.lake.normalize import NormalizedAnswer, normalize_answer
+from warehouse.lake.normalize import NormalizedResponse, normalize_response
 from warehouse.raw.json_records import load_records
 from warehouse.schema.tables import RECORDINGS, USAGE
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
-def normalize(*records: Any) -> NormalizedAnswer:
-    return normalize_answer(json.dumps(records).encode(), USAGE)
+def normalize(*records: Any) -> NormalizedResponse:
+    return normalize_response(json.dumps(records).encode(), USAGE)
 
 
 def row(record: dict[str, Any]) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def _is_null(value: object) -> bool:
 
 
 def test_the_documents_own_sample_reads() -> None:
-    normalized = normalize_answer((FIXTURES / "usage.json").read_bytes(), USAGE)
+    normalized = normalize_response((FIXTURES / "usage.json").read_bytes(), USAGE)
     first = normalized.frame.iloc[0]
     assert first["record_id"] == "0UmFAs73cwKbyqUtmz7ltLI.nGlAD.0Dgjdhpm"
     assert (first["channel"], first["type"], first["direction"]) == ("call", "external", "in")
@@ -44,7 +44,7 @@ def test_the_documents_own_sample_reads() -> None:
 
 
 def test_odd_rows_read_as_far_as_they_can_and_the_others_are_counted() -> None:
-    normalized = normalize_answer((FIXTURES / "usage.json").read_bytes(), USAGE)
+    normalized = normalize_response((FIXTURES / "usage.json").read_bytes(), USAGE)
     assert list(normalized.frame["record_id"]) == ["0UmFAs73cwKbyqUtmz7ltLI.nGlAD.0Dgjdhpm", "text-1", "7"]
     assert normalized.unreadable == 5
     text, fax = normalized.frame.iloc[1], normalized.frame.iloc[2]
@@ -63,7 +63,7 @@ def test_odd_rows_read_as_far_as_they_can_and_the_others_are_counted() -> None:
 
 
 def test_recordings_read_their_length() -> None:
-    frame = normalize_answer((FIXTURES / "recordings.json").read_bytes(), RECORDINGS).frame
+    frame = normalize_response((FIXTURES / "recordings.json").read_bytes(), RECORDINGS).frame
     assert list(frame["duration_minutes"]) == [3.0, 0.5, 1.0]
     assert lengths_in_bytes(pa.array(frame["length_text"], pa.string())).to_pylist() == [
         round(434.2 * 1024),
@@ -146,7 +146,7 @@ records = st.dictionaries(
 @example([{"recordId": "a", "iPlumCredits": 10**30}, {"recordId": 10**30}])
 def test_every_element_is_a_row_or_is_counted_and_nothing_is_lost(elements: list[Any]) -> None:
     body = json.dumps(elements).encode()
-    normalized = normalize_answer(body, USAGE)
+    normalized = normalize_response(body, USAGE)
     assert len(normalized.frame) + normalized.unreadable == len(elements)
     kept = [e for e in load_records(body) if isinstance(e, dict) and _has_id(e)]
     assert len(kept) == len(normalized.frame)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.support.raw_responses import call
 from warehouse.lake.derive import derive_columns, lengths_in_bytes
-from warehouse.lake.normalize import normalize_answer, normalize_records
-from warehouse.raw.json_records import load_records, parse_elements
+from warehouse.lake.normalize import normalize_records, normalize_response
+from warehouse.raw.json_records import load_records, parse_json_records
 from warehouse.schema.tables import RECORDINGS, USAGE, Table
 
 numbers = st.sampled_from(
@@ -56,7 +56,7 @@ records = st.builds(
 
 
 def read(elements: list[Any], table: Table = USAGE) -> list[dict[str, str]]:
-    frame = derive_columns(normalize_answer(json.dumps(elements).encode(), table).rows, table).to_pandas()
+    frame = derive_columns(normalize_response(json.dumps(elements).encode(), table).rows, table).to_pandas()
     return [
         {str(name): repr(None if _is_null(v) else v) for name, v in row.items()} for _, row in frame.iterrows()
     ]
@@ -107,7 +107,7 @@ def test_no_length_stops_a_window(elements: list[Any]) -> None:
 def test_what_no_number_holds_stays_as_text(number: str) -> None:
     body = f'[{{"recordId":"a","iPlumCredits":{number},"new":{number}}}]'.encode()
     assert load_records(body)[0]["new"] == number
-    (extra,) = derive_columns(normalize_answer(body, USAGE).rows, USAGE)["extra"].to_pylist()
+    (extra,) = derive_columns(normalize_response(body, USAGE).rows, USAGE)["extra"].to_pylist()
     assert json.loads(extra, parse_constant=pytest.fail) == {"iPlumCredits": number, "new": number}
 
 
@@ -117,8 +117,8 @@ def test_a_large_body_is_read_alike_in_pieces_and_whole() -> None:
     rows[123], rows[49_000], rows[49_001] = {"recordId": ""}, call("new", new=[{}, {}]), call("cut", to="\ud83d")
     body = json.dumps(rows).encode()
     assert len(body) > 12 * 2**20
-    in_pieces, whole = normalize_answer(body, USAGE), normalize_records(load_records(body), USAGE)
-    assert sum(1 for _ in parse_elements(body)) > 1
+    in_pieces, whole = normalize_response(body, USAGE), normalize_records(load_records(body), USAGE)
+    assert sum(1 for _ in parse_json_records(body)) > 1
     assert in_pieces.rows.combine_chunks().equals(whole.rows.combine_chunks())
     assert (in_pieces.unreadable, list(in_pieces.places)) == (1, list(whole.places))
     assert list(in_pieces.elements) == list(whole.elements)

@@ -17,7 +17,7 @@ from tests.support.vega_bundle import write_notice
 from warehouse.errors import NothingPublished
 from warehouse.outputs.report import render_report, write_report
 from warehouse.outputs.report_charts import CHARTS
-from warehouse.raw.log import RawAnswer
+from warehouse.raw.log import RawResponse
 from warehouse.schema.tables import RECORDINGS
 from warehouse.snapshot.marts import AccountSettings, MartSettings
 from warehouse.snapshot.publish import publish
@@ -39,7 +39,7 @@ def make_answers(folder: DataFolder) -> None:
             records.append(call(f"{number}-{hour}", start, usage=usage, direction=way, **sides))
         fold(folder, answer(records, 24 * number, window=window), window=window)
         recorded = {"recordId": f"r{number}", "dateTimeUTC": records[0]["startTimeUTC"], "direction": "in"}
-        brought: RawAnswer = answer([recorded], 24 * number, window=window, types=None)
+        brought: RawResponse = answer([recorded], 24 * number, window=window, types=None)
         fold(folder, brought, window=window, table=RECORDINGS)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.raw_responses import WINDOW, answer, at, call, keep, make_folder
 from warehouse.errors import RawDamaged
-from warehouse.raw.log import RawAnswer, RawLog
+from warehouse.raw.log import RawLog, RawResponse
 from warehouse.storage.paths import DataFolder
 
 
@@ -16,7 +16,7 @@ def log(tmp_path: Path) -> RawLog:
     return RawLog(make_folder(tmp_path), "default", "usage")
 
 
-def read(log: RawLog) -> list[RawAnswer]:
+def read(log: RawLog) -> list[RawResponse]:
     return [one for _, one in log.read(WINDOW, log.names(WINDOW))]
 
 

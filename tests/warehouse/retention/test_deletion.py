@@ -13,18 +13,24 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.support.raw_responses import answer, at, call, fold, keep, make_folder
-from warehouse.archive.download_log import Attempt, AttemptLog, fold_attempts
+from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
 from warehouse.archive.media_store import MediaStore
 from warehouse.checks.verification import Verification
 from warehouse.errors import HoldsUnreadable, NoSuchHold, RawDamaged
 from warehouse.lake.fold import fold_window
-from warehouse.raw.deletion_log import Deletion, is_deleted, read_deletions, read_floor, write_deletion
+from warehouse.raw.deletion_log import (
+    DeletionRecord,
+    find_first_kept_window,
+    is_deleted,
+    load_deletion_records,
+    save_deletion_record,
+)
 from warehouse.raw.log import RawLog
 from warehouse.retention.deletion import Retention
 from warehouse.retention.legal_holds import Hold, add_hold, read_holds, remove_hold
 from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE
 from warehouse.snapshot.database import open_snapshot
-from warehouse.snapshot.publish import is_behind, publish
+from warehouse.snapshot.publish import is_stale, publish
 from warehouse.storage.local import LocalStore
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of, window_of_key
@@ -45,7 +51,7 @@ def archive(folder: DataFolder, window: StorageWindow, record_id: str, content: 
     with MediaStore(folder).receive() as incoming:
         incoming.sink.write(content)
         stored = MediaStore(folder).keep(incoming, expected="any")
-    attempt = Attempt(
+    attempt = DownloadAttempt(
         record_id=record_id,
         attempted_at=at(0),
         status="verified",
@@ -55,8 +61,8 @@ def archive(folder: DataFolder, window: StorageWindow, record_id: str, content: 
         media_type=stored.media_type,
         path=stored.path,
     )
-    AttemptLog(folder, "default", "contents").append(window, [attempt])
-    fold_attempts(folder, CONTENTS, "default", window)
+    DownloadLog(folder, "default", "contents").append(window, [attempt])
+    fold_download_log(folder, CONTENTS, "default", window)
     return stored.path
 
 
@@ -68,11 +74,11 @@ def hold(folder: DataFolder, **named: Any) -> Hold:
     )
 
 
-def delete(folder: DataFolder) -> Deletion:
+def delete(folder: DataFolder) -> DeletionRecord:
     retention = Retention(folder, "default")
     deletion = retention.plan(older_than_days=10, now=NOW)
     retention.describe_raw(deletion)
-    write_deletion(folder, deletion)
+    save_deletion_record(folder, deletion)
     retention.carry_out(deletion)
     publish(folder, full=True)
     return deletion
@@ -124,15 +130,15 @@ def test_what_is_old_goes_from_everywhere_and_leaves_a_record(folder: DataFolder
     raw = [entry for window in deletion.windows.values() for entry in window["raw"]]
     assert len(raw) == 3
     assert all(len(entry["sha256"]) == 64 and entry["bytes"] > 0 for entry in raw)
-    assert read_deletions(folder, "default") == [deletion]
-    assert read_floor(folder, "default") == FLOOR
+    assert load_deletion_records(folder, "default") == [deletion]
+    assert find_first_kept_window(folder, "default") == FLOOR
     assert is_deleted(folder, "default", OLD)
     assert not is_deleted(folder, "default", FLOOR)
     assert not is_deleted(folder, "other", OLD)
     assert folder.raw_windows("usage", "default") == folder.lake_windows("usage", "default") == [FLOOR]
-    assert not is_behind(folder)
+    assert not is_stale(folder)
     assert Retention(folder, "default").plan(older_than_days=10, now=NOW).windows == {}
-    assert list(Verification(folder=folder).find_differences()) == []
+    assert list(Verification(folder=folder).find_mismatches()) == []
 
 
 @pytest.mark.parametrize(
@@ -297,7 +303,7 @@ def test_exactly_the_young_and_the_held_stay(
             delete(folder)
         except Killed:
             Dying.left = 10_000
-            for unfinished in read_deletions(folder, "default"):
+            for unfinished in load_deletion_records(folder, "default"):
                 Retention(folder, "default").carry_out(unfinished)
             delete(folder)
         staying = {
@@ -312,7 +318,7 @@ def test_exactly_the_young_and_the_held_stay(
         with open_snapshot(folder.snapshot) as connection:
             doubled = "SELECT pull_id, count(*) FROM pulls WHERE reason = 'pull' GROUP BY ALL HAVING count(*) > 3"
             assert connection.execute(doubled).fetchall() == []
-        assert [str(one) for one in Verification(folder=folder).find_differences()] == []
+        assert [str(one) for one in Verification(folder=folder).find_mismatches()] == []
 
 
 # --- holds
@@ -363,5 +369,5 @@ def test_nothing_is_deleted_where_holds_or_what_may_be_held_cannot_be_read(folde
     (folder.root / "holds.json").write_text("[{")
     with pytest.raises(HoldsUnreadable, match="nothing is deleted"):
         delete(folder)
-    assert read_deletions(folder, "default") == []
+    assert load_deletion_records(folder, "default") == []
     assert published(folder) == {"older-bob", "old-ann", "old-bob", "young"}

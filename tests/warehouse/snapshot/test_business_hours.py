@@ -2,7 +2,7 @@
 
 import pytest
 
-from warehouse.snapshot.business_hours import OpenStretch, read_business_hours
+from warehouse.snapshot.business_hours import OpenInterval, read_business_hours
 
 NINE, FIVE = 9 * 60, 17 * 60
 
@@ -21,7 +21,7 @@ def test_ranges_go_over_the_end_of_the_week_and_of_the_day() -> None:
     assert stretches("sat-mon 09:00-17:00") == [(1, NINE, FIVE), (6, NINE, FIVE), (7, NINE, FIVE)]
     assert stretches("sun 22:00-06:00") == [(1, 0, 360), (7, 1320, 1440)]
     assert stretches("tue 00:00-24:00") == [(2, 0, 1440)]
-    assert read_business_hours("tue 00:00-24:00") == (OpenStretch(2, 0, 1440),)
+    assert read_business_hours("tue 00:00-24:00") == (OpenInterval(2, 0, 1440),)
 
 
 @pytest.mark.parametrize(

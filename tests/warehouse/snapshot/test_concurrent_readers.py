@@ -14,7 +14,7 @@ from warehouse.lake.fold import fold_window, is_folded
 from warehouse.outputs.query import run_query
 from warehouse.raw.log import RawLog
 from warehouse.schema.tables import USAGE
-from warehouse.snapshot.publish import is_behind, publish
+from warehouse.snapshot.publish import is_stale, publish
 from warehouse.storage.atomic_files import remove_abandoned
 from warehouse.storage.paths import DataFolder
 
@@ -51,7 +51,7 @@ def test_two_publishers_at_once_and_a_third_that_folds(folder: DataFolder) -> No
     publish(folder)
     assert count(folder) == (6, 6)
     assert count(folder, "SELECT count(*) FROM pulls") == (6,)
-    assert not is_behind(folder)
+    assert not is_stale(folder)
 
 
 def test_folds_of_one_window_in_many_threads_leave_a_file_that_has_everything(folder: DataFolder) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.support.raw_responses import WINDOW, answer, call, fold, keep, make_folder
 from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
 from warehouse.schema.tables import PUBLISHED_TABLES, RECORDINGS, VIEWS
-from warehouse.snapshot.publish import is_behind, publish
+from warehouse.snapshot.publish import is_stale, publish
 from warehouse.storage.atomic_files import Modes
 from warehouse.storage.paths import DataFolder
 
@@ -143,7 +143,7 @@ def test_a_snapshot_that_is_gone_or_damaged_is_rebuilt(folder: DataFolder, damag
     publish(folder)
     whole = read_all(folder)
     damage(folder.snapshot, 3000) if damage is os.truncate else damage(folder.snapshot)
-    assert is_behind(folder)
+    assert is_stale(folder)
     assert publish(folder).rebuilt
     assert read_all(folder) == whole
 
@@ -157,7 +157,7 @@ def test_a_lake_file_that_is_gone_or_torn_is_made_again_from_raw(
     whole = read_all(folder)
     lake_file = folder.root / folder.lake_file("usage", "default", WINDOW)
     lake_file.unlink() if keep_bytes is None else os.truncate(lake_file, keep_bytes)
-    assert is_behind(folder)
+    assert is_stale(folder)
     assert publish(folder).refolded == 1
     assert read_all(folder) == whole
 
@@ -176,10 +176,10 @@ def test_a_run_killed_before_it_folded_is_made_good(folder: DataFolder) -> None:
     fill(folder)
     publish(folder)
     keep(folder, answer([call("killed")], 5))
-    assert is_behind(folder)
+    assert is_stale(folder)
     assert publish(folder).refolded == 1
     assert ask(folder, "SELECT count(*) FROM usage WHERE record_id = 'killed'") == [(1,)]
-    assert not is_behind(folder)
+    assert not is_stale(folder)
 
 
 def test_a_reader_keeps_the_snapshot_that_it_opened(folder: DataFolder) -> None:

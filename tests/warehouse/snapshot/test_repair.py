@@ -20,7 +20,7 @@ from warehouse.lake.fold import fold_window
 from warehouse.raw.log import RawLog
 from warehouse.schema.tables import USAGE
 from warehouse.snapshot.database import open_snapshot
-from warehouse.snapshot.publish import is_behind, publish
+from warehouse.snapshot.publish import is_stale, publish
 from warehouse.storage.paths import DataFolder
 
 OTHER = WINDOW.next()
@@ -69,7 +69,7 @@ def test_a_damaged_raw_file_keeps_back_its_own_window_alone(folder: DataFolder) 
     assert caught.value.damaged == (str(raw_file(folder, 1)),)
     assert ids(folder) == ["a", "b", "c", "d"], "the window has the rows it had, the others are up to date"
     assert ask(folder, "SELECT count(*) FROM pulls") == [(3,)]
-    assert is_behind(folder), "it is not forgotten"
+    assert is_stale(folder), "it is not forgotten"
 
 
 def test_a_rebuild_beside_a_damaged_raw_file_keeps_the_last_good_rows(folder: DataFolder) -> None:
@@ -90,7 +90,7 @@ def test_a_raw_file_restored_from_a_backup_makes_all_good(folder: DataFolder, tm
     shutil.copyfile(backup, raw_file(folder, 1))
     publish(folder)
     assert ids(folder) == ["a", "b", "c", "late"]
-    assert not is_behind(folder)
+    assert not is_stale(folder)
 
 
 def test_moving_a_damaged_file_away_and_syncing_again_brings_its_rows_back(folder: DataFolder) -> None:
@@ -133,7 +133,7 @@ def test_a_truncated_raw_file_is_named_and_restored_heals(folder: DataFolder, sh
     """What a full disk or a torn copy leaves; ours are renamed into place whole."""
     whole = raw_file(folder).read_bytes()
     raw_file(folder).write_bytes(whole[: int(len(whole) * share)])
-    (told,) = [str(one) for one in Verification(folder=folder).find_differences()]
+    (told,) = [str(one) for one in Verification(folder=folder).find_mismatches()]
     assert str(raw_file(folder)) in told
     assert "restore it from a backup" in told
     with pytest.raises(PublishedInPart):
@@ -141,7 +141,7 @@ def test_a_truncated_raw_file_is_named_and_restored_heals(folder: DataFolder, sh
     assert ids(folder) == ["a", "b", "c"]
     raw_file(folder).write_bytes(whole)
     publish(folder)
-    assert list(Verification(folder=folder).find_differences()) == []
+    assert list(Verification(folder=folder).find_mismatches()) == []
 
 
 # --- what can be made again
@@ -152,11 +152,11 @@ def test_a_truncated_lake_file_is_made_again(folder: DataFolder, share: float) -
     path = folder.root / folder.lake_file("usage", "default", WINDOW)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    assert list(Verification(folder=folder).find_differences()) != []
+    assert list(Verification(folder=folder).find_mismatches()) != []
     publish(folder)
     assert path.read_bytes() == whole
     assert ids(folder) == ["a", "b", "c"]
-    assert list(Verification(folder=folder).find_differences()) == []
+    assert list(Verification(folder=folder).find_mismatches()) == []
 
 
 def test_a_row_that_was_taken_out_or_changed_by_hand_is_found(folder: DataFolder) -> None:
@@ -166,17 +166,17 @@ def test_a_row_that_was_taken_out_or_changed_by_hand_is_found(folder: DataFolder
     content = pq.ParquetFile(path).read()
     pq.write_table(content.slice(1), path)
     os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
-    told = [str(one) for one in Verification(folder=folder).find_differences()]
+    told = [str(one) for one in Verification(folder=folder).find_mismatches()]
     assert [one for one in told if "is not what its raw log says" in one]
     assert [one for one in told if "1 rows of usage" in one]
     path.unlink()
     publish(folder)
     with duckdb.connect(str(folder.snapshot)) as connection:
         connection.execute("UPDATE usage SET credits = 99 WHERE record_id = 'c'")
-    (forged,) = [str(one) for one in Verification(folder=folder).find_differences()]
+    (forged,) = [str(one) for one in Verification(folder=folder).find_mismatches()]
     assert f"2 rows of usage default {OTHER.key} differ from the lake" in forged
     publish(folder, full=True)
-    assert list(Verification(folder=folder).find_differences()) == []
+    assert list(Verification(folder=folder).find_mismatches()) == []
 
 
 @pytest.mark.parametrize("at", [0, 0.2, 0.5, 0.97])
@@ -233,10 +233,10 @@ def test_a_snapshot_that_is_gone_or_torn_is_rebuilt(folder: DataFolder, share: f
         folder.snapshot.unlink()
     else:
         os.truncate(folder.snapshot, int(folder.snapshot.stat().st_size * share))
-    assert is_behind(folder)
+    assert is_stale(folder)
     publish(folder)
     assert ids(folder) == ["a", "b", "c"]
-    assert not is_behind(folder)
+    assert not is_stale(folder)
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.999])
@@ -257,9 +257,9 @@ def test_a_lake_file_exchanged_for_an_older_one_and_back_is_published_again(fold
     before = read_fingerprint(folder, USAGE, "default", WINDOW)
     fold_window(folder, USAGE, "default", WINDOW)
     assert read_fingerprint(folder, USAGE, "default", WINDOW) != before
-    assert is_behind(folder)
+    assert is_stale(folder)
     assert publish(folder).replaced["usage"] == 1
-    assert not is_behind(folder)
+    assert not is_stale(folder)
 
 
 def test_publishing_beside_a_reader_of_the_same_process_goes_by_the_newest_snapshot(folder: DataFolder) -> None:

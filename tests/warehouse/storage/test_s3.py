@@ -25,7 +25,7 @@ from warehouse.outputs.query import run_query
 from warehouse.raw.log import RawLog
 from warehouse.schema.tables import USAGE
 from warehouse.snapshot.pointer import fetch_snapshot, read_pointer, remove_replaced
-from warehouse.snapshot.publish import is_behind, publish
+from warehouse.snapshot.publish import is_stale, publish
 from warehouse.storage.atomic_files import Modes
 from warehouse.storage.paths import POINTER, SNAPSHOTS, DataFolder
 from warehouse.storage.s3_config import Bucket, read_bucket
@@ -66,7 +66,7 @@ def test_rows_come_through_the_bucket_to_another_machine(
     assert (publication.rows["usage"], publication.rows["pulls"]) == (2, 1)
     reader = machine(bucket, tmp_path / "other")
     assert ids(reader) == ["a", "b"]
-    assert not is_behind(reader)
+    assert not is_stale(reader)
     assert list(run_query(reader, "SELECT account, dataset, window_start::VARCHAR FROM pulls").rows) == [
         ("default", "usage", WINDOW.key)
     ]
@@ -121,7 +121,7 @@ def test_files_and_their_hashes_are_verified_in_the_bucket(folder: DataFolder) -
         stored = MediaStore(folder).keep(incoming, expected="audio")
     assert b"".join(folder.store.read_pieces(stored.path)) == content
     assert list(MediaStore(folder).list_files()) == [stored.path]
-    assert [str(one) for one in Verification(folder=folder).find_differences()] == [
+    assert [str(one) for one in Verification(folder=folder).find_mismatches()] == [
         f"{stored.path} has no row: a killed run left it; the next 'iplum archive' takes it up"
     ]
     assert not list(folder.incoming.iterdir()), "nothing stays on this machine"
@@ -133,7 +133,7 @@ def test_files_and_their_hashes_are_verified_in_the_bucket(folder: DataFolder) -
 def test_nothing_is_published_yet(folder: DataFolder) -> None:
     with pytest.raises(NothingPublished, match=r"no warehouse at s3://.*/iplum/warehouse.json yet"):
         fetch_snapshot(folder)
-    assert not is_behind(folder)
+    assert not is_stale(folder)
 
 
 def test_a_publisher_that_finds_another_was_faster_builds_upon_it(
@@ -154,8 +154,8 @@ def test_a_publisher_that_finds_another_was_faster_builds_upon_it(
     s3_server.gate = let_the_other_go_first
     publish(folder)
     assert ids(folder) == ids(other) == ["a", "b", "c"]
-    assert not is_behind(folder)
-    assert not is_behind(other)
+    assert not is_stale(folder)
+    assert not is_stale(other)
 
 
 def test_what_the_last_of_two_writers_lacks_comes_with_the_next_publishing(
@@ -171,7 +171,7 @@ def test_what_the_last_of_two_writers_lacks_comes_with_the_next_publishing(
     publish(other)
     folder.store.write(POINTER, json.dumps(asdict(older)).encode())
     assert ids(other) == ["a"], "the pointer decides, also where a newer copy stands"
-    assert is_behind(other)
+    assert is_stale(other)
     publish(folder)
     assert ids(other) == ["a", "b"]
 
@@ -191,7 +191,7 @@ def test_publishers_at_once_lose_nothing(folder: DataFolder, bucket: Bucket, tmp
 
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(work, range(3)))
-    if is_behind(folder):
+    if is_stale(folder):
         publish(folder)
     assert ids(folder) == ["0", "1", "2"]
 
@@ -368,11 +368,11 @@ def test_looking_for_what_is_behind_costs_a_listing_and_not_a_request_for_each_w
         fold(folder, answer([call(window.key, start=window.start.isoformat())], 1, window=window), window=window)
     publish(folder)
     s3_server.sent.clear()
-    assert not is_behind(folder)
+    assert not is_stale(folder)
     assert len(s3_server.sent) < len(windows)
     other = windows[3]
     fold(folder, answer([call("late", start=other.start.isoformat())], 2, window=other), window=other)
-    assert is_behind(folder)
+    assert is_stale(folder)
     keep(folder, answer([call("later", start=other.start.isoformat())], 3, window=other), window=other)
     s3_server.sent.clear()
     publication = publish(folder)
