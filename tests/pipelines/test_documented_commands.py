@@ -25,12 +25,12 @@ PAGES = {page.name: page.read_text() for page in [*list_pages(PROJECT), PROJECT 
 #: Commands of shell blocks that no test runs, and why.
 EXEMPT = {
     r"make (setup|test)": "what these tests are run by",
-    r"make demo": "its parts are tested; test_documentation.py holds that the target is there",
+    r"make demo": "its parts are tested; test_generate_docs.py checks that the target is there",
     r"sudo ": "changes a whole server; tests/test_deploy.py holds what it installs",
     r"echo IPLUM_DATA=": "writes to a server's .env",
     r"git ": "needs where the project was cloned from",
     r"\.venv/bin/pytest": "what these tests are run by",
-    r"\.venv/bin/python -m pipelines\.documentation": "test_documentation.py holds what it writes",
+    r"\.venv/bin/python -m pipelines\.generate_docs": "test_generate_docs.py holds what it writes",
     r"\. \.venv/bin/activate|dagster-(webserver|daemon) |PYTHONPATH=\$PWD dagster-celery ": (
         "need a cluster; played by tests/end_to_end/test_cluster.py"
     ),
