@@ -28,15 +28,15 @@ def main() -> int:
     with open_client(settings, environ) as client:
         usage = UsageRequest(client, settings.usage_types)
         recordings: FetchWindow = client.fetch_recordings
-        for table, ask, fetch_once in (
+        for table, fetch, fetch_once in (
             (USAGE, usage, usage.once),
-            (RECORDINGS, recordings, partial(client.fetch_recordings, patient=False)),
+            (RECORDINGS, recordings, partial(client.fetch_recordings, retry_server_errors=False)),
         ):
             pull = DatasetLoader(
                 folder=folder,
                 account=settings.account,
                 table=table,
-                ask=ask,
+                fetch=fetch,
                 fetch_once=fetch_once,
                 concurrency=settings.concurrency,
                 verify=settings.verify,

@@ -1,4 +1,7 @@
-"""The four calls of iPlum's API, signed, limited and retried."""
+"""The four calls of iPlum's API: signed, rate-limited and retried.
+
+Fetching a window completely lives in `iplum_resource.window_pull`.
+"""
 
 import json
 import random as random_numbers
@@ -9,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
+from iplum_resource.credentials import Credentials
 from iplum_resource.errors import (
     AccountError,
     Forbidden,
@@ -18,13 +22,13 @@ from iplum_resource.errors import (
     Unreachable,
     WrongAddress,
 )
-from iplum_resource.http.responses import Content, WindowResponse, read_content, read_records, read_url
-from iplum_resource.http.retry import RetryPolicy, choose_attempts
-from iplum_resource.http.status_errors import classify_status, measure_clock_offset
+from iplum_resource.http.responses import Content, WindowResponse, parse_content, parse_records, parse_url
+from iplum_resource.http.retry import RetryPolicy, max_attempts
+from iplum_resource.http.status_errors import classify_status, compute_clock_offset
 from iplum_resource.http.transport import Bounds, HttpResponse, Transport
 from iplum_resource.limits.circuit_breaker import CircuitBreaker
 from iplum_resource.limits.rate_limiter import RateLimiter
-from iplum_resource.signing import Credentials, Signature
+from iplum_resource.signing import Signature
 from iplum_resource.window import Window
 
 BASE_URL = "https://api.iplum.com"
@@ -45,24 +49,38 @@ class _Call:
     path: str
     parameters: Mapping[str, str] = field(repr=False)
     window: Window | None = None
-    patient: bool = True
+    retry_server_errors: bool = True
 
     def __str__(self) -> str:
         return f"POST {self.path}" if self.window is None else f"POST {self.path} for {self.window}"
 
 
 class IPlumClient:
-    """Ask iPlum for a window or a record, and get all of its answer or an error that says what to do.
+    """A client for one iPlum account. Safe to share between threads, and best shared.
 
-    Safe to share between threads, and best shared: until iPlum has answered one call, the others wait for
-    it, and once the keys are refused (401) or nothing can be reached, every later call raises that error
-    without a request. Each attempt waits for `limiter`, then is signed at that moment.
+    Until iPlum has responded to one call, the others wait for it. After a rejected key (401) or when iPlum cannot
+    be reached, every later call fails without a request. Each attempt waits for the rate limit and is then signed.
 
-    `language` is the `Lang` sent. `login_case` "typed" sends and signs the login ID as it is, "lower" in
-    lower case (the document's prose and code differ). Time-outs are in seconds: to connect, between two
-    arrivals of data, and for one whole attempt. `max_body_bytes` counts after decompression; a larger answer
-    is asked for in halves. `clock` gives aware UTC instants, `monotonic` seconds, `random` numbers from 0 up
-    to 1. Raises ValueError for a base URL that must not be used.
+    Args:
+        credentials: The keys and the administrator's login ID.
+        limiter: The rate limit.
+        base_url: The API's endpoint.
+        language: The `Lang` to send.
+        login_case: `lower` sends and signs the login ID in lower case, `typed` unchanged (docs/design.md,
+            "Signing").
+        connect_timeout: Seconds to connect.
+        read_timeout: Seconds between two arrivals of data.
+        total_timeout: Seconds for one whole attempt.
+        max_body_bytes: Maximum size of a response after decompression.
+        user_agent: The `User-Agent` header.
+        clock: Returns the time (UTC).
+        monotonic: Returns seconds.
+        sleep: Waits for a number of seconds.
+        random: Returns numbers from 0 up to 1.
+
+    Raises:
+        ValueError: The base URL must not be used.
+
     """
 
     def __init__(
@@ -88,7 +106,7 @@ class IPlumClient:
         self._language = language
         self._limiter = limiter
         self._clock, self._sleep, self._random = clock, sleep, random
-        self._gate = CircuitBreaker()
+        self._breaker = CircuitBreaker()
         self._clock_offset: timedelta | None = None
         self._transport = Transport(
             base_url,
@@ -100,44 +118,49 @@ class IPlumClient:
 
     @property
     def clock_offset(self) -> timedelta | None:
-        """How far this machine's clock was ahead of iPlum's at the last answer; None where that isn't known."""
+        """How far this machine's clock was ahead of iPlum's at the last response; None if unknown."""
         return self._clock_offset
 
-    def fetch_usage(self, window: Window, usage_types: Sequence[str], *, patient: bool = True) -> WindowResponse:
-        """Get the calls, texts and faxes of a window (document, "Get Usage Records").
+    def fetch_usage(
+        self, window: Window, usage_types: Sequence[str], *, retry_server_errors: bool = True
+    ) -> WindowResponse:
+        """Fetch the calls, texts and faxes of a window (docs/iplum-api.md, "Get Usage Records").
 
-        Without `patient`, a 500 or a time-out is not tried again. Raises ValueError for no usage types, and any
-        IPlumError.
+        With `retry_server_errors` false, a 500 or a timeout is not retried.
+
+        Raises:
+            ValueError: No usage types.
+            IPlumError: The request failed.
+
         """
         if isinstance(usage_types, str) or not usage_types:
-            raise ValueError("usage types are a sequence of at least one name")
+            raise ValueError("usage types must be a sequence of at least one name")
         types = tuple(usage_types)
-        return self._fetch_answer(_USAGE, window, usage_types=types, patient=patient)
+        return self._fetch_window(_USAGE, window, usage_types=types, retry_server_errors=retry_server_errors)
 
-    def fetch_recordings(self, window: Window, *, patient: bool = True) -> WindowResponse:
-        """Get the records of the calls recorded in a window (document, "Get Recording Records").
+    def fetch_recordings(self, window: Window, *, retry_server_errors: bool = True) -> WindowResponse:
+        """Fetch the recordings of a window (docs/iplum-api.md, "Get Recording Records").
 
-        Without `patient`, a 500 or a time-out is not tried again. Raises any IPlumError; Forbidden may mean only
-        that the account has no call recording plan.
+        Raises:
+            IPlumError: The request failed. Forbidden may only mean that the account has no call recording plan.
+
         """
-        return self._fetch_answer(_RECORDINGS, window, usage_types=None, patient=patient)
+        return self._fetch_window(_RECORDINGS, window, usage_types=None, retry_server_errors=retry_server_errors)
 
-    def fetch_content(self, record_id: str, *, patient: bool = True) -> Content:
-        """Get a text's body, or the URL of an attachment or fax (document, "Get Usage Content").
+    def fetch_content(self, record_id: str, *, retry_server_errors: bool = True) -> Content:
+        """Fetch a text, or the URL of an attachment or fax (docs/iplum-api.md, "Get Usage Content")."""
+        return self._send(
+            _Call(_CONTENT, {"RecordID": record_id}, retry_server_errors=retry_server_errors), parse_content
+        )[0]
 
-        Without `patient`, a 500 or a time-out is not tried again. Raises any IPlumError.
-        """
-        return self._run(_Call(_CONTENT, {"RecordID": record_id}, patient=patient), read_content)[0]
-
-    def fetch_recording_url(self, record_id: str, *, patient: bool = True) -> str:
-        """Get the URL of a recording's file (document, "Get Recording File").
-
-        Without `patient`, a 500 or a time-out is not tried again. Raises any IPlumError.
-        """
-        return self._run(_Call(_RECORDING_FILE, {"RecordID": record_id}, patient=patient), read_url)[0]
+    def fetch_recording_url(self, record_id: str, *, retry_server_errors: bool = True) -> str:
+        """Fetch the URL of a recording's file (docs/iplum-api.md, "Get Recording File")."""
+        return self._send(
+            _Call(_RECORDING_FILE, {"RecordID": record_id}, retry_server_errors=retry_server_errors), parse_url
+        )[0]
 
     def close(self) -> None:
-        """Close the connections that are kept open between calls."""
+        """Close the pooled connections."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -148,51 +171,51 @@ class IPlumClient:
     ) -> None:
         self.close()
 
-    def _fetch_answer(
-        self, path: str, window: Window, *, usage_types: tuple[str, ...] | None, patient: bool
+    def _fetch_window(
+        self, path: str, window: Window, *, usage_types: tuple[str, ...] | None, retry_server_errors: bool
     ) -> WindowResponse:
         start, end = window.request_dates
         usage = {} if usage_types is None else {"Usage": ",".join(usage_types)}
-        call = _Call(path, {**usage, "StartDate": start, "EndDate": end}, window, patient)
-        (body, rows), requested_at, received_at = self._run(call, read_records)
+        call = _Call(path, {**usage, "StartDate": start, "EndDate": end}, window, retry_server_errors)
+        (body, rows), requested_at, received_at = self._send(call, parse_records)
         return WindowResponse(window, usage_types, body, rows, requested_at, received_at)
 
-    def _run(self, call: _Call, read: Callable[[HttpResponse, str], _T]) -> tuple[_T, datetime, datetime]:
-        """Return what `read` makes of the answer, when it was asked for, and when it came."""
-        retries = RetryPolicy(
-            attempts_500=choose_attempts(call.window) if call.patient else 1,
-            is_over=lambda: self._gate.is_refused,
+    def _send(self, call: _Call, parse: Callable[[HttpResponse, str], _T]) -> tuple[_T, datetime, datetime]:
+        """Return the parsed response, when it was requested, and when it was received."""
+        retry_policy = RetryPolicy(
+            attempts_500=max_attempts(call.window) if call.retry_server_errors else 1,
+            is_over=lambda: self._breaker.is_tripped,
             clock=self._clock,
             random=self._random,
-            has_answered=lambda: self._gate.is_open,
+            has_answered=lambda: self._breaker.is_closed,
         )
-        with self._gate.pass_through():
+        with self._breaker.admit():
             try:
-                return retries.build_loop(self._sleep)(self._attempt, call, read)
+                return retry_policy.build_loop(self._sleep)(self._attempt, call, parse)
             except (Unauthorized, WrongAddress, Unreachable) as error:
-                self._gate.refuse(error)
+                self._breaker.trip(error)
                 raise
 
-    def _attempt(self, call: _Call, read: Callable[[HttpResponse, str], _T]) -> tuple[_T, datetime, datetime]:
-        self._gate.check()
+    def _attempt(self, call: _Call, parse: Callable[[HttpResponse, str], _T]) -> tuple[_T, datetime, datetime]:
+        self._breaker.check()
         self._limiter.acquire()
-        # Again: the keys may have been refused while this thread stood in line.
-        self._gate.check()
+        # The breaker may have tripped while this thread waited for the rate limit.
+        self._breaker.check()
         requested_at = self._clock()
-        # Escaped to ASCII, any record id can be sent, half a surrogate pair too.
+        # Escaped to ASCII, any record ID can be sent, even half of a surrogate pair.
         body = json.dumps({"Lang": self._language, **call.parameters}).encode("ascii")
         auth = Signature(self._credentials, self._login_id, requested_at)
-        reply = self._transport.post(call.path, body, auth=auth, request=str(call))
-        self._clock_offset = measure_clock_offset(reply)
-        error = classify_status(reply, str(call))
+        response = self._transport.post(call.path, body, auth=auth, request=str(call))
+        self._clock_offset = compute_clock_offset(response)
+        error = classify_status(response, str(call))
         if isinstance(error, WrongAddress) and call.window is None:
-            # Of a record, a 404 may say that there is none; that the address is wrong shows at the windows.
-            error = InvalidRequest(str(call), None, reply.status)
+            # For a record, a 404 may mean that it does not exist; requests for windows show a wrong base URL.
+            error = InvalidRequest(str(call), None, response.status)
         if not isinstance(error, AccountError) or (isinstance(error, Forbidden) and call.path != _USAGE):
-            self._gate.open()
+            self._breaker.close()
         if isinstance(error, RateLimited):
             self._limiter.slow_down()
         if error is not None:
             raise error
         self._limiter.speed_up()
-        return read(reply, str(call)), requested_at, reply.received_at
+        return parse(response, str(call)), requested_at, response.received_at

@@ -1,87 +1,98 @@
-"""Everything that can go wrong between us and iPlum, as a tree to catch by.
+"""Errors of requests to iPlum and its media host.
 
-    IPlumError                  says what happened, to which request, and what to do
+    IPlumError                  a request failed: which one, the cause, and the fix
     ├── AccountError            no other window can succeed: end the run
-    │   ├── Unauthorized        401: keys, login ID or the API switch
-    │   │   └── WrongClock      401 because this machine's clock is off
+    │   ├── Unauthorized        401: keys, login ID or API switch
+    │   │   └── WrongClock      401 because this machine's clock is wrong
     │   ├── Forbidden           403: this endpoint is not in the account's plan or role
     │   ├── WrongAddress        404, 405, 406 or a redirect: the base URL is not iPlum's API
-    │   ├── RateLimiterFailed   the database that keeps the ceiling of requests can't be used
+    │   ├── RateLimiterFailed   the database that stores the rate limit cannot be used
     │   └── Unreachable         no connection: DNS, refused, firewall, proxy
     │       ├── TlsFailed       a connection, but no encrypted one
-    │       └── BadCertificate  a certificate that isn't this host's, or isn't to be trusted
-    ├── UnreadableCallback      what was pushed is not what the document describes
+    │       └── BadCertificate  a certificate for another host, or one that is not trusted
+    ├── UnreadableCallback      a callback does not have the documented form
     └── WindowError             another window, or this one later, may succeed
-        ├── InvalidRequest      400 and other refusals of this request
+        ├── InvalidRequest      400 and other rejections of this request
         │   └── InvalidDate     400 ERR_INVALID_DATE
-        ├── RateLimited         429 for good
-        ├── ServerFailed        5xx for good
-        ├── TimedOut            no complete answer in time
-        ├── Interrupted         the connection broke before the answer was complete
-        ├── UnreadableResponse  a 200 that isn't what the document describes
-        │   ├── BrokenJson      not JSON at all: cut, HTML, empty
-        │   └── ResponseTooLarge  over the size ceiling: ask for less
-        ├── MediaError          a file that can't be had from the media host
-        │   ├── MediaExpired    403, 404, 410: the URL is no longer good, or the file not there yet
-        │   ├── MediaRefused    what our own rules forbid: another host, a private address, too large
+        ├── RateLimited         429 after all attempts
+        ├── ServerFailed        5xx after all attempts
+        ├── TimedOut            no complete response in time
+        ├── Interrupted         the connection broke before the response was complete
+        ├── UnreadableResponse  a 200 that does not have the documented form
+        │   ├── BrokenJson      not JSON: truncated, HTML or empty
+        │   └── ResponseTooLarge  over the maximum size: request a narrower window
+        ├── MediaError          one file cannot be downloaded
+        │   ├── MediaExpired    401, 403, 404, 410: the URL expired, or the file is not ready yet
+        │   ├── MediaRefused    forbidden by the download rules: host, private address or size
         │   └── MediaUnreachable  no connection to the media host
-        └── SplitCheckFailed    an answer whose halves don't bear it out
-            └── RowCapReached   as many rows in a second as the API will ever give
+        └── SplitCheckFailed    a response and its two halves hold different records
+            └── RowCapReached   one second holds as many rows as any response has had
 
-Belongs here: the errors and their texts. Does not belong here: deciding which one an answer is (answers),
-and whether to try again (retry). A text holds a path, a window, a status, a time; never a key, a login ID,
-a signature, a number, a body or a URL. Each error is made of its plain arguments, so it copies and pickles.
+Texts contain paths, windows, statuses and times; never a key, login ID, signature, phone number, body or URL.
+Each error is built from its plain arguments, so it can be copied and pickled.
 """
 
 from datetime import datetime, timedelta
 
-_SWITCH = 'log in at https://my.iplum.com, open "API & Call Backs", see that API is on and compare the keys'
+_API_SWITCH = (
+    'Log in at https://my.iplum.com, open "API & Call Backs", check that the API is on and compare the keys.'
+)
 
 
 class IPlumError(Exception):
-    """Handle whatever iPlum or the way to it did wrong, in one clause.
+    """A request to iPlum failed.
 
-    `request` says which request it was: path and window. `detail` says what happened in this case.
+    Args:
+        request: The request: path and window.
+        detail: More about the cause in this case.
+
     """
 
-    happened = "the request failed"
-    remedy = "Try again later."
+    problem = "the request failed"
+    fix = "Try again later."
 
     def __init__(self, request: str, detail: str = "") -> None:
         super().__init__(request, detail)
         self.request = request
         self.detail = detail
 
+    @property
+    def cause(self) -> str:
+        """The problem, with the detail of this case."""
+        return f"{self.problem} ({self.detail})" if self.detail else self.problem
+
     def __str__(self) -> str:
-        happened = f"{self.happened} ({self.detail})" if self.detail else self.happened
-        return f"{self.request}: {happened}. {self.remedy}"
+        return f"{self.request}: {self.cause}. {self.fix}"
 
 
 class UnreadableCallback(IPlumError):
-    """Tell whoever pushed something why it was not taken (document, "Callbacks")."""
+    """A callback was rejected (docs/iplum-api.md, "Usage Callbacks")."""
 
-    happened = "what was pushed was not taken"
-    remedy = "Push one record, or an array of records, each a JSON object with its recordId."
+    problem = "the callback was rejected"
+    fix = "Send one record or an array of records, each a JSON object with a recordId."
 
 
 class AccountError(IPlumError):
-    """Know that every further request would fail the same way, so the run can end at once."""
+    """Every further request of this account would fail the same way."""
 
 
 class Unauthorized(AccountError):
-    """Know that iPlum knows neither key nor login, before repeated tries lock the account (401)."""
+    """iPlum rejected the credentials (401). Repeated attempts may lock the account."""
 
-    happened = "iPlum answered 401 Unauthorized"
-    remedy = f"Check access key, secret key and administrator login ID: {_SWITCH}."
+    problem = "iPlum rejected the credentials (HTTP 401)"
+    fix = f"Check access key, secret key and administrator login ID. {_API_SWITCH}"
 
 
 class WrongClock(Unauthorized):
-    """Know that the keys may be right and this machine's clock is not.
+    """iPlum rejected the credentials because this machine's clock is wrong.
 
-    `offset` is how far this machine is ahead of iPlum's `Date` header; negative when it is behind.
+    Args:
+        request: The request: path and window.
+        offset: How far this machine is ahead of iPlum's `Date` header; negative if it is behind.
+
     """
 
-    remedy = "Set this machine's clock (switch on NTP), then try again; the keys need no change."
+    fix = "Set this machine's clock (turn on NTP) and try again. The keys need no change."
 
     def __init__(self, request: str, offset: timedelta) -> None:
         seconds = round(abs(offset.total_seconds()))
@@ -92,177 +103,189 @@ class WrongClock(Unauthorized):
 
 
 class Forbidden(AccountError):
-    """Know that the account may not use this endpoint; other endpoints may still answer (403)."""
+    """The account may not use this endpoint (403). Other endpoints may still work."""
 
-    happened = "iPlum answered 403 Forbidden"
-    remedy = (
-        "The account lacks the permission or the plan for this (recordings need a call recording plan): "
-        "ask the account's administrator or iPlum's support."
+    problem = "iPlum refused access (HTTP 403)"
+    fix = (
+        "The account lacks the permission or plan for this endpoint (recordings need a call recording plan). "
+        "Ask the account's administrator or iPlum's support."
     )
 
 
 class WrongAddress(AccountError):
-    """Know that what answers at the base URL isn't iPlum's API (404, 405, 406, redirects)."""
+    """The server at the base URL is not iPlum's API (404, 405, 406, redirects)."""
 
-    happened = "the address is not one of iPlum's API"
-    remedy = "Check the base URL: the documented one is https://api.iplum.com, with nothing after the host."
+    problem = "the base URL is not iPlum's API"
+    fix = "Check the base URL. The documented one is https://api.iplum.com, with nothing after the host."
 
 
 class RateLimiterFailed(AccountError):
-    """Know that no request may be sent, since nobody can say how many others have been."""
+    """The shared rate limit is unavailable, so no request may be sent."""
 
-    happened = "the database that keeps the ceiling of requests per second can't be used"
-    remedy = "See that the PostgreSQL of IPLUM_LIMITER_URL runs and lets this user make and write a table."
+    problem = "the database that stores the rate limit cannot be used"
+    fix = "Check that the PostgreSQL of IPLUM_LIMITER_URL runs and that its user may create and write a table."
 
 
 class Unreachable(AccountError):
-    """Know that no request got through, so that waiting or repairing the network is what helps."""
+    """No request reached iPlum."""
 
-    happened = "no connection to iPlum"
-    remedy = "Check the base URL's host name, this machine's network, firewall and proxy settings."
+    problem = "no connection to iPlum"
+    fix = "Check the base URL's host name and this machine's network, firewall and proxy settings."
 
 
 class TlsFailed(Unreachable):
-    """Know that a server was reached that doesn't speak the encryption asked for."""
+    """The server does not speak the requested encryption."""
 
-    happened = "no encrypted connection to iPlum"
-    remedy = "Check that the base URL's scheme and port are right and that no proxy breaks TLS on the way."
+    problem = "no encrypted connection to iPlum"
+    fix = "Check the base URL's scheme and port, and that no proxy on the way breaks TLS."
 
 
 class BadCertificate(Unreachable):
-    """Know that whoever answered could not prove to be iPlum, and that nothing was sent to them."""
+    """The server could not prove that it is iPlum. Nothing was sent to it."""
 
-    happened = "the server's certificate was not accepted"
-    remedy = (
-        "Check the base URL's host name and this machine's clock. Behind a proxy that inspects TLS, name its "
-        "certificate authority in REQUESTS_CA_BUNDLE. Don't switch verification off."
+    problem = "the server's certificate was not accepted"
+    fix = (
+        "Check the base URL's host name and this machine's clock. Behind a proxy that inspects TLS, set "
+        "REQUESTS_CA_BUNDLE to its certificate authority. Do not turn verification off."
     )
 
 
 class WindowError(IPlumError):
-    """Know that this request failed alone, so that the other windows should still be asked for."""
+    """A failure of one request; requests for other windows may succeed."""
 
 
 class InvalidRequest(WindowError):
-    """Know that iPlum refused what was asked, and by which code (400; document, "Error Codes").
+    """iPlum rejected the request (400; docs/iplum-api.md, "Error codes").
 
-    `error_code` is the vendor's code, or None where the answer had none in the documented form.
+    Args:
+        request: The request: path and window.
+        error_code: iPlum's error code, or None if the response had none in the documented form.
+        status: The HTTP status.
+
     """
 
-    happened = "iPlum refused the request"
-    remedy = "Check the usage types, the language and the record asked for; the same request will fail again."
+    problem = "iPlum rejected the request"
+    fix = "Check the usage types, the language and the record ID. The same request will fail again."
 
     def __init__(self, request: str, error_code: str | None, status: int = 400) -> None:
-        super().__init__(request, f"{status}, {error_code or 'no error code'}")
+        super().__init__(request, f"HTTP {status}, {error_code or 'no error code'}")
         self.args = (request, error_code, status)
         self.error_code = error_code
         self.status = status
 
 
 class InvalidDate(InvalidRequest):
-    """Know that iPlum refused the date range itself (400 ERR_INVALID_DATE)."""
+    """iPlum rejected the date range (400 ERR_INVALID_DATE)."""
 
-    remedy = "The range must end after its start, at most five days later: ask for a narrower window."
+    fix = "The range must end after its start and be at most five days long. Request a narrower window."
 
 
 class RateLimited(WindowError):
-    """Know that iPlum goes on refusing for the rate alone, and until when (429).
+    """iPlum kept rejecting requests for their rate (429).
 
-    `retry_at` is the instant (UTC) that iPlum named, or None.
+    Args:
+        request: The request: path and window.
+        retry_at: When iPlum accepts requests again (UTC), or None if it did not say.
+
     """
 
-    happened = "iPlum answered 429 Too Many Requests"
-    remedy = "Try again later, or with fewer requests per second."
+    problem = "iPlum received too many requests (HTTP 429)"
+    fix = "Try again later, or with fewer requests per second."
 
     def __init__(self, request: str, retry_at: datetime | None = None) -> None:
-        until = "" if retry_at is None else f"it wants no request before {retry_at:%Y-%m-%dT%H:%M:%SZ}"
+        until = "" if retry_at is None else f"no request before {retry_at:%Y-%m-%dT%H:%M:%SZ}"
         super().__init__(request, until)
         self.args = (request, retry_at)
         self.retry_at = retry_at
 
 
 class ServerFailed(WindowError):
-    """Know that iPlum's server failed on this request; a narrower window may get through (5xx).
+    """iPlum's server failed (5xx). A narrower window may succeed.
 
-    `status` is the HTTP status; `retry_at` the instant (UTC) that iPlum named, or None.
+    Args:
+        request: The request: path and window.
+        status: The HTTP status.
+        retry_at: When iPlum accepts requests again (UTC), or None if it did not say.
+
     """
 
-    happened = "iPlum's server failed"
-    remedy = "Try again later, or with a narrower window; contact iPlum if this persists."
+    problem = "iPlum's server failed"
+    fix = "Try again later or with a narrower window. Contact iPlum if this persists."
 
     def __init__(self, request: str, status: int, retry_at: datetime | None = None) -> None:
-        super().__init__(request, str(status))
+        super().__init__(request, f"HTTP {status}")
         self.args = (request, status, retry_at)
         self.status = status
         self.retry_at = retry_at
 
 
 class TimedOut(WindowError):
-    """Know that the answer did not come, or not to its end, in the time allowed."""
+    """The response was not complete in time."""
 
-    happened = "iPlum took too long"
-    remedy = "Try again later, or with a narrower window."
+    problem = "iPlum took too long to respond"
+    fix = "Try again later or with a narrower window."
 
 
 class Interrupted(WindowError):
-    """Know that the connection broke before the answer was complete, so nothing of it was taken."""
+    """The connection broke before the response was complete. Nothing of it was used."""
 
-    happened = "the connection broke before the answer was complete"
+    problem = "the connection broke before the response was complete"
 
 
 class UnreadableResponse(WindowError):
-    """Know that iPlum answered 200 with something else than documented, which is never "no data"."""
+    """A 200 does not have the documented form. This never means "no data"."""
 
-    happened = "iPlum's answer is not in the documented form"
-    remedy = "Try again later; if it stays so, iPlum's API has changed, or a proxy answers in its place."
+    problem = "iPlum's response does not have the documented form"
+    fix = "Try again later. If this persists, iPlum's API has changed, or a proxy responds in its place."
 
 
 class BrokenJson(UnreadableResponse):
-    """Know that the answer isn't JSON at all: cut short, empty, or a web page."""
+    """The response is not JSON: truncated, empty or a web page."""
 
 
 class ResponseTooLarge(UnreadableResponse):
-    """Know that the answer is larger than this machine agreed to hold; a narrower window may fit."""
+    """The response is over the maximum size. A narrower window may fit."""
 
-    happened = "iPlum's answer is over the size ceiling"
-    remedy = "Ask for a narrower window."
+    problem = "iPlum's response is over the maximum size"
+    fix = "Request a narrower window."
 
 
 class MediaError(WindowError):
-    """Know that one file can't be had, and that others still may."""
+    """One file cannot be downloaded; others may succeed."""
 
-    happened = "the media host did not give the file"
-    remedy = "The next archive run tries again."
+    problem = "the media host did not send the file"
+    fix = "The next archive run tries again."
 
 
 class MediaExpired(MediaError):
-    """Know that the URL is no longer good, or the file not ready yet: ask iPlum for a fresh one, or wait."""
+    """The URL expired or the file is not ready yet. Request a fresh URL, or wait."""
 
 
 class MediaRefused(MediaError):
-    """Know that the file was not fetched because it would be unsafe to."""
+    """The download rules forbid this file."""
 
-    happened = "the file was not fetched"
-    remedy = "If iPlum's files have moved to another host, name it in IPLUM_MEDIA_HOSTS."
+    problem = "the file was not downloaded"
+    fix = "If iPlum's files have moved to another host, add it to IPLUM_MEDIA_HOSTS."
 
 
 class MediaUnreachable(MediaError):
-    """Know that the media host could not be reached, which says nothing about the API."""
+    """The media host cannot be reached, which does not concern the API."""
 
-    happened = "no connection to the media host"
+    problem = "no connection to the media host"
 
 
 class SplitCheckFailed(WindowError):
-    """Know that a window's answer and the answers for its halves contradict each other."""
+    """The response for a window and the responses for its halves contradict each other."""
 
-    happened = "the answer for the whole and those for its halves differ"
-    remedy = "What came is kept; the next sync asks again. If it stays so, iPlum leaves out rows: tell iPlum."
+    problem = "the response for the window and those for its halves differ"
+    fix = (
+        "The received records are stored, and the next sync requests the window again. If this persists, tell "
+        "iPlum that its API omits records."
+    )
 
 
 class RowCapReached(SplitCheckFailed):
-    """Know that iPlum cuts its answers off at so many rows that not even a second can be shown to be whole."""
+    """iPlum seems to limit the rows of a response so low that not even one second can be confirmed."""
 
-    happened = "iPlum seems to cut its answers off at a fixed number of rows"
-    remedy = (
-        "What came is kept, but rows of this second may be missing: ask iPlum for the limit of rows an answer."
-    )
+    problem = "iPlum seems to limit the number of rows in a response"
+    fix = "The received records are stored, but rows of this second may be missing. Ask iPlum for its row limit."

@@ -1,4 +1,4 @@
-"""The Dagster resource: a thin factory of the plain client, and the only module here that knows Dagster."""
+"""The Dagster resource, a thin factory of the client. The only module here that imports Dagster."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from iplum_resource.client import BASE_URL, IPlumClient
-from iplum_resource.limits.rate_limit_state import open_rate_limit_state
+from iplum_resource.credentials import Credentials
+from iplum_resource.limits.rate_limit_state import open_state_store
 from iplum_resource.limits.rate_limiter import RateLimiter
-from iplum_resource.signing import Credentials
 
 
 class IPlumResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Give a run one signed client, shared by its steps, so that one refused request ends the whole run.
+    """One signed client per run, shared by its steps, so that one rejected key ends the whole run.
 
-    Give the keys as `dg.EnvVar(...)`: Dagster then shows the variable's name, never its value. `limiter_file` is
-    what the processes of a machine share to keep the ceiling of requests per second together, `limiter_database`
-    (a PostgreSQL URL) what machines share instead; without either it is kept by this process alone.
+    Pass the keys as `dg.EnvVar(...)`: Dagster then shows the variable's name, never its value. `limiter_file`
+    stores the rate limit shared by the processes of a machine, `limiter_database` (a PostgreSQL URL) the one
+    shared by several machines; without either, this process has its own.
     """
 
     access_key: str = Field(repr=False)
@@ -36,9 +36,11 @@ class IPlumResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     def get_client(self) -> IPlumClient:
-        """Return the run's client, the same to all threads.
+        """Return the run's client, the same for all threads.
 
-        Raises ValueError for credentials or a base URL that can't be used.
+        Raises:
+            ValueError: The credentials or the base URL cannot be used.
+
         """
         with self._lock:
             if self._client is None:
@@ -49,7 +51,7 @@ class IPlumResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                     login_case=self.login_case,
                     limiter=RateLimiter(
                         self.requests_per_second,
-                        arrival=open_rate_limit_state(
+                        store=open_state_store(
                             self.access_key, file=self.limiter_file, database=self.limiter_database
                         ),
                     ),

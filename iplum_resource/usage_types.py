@@ -1,4 +1,4 @@
-"""Which usage types an API takes: the document's list and its own example disagree."""
+"""Negotiation of usage types: iPlum's list and its own example disagree (docs/design.md, "Usage types")."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROBE_WIDTH = timedelta(hours=1)
 
 
 class UsageRequest:
-    """Ask for usage with every type that the API takes; shared by the threads of a run.
+    """Requests for usage with every accepted type. Shared by the threads of a run.
 
     `wanted` are the types to try.
     """
@@ -29,18 +29,19 @@ class UsageRequest:
         self._lock = threading.Lock()
 
     def once(self, window: Window) -> WindowResponse:
-        """Ask without a second try after a 500 or a time-out."""
-        return self(window, patient=False)
+        """Send one request, without retries after a 500 or a timeout."""
+        return self(window, retry_server_errors=False)
 
-    def __call__(self, window: Window, *, patient: bool = True) -> WindowResponse:
-        """Get a window's answer, whose `usage_types` are those that were sent.
+    def __call__(self, window: Window, *, retry_server_errors: bool = True) -> WindowResponse:
+        """Fetch a window's usage; the response's `usage_types` are those that were sent.
 
-        Raises what `IPlumClient.fetch_usage` raises: `InvalidRequest` where no type is accepted, or where this
-        request is refused for something else than its types.
+        Raises:
+            InvalidRequest: No type is accepted, or the request was rejected for another reason.
+
         """
         sent = self._accepted
         try:
-            return self._client.fetch_usage(window, sent, patient=patient)
+            return self._client.fetch_usage(window, sent, retry_server_errors=retry_server_errors)
         except InvalidDate:
             raise
         except InvalidRequest:
@@ -49,7 +50,7 @@ class UsageRequest:
                     self._probe(Window(window.start, min(window.end, window.start + _PROBE_WIDTH)))
             if self._accepted in ((), sent):
                 raise
-            return self._client.fetch_usage(window, self._accepted, patient=patient)
+            return self._client.fetch_usage(window, self._accepted, retry_server_errors=retry_server_errors)
 
     def _probe(self, window: Window) -> None:
         accepted = tuple(name for name in self._accepted if self._is_accepted(name, window))
@@ -57,11 +58,11 @@ class UsageRequest:
         if accepted and refused:
             self._accepted = accepted
             _logger.warning(
-                "iPlum refuses the usage types %s and takes %s; the sync goes on with those",
+                "iPlum rejects the usage types %s. The sync continues with %s.",
                 ", ".join(refused),
                 ", ".join(accepted),
             )
-        # Only now: a probe that failed for another reason has found out nothing, so the next window tries again.
+        # Set last: after a probe that failed for another reason, the next window probes again.
         self._probed = True
 
     def _is_accepted(self, name: str, window: Window) -> bool:

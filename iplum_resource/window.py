@@ -1,21 +1,24 @@
-"""The stretch of time that one request asks for."""
+"""The window of one request: its limits, how it is split, and how it is written."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-#: "The end date should not be greater than 5 days from the start date" (document, "Get Usage Records").
+#: The widest range that iPlum accepts (docs/iplum-api.md, "Get Usage Records").
 WIDEST = timedelta(days=5)
-#: The finest step that a request can express: its dates carry milliseconds.
+#: The finest step of a request's dates.
 NARROWEST = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, order=True)
 class Window:
-    """Never ask the vendor for a range that it refuses or reads differently from what was meant.
+    """A half-open interval of time that one request may cover; `start` is included, `end` is not.
 
-    A half-open interval: `start` belongs to it, `end` doesn't. Both are instants in UTC; windows sort by
-    their start. Raises ValueError for a naive or non-UTC instant, for an end that isn't at least a
-    millisecond after the start, and for more than five days (document, "Get Usage Records", EndDate note).
+    Both are UTC; windows sort by start.
+
+    Raises:
+        ValueError: An instant is not in UTC, the end is less than a millisecond after the start, or the window is
+            longer than five days (docs/iplum-api.md, "Get Usage Records").
+
     """
 
     start: datetime
@@ -23,32 +26,35 @@ class Window:
 
     def __post_init__(self) -> None:
         for name in ("start", "end"):
-            # Frozen, yet another library's UTC is replaced by the standard one: equal windows look equal.
+            # Replace another library's UTC by the standard one, so that equal windows have equal reprs.
             object.__setattr__(self, name, _require_utc(name, getattr(self, name)))
         if self.width < NARROWEST:
-            raise ValueError(f"a window ends at least a millisecond after its start, not {self}")
+            raise ValueError(f"a window must end at least a millisecond after its start, not {self}")
         if self.width > WIDEST:
-            raise ValueError(f"iPlum takes windows of at most five days, not {self}")
+            raise ValueError(f"iPlum accepts windows of at most five days, not {self}")
 
     @property
     def width(self) -> timedelta:
-        """How long the window is."""
+        """The length of the window."""
         return self.end - self.start
 
     @property
     def request_dates(self) -> tuple[str, str]:
-        """What to send as StartDate and EndDate, UTC, as in the document's "Request Body Example".
+        """The values of StartDate and EndDate, in UTC.
 
-        A fraction of a millisecond is cut off at both ends alike, so windows that touch still touch.
+        Fractions of a millisecond are cut off at both ends, so adjacent windows stay adjacent.
         """
-        return _write_date(self.start), _write_date(self.end)
+        return _format_date(self.start), _format_date(self.end)
 
     def halves(self, at: datetime | None = None) -> tuple["Window", "Window"]:
-        """Ask for the same stretch in two requests that neither overlap nor leave a gap.
+        """Split the window into two adjacent windows.
 
-        The cut is at `at` (UTC, rounded down to a millisecond) when that lies strictly inside, else in the
-        middle, on a whole second, or on a millisecond where the window is too narrow for that. Raises
-        ValueError for a window under two milliseconds, and for an `at` that is not in UTC.
+        The split is at `at` (UTC, rounded down to a millisecond) if that lies strictly inside, else in the middle,
+        on a whole second where possible.
+
+        Raises:
+            ValueError: The window is shorter than two milliseconds, or `at` is not in UTC.
+
         """
         cut = None if at is None else _floor(_require_utc("at", at), NARROWEST)
         if cut is None or not self.start < cut < self.end:
@@ -57,15 +63,15 @@ class Window:
 
     def _middle(self) -> datetime:
         middle = self.start + self.width / 2
-        # The last step is that of the clock: for a window that is narrow and not on whole milliseconds.
+        # The last step is for a narrow window that does not start on a whole millisecond.
         for step in (timedelta(seconds=1), NARROWEST, timedelta.resolution):
             cut = _floor(middle, step)
             if cut - self.start >= NARROWEST and self.end - cut >= NARROWEST:
                 return cut
-        raise ValueError(f"too narrow to be cut in two: {self}")
+        raise ValueError(f"the window is too narrow to split: {self}")
 
     def __str__(self) -> str:
-        return f"{_write_instant(self.start)}/{_write_instant(self.end)}"
+        return f"{_format_instant(self.start)}/{_format_instant(self.end)}"
 
 
 def _require_utc(name: str, instant: datetime) -> datetime:
@@ -78,11 +84,11 @@ def _floor(instant: datetime, step: timedelta) -> datetime:
     return instant - (instant - datetime.min.replace(tzinfo=UTC)) % step
 
 
-def _write_date(instant: datetime) -> str:
+def _format_date(instant: datetime) -> str:
     return f"{instant:%Y-%m-%d %H:%M:%S}.{instant.microsecond // 1000:03d}"
 
 
-def _write_instant(instant: datetime) -> str:
+def _format_instant(instant: datetime) -> str:
     if instant.microsecond:
         timespec = "microseconds" if instant.microsecond % 1000 else "milliseconds"
     else:

@@ -1,8 +1,8 @@
-"""Pulling a window until it is whole: narrower where the server fails, in halves where rows may be cut off.
+"""Fetching one window completely: splitting it where the server fails, and checking suspicious row counts.
 
-The document names no cap on rows and no paging, so a full answer can't be told from a cut one by looking at it.
-All proof rests on one thing: a cap is a number of rows, the same for every request of a run. So who sends more
-rows once does not cut at fewer, and an answer that is smaller than another was not cut off.
+iPlum names no row cap and no paging, so a truncated response looks complete. The split check rests on one
+assumption: a cap is the same number of rows for every request of a run. So a server that once sends more rows does
+not truncate at fewer (docs/design.md, "Row caps and split checks").
 """
 
 from __future__ import annotations
@@ -29,89 +29,94 @@ PullReason = Literal["pull", "split", "halves", "audit"]
 Verify = Literal["auto", "always", "off"]
 
 _NARROWEST_SPLIT = timedelta(hours=1)
-# The document's times have whole seconds: what is narrower can't part rows.
-_NARROWEST_PROOF = timedelta(seconds=1)
+# The API's times have whole seconds, so a narrower window cannot separate records.
+_NARROWEST_CHECK = timedelta(seconds=1)
 _ROUND_CAP = 50
-# Nobody caps answers below this; a tie among smaller counts, or all of them in one half, is chance.
+# No API has a cap below this; a tie between smaller counts, or all rows in one half, is chance.
 _SMALLEST_CAP = 10
-# So many stretches refused in a row raise the question whether the server answers anything at all.
-_HOPELESS = 2
+# After this many failed parts in a row, check whether the server responds at all.
+_MAX_FAILURES_IN_A_ROW = 2
 
 
 @dataclass(frozen=True)
 class PulledResponse:
-    """An answer to keep; `complete` says that it is known to hold all there was for its request.
+    """A response to store; `complete` is whether it is known to hold all records of its request.
 
-    An answer in doubt comes first as incomplete, and once more as complete when it is proven.
+    A suspicious response comes first as incomplete, and again as complete once it is confirmed.
     """
 
-    answer: WindowResponse
+    response: WindowResponse
     reason: PullReason
     complete: bool
 
 
 @dataclass
 class ResponseSizes:
-    """What a run learns from the sizes of its answers; shared by its threads.
+    """Row counts of the responses of a run, shared by its threads.
 
-    `by_window` holds the rows of the answer to each window, or to the parts it had to be split into; start it
-    with what earlier runs saw. `capped` collects the sizes at which answers were found cut off: whoever has such
-    an answer must ask again. `largest_seen` is of this run alone, as a cap may have come since the earlier ones.
+    Args:
+        by_window: Rows of the response for each window, or for the parts it was split into. Start it with what
+            earlier runs saw.
+        row_caps: Row counts at which responses were found truncated. Windows with such a count must be requested
+            again.
+        largest_seen: The largest count of this run; a cap may be newer than earlier runs.
+        widest_that_worked: The width that succeeded after a wider window had failed.
+
     """
 
     by_window: dict[Window, int] = field(default_factory=dict)
-    capped: set[int] = field(default_factory=set)
+    row_caps: set[int] = field(default_factory=set)
     largest_seen: int = 0
     widest_that_worked: timedelta | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def note(self, window: Window, rows: int) -> None:
-        """Remember how many rows the answer to a window, or to a part that was asked for alone, had."""
+    def add(self, window: Window, rows: int) -> None:
+        """Add the row count of a window, or of a part that was requested on its own."""
         with self._lock:
             self.by_window[window] = rows
             self.largest_seen = max(self.largest_seen, rows)
 
-    def note_size(self, rows: int) -> None:
-        """Remember that an answer of this run had so many rows, whatever it was to."""
+    def add_size(self, rows: int) -> None:
+        """Add the row count of any other response of this run."""
         with self._lock:
             self.largest_seen = max(self.largest_seen, rows)
 
-    def is_beaten(self, rows: int) -> bool:
-        """Say whether this run saw a larger answer, so that one of so many rows can't have been cut off."""
+    def is_exceeded(self, rows: int) -> bool:
+        """Whether this run saw a larger response, so that one with this row count was not truncated."""
         with self._lock:
-            return rows < self.largest_seen and rows not in self.capped
+            return rows < self.largest_seen and rows not in self.row_caps
 
-    def note_cap(self, rows: int) -> None:
-        """Remember that answers are cut off at this size."""
+    def add_row_cap(self, rows: int) -> None:
+        """Add a row count at which responses are truncated."""
         with self._lock:
-            self.capped.add(rows)
+            self.row_caps.add(rows)
 
-    def note_width(self, width: timedelta) -> None:
-        """Remember that a request of this width succeeded where a wider one had failed."""
+    def add_width(self, width: timedelta) -> None:
+        """Add the width of a request that succeeded after a wider one had failed."""
         with self._lock:
             self.widest_that_worked = max(width, self.widest_that_worked or width)
 
-    def is_suspect(self, rows: int, *, besides: Window) -> bool:
-        """Say whether an answer of so many rows may be cut off: a round number, or a largest that is tied."""
+    def is_suspicious(self, rows: int, *, besides: Window) -> bool:
+        """Whether a response may be truncated: its row count is round, or equals the largest one."""
         if rows < _SMALLEST_CAP:
             return False
         if rows % _ROUND_CAP == 0:
             return True
         with self._lock:
             others = [size for window, size in self.by_window.items() if window != besides]
-            return rows in self.capped or rows == max(others, default=0)
+            return rows in self.row_caps or rows == max(others, default=0)
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What a stretch of time brought: the ids of what was doubted, the answers that prove it, and what failed."""
+    """The result for one part of a window: IDs of checked responses, confirmed responses, and an error."""
 
     ids: frozenset[str] = frozenset()
-    proof: tuple[tuple[WindowResponse, PullReason], ...] = ()
+    confirmed: tuple[tuple[WindowResponse, PullReason], ...] = ()
     failed: WindowError | None = None
 
     def join(self, later: _Outcome) -> _Outcome:
-        return _Outcome(self.ids | later.ids, self.proof + later.proof, self.failed or later.failed)
+        return _Outcome(self.ids | later.ids, self.confirmed + later.confirmed, self.failed or later.failed)
 
 
 _Steps = Generator[PulledResponse, None, _Outcome]
@@ -119,32 +124,43 @@ _Steps = Generator[PulledResponse, None, _Outcome]
 
 @dataclass
 class WindowPull:
-    """One pull of one window: iterate over it, keep each answer as it comes, and it ends when all is there.
+    """One pull of one window. Iterate over it and store each response.
 
-    `ask` sends one request, with its retries; `fetch_once`, where it is given, gives up at the first 500 or
-    time-out: with it the rest of a window is asked for once a stretch of it was given up, since a day that the
-    server can't bear has twenty-four such hours. `now` cuts the window that is still open, whose later half is
-    empty. Raises the errors of `ask`; `Capped` or `Unproven` for a window that can't be shown to be whole.
-    A part that the server keeps refusing, or that can't be shown to be whole, does not hold up the others: they
-    come first, then its error.
+    A part that the server keeps rejecting, or that cannot be confirmed, does not hold up the others: they come
+    first, then its error.
+
+    Args:
+        fetch: Sends one request, with its retries.
+        window: The window to fetch.
+        sizes: The row counts of the run.
+        verify: `auto` checks suspicious row counts, `always` checks every response, `off` none.
+        now: Returns the time (UTC). The open window is split there, because its later half is empty.
+        reason: Why the window is fetched.
+        fetch_once: Like `fetch`, but fails at the first 500 or timeout. It is used for the rest of a window once a
+            part of it was skipped: a failing day has twenty-four such hours.
+
+    Raises:
+        IPlumError: The errors of `fetch`.
+        SplitCheckFailed: The window, or a part of it, cannot be confirmed.
+
     """
 
-    ask: FetchWindow
+    fetch: FetchWindow
     window: Window
     sizes: ResponseSizes
     verify: Verify
     now: Callable[[], datetime]
     reason: PullReason = "pull"
     fetch_once: FetchWindow | None = None
-    # Before the first answer, one refusal is enough to ask whether the server answers anything.
-    _refused_in_a_row: int = _HOPELESS - 1
-    _answered: set[Window] = field(default_factory=set)
+    # Before the first response, one failure is enough.
+    _failures_in_a_row: int = _MAX_FAILURES_IN_A_ROW - 1
+    _fetched: set[Window] = field(default_factory=set)
     _gave_up: bool = False
 
     def __iter__(self) -> Iterator[PulledResponse]:
         outcome = yield from self._pull(self.window, self.reason)
-        for answer, reason in outcome.proof:
-            yield PulledResponse(answer, reason, complete=True)
+        for response, reason in outcome.confirmed:
+            yield PulledResponse(response, reason, complete=True)
         if outcome.failed is not None:
             raise outcome.failed
 
@@ -153,39 +169,39 @@ class WindowPull:
         if known is not None and window.width > max(known, _NARROWEST_SPLIT):
             return (yield from self._split(window))
         try:
-            answer = self._ask(window)
+            response = self._fetch(window)
         except (ServerFailed, TimedOut, ResponseTooLarge) as error:
             if window.width > _NARROWEST_SPLIT:
                 return (yield from self._split(window))
-            return (yield from self._leave_out(window, error))
-        if not self._is_doubted(answer):
-            yield PulledResponse(answer, reason, complete=True)
+            return (yield from self._skip(window, error))
+        if not self._is_suspicious(response):
+            yield PulledResponse(response, reason, complete=True)
             return _Outcome()
-        return (yield from self._prove(answer, reason))
+        return (yield from self._check_split(response, reason))
 
-    def _ask(self, window: Window) -> WindowResponse:
-        ask = self.fetch_once if self._gave_up and self.fetch_once else self.ask
-        answer = ask(window)
-        self._refused_in_a_row = 0
-        self._answered.add(window)
-        return answer
+    def _fetch(self, window: Window) -> WindowResponse:
+        fetch = self.fetch_once if self._gave_up and self.fetch_once else self.fetch
+        response = fetch(window)
+        self._failures_in_a_row = 0
+        self._fetched.add(window)
+        return response
 
     def _split(self, window: Window) -> _Steps:
         early, late = window.halves()
         reason: PullReason = "audit" if self.reason == "audit" else "split"
         first = yield from self._pull(early, reason)
         second = yield from self._pull(late, reason)
-        # Where one half fails as well, it is what lies in it that the server can't bear, and not the width.
-        if {early, late} <= self._answered:
-            self.sizes.note_width(max(early.width, late.width))
+        # If one half fails as well, the cause is its content, not the width.
+        if {early, late} <= self._fetched:
+            self.sizes.add_width(max(early.width, late.width))
         return first.join(second)
 
-    def _leave_out(self, window: Window, error: WindowError) -> _Steps:
-        """Go on without a stretch that the server refuses, or raise when it refuses the far end as well."""
-        self._refused_in_a_row += 1
+    def _skip(self, window: Window, error: WindowError) -> _Steps:
+        """Skip a part that the server rejects, or raise if it also rejects the far end of the window."""
+        self._failures_in_a_row += 1
         self._gave_up = True
-        if self._refused_in_a_row >= _HOPELESS and window != self.window:
-            yield PulledResponse(self._ask(self._find_far_hour(window)), "split", complete=False)
+        if self._failures_in_a_row >= _MAX_FAILURES_IN_A_ROW and window != self.window:
+            yield PulledResponse(self._fetch(self._find_far_hour(window)), "split", complete=False)
         return _Outcome(failed=error)
 
     def _find_far_hour(self, window: Window) -> Window:
@@ -194,70 +210,70 @@ class WindowPull:
             return Window(max(start, end - _NARROWEST_SPLIT), end)
         return Window(start, min(end, start + _NARROWEST_SPLIT))
 
-    def _is_doubted(self, answer: WindowResponse) -> bool:
-        rows = answer.rows
-        # Noted, then compared: of two threads that have the same size at once, one must see the other's.
-        self.sizes.note(answer.window, rows)
+    def _is_suspicious(self, response: WindowResponse) -> bool:
+        rows = response.rows
+        # Add, then compare: of two threads with the same size, one must see the other's.
+        self.sizes.add(response.window, rows)
         if self.verify == "off":
             return False
-        suspect = self.sizes.is_suspect(rows, besides=answer.window)
+        suspect = self.sizes.is_suspicious(rows, besides=response.window)
         return suspect or (self.verify == "always" and rows > 0)
 
-    def _prove(self, answer: WindowResponse, reason: PullReason) -> _Steps:
-        yield PulledResponse(answer, reason, complete=False)
-        window, rows, ids = answer.window, answer.rows, _ids(answer)
-        if window.width <= _NARROWEST_PROOF:
-            if rows < _SMALLEST_CAP or self._find_larger(answer):
-                return _Outcome(ids, ((answer, reason),))
+    def _check_split(self, response: WindowResponse, reason: PullReason) -> _Steps:
+        yield PulledResponse(response, reason, complete=False)
+        window, rows, ids = response.window, response.rows, _ids(response)
+        if window.width <= _NARROWEST_CHECK:
+            if rows < _SMALLEST_CAP or self._find_larger(response):
+                return _Outcome(ids, ((response, reason),))
             return _Outcome(ids, failed=RowCapReached(str(window), f"{rows} rows in {window.width}"))
-        # The open window is cut at now once: cut again at each later now, it would never get narrow.
-        cut = None if reason == "halves" else self.now()
-        halves = yield from self._prove_halves(window.halves(cut), whole=answer)
+        # The open window is split at the current time only once. Otherwise it would never become narrow.
+        split_at = None if reason == "halves" else self.now()
+        halves = yield from self._check_halves(window.halves(split_at), whole=response)
         if halves.ids - ids:
-            self.sizes.note_cap(rows)
+            self.sizes.add_row_cap(rows)
         missing = len(ids - halves.ids)
         if missing:
-            text = f"{missing} rows came with the whole and with neither half"
+            text = f"{missing} rows are in the window's response and in neither half"
             return _Outcome(ids | halves.ids, failed=halves.failed or SplitCheckFailed(str(window), text))
-        whole_is_proven = halves.failed is None and halves.ids == ids
-        return _Outcome(ids, ((answer, reason),)) if whole_is_proven else halves
+        is_confirmed = halves.failed is None and halves.ids == ids
+        return _Outcome(ids, ((response, reason),)) if is_confirmed else halves
 
-    def _find_larger(self, answer: WindowResponse) -> bool:
-        """Look for an answer of more rows than a busy second has, which proves that this one is no cap.
+    def _find_larger(self, response: WindowResponse) -> bool:
+        """Whether any response has more rows than this busy second, so that the second was not truncated.
 
-        Asked for are the widest stretches that end and begin with the second: one row more is enough. They are
-        counted and not kept, as what they hold is asked for with the windows that they touch.
+        The widest windows that end and begin with the second are requested, because one more row is enough. They
+        are only counted: their records are fetched with their own windows.
         """
-        rows, second = answer.rows, answer.window
+        rows, second = response.rows, response.window
         width = self.sizes.widest_that_worked or WIDEST
         for wide in (Window(second.end - width, second.end), Window(second.start, second.start + width)):
-            if self.sizes.is_beaten(rows):
+            if self.sizes.is_exceeded(rows):
                 break
             try:
-                self.sizes.note_size(self._ask(wide).rows)
+                self.sizes.add_size(self._fetch(wide).rows)
             except (ServerFailed, TimedOut, ResponseTooLarge):
-                continue  # that proves nothing, and the second itself was answered
-        return self.sizes.is_beaten(rows)
+                continue  # inconclusive
+        return self.sizes.is_exceeded(rows)
 
-    def _prove_halves(self, halves: tuple[Window, Window], *, whole: WindowResponse) -> _Steps:
-        first = yield from self._prove_half(halves[0], whole=whole)
-        second = yield from self._prove_half(halves[1], whole=whole)
+    def _check_halves(self, halves: tuple[Window, Window], *, whole: WindowResponse) -> _Steps:
+        first = yield from self._check_half(halves[0], whole=whole)
+        second = yield from self._check_half(halves[1], whole=whole)
         return first.join(second)
 
-    def _prove_half(self, half: Window, *, whole: WindowResponse) -> _Steps:
+    def _check_half(self, half: Window, *, whole: WindowResponse) -> _Steps:
         try:
-            answer = self._ask(half)
+            response = self._fetch(half)
         except (ServerFailed, TimedOut, ResponseTooLarge) as error:
             if half.width > _NARROWEST_SPLIT:
-                return (yield from self._prove_halves(half.halves(), whole=whole))
-            return (yield from self._leave_out(half, error))
-        rows = answer.rows
-        as_large = rows >= max(_SMALLEST_CAP, whole.rows) and not self.sizes.is_beaten(rows)
-        if as_large or self.sizes.is_suspect(rows, besides=self.window):
-            return (yield from self._prove(answer, "halves"))
-        yield PulledResponse(answer, "halves", complete=False)
-        return _Outcome(_ids(answer), ((answer, "halves"),))
+                return (yield from self._check_halves(half.halves(), whole=whole))
+            return (yield from self._skip(half, error))
+        rows = response.rows
+        is_as_large = rows >= max(_SMALLEST_CAP, whole.rows) and not self.sizes.is_exceeded(rows)
+        if is_as_large or self.sizes.is_suspicious(rows, besides=self.window):
+            return (yield from self._check_split(response, "halves"))
+        yield PulledResponse(response, "halves", complete=False)
+        return _Outcome(_ids(response), ((response, "halves"),))
 
 
-def _ids(answer: WindowResponse) -> frozenset[str]:
-    return frozenset(str(r.get("recordId")) for r in answer.records if isinstance(r, dict) and r.get("recordId"))
+def _ids(response: WindowResponse) -> frozenset[str]:
+    return frozenset(str(r.get("recordId")) for r in response.records if isinstance(r, dict) and r.get("recordId"))

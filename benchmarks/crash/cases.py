@@ -10,7 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from iplum_resource.callbacks import read_callback
+from iplum_resource.callbacks import parse_callback
 from pipelines.runs.archive import ArchiveReport, archive
 from pipelines.runs.sync import SyncReport, sync
 from pipelines.settings import Settings, load_settings
@@ -137,7 +137,7 @@ def _make_event(record_id: str, number: int) -> Event:
         "startTimeUTC": f"{came:%Y-%m-%dT%H:%M:%SZ}",
         "content": f"words {number}",
     }
-    (pushed,) = read_callback(json.dumps(record).encode(), "usage")
+    (pushed,) = parse_callback(json.dumps(record).encode(), "usage")
     return Event(dataset="usage_callbacks", received_at=came, body=pushed.body, content=pushed.content)
 
 

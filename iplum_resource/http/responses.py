@@ -1,4 +1,4 @@
-"""What a 200 brings: records, a content, or the address of a recording."""
+"""Parsing of successful (HTTP 200) responses."""
 
 import json
 import re
@@ -15,22 +15,26 @@ from iplum_resource.window import Window
 
 _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-#: How orjson's versions say it: "depth limit exceeded", "Recursion limit reached".
+#: In orjson's messages: "depth limit exceeded", "Recursion limit reached".
 _DEPTH = re.compile(r"(?i)depth|recursion")
 _TOO_DEEP = "nested too deeply"
-#: So many bytes of a large array are parsed at a time.
+#: Bytes of a large array that are parsed at a time.
 _PIECE = 4 << 20
 _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 
 @dataclass(frozen=True)
 class WindowResponse:
-    """Keep what iPlum said about a window, byte for byte, next to what it means.
+    """One response for a window, with its body verbatim.
 
-    `body` is the answer as received (transcoded to UTF-8 only where the server declared another charset, so
-    that it can be read without its headers; a byte order mark stays), `rows` the elements of its array.
-    `usage_types` is None for recordings. `requested_at` is when the attempt was signed and `received_at` when its
-    last byte came, both UTC. The repr shows neither body nor records.
+    Args:
+        window: The requested window.
+        usage_types: The requested usage types; None for recordings.
+        body: The body as received, transcoded to UTF-8 only if the server declared another charset.
+        rows: How many elements the body's array has.
+        requested_at: When the attempt was signed (UTC).
+        received_at: When the last byte arrived (UTC).
+
     """
 
     window: Window
@@ -42,30 +46,35 @@ class WindowResponse:
 
     @property
     def records(self) -> list[object]:
-        """The array, parsed anew each time: of a million records, it takes several times the body."""
+        """The array, parsed at each access: a million records take several times the body's memory."""
         value, _ = _parse(self.body)
         return value if isinstance(value, list) else []
 
 
 @dataclass(frozen=True)
 class Content:
-    """Keep a text or a fax as received, and whether iPlum declared it as JSON.
+    """The content of a text or fax.
 
-    `text` is the JSON string's value where the type is JSON and the body a JSON string, else the body.
+    `text` is the value of the JSON string if the type is JSON and the body is a JSON string, else the body.
+    `declared_json` is whether the type is JSON.
     """
 
     text: str = field(repr=False)
     declared_json: bool
 
 
-def read_records(reply: HttpResponse, request: str) -> tuple[bytes, int]:
-    """Get the body and how many records are in it (document, "Get Usage Records", "Get Recording Records").
+def parse_records(response: HttpResponse, request: str) -> tuple[bytes, int]:
+    """Return the body of a window's response and the number of records in it.
 
-    Raises BrokenJson for what isn't JSON, which a cut answer isn't, and UnreadableResponse for JSON that isn't
-    an array or is nested too deeply. `request` names the request in the error.
+    `request` names the request in errors.
+
+    Raises:
+        BrokenJson: The body is not JSON, as when it is truncated.
+        UnreadableResponse: The body is JSON but not an array, or nested too deeply.
+
     """
-    body, charset = reply.body, _read_charset(reply)
-    if (rows := _count_in_pieces(body)) is not None:
+    body, charset = response.body, _get_charset(response)
+    if (rows := _count_large_array(body)) is not None:
         return body, rows
     value, problem = _parse(body)
     if problem and charset is not None:
@@ -80,10 +89,10 @@ def read_records(reply: HttpResponse, request: str) -> tuple[bytes, int]:
     return body, len(value)
 
 
-def _count_in_pieces(body: bytes) -> int | None:
-    """Count the elements of a large array without holding all of them; None where it isn't large, or can't be cut.
+def _count_large_array(body: bytes) -> int | None:
+    """Return the length of a large array without holding all of it; None if it is small or cannot be split.
 
-    A comma with an array on either side of it stands between two elements, so pieces that parse are the whole.
+    A comma with an object on either side may separate two elements; if all pieces parse, it does.
     """
     if len(body) < 2 * _PIECE or not body.startswith(b"["):
         return None
@@ -97,15 +106,19 @@ def _count_in_pieces(body: bytes) -> int | None:
         return None
 
 
-def read_content(reply: HttpResponse, request: str) -> Content:
-    """Get the string of a content (document, "Get Usage Content": "Returns a string").
+def parse_content(response: HttpResponse, request: str) -> Content:
+    """Parse a content response (docs/iplum-api.md, "Get Usage Content").
 
-    A JSON type whose body is no JSON string is text as it stands, for a message may look like anything.
-    Raises BrokenJson for a web page in a content's place, UnreadableResponse for a vendor's error object.
+    A JSON type with a body that is not a JSON string is plain text, because a message may contain anything.
+
+    Raises:
+        BrokenJson: A web page instead of a content.
+        UnreadableResponse: An error object of the vendor.
+
     """
-    declared_json = _read_type(reply).endswith("json")
-    text = _decode(reply.body, _read_charset(reply))
-    if _read_type(reply) == "text/html" and text.lstrip()[:9].lower().startswith(("<!doctype", "<html")):
+    declared_json = _get_media_type(response).endswith("json")
+    text = _decode(response.body, _get_charset(response))
+    if _get_media_type(response) == "text/html" and text.lstrip()[:9].lower().startswith(("<!doctype", "<html")):
         raise BrokenJson(request, "a web page")
     if not declared_json:
         return Content(text, declared_json)
@@ -116,24 +129,26 @@ def read_content(reply: HttpResponse, request: str) -> Content:
     return Content(value if isinstance(value, str) and not problem else text, declared_json)
 
 
-def read_url(reply: HttpResponse, request: str) -> str:
-    """Get the address of a recording's file (document, "Get Recording File": "Returns a URL string").
+def parse_url(response: HttpResponse, request: str) -> str:
+    """Return the URL in a recording-file response (docs/iplum-api.md, "Get Recording File").
 
-    Raises UnreadableResponse for anything that isn't one http or https URL.
+    Raises:
+        UnreadableResponse: The response is not one http or https URL.
+
     """
-    url = read_content(reply, request).text.strip()
+    url = parse_content(response, request).text.strip()
     if not url.lower().startswith(("http://", "https://")) or len(url.split()) != 1:
         raise UnreadableResponse(request, "not the URL of a recording" if url else "empty")
     return url
 
 
 def _parse(body: bytes) -> tuple[object, str]:
-    """Return the value and no problem, or no value and the problem, and leave no exception with the body."""
+    """Return the value and no problem, or no value and the problem. No exception keeps the body alive."""
     body = body.removeprefix(_BOM)
     value, problem = _parse_strictly(body)
     if not problem or not _SURROGATE.search(body):
         return value, problem
-    # A text cut through an emoji holds half of a surrogate pair, which JSON allows and orjson refuses.
+    # A text cut inside an emoji holds half of a surrogate pair, which JSON allows and orjson rejects.
     _, problem = _parse_strictly(_SURROGATE.sub(rb"\\ufffd", body))
     return (None, problem) if problem else _parse_surrogates(body)
 
@@ -142,7 +157,7 @@ def _parse_strictly(body: bytes) -> tuple[object, str]:
     try:
         return orjson.loads(body), ""
     except orjson.JSONDecodeError as error:
-        return None, _TOO_DEEP if _DEPTH.search(error.msg) else _describe_junk(body)
+        return None, _TOO_DEEP if _DEPTH.search(error.msg) else _describe_non_json(body)
 
 
 def _parse_surrogates(body: bytes) -> tuple[object, str]:
@@ -152,7 +167,7 @@ def _parse_surrogates(body: bytes) -> tuple[object, str]:
         return None, _TOO_DEEP
 
 
-def _describe_junk(body: bytes) -> str:
+def _describe_non_json(body: bytes) -> str:
     start = body.lstrip()[:1]
     if not start:
         return "empty"
@@ -167,17 +182,17 @@ def _describe(value: object) -> str:
     return f"{names.get(type(value), 'a number')} instead of an array"
 
 
-def _read_type(reply: HttpResponse) -> str:
-    return _read_content_type(reply).get_content_type()
+def _get_media_type(response: HttpResponse) -> str:
+    return _parse_content_type(response).get_content_type()
 
 
-def _read_charset(reply: HttpResponse) -> str | None:
-    return _read_content_type(reply).get_content_charset()
+def _get_charset(response: HttpResponse) -> str | None:
+    return _parse_content_type(response).get_content_charset()
 
 
-def _read_content_type(reply: HttpResponse) -> Message:
+def _parse_content_type(response: HttpResponse) -> Message:
     message = Message()
-    message["Content-Type"] = reply.headers.get("Content-Type", "")
+    message["Content-Type"] = response.headers.get("Content-Type", "")
     return message
 
 
@@ -190,5 +205,5 @@ def _transcode(body: bytes, charset: str) -> bytes | None:
 
 def _decode(body: bytes, charset: str | None) -> str:
     transcoded = None if charset is None else _transcode(body, charset)
-    # What is neither in its declared charset nor in UTF-8 keeps all that can be read of it.
+    # Bytes in neither the declared charset nor UTF-8 are replaced one by one.
     return (body if transcoded is None else transcoded).removeprefix(_BOM).decode(errors="replace")

@@ -1,8 +1,4 @@
-"""Which of our errors an HTTP status stands for (document, "Response Codes" and "Error Codes").
-
-Belongs here: status, error code, `Date` and `Retry-After`, for answers other than a 200.
-Does not belong here: sockets (transport), what a 200 brings (answers), trying again (retry).
-"""
+"""Classification of HTTP statuses (docs/iplum-api.md, "Response codes" and "Error codes")."""
 
 import re
 from collections.abc import Mapping
@@ -26,91 +22,88 @@ from iplum_resource.errors import (
 )
 from iplum_resource.http.transport import HttpResponse
 
-#: A clock further off than this is the likelier cause of a 401 than a wrong key.
+#: Beyond this offset, the clock is a likelier cause of a 401 than a wrong key.
 CLOCK_TOLERANCE = timedelta(minutes=2)
-#: Beyond what anybody waits for, and within what a datetime can hold.
+#: Longer than any run waits, and short enough for datetime arithmetic.
 _LONGEST_WAIT = timedelta(days=365)
 
 
-def classify_status(reply: HttpResponse, request: str) -> IPlumError | None:
-    """Get the error that says what to do about an answer, or None for a 200.
-
-    `request` names the request in the error.
-    """
-    match reply.status:
+def classify_status(response: HttpResponse, request: str) -> IPlumError | None:
+    """Return the error for a response, or None for a 200; `request` names the request in it."""
+    match response.status:
         case 200:
             return None
         case 400:
-            return _judge_bad_request(reply, request)
+            return _classify_bad_request(response, request)
         case 401:
-            offset = measure_clock_offset(reply)
-            too_far = offset is not None and abs(offset) > CLOCK_TOLERANCE
-            return WrongClock(request, offset) if offset is not None and too_far else Unauthorized(request)
+            offset = compute_clock_offset(response)
+            is_wrong = offset is not None and abs(offset) > CLOCK_TOLERANCE
+            return WrongClock(request, offset) if offset is not None and is_wrong else Unauthorized(request)
         case 403:
             return Forbidden(request)
         case 404 | 405 | 406:
-            return WrongAddress(request, f"it answered {reply.status}")
+            return WrongAddress(request, f"HTTP {response.status}")
         case 408:
-            return TimedOut(request, "it answered 408")
+            return TimedOut(request, "HTTP 408")
         case 429:
-            return RateLimited(request, _read_retry_after(reply))
+            return RateLimited(request, _parse_retry_after(response))
         case status:
-            return _judge_other(status, reply, request=request)
+            return _classify_other(status, response, request=request)
 
 
-def measure_clock_offset(reply: HttpResponse) -> timedelta | None:
-    """Tell how far this machine's clock is ahead of iPlum's, by the `Date` header; None where there is none.
+def compute_clock_offset(response: HttpResponse) -> timedelta | None:
+    """Return how far this machine's clock is ahead of iPlum's `Date` header, or None without one.
 
-    Exact to about a second: that is how finely the header tells the time.
+    Precise to about a second, the resolution of the header.
     """
-    sent_at = _read_http_date(reply.headers, "Date")
-    return None if sent_at is None else reply.received_at - sent_at
+    sent_at = _parse_http_date(response.headers, "Date")
+    return None if sent_at is None else response.received_at - sent_at
 
 
 def find_error_code(value: object) -> str | None:
-    """Find the vendor's error code in parsed JSON, where it is a code that is safe to show.
+    """Return the vendor's error code in parsed JSON, or None if there is none that is safe to show.
 
-    Anything but a short word of letters, digits and underscores, as in the document's "Error Codes", is None.
+    A code is a short word of letters, digits and underscores.
     """
     code = value.get("errorCode") if isinstance(value, dict) else None
     return code if isinstance(code, str) and re.fullmatch(r"[A-Za-z_]\w{0,63}", code, re.ASCII) else None
 
 
-def _judge_other(status: int, reply: HttpResponse, *, request: str) -> IPlumError:
+def _classify_other(status: int, response: HttpResponse, *, request: str) -> IPlumError:
     if 300 <= status < 400:
-        return WrongAddress(request, f"it redirects with {status}, which is not followed")
+        return WrongAddress(request, f"redirect {status}, not followed")
     if 400 <= status < 500:
         return InvalidRequest(request, None, status)
     if 500 <= status < 600:
-        return ServerFailed(request, status, _read_retry_after(reply))
+        return ServerFailed(request, status, _parse_retry_after(response))
     return UnreadableResponse(request, f"status {status}")
 
 
-def _judge_bad_request(reply: HttpResponse, request: str) -> InvalidRequest:
+def _classify_bad_request(response: HttpResponse, request: str) -> InvalidRequest:
     try:
-        code = find_error_code(orjson.loads(reply.body))
+        code = find_error_code(orjson.loads(response.body))
     except orjson.JSONDecodeError:
         code = None
     return (InvalidDate if code == "ERR_INVALID_DATE" else InvalidRequest)(request, code)
 
 
-def _read_retry_after(reply: HttpResponse) -> datetime | None:
-    text = reply.headers.get("Retry-After", "").strip()
+def _parse_retry_after(response: HttpResponse) -> datetime | None:
+    text = response.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
         seconds = min(float(text), _LONGEST_WAIT.total_seconds())
-        return reply.received_at + timedelta(seconds=seconds)
-    named = _read_http_date(reply.headers, "Retry-After")
-    if named is None:
+        return response.received_at + timedelta(seconds=seconds)
+    date = _parse_http_date(response.headers, "Retry-After")
+    if date is None:
         return None
-    # The date is by the server's clock: what counts is how far ahead of its own `Date` it lies.
-    offset = measure_clock_offset(reply) or timedelta(0)
-    return reply.received_at + min(named + offset - reply.received_at, _LONGEST_WAIT)
+    # The date is by the server's clock, so it is compared with the response's own `Date`.
+    offset = compute_clock_offset(response) or timedelta(0)
+    return response.received_at + min(date + offset - response.received_at, _LONGEST_WAIT)
 
 
-def _read_http_date(headers: Mapping[str, str], name: str) -> datetime | None:
+def _parse_http_date(headers: Mapping[str, str], name: str) -> datetime | None:
     try:
         instant = parsedate_to_datetime(headers.get(name, ""))
     except (ValueError, TypeError):
         return None
-    # An HTTP date is in GMT; the parser leaves one written with -0000 without a time zone.
+    # An HTTP date is in GMT; the parser returns no time zone for -0000.
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

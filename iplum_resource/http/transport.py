@@ -1,7 +1,6 @@
-"""One attempt over HTTP, from the open socket to the last byte of the answer."""
+"""One HTTP attempt: connections, timeouts and the maximum size of a response."""
 
 import io
-import ipaddress
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,17 +16,18 @@ from urllib3.exceptions import ReadTimeoutError
 
 from iplum_resource.errors import Interrupted, IPlumError, ResponseTooLarge, TimedOut
 from iplum_resource.http.transport_errors import classify_transport_error
+from iplum_resource.http.url_rules import find_base_url_problem, is_loopback_host
 
 _CHUNK = 1 << 16
-#: An error's body is read for its code alone.
+#: The body of an error is only read for its error code.
 _ERROR_BODY = 1 << 16
-#: More than any sensible number of requests in flight; a connection above it is closed instead of kept.
+#: More than any sensible number of requests in flight; connections above it are closed after use.
 _CONNECTIONS = 64
 
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """Judge an answer without a socket: status, headers and body of one attempt, and when it came (UTC)."""
+    """One HTTP response: status, headers, body, and when it was received (UTC)."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -37,9 +37,10 @@ class HttpResponse:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Keep one attempt from lasting, or growing, for ever: seconds, and bytes after decompression.
+    """Limits of one attempt.
 
-    `read` is between two arrivals of data, `total` over a whole attempt; a silent server can add one `read`.
+    `connect`, `read` (between two arrivals of data) and `total` are seconds; a silent server can add one `read`.
+    `body` is the maximum size in bytes after decompression.
     """
 
     connect: float
@@ -49,11 +50,14 @@ class Bounds:
 
 
 class Transport:
-    """Send one POST and get its whole answer or the error that says where the way broke.
+    """A connection pool that sends one POST per call. Safe to share between threads.
 
-    Safe to share between threads. Redirects are not followed, cookies not kept, proxies and
-    REQUESTS_CA_BUNDLE taken from the environment except towards a loopback address. Raises ValueError for a
-    base URL that isn't https (http to a loopback address is fine) or has more than a host, port and path.
+    Redirects are not followed and cookies not stored. Proxies and REQUESTS_CA_BUNDLE come from the environment,
+    except for a loopback host.
+
+    Raises:
+        ValueError: The base URL must not be used.
+
     """
 
     def __init__(
@@ -65,22 +69,27 @@ class Transport:
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
     ) -> None:
-        is_loopback = _check_base_url(base_url)
+        problem = find_base_url_problem(base_url)
+        if problem:
+            raise ValueError(f"the base URL {problem}")
         logging.getLogger("urllib3.connection").addFilter(_is_safe_to_log)
         self._base_url = base_url.rstrip("/")
         self._bounds, self._clock, self._monotonic = bounds, clock, monotonic
         self._session = _Session()
-        self._session.trust_env = not is_loopback
+        self._session.trust_env = not is_loopback_host(urlsplit(base_url).hostname or "")
         self._session.headers["User-Agent"] = user_agent
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
 
     def post(self, path: str, body: bytes, *, auth: AuthBase, request: str) -> HttpResponse:
-        """Get the answer to one POST, whatever its status.
+        """Send one POST and return the response, whatever its status.
 
-        `request` names the request in errors. Raises Unreachable, WrongAddress, TimedOut, Interrupted and
-        ResponseTooLarge. The body is read for the statuses 200 and 400 alone.
+        The body is read for statuses 200 and 400 only. `request` names the request in errors.
+
+        Raises:
+            IPlumError: Unreachable, WrongAddress, TimedOut, Interrupted or ResponseTooLarge.
+
         """
         bounds, deadline = self._bounds, self._monotonic() + self._bounds.total
         failure: IPlumError
@@ -97,13 +106,13 @@ class Transport:
             failure = classify_transport_error(error, request)
         else:
             with response:
-                answer = self._read_body(response, deadline, request=request)
-            return HttpResponse(response.status_code, response.headers, answer, self._clock())
-        # Outside the except clause: the library's error, which holds the signed request, is not chained.
+                body = self._read_body(response, deadline, request=request)
+            return HttpResponse(response.status_code, response.headers, body, self._clock())
+        # Raised outside the except clause, so that the library's error with the signed request is not chained.
         raise failure
 
     def close(self) -> None:
-        """Close the connections that are kept open between requests."""
+        """Close the pooled connections."""
         self._session.close()
 
     def _read_body(self, response: requests.Response, deadline: float, *, request: str) -> bytes:
@@ -119,20 +128,20 @@ class Transport:
             else:
                 return b""
         except ReadTimeoutError:
-            failure = TimedOut(request, f"nothing for {self._bounds.read:g} s in the middle of an answer")
+            failure = TimedOut(request, f"no data for {self._bounds.read:g} s in the middle of a response")
         except (urllib3.exceptions.HTTPError, OSError):
             failure = Interrupted(request)
         raise failure
 
-    def _read(self, response: requests.Response, ceiling: int, *, deadline: float, request: str) -> bytes | None:
-        """Return the body, or None for one over the ceiling."""
-        announced, received = response.headers.get("Content-Length", ""), io.BytesIO()
-        if announced.isdecimal() and int(announced) > ceiling:
+    def _read(self, response: requests.Response, maximum: int, *, deadline: float, request: str) -> bytes | None:
+        """Return the body, or None if it is over the maximum size."""
+        content_length, received = response.headers.get("Content-Length", ""), io.BytesIO()
+        if content_length.isdecimal() and int(content_length) > maximum:
             return None
-        # read1 returns what has arrived; read would wait for a full chunk, however slowly it drips in.
+        # read1 returns what has arrived; read would wait for a full chunk.
         while chunk := response.raw.read1(_CHUNK, decode_content=True):
             received.write(chunk)
-            if received.tell() > ceiling:
+            if received.tell() > maximum:
                 return None
             if self._monotonic() > deadline:
                 raise TimedOut(request, f"not complete after {self._bounds.total:g} s")
@@ -141,30 +150,10 @@ class Transport:
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - overrides
-        """Know of no redirects: even unfollowed, requests would read their bodies without any bound."""
+        """Report no redirects: even when not following them, requests reads their bodies without a limit."""
         return None
 
 
 def _is_safe_to_log(record: logging.LogRecord) -> bool:
-    # Of headers that can't be parsed, urllib3 logs what is left of them, which may be an answer's body.
+    # urllib3 logs the rest of headers that it cannot parse, which may be a body.
     return "Failed to parse headers" not in str(record.msg)
-
-
-def _check_base_url(base_url: str) -> bool:
-    """Return whether the URL points to a loopback address, and refuse one that must not be used."""
-    parts = urlsplit(base_url)
-    is_loopback = _is_loopback(parts.hostname or "")
-    if not parts.hostname or parts.scheme not in {"https", "http"} or parts.port == 0:
-        raise ValueError("the base URL must be like https://api.iplum.com")
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError("the base URL must have no user, query or fragment")
-    if parts.scheme == "http" and not is_loopback:
-        raise ValueError("the base URL must be https: plain http is for a loopback address alone")
-    return is_loopback
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

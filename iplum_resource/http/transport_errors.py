@@ -1,7 +1,6 @@
-"""Which of our errors a connection is that failed before it brought an answer.
+"""Classification of connection errors from requests, urllib3, ssl and the operating system.
 
-Belongs here: reading the exceptions of requests, urllib3, ssl and the system. Their texts are never passed
-on, only their kind and the system's own words. Does not belong here: statuses (refusals).
+Their texts are never passed on: they may contain the URL or the request.
 """
 
 import ssl
@@ -25,10 +24,7 @@ _E = TypeVar("_E", bound=BaseException)
 
 
 def classify_transport_error(error: Exception, request: str) -> IPlumError:
-    """Tell a network that is down from one that hiccups, for an exception raised before an answer began.
-
-    `request` names the request in the error that is returned.
-    """
+    """Return our error for an exception raised before a response began; `request` names the request in it."""
     causes = tuple(_walk_causes(error))
     certificate = _find(causes, ssl.SSLCertVerificationError)
     if certificate is not None:
@@ -50,15 +46,15 @@ def _classify_connection(error: Exception, causes: tuple[BaseException, ...], *,
     if _find(causes, NewConnectionError) is not None:
         return Unreachable(request, _describe_system_error(causes))
     if _find(causes, ReadTimeoutError) is not None or _find(causes, TimeoutError) is not None:
-        return TimedOut(request, "no answer began in time")
+        return TimedOut(request, "no response began in time")
     if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
-        # Requests lets a bare OSError through for one thing only.
+        # requests raises a bare OSError only for this.
         return TlsFailed(request, "the file or folder of REQUESTS_CA_BUNDLE can't be read")
     return Interrupted(request)
 
 
 def _walk_causes(error: BaseException) -> Iterator[BaseException]:
-    # The libraries wrap each other in three ways: a cause, a `reason`, an exception as an argument.
+    # The libraries wrap each other as a cause, a `reason` or an argument.
     seen: set[int] = set()
     waiting: list[object] = [error]
     while waiting:
@@ -79,7 +75,7 @@ def _find(causes: tuple[BaseException, ...], kind: type[_E]) -> _E | None:
 
 
 def _describe_certificate(error: ssl.SSLCertVerificationError) -> str:
-    # OpenSSL's words ("certificate has expired", "Hostname mismatch, ...") name at most the host asked for.
+    # OpenSSL's messages ("certificate has expired", "Hostname mismatch, ...") name at most the requested host.
     return str(getattr(error, "verify_message", "")).rstrip(".") or "verification failed"
 
 

@@ -1,4 +1,4 @@
-"""The rule that one refused request ends the run."""
+"""The circuit breaker: after a fatal error, no further request is sent."""
 
 import copy
 import threading
@@ -9,55 +9,58 @@ from iplum_resource.errors import AccountError
 
 
 class CircuitBreaker:
-    """Keep a wrong key from being tried by all threads at once, which may lock the account."""
+    """A breaker that lets one call through until iPlum has responded, then all calls until an error trips it.
+
+    Without it, all threads would try a wrong key at once, which may lock the account.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._is_open = False
-        self._is_taken = False
-        self._refusal: AccountError | None = None
+        self._is_closed = False
+        self._is_probing = False
+        self._error: AccountError | None = None
 
     @property
-    def is_open(self) -> bool:
-        """Whether iPlum has answered this client before."""
-        return self._is_open
+    def is_closed(self) -> bool:
+        """Whether iPlum has responded to this client before, so that all calls may pass."""
+        return self._is_closed
 
     @property
-    def is_refused(self) -> bool:
-        """Whether every further call is going to be refused."""
-        return self._refusal is not None
+    def is_tripped(self) -> bool:
+        """Whether every further call fails without a request."""
+        return self._error is not None
 
     @contextmanager
-    def pass_through(self) -> Iterator[None]:
-        """Wait for one's turn, which is at once when the gate is open; raises a remembered refusal."""
+    def admit(self) -> Iterator[None]:
+        """Run one call: at once if the breaker is closed, else alone. Raises the error that tripped it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_open or self.is_refused or not self._is_taken)
+            self._changed.wait_for(lambda: self._is_closed or self.is_tripped or not self._is_probing)
             self.check()
-            alone = not self._is_open
-            self._is_taken = self._is_taken or alone
+            is_probe = not self._is_closed
+            self._is_probing = self._is_probing or is_probe
         try:
             yield
         finally:
-            if alone:
+            if is_probe:
                 with self._changed:
-                    self._is_taken = False
+                    self._is_probing = False
                     self._changed.notify_all()
 
     def check(self) -> None:
-        """Raise the remembered refusal, if there is one."""
-        if self._refusal is not None:
+        """Raise the error that tripped the breaker, if any."""
+        if self._error is not None:
             # A copy each: threads that raise one object together mix up its traceback.
-            raise copy.copy(self._refusal)
+            raise copy.copy(self._error)
 
-    def open(self) -> None:
-        """Let everybody through from now on, since iPlum answered."""
-        if not self._is_open:
+    def close(self) -> None:
+        """Admit all calls, because iPlum responded."""
+        if not self._is_closed:
             with self._changed:
-                self._is_open = True
+                self._is_closed = True
                 self._changed.notify_all()
 
-    def refuse(self, refusal: AccountError) -> None:
-        """Raise this in every further call, and in those that wait."""
+    def trip(self, error: AccountError) -> None:
+        """Fail every waiting and further call with this error."""
         with self._changed:
-            self._refusal = self._refusal or copy.copy(refusal)
+            self._error = self._error or copy.copy(error)
             self._changed.notify_all()

@@ -1,124 +1,131 @@
-"""Where the limiter's one number is kept: in this process, in a file, or in a database that machines share."""
+"""Storage of the rate limit's state: in memory, in a file shared by processes, in PostgreSQL shared by machines.
+
+The stores implement pyrate-limiter's `StateStore`. The state is one number: when the next request is due, in
+microseconds since the epoch.
+"""
+
+from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import psycopg2
 from filelock import FileLock
-from psycopg2 import extensions
+from pyrate_limiter import Decision, InMemoryStateStore, Rate, StateAlgorithm, StateStore
 
 from iplum_resource.errors import RateLimiterFailed
 
-#: Microseconds since the epoch have 16 digits; a file with many more is not ours.
-_DIGITS = 20
+if TYPE_CHECKING:
+    from psycopg2 import extensions
+
+#: Microseconds since the epoch have 16 digits; a file with many more digits is damaged.
+_MAX_DIGITS = 20
 _CONNECT_SECONDS = 10
 
 
-def open_rate_limit_state(access_key: str, *, file: str | None, database: str | None) -> "RateLimitState":
-    """Open what the users of an access key share: a database where one is named, else a file, else nothing.
+def open_state_store(access_key: str, *, file: str | None, database: str | None) -> StateStore:
+    """Open the store that the users of an access key share: database, file or memory, whichever is given first.
 
-    In the database the key stands as its hash.
+    The database stores the key's hash, not the key.
     """
     if database is not None:
-        return DatabaseRateLimitState(database, hashlib.sha256(access_key.encode()).hexdigest())
-    return RateLimitState() if file is None else FileRateLimitState(file)
+        return PostgresStateStore(database, hashlib.sha256(access_key.encode()).hexdigest())
+    return InMemoryStateStore() if file is None else FileStateStore(file)
 
 
-class RateLimitState:
-    """Keep the time (µs since the epoch) at which the next request is due, for the threads of one limiter."""
+class FileStateStore(StateStore):
+    """State shared by the processes of one machine, in a file with mode 0600 and a lock next to it.
 
-    def __init__(self) -> None:
-        self._due = 0
+    Raises:
+        OSError: The file cannot be written. Its folder must exist.
 
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Keep everybody else from reading and writing the number."""
-        yield  # the limiter's own queue does, within one process
-
-    def read(self) -> int:
-        """Return the number, 0 where there is none."""
-        return self._due
-
-    def write(self, due: int) -> None:
-        """Replace the number."""
-        self._due = due
-
-
-class FileRateLimitState(RateLimitState):
-    """Share the number among the processes of a machine, in a file that only its owner may read.
-
-    Its folder exists; a lock stands beside it. Raises OSError where it can't be written.
     """
 
     def __init__(self, file: str) -> None:
-        super().__init__()
         self._file = Path(file)
-        # The lock is held for some microseconds, so whoever finds it taken looks again soon.
+        # The lock is held for microseconds, so a waiting process polls often.
         self._lock = FileLock(f"{file}.lock", mode=0o600, poll_interval=0.0005)
         with self._lock:
             os.close(self._open(os.O_RDWR))
 
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Hold the file's lock."""
+    def check(self, algorithm: StateAlgorithm, rates: list[Rate], now: int, weight: int) -> Decision:
+        """Apply the algorithm's step under the file lock. The file is not synced: it need not survive a crash."""
         with self._lock:
-            yield
+            state, decision = algorithm.step(rates, self.read(algorithm, rates), now, weight)
+            if decision.allowed:
+                with os.fdopen(self._open(os.O_WRONLY | os.O_TRUNC), "wb") as out:
+                    out.write(b"%d" % int(state[0]))
+            return decision
 
-    def read(self) -> int:
-        """Return the number, 0 where the file holds none."""
+    def read(self, algorithm: StateAlgorithm, rates: list[Rate]) -> tuple[float, ...]:
+        """Return the stored state, or the initial one for a missing or damaged file."""
         text = self._file.read_bytes() if self._file.exists() else b""
-        return int(text) if text.isdigit() and len(text) < _DIGITS else 0
+        return (int(text),) if text.isdigit() and len(text) < _MAX_DIGITS else algorithm.initial(rates)
 
-    def write(self, due: int) -> None:
-        """Replace the number; it need not outlive a power cut."""
-        with os.fdopen(self._open(os.O_WRONLY | os.O_TRUNC), "wb") as out:
-            out.write(b"%d" % due)
+    def reset(self) -> None:
+        """Forget the state."""
+        with self._lock:
+            self._file.write_bytes(b"")
 
     def _open(self, flags: int) -> int:
         return os.open(self._file, flags | os.O_CREAT, 0o600)
 
 
-class DatabaseRateLimitState(RateLimitState):
-    """Share the number among machines, in a row of a PostgreSQL database, under its lock.
+class PostgresStateStore(StateStore):
+    """State shared by several machines, in one locked row of a PostgreSQL table.
 
-    `url` is libpq's (`postgresql://user@host/name`) and `name` tells one key's row from another's. A broken
-    connection is made anew once. Raises `RateLimiterFailed`, which quotes neither.
+    Args:
+        url: A libpq URL, `postgresql://user@host/name`.
+        name: The row, one per access key.
+
+    Raises:
+        RateLimiterFailed: The database cannot be used, or psycopg2 is not installed. Quotes neither argument.
+
     """
 
     def __init__(self, url: str, name: str) -> None:
-        super().__init__()
         self._url, self._name = url, name
         self._connection: extensions.connection | None = None
 
+    def check(self, algorithm: StateAlgorithm, rates: list[Rate], now: int, weight: int) -> Decision:
+        """Apply the algorithm's step in a transaction that locks the row."""
+        with self._locked_row() as due:
+            state, decision = algorithm.step(rates, (due,), now, weight)
+            if decision.allowed:
+                self._update(int(state[0]))
+            return decision
+
+    def read(self, algorithm: StateAlgorithm, rates: list[Rate]) -> tuple[float, ...]:  # noqa: ARG002 - the row always exists
+        """Return the stored state."""
+        with self._locked_row() as due:
+            return (due,)
+
+    def reset(self) -> None:
+        """Forget the state."""
+        with self._locked_row():
+            self._update(0)
+
     @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Lock the row, and commit what was written to it."""
+    def _locked_row(self) -> Iterator[int]:
+        psycopg2 = _import_psycopg2()
         try:
-            self._lock_row()
-            yield
+            try:
+                due = self._select()
+            except psycopg2.OperationalError:
+                # The server was restarted, or closed a connection that had been idle for long.
+                self._disconnect()
+                due = self._select()
+            yield due
             self._connect().commit()
         except psycopg2.Error as error:
-            self._drop()
+            self._disconnect()
             raise RateLimiterFailed("the next request", type(error).__name__) from None
         except BaseException:
-            self._drop()
+            self._disconnect()
             raise
-
-    def write(self, due: int) -> None:
-        """Replace the number."""
-        with self._connect().cursor() as cursor:
-            cursor.execute("UPDATE iplum_next_request SET due = %s WHERE name = %s", (due, self._name))
-
-    def _lock_row(self) -> None:
-        try:
-            self._due = self._select()
-        except psycopg2.OperationalError:
-            # The server was restarted, or dropped a connection that had been idle for long.
-            self._drop()
-            self._due = self._select()
 
     def _select(self) -> int:
         with self._connect().cursor() as cursor:
@@ -126,24 +133,36 @@ class DatabaseRateLimitState(RateLimitState):
             (due,) = cursor.fetchone() or (0,)
         return int(due)
 
+    def _update(self, due: int) -> None:
+        with self._connect().cursor() as cursor:
+            cursor.execute("UPDATE iplum_next_request SET due = %s WHERE name = %s", (due, self._name))
+
     def _connect(self) -> extensions.connection:
         if self._connection is None:
-            self._connection = psycopg2.connect(self._url, connect_timeout=_CONNECT_SECONDS)
-            self._prepare(self._connection)
+            self._connection = _import_psycopg2().connect(self._url, connect_timeout=_CONNECT_SECONDS)
+            self._create_row(self._connection)
         return self._connection
 
-    def _prepare(self, connection: extensions.connection) -> None:
+    def _create_row(self, connection: extensions.connection) -> None:
         create = "CREATE TABLE IF NOT EXISTS iplum_next_request (name TEXT PRIMARY KEY, due BIGINT NOT NULL)"
         insert = "INSERT INTO iplum_next_request VALUES (%s, 0) ON CONFLICT DO NOTHING"
         try:
             with connection, connection.cursor() as cursor:
                 cursor.execute(create)
-        except psycopg2.errors.UniqueViolation:
-            pass  # another process made it between the look and the making
+        except _import_psycopg2().errors.UniqueViolation:
+            pass  # another process created the table at the same time
         with connection, connection.cursor() as cursor:
             cursor.execute(insert, (self._name,))
 
-    def _drop(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _import_psycopg2() -> Any:
+    try:
+        import psycopg2
+    except ImportError:
+        raise RateLimiterFailed("the next request", "psycopg2 is missing: install the extra 'cluster'") from None
+    return psycopg2

@@ -1,4 +1,4 @@
-"""Fetching a file from the media host, in a stream, whole or not at all."""
+"""Streaming downloads from the media host."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from iplum_resource.http.retry import RetryPolicy
 from iplum_resource.http.status_errors import classify_status
 from iplum_resource.http.transport import HttpResponse
 from iplum_resource.http.transport_errors import classify_transport_error
-from iplum_resource.media.url import find_media_url, may_connect
+from iplum_resource.media.url import find_media_url, is_address_allowed
 
 _CHUNK = 1 << 16
-_HOPS = 3
+_MAX_REDIRECTS = 3
 _CONNECTIONS = 64
 _ATTEMPTS = 5
-_REQUEST = "GET of a file"
+_REQUEST = "media download"
 _REDIRECTS = {301, 302, 303, 307, 308}
-_GONE = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.UNAUTHORIZED}
+_EXPIRED = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.UNAUTHORIZED}
 
 
 def _now() -> datetime:
@@ -49,7 +49,7 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class MediaBounds:
-    """How long to wait (seconds: to connect, between two arrivals, for a file) and how much to take (bytes)."""
+    """Limits of a download: seconds to connect, between two arrivals and in total; bytes of a file."""
 
     connect: float = 10
     read: float = 60
@@ -58,10 +58,19 @@ class MediaBounds:
 
 
 class MediaClient:
-    """Get files from the listed hosts, and from nowhere else; safe to share between threads.
+    """Downloads from the listed hosts only. Safe to share between threads.
 
-    No key, login or cookie is ever sent to a media host. `hosts` are lower-case names, with the port where it
-    isn't the scheme's own. `clock` gives aware UTC instants, `monotonic` seconds, `random` numbers from 0 up to 1.
+    No key, login or cookie is sent to a media host.
+
+    Args:
+        hosts: Lower-case host names, with the port if it is not the default.
+        bounds: Limits of a download.
+        user_agent: The `User-Agent` header.
+        clock: Returns the time (UTC).
+        monotonic: Returns seconds.
+        sleep: Waits for a number of seconds.
+        random: Returns numbers from 0 up to 1.
+
     """
 
     def __init__(
@@ -80,20 +89,24 @@ class MediaClient:
         self._clock, self._monotonic, self._sleep, self._random = clock, monotonic, sleep, random
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})
-        # A .netrc could add credentials; proxies and certificate authorities are still read below.
-        self._session.auth = _add_nothing
+        # A .netrc could add credentials. Proxies and certificate authorities still come from the environment.
+        self._session.auth = _no_auth
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _GuardedAdapter(pool_maxsize=_CONNECTIONS))
 
     def find_url(self, text: str) -> str | None:
-        """Get the address to fetch, or None for a text that is no file's address."""
+        """Return the URL to download, or None if the text is not a media URL."""
         return find_media_url(text, self._hosts)
 
     def download(self, text: str, sink: BinaryIO) -> None:
-        """Write the file at an address into `sink`, from its beginning at every attempt.
+        """Download the file at a media URL into `sink`; each attempt starts at its beginning.
 
-        Raises MediaExpired where a fresh address may help, MediaRefused for what our rules forbid, and
-        MediaUnreachable, Interrupted, TimedOut, RateLimited or ServerFailed where a later try may.
+        Raises:
+            MediaExpired: A fresh URL may help.
+            MediaRefused: The download rules forbid the file.
+            WindowError: MediaUnreachable, Interrupted, TimedOut, RateLimited or ServerFailed: a later attempt may
+                succeed.
+
         """
         retries = RetryPolicy(
             attempts_500=_ATTEMPTS,
@@ -104,7 +117,7 @@ class MediaClient:
         retries.build_loop(self._sleep)(self._attempt, text, sink)
 
     def close(self) -> None:
-        """Close the connections that are kept open between files."""
+        """Close the pooled connections."""
         self._session.close()
 
     def __enter__(self) -> Self:
@@ -120,18 +133,18 @@ class MediaClient:
         sink.truncate()
         url = self._require_listed(text)
         deadline = self._monotonic() + self._bounds.total
-        for _ in range(_HOPS):
+        for _ in range(_MAX_REDIRECTS):
             with self._get(url) as response:
                 if response.status_code not in _REDIRECTS:
                     self._receive(response, sink, deadline=deadline)
                     return
                 url = self._require_listed(urljoin(url, response.headers.get("Location", "")))
-        raise MediaRefused(_REQUEST, f"over {_HOPS} redirects")
+        raise MediaRefused(_REQUEST, f"over {_MAX_REDIRECTS} redirects")
 
     def _require_listed(self, text: str) -> str:
         url = self.find_url(text)
         if url is None:
-            raise MediaRefused(_REQUEST, "it is not on a host that files may come from")
+            raise MediaRefused(_REQUEST, "its host is not listed")
         return url
 
     def _get(self, url: str) -> requests.Response:
@@ -146,18 +159,18 @@ class MediaClient:
             failure = classify_transport_error(error, _REQUEST)
             if isinstance(failure, Unreachable | WrongAddress):
                 failure = MediaUnreachable(_REQUEST, failure.detail)
-        # Outside the except clause: the library's error, which holds the URL, is not chained.
+        # Raised outside the except clause, so that the library's error, which holds the URL, is not chained.
         raise failure
 
     def _receive(self, response: requests.Response, sink: BinaryIO, *, deadline: float) -> None:
         status = response.status_code
-        if status in _GONE:
+        if status in _EXPIRED:
             raise MediaExpired(_REQUEST, str(status))
         if status != HTTPStatus.OK:
             failure = classify_status(HttpResponse(status, response.headers, b"", self._clock()), _REQUEST)
             raise failure or MediaUnreachable(_REQUEST, str(status))
-        announced = response.headers.get("Content-Length", "")
-        length = int(announced) if announced.isdecimal() else None
+        content_length = response.headers.get("Content-Length", "")
+        length = int(content_length) if content_length.isdecimal() else None
         if length is not None and length > self._bounds.file:
             raise MediaRefused(_REQUEST, f"over {self._bounds.file} bytes")
         received = self._copy(response, sink, deadline=deadline)
@@ -176,7 +189,7 @@ class MediaClient:
                     raise TimedOut(_REQUEST, f"not complete after {self._bounds.total:g} s")
                 sink.write(chunk)
         except urllib3.exceptions.ReadTimeoutError:
-            failure = TimedOut(_REQUEST, f"nothing for {self._bounds.read:g} s in the middle of a file")
+            failure = TimedOut(_REQUEST, f"no data for {self._bounds.read:g} s in the middle of a file")
         except urllib3.exceptions.HTTPError:
             failure = Interrupted(_REQUEST)
         else:
@@ -184,17 +197,17 @@ class MediaClient:
         raise failure
 
 
-def _add_nothing(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
 def _check_peer(connection: HTTPConnection) -> None:
-    """Refuse the address that the host's name led to, before a byte of the request is sent to it."""
+    """Reject a forbidden address before a byte of the request is sent to it."""
     if connection.proxy is not None or connection.sock is None:
         return
-    if not may_connect(str(connection.sock.getpeername()[0]), connection.host.strip("[]")):
+    if not is_address_allowed(str(connection.sock.getpeername()[0]), connection.host.strip("[]")):
         connection.close()
-        raise MediaRefused(_REQUEST, "the host's name leads to a private address")
+        raise MediaRefused(_REQUEST, "the host name leads to a private address")
 
 
 class _GuardedHTTPConnection(HTTPConnection):
@@ -218,7 +231,7 @@ class _GuardedHTTPSPool(HTTPSConnectionPool):
 
 
 class _GuardedAdapter(HTTPAdapter):
-    """Connect as requests does, but look at the address before speaking."""
+    """An adapter that checks the address of each new connection."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)

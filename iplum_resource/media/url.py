@@ -1,4 +1,7 @@
-"""Which texts are the address of a file, and which addresses may be connected to."""
+"""Media URLs, and the SSRF check of the addresses they lead to.
+
+Anyone can text a URL, so URLs are parsed as an attacker might write them (docs/design.md, "Text or media URL").
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,21 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-_LONGEST = 4096
+from iplum_resource.http.url_rules import is_loopback_host
+
+_MAX_LENGTH = 4096
 # A whole URL of plain characters: no space, control character, backslash, or letter outside ASCII.
 _URL = re.compile(r"https?://[!-\[\]-~]+", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def find_media_url(text: str, hosts: frozenset[str]) -> str | None:
-    """Tell a file's address from a text: the address to fetch, or None for what is a text.
+    """Return the URL to download, or None if the text is not a media URL.
 
-    It is an address only if the whole text is one http or https URL on one of `hosts` (lower case, with the port
-    where it isn't the scheme's own). What is asked for over plain http is fetched over https, but for a listed
-    loopback host.
+    A media URL is one whole http or https URL on one of `hosts` (lower case, with the port if it is not the
+    default). A URL with plain http is returned as https, except for a listed loopback host.
     """
-    if len(text) > _LONGEST or not _URL.fullmatch(text) or text.count("://") != 1:
+    if len(text) > _MAX_LENGTH or not _URL.fullmatch(text) or text.count("://") != 1:
         return None
     try:
         parts = urlsplit(text)
@@ -32,22 +36,17 @@ def find_media_url(text: str, hosts: frozenset[str]) -> str | None:
     named = shown if port in (None, _DEFAULT_PORTS[scheme]) else f"{shown}:{port}"
     if named not in hosts:
         return None
-    if scheme == "http" and not is_loopback(host):
-        # The port of plain http is not that of https; a port that was listed is kept.
+    if scheme == "http" and not is_loopback_host(host):
+        # Port 80 belongs to plain http; any other listed port is kept.
         scheme = "https"
         parts = parts._replace(netloc=shown if port in (None, 80) else named)
     return parts._replace(scheme=scheme, fragment="").geturl()
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is written as an address of this machine, so that no name server has a say in it."""
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+def is_address_allowed(address: str, host: str) -> bool:
+    """Whether a connection to an address is allowed (SSRF check).
 
-
-def may_connect(address: str, host: str) -> bool:
-    """Whether the address that a host's name led to may be spoken to.
-
-    A name must not lead into a private network; a host that is listed as an address is what it says.
+    A host name must not lead into a private network. A host listed as an address is allowed.
     """
     if _is_address(host) or host == "localhost":
         return True

@@ -44,7 +44,7 @@ class Content:
     media_name: str | None = field(default=None, repr=False)
 
 
-def read_content(row: Mapping[str, str], *, seed: int) -> Content | None:
+def parse_content(row: Mapping[str, str], *, seed: int) -> Content | None:
     """Tell what a usage row's text or fax holds, or None for a call.
 
     Both rows of an internal text hold the same: they agree in sender, receiver and start.

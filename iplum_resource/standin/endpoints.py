@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from iplum_resource.standin.content import read_content
+from iplum_resource.standin.content import parse_content
 from iplum_resource.standin.identifiers import name_media
 from iplum_resource.standin.options import Options
 from iplum_resource.standin.parameters import Window, read_record_id, read_usage_kinds, read_window
@@ -60,7 +60,7 @@ def get_recordings(play: Play, question: Question) -> Response:
 def get_content(play: Play, question: Question) -> Response:
     """Give a text, or the URL of an attachment or fax (section Get Usage Content)."""
     row = play.history.find_row("usage", read_record_id(question.parameters))
-    content = None if row is None else read_content(row, seed=play.options.seed)
+    content = None if row is None else parse_content(row, seed=play.options.seed)
     if content is None:
         raise refuse_request("RecordID is not that of a text or fax.")
     if content.media_name is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from iplum_resource.standin.content import read_content
+from iplum_resource.standin.content import parse_content
 from iplum_resource.standin.history import Dataset, History
 from iplum_resource.standin.identifiers import name_media
 from iplum_resource.standin.options import Options
@@ -91,7 +91,7 @@ class Pusher:
     def _tell_content(self, dataset: Dataset, record: dict[str, Any]) -> str:
         if dataset == "recordings":
             return f"{self._media_base}/{name_media(record['recordId'], 'mp3', seed=self._options.seed)}"
-        content = read_content(record, seed=self._options.seed)
+        content = parse_content(record, seed=self._options.seed)
         if content is None:
             return ""
         return content.text if content.media_name is None else f"{self._media_base}/{content.media_name}"  # type: ignore[return-value]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from iplum_resource.client import IPlumClient
+from iplum_resource.credentials import Credentials
 from iplum_resource.errors import (
     AccountError,
     Forbidden,
@@ -17,9 +18,8 @@ from iplum_resource.errors import (
     WrongAddress,
 )
 from iplum_resource.http.status_errors import CLOCK_TOLERANCE
-from iplum_resource.limits.rate_limit_state import open_rate_limit_state
+from iplum_resource.limits.rate_limit_state import open_state_store
 from iplum_resource.limits.rate_limiter import RateLimiter
-from iplum_resource.signing import Credentials
 from iplum_resource.window import Window
 from pipelines.doctor.reach import find_earliest
 from pipelines.doctor.verdict import State, Verdict
@@ -47,7 +47,7 @@ def open_client(settings: Settings, environ: Mapping[str, str]) -> IPlumClient:
         # Looking must not make folders: where no sync has run yet, nobody else asks.
         limiter=RateLimiter(
             settings.requests_per_second,
-            arrival=open_rate_limit_state(
+            store=open_state_store(
                 environ["IPLUM_ACCESS_KEY"],
                 file=str(file) if file.parent.is_dir() else None,
                 database=read_limiter_url(environ),
@@ -64,7 +64,9 @@ def examine_account(client: IPlumClient, settings: Settings, now: datetime) -> I
     hour = Window(now - _SHORT, now)
     answers: dict[str, IPlumError | None] = {}
     for usage_type in settings.usage_types:
-        error = answers[usage_type] = _ask(partial(client.fetch_usage, hour, [usage_type], patient=False))
+        error = answers[usage_type] = _ask(
+            partial(client.fetch_usage, hour, [usage_type], retry_server_errors=False)
+        )
         if len(answers) == 1:
             yield from _judge_first(client, error)
         if _is_final(error):
@@ -72,9 +74,11 @@ def examine_account(client: IPlumClient, settings: Settings, now: datetime) -> I
         if isinstance(error, Forbidden):
             break
     yield from _judge_usage(answers)
-    yield _judge_list("recordings", _ask(partial(client.fetch_recordings, hour, patient=False)))
-    yield _judge_record("contents", _ask(partial(client.fetch_content, _NO_RECORD, patient=False)))
-    yield _judge_record("recording files", _ask(partial(client.fetch_recording_url, _NO_RECORD, patient=False)))
+    yield _judge_list("recordings", _ask(partial(client.fetch_recordings, hour, retry_server_errors=False)))
+    yield _judge_record("contents", _ask(partial(client.fetch_content, _NO_RECORD, retry_server_errors=False)))
+    yield _judge_record(
+        "recording files", _ask(partial(client.fetch_recording_url, _NO_RECORD, retry_server_errors=False))
+    )
     accepted = [usage_type for usage_type, error in answers.items() if error is None]
     if accepted:
         yield _examine_reach(client, settings, accepted, now=now)
@@ -157,7 +161,7 @@ def _examine_reach(client: IPlumClient, settings: Settings, accepted: Sequence[s
         asked.append(window)
         request = Window(window.start, min(window.end, now))
         try:
-            return bool(client.fetch_usage(request, accepted, patient=False).rows)
+            return bool(client.fetch_usage(request, accepted, retry_server_errors=False).rows)
         except InvalidRequest:  # a vendor may well refuse what it no longer keeps
             return False
 
@@ -175,10 +179,10 @@ def _examine_reach(client: IPlumClient, settings: Settings, accepted: Sequence[s
 
 
 def _warn(name: str, error: IPlumError) -> Verdict:
-    remedy = "Nothing, if the account has no call recording plan; the rest goes on without."
-    return Verdict(name, State.WARNING, error.happened, remedy)
+    fix = "Nothing, if the account has no call recording plan; the rest goes on without."
+    return Verdict(name, State.WARNING, error.problem, fix)
 
 
 def _fail(name: str, error: IPlumError) -> Verdict:
-    found = f"{error.happened} ({error.detail})" if error.detail else error.happened
-    return Verdict(name, State.FAILED, found, error.remedy)
+    found = f"{error.problem} ({error.detail})" if error.detail else error.problem
+    return Verdict(name, State.FAILED, found, error.fix)

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from iplum_resource.callbacks import CallbackKind, read_callback
+from iplum_resource.callbacks import CallbackKind, parse_callback
 from iplum_resource.errors import UnreadableCallback
 from pipelines.receiver.group_commit import GroupCommit, Overloaded
 from warehouse.errors import WarehouseError
@@ -74,7 +74,7 @@ async def _receive(receiver: Receiver, commit: GroupCommit, kind: CallbackKind, 
         body = await _read_body(request)
         if body is None:
             return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {LARGEST_BODY} bytes")
-        records = read_callback(body, kind)
+        records = parse_callback(body, kind)
         now = receiver.clock()
         events = [
             Event(

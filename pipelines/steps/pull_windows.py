@@ -50,7 +50,7 @@ class WindowOutcome:
 class DatasetLoader:
     """Bring the windows of one dataset of one account from the API into the lake.
 
-    `ask` sends one request, `fetch_once` one without retries. `refusable` says that a 403 is a plan
+    `fetch` sends one request, `fetch_once` one without retries. `refusable` says that a 403 is a plan
     that lacks the dataset, not a wrong login. With the reason `audit`, what windows out of the `lookback` hold
     otherwise than the API is told. Memory holds the answers of `concurrency` requests and the fold of
     one window.
@@ -59,7 +59,7 @@ class DatasetLoader:
     folder: DataFolder
     account: str
     table: Table
-    ask: FetchWindow
+    fetch: FetchWindow
     fetch_once: FetchWindow
     concurrency: int
     verify: Literal["auto", "always", "off"]
@@ -82,7 +82,7 @@ class DatasetLoader:
             owed |= outcome.fold.other_windows if outcome.fold else set()
             yield outcome
         # That answers are cut off at a size shows at the second of that size; the first was believed.
-        cut_off = sorted(window for window in trusted if trusted[window] & sizes.capped)
+        cut_off = sorted(window for window in trusted if trusted[window] & sizes.row_caps)
         for outcome in self._pull_side_by_side(cut_off, sizes, {}):
             yield replace(outcome, again=True)
         for window in sorted(owed):
@@ -133,7 +133,7 @@ class DatasetLoader:
         asked = Window(window.start, window.end)
         try:
             for pulled in WindowPull(
-                self.ask,
+                self.fetch,
                 asked,
                 sizes,
                 verify=self.verify,
@@ -207,15 +207,15 @@ class _Keeper:
         self._doubted: set[Window] = set()
 
     def keep(self, pulled: PulledResponse) -> None:
-        answer = pulled.answer
-        self._log.append(self.window, self._make_row(answer, pulled.reason, complete=pulled.complete))
-        if pulled.complete and answer.window not in self._doubted:
-            self.trusted.add(answer.rows)
+        response = pulled.response
+        self._log.append(self.window, self._make_row(response, pulled.reason, complete=pulled.complete))
+        if pulled.complete and response.window not in self._doubted:
+            self.trusted.add(response.rows)
         if not pulled.complete:
-            self._doubted.add(answer.window)
-        if not (pulled.complete and answer.window in self._doubted):
+            self._doubted.add(response.window)
+        if not (pulled.complete and response.window in self._doubted):
             self.answers += 1
-            self.body_bytes += len(answer.body)
+            self.body_bytes += len(response.body)
         self.proven_in_halves |= pulled.reason == "halves"
 
     def keep_refusal(self, refused_at: datetime) -> None:
@@ -234,15 +234,15 @@ class _Keeper:
         self._log.append(self.window, row)
         self.refused = True
 
-    def _make_row(self, answer: WindowResponse, reason: PullReason, *, complete: bool) -> RawResponse:
+    def _make_row(self, response: WindowResponse, reason: PullReason, *, complete: bool) -> RawResponse:
         return RawResponse(
-            request_start=answer.window.start,
-            request_end=answer.window.end,
-            usage_types=None if answer.usage_types is None else ",".join(answer.usage_types),
+            request_start=response.window.start,
+            request_end=response.window.end,
+            usage_types=None if response.usage_types is None else ",".join(response.usage_types),
             reason=reason,
             pull_id=self._pull_id,
             complete=complete,
-            pulled_at=answer.received_at,
-            rows=answer.rows,
-            body=answer.body,
+            pulled_at=response.received_at,
+            rows=response.rows,
+            body=response.body,
         )

@@ -1,4 +1,4 @@
-"""What is taken of a callback, what is refused, and what is never kept."""
+"""Callbacks: accepted records, rejected bodies, and values that are never stored."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iplum_resource.callbacks import read_callback
+from iplum_resource.callbacks import parse_callback
 from iplum_resource.errors import IPlumError, UnreadableCallback
 
 # The two examples of the document, "Callback Example".
@@ -30,14 +30,14 @@ def text(**changes: Any) -> bytes:
 
 
 def test_a_documented_usage_record_is_parted_from_its_content() -> None:
-    (record,) = read_callback(USAGE, "usage")
+    (record,) = parse_callback(USAGE, "usage")
     expected = json.loads(USAGE)
     assert expected.pop("content") == record.content == "Hello"
     assert json.loads(record.body) == expected
 
 
 def test_the_address_of_a_recording_is_never_kept() -> None:
-    (record,) = read_callback(RECORDING, "recordings")
+    (record,) = parse_callback(RECORDING, "recordings")
     assert record.content is None
     assert b"media.iplum.com" not in record.body
     assert json.loads(record.body)["length"] == "434.2 KB"
@@ -56,28 +56,28 @@ def test_the_address_of_a_recording_is_never_kept() -> None:
     ],
 )
 def test_only_the_words_of_a_text_are_given(changes: dict[str, Any]) -> None:
-    (record,) = read_callback(text(**changes), "usage")
+    (record,) = parse_callback(text(**changes), "usage")
     assert record.content is None
     assert "content" not in json.loads(record.body)
 
 
 def test_a_text_that_speaks_of_an_address_is_a_text() -> None:
-    (record,) = read_callback(text(content="see https://clinic.example/map"), "usage")
+    (record,) = parse_callback(text(content="see https://clinic.example/map"), "usage")
     assert record.content == "see https://clinic.example/map"
 
 
 def test_a_field_that_only_looks_like_content_goes_too() -> None:
-    (record,) = read_callback(text(Content="secret words"), "usage")
+    (record,) = parse_callback(text(Content="secret words"), "usage")
     assert b"secret" not in record.body
 
 
 def test_an_array_is_taken_in_its_order() -> None:
     body = b"[" + text(recordId="b") + b"," + text(recordId=7) + b"]"
-    assert [json.loads(record.body)["recordId"] for record in read_callback(body, "usage")] == ["b", 7]
+    assert [json.loads(record.body)["recordId"] for record in parse_callback(body, "usage")] == ["b", 7]
 
 
 def test_an_empty_array_holds_nothing() -> None:
-    assert read_callback(b"[]", "usage") == []
+    assert parse_callback(b"[]", "usage") == []
 
 
 @pytest.mark.parametrize(
@@ -105,16 +105,16 @@ def test_an_empty_array_holds_nothing() -> None:
         b"[" + text() + b", {}]",
     ],
 )
-def test_what_is_no_record_is_refused_whole(body: bytes) -> None:
+def test_a_body_with_an_unreadable_record_is_rejected_whole(body: bytes) -> None:
     with pytest.raises(UnreadableCallback, match="recordId") as refusal:  # which the remedy names
-        read_callback(body, "usage")
+        parse_callback(body, "usage")
     assert isinstance(refusal.value, IPlumError)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_body_is_taken_or_refused(body: bytes) -> None:
     try:
-        records = read_callback(body, "usage")
+        records = parse_callback(body, "usage")
     except UnreadableCallback:
         return
     assert all(json.loads(record.body)["recordId"] for record in records if b'"recordId":0' not in record.body)
@@ -122,14 +122,14 @@ def test_any_body_is_taken_or_refused(body: bytes) -> None:
 
 @pytest.mark.parametrize("record_id", [2**63 - 1, -(2**63), 0])
 def test_a_number_is_an_id_as_long_as_it_is_exact(record_id: int) -> None:
-    (record,) = read_callback(text(recordId=record_id, deep=[[1]]), "usage")
+    (record,) = parse_callback(text(recordId=record_id, deep=[[1]]), "usage")
     assert json.loads(record.body)["recordId"] == record_id
 
 
 def test_neither_record_nor_refusal_shows_what_was_pushed() -> None:
-    (record,) = read_callback(USAGE, "usage")
+    (record,) = parse_callback(USAGE, "usage")
     assert "Hello" not in repr(record)
     assert "4081231234" not in repr(record)
     with pytest.raises(UnreadableCallback) as refusal:
-        read_callback(b'{"from": "+14081231234"}', "usage")
+        parse_callback(b'{"from": "+14081231234"}', "usage")
     assert "4081231234" not in f"{refusal.value!r}{refusal.value}"

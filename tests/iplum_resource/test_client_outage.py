@@ -1,4 +1,4 @@
-"""A network that goes away in the middle of a run, over real sockets: sat out for a while, and then given up."""
+"""A network that fails in the middle of a run, over real sockets: retried for a while, then fatal."""
 
 import socket
 import threading
@@ -21,7 +21,7 @@ class Outlet:
         self._reservation.bind(("127.0.0.1", 0))
         self._address: tuple[str, int] = self._reservation.getsockname()
         self.url = f"http://127.0.0.1:{self._address[1]}"
-        self.answer = write_head(200, length=len(RECORDS)) + RECORDS
+        self.response = write_head(200, length=len(RECORDS)) + RECORDS
         self.answered = 0
         self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
@@ -51,7 +51,7 @@ class Outlet:
             with connection:
                 connection.recv(1 << 16)
                 self.answered += 1
-                connection.sendall(self.answer)
+                connection.sendall(self.response)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def outlet() -> Iterator[Outlet]:
     outlet.close()
 
 
-def test_a_blip_in_a_long_run_is_sat_out(outlet: Outlet) -> None:
+def test_a_short_outage_in_a_long_run_is_retried(outlet: Outlet) -> None:
     clock, waits = Clock(), 0
 
     def sleep(seconds: float) -> None:
@@ -100,10 +100,10 @@ def test_a_server_that_was_never_there_is_given_up_after_three(outlet: Outlet) -
     assert len(clock.slept) == 2
 
 
-def test_what_was_reached_in_the_same_call_counts(outlet: Outlet) -> None:
-    """The first call of a client gets a 500, and then nobody is there: a blip, not a wrong address."""
+def test_a_response_in_the_same_call_counts_as_reached(outlet: Outlet) -> None:
+    """A client gets a 500 and then no connection: a temporary outage, not a wrong address."""
     clock = Clock()
-    outlet.answer = write_head(500, length=0)
+    outlet.response = write_head(500, length=0)
 
     def sleep(seconds: float) -> None:
         clock.sleep(seconds)

@@ -40,8 +40,8 @@ def test_the_tree_is_drawn_in_the_docstring() -> None:
 @pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
 def test_says_to_which_request_what_happened_and_what_to_do(error: errors.IPlumError) -> None:
     text = str(error)
-    assert text.startswith(f"{REQUEST}: {error.happened}")
-    assert text.endswith(error.remedy)
+    assert text.startswith(f"{REQUEST}: {error.problem}")
+    assert text.endswith(error.fix)
     assert error.detail in text
 
 

@@ -1,4 +1,4 @@
-"""The resource in Dagster: one client a run, closed at its end, and no key where anybody could read it."""
+"""The Dagster resource: one client per run, closed at its end, and no visible key."""
 
 import json
 import threading
@@ -78,8 +78,8 @@ def _assert_no_secret(text: str) -> None:
 def test_an_asset_asks_through_it(account: Running, instance: dg.DagsterInstance) -> None:
     @dg.asset
     def usage(iplum: IPlumResource) -> dg.MaterializeResult[None]:
-        answer = iplum.get_client().fetch_usage(WIDE, TYPES)
-        return dg.MaterializeResult(metadata={"rows": len(answer.records)})
+        response = iplum.get_client().fetch_usage(WIDE, TYPES)
+        return dg.MaterializeResult(metadata={"rows": len(response.records)})
 
     result = dg.materialize([usage], resources={"iplum": _build_resource(account.url)}, instance=instance)
     assert result.success
@@ -154,7 +154,7 @@ def test_threads_that_ask_at_once_get_one_client(tmp_path: Path) -> None:
         resource = _build_plain(limiter_file=str(tmp_path / f"limiter-{number}"))
         together, clients = threading.Barrier(8), list[IPlumClient]()
 
-        def ask(
+        def fetch(
             resource: IPlumResource = resource,
             together: threading.Barrier = together,
             clients: list[IPlumClient] = clients,
@@ -162,7 +162,7 @@ def test_threads_that_ask_at_once_get_one_client(tmp_path: Path) -> None:
             together.wait(20)
             clients.append(resource.get_client())
 
-        threads = [threading.Thread(target=ask) for _ in range(8)]
+        threads = [threading.Thread(target=fetch) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -208,7 +208,7 @@ def test_nothing_that_dagster_shows_holds_a_key(
     [
         ("TEST_ACCESS_KEY", " CANARY-access-4711", "access_key has white space"),
         ("TEST_SECRET_KEY", "'CANARY-secret-0815'", "secret_key has quotes"),
-        ("TEST_LOGIN_ID", "canary\x07", "login_id has a line break"),
+        ("TEST_LOGIN_ID", "canary\x07", "login_id has an invisible"),
     ],
 )
 def test_a_key_that_can_not_be_used_is_named_and_not_shown(

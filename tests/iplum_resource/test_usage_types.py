@@ -1,4 +1,4 @@
-"""A list of usage types that the API refuses: each is tried alone, once, and those it takes are used."""
+"""Usage types that the API rejects: each is tried alone, once, and the accepted ones are used."""
 
 import logging
 from collections import Counter
@@ -47,32 +47,32 @@ def _build_windows(count: int) -> list[Window]:
 
 
 def test_a_list_that_is_taken_is_all_that_is_sent(standin: Running, caplog: pytest.LogCaptureFixture) -> None:
-    with _asking(standin) as ask:
-        answer = ask(WIDE)
+    with _asking(standin) as fetch:
+        response = fetch(WIDE)
     assert _list_asked(standin) == [ALL]
-    assert answer.usage_types == TYPES
+    assert response.usage_types == TYPES
     assert caplog.messages == []
 
 
 def test_the_documents_list_without_its_examples_type(standin: Running, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING), _asking(standin, refuse_types=frozenset({"iplumcall"})) as ask:
-        answers = [ask(window) for window in _build_windows(3)]
+    with caplog.at_level(logging.WARNING), _asking(standin, refuse_types=frozenset({"iplumcall"})) as fetch:
+        answers = [fetch(window) for window in _build_windows(3)]
     accepted = "iPlumtext,externalcall,externaltext,fax"
     assert _list_asked(standin) == [ALL, *TYPES, *[accepted] * 3]
-    assert {answer.usage_types for answer in answers} == {tuple(accepted.split(","))}
-    assert all(answer.records for answer in answers)
+    assert {response.usage_types for response in answers} == {tuple(accepted.split(","))}
+    assert all(response.records for response in answers)
     assert caplog.messages == [
-        "iPlum refuses the usage types iplumcall and takes iPlumtext, externalcall, externaltext, fax; "
-        "the sync goes on with those"
+        "iPlum rejects the usage types iplumcall. The sync continues with iPlumtext, "
+        "externalcall, externaltext, fax."
     ]
 
 
 def test_each_type_is_probed_in_an_hour_of_the_window(standin: Running) -> None:
-    with _asking(standin, refuse_types=frozenset({"fax"})) as ask:
-        ask(WIDE)
+    with _asking(standin, refuse_types=frozenset({"fax"})) as fetch:
+        fetch(WIDE)
         narrow = Window(WIDE.start, WIDE.start + timedelta(minutes=30))
-    with _asking(standin, refuse_types=frozenset({"fax"})) as ask:
-        ask(narrow)
+    with _asking(standin, refuse_types=frozenset({"fax"})) as fetch:
+        fetch(narrow)
     probes = [r.body for r in standin.requests if r.body and r.body["Usage"] in TYPES]
     start = WIDE.request_dates[0]
     hour = Window(WIDE.start, WIDE.start + timedelta(hours=1))
@@ -83,13 +83,13 @@ def test_each_type_is_probed_in_an_hour_of_the_window(standin: Running) -> None:
 
 
 @pytest.mark.parametrize("wanted", [TYPES, ("iplumcall",), ("unheardOf", "fax")])
-def test_where_no_type_is_taken_the_refusal_is_raised(
+def test_the_error_is_raised_if_no_type_is_accepted(
     standin: Running, caplog: pytest.LogCaptureFixture, wanted: tuple[str, ...]
 ) -> None:
-    with _asking(standin, wanted, refuse_types=frozenset(TYPES)) as ask:
+    with _asking(standin, wanted, refuse_types=frozenset(TYPES)) as fetch:
         for window in _build_windows(3):
             with pytest.raises(InvalidRequest) as caught:
-                ask(window)
+                fetch(window)
             assert str(window) in str(caught.value)
     asked = [",".join(wanted)] * 3
     assert _list_asked(standin) == [asked[0], *wanted, *asked[1:]]
@@ -101,13 +101,13 @@ def test_eight_threads_probe_once_and_warn_once(standin: Running, caplog: pytest
     refused = frozenset({"iplumcall", "iPlumtext"})
     with (
         caplog.at_level(logging.WARNING),
-        _asking(standin, refuse_types=refused) as ask,
+        _asking(standin, refuse_types=refused) as fetch,
         ThreadPoolExecutor(8) as pool,
     ):
-        answers = list(pool.map(ask, windows))
-    assert {answer.usage_types for answer in answers} == {("externalcall", "externaltext", "fax")}
-    assert [answer.window for answer in answers] == windows
-    assert all(ids_of(answer) for answer in answers)
+        answers = list(pool.map(fetch, windows))
+    assert {response.usage_types for response in answers} == {("externalcall", "externaltext", "fax")}
+    assert [response.window for response in answers] == windows
+    assert all(ids_of(response) for response in answers)
     asked = Counter(_list_asked(standin))
     assert {name: asked[name] for name in TYPES} == dict.fromkeys(TYPES, 1)
     assert asked[ALL] <= 8
@@ -116,20 +116,20 @@ def test_eight_threads_probe_once_and_warn_once(standin: Running, caplog: pytest
 
 
 def test_eight_threads_that_are_all_refused_probe_once(standin: Running) -> None:
-    with _asking(standin, refuse_types=frozenset(TYPES)) as ask, ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(ask, window) for window in _build_windows(16)]
+    with _asking(standin, refuse_types=frozenset(TYPES)) as fetch, ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(fetch, window) for window in _build_windows(16)]
         assert {type(future.exception(20)) for future in asked} == {InvalidRequest}
     counted = Counter(_list_asked(standin))
     assert counted == {ALL: 16, **dict.fromkeys(TYPES, 1)}
 
 
 def test_types_that_are_taken_one_by_one_but_not_together() -> None:
-    """Then it isn't the types that are refused, and to send fewer of them would only lose rows."""
+    """The cause is not a type, and sending fewer types would lose rows."""
     with ScriptedServer(REFUSED, ROWS, ROWS, REFUSED) as server, build_client(server.url) as client:
-        ask = UsageRequest(client, ("fax", "iplumcall"))
+        fetch = UsageRequest(client, ("fax", "iplumcall"))
         for _ in range(2):
             with pytest.raises(InvalidRequest):
-                ask(WIDE)
+                fetch(WIDE)
     assert len(server.received) == 4
 
 
@@ -142,20 +142,20 @@ def test_a_refused_date_is_not_about_types() -> None:
 
 
 def test_probes_that_an_outage_stops_are_made_again() -> None:
-    """Otherwise a 500 at the wrong moment would have every further window of the run refused."""
+    """Otherwise one 500 would make every further window of the run fail."""
     steps = [REFUSED, ROWS, *[respond(500)] * 8, REFUSED, ROWS, REFUSED, ROWS]
     with ScriptedServer(*steps) as server, build_client(server.url) as client:
-        ask = UsageRequest(client, ("fax", "iplumcall"))
+        fetch = UsageRequest(client, ("fax", "iplumcall"))
         with pytest.raises(ServerFailed):
-            ask(WIDE)
-        assert ask(WIDE).usage_types == ("fax",)
+            fetch(WIDE)
+        assert fetch(WIDE).usage_types == ("fax",)
     assert len(server.received) == len(steps)
 
 
 def test_refused_keys_end_the_probing() -> None:
     with ScriptedServer(REFUSED, ROWS, respond(401)) as server, build_client(server.url) as client:
-        ask = UsageRequest(client, TYPES)
+        fetch = UsageRequest(client, TYPES)
         for _ in range(2):
             with pytest.raises(Unauthorized):
-                ask(WIDE)
+                fetch(WIDE)
         assert len(server.received) == 3

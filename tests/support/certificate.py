@@ -1,4 +1,4 @@
-"""A certificate that nobody has trusted yet, made by openssl."""
+"""A self-signed certificate made by openssl."""
 
 import shutil
 import ssl

@@ -1,4 +1,4 @@
-"""Every way in which a request can fail, and the error the client raises for it."""
+"""Every way in which a request can fail, and the resulting error. Also renders the table of docs/trust.md."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,19 +22,19 @@ from tests.support.scripted_server import Step, drip, hang, respond, send, send_
 from tests.support.window_requests import RECORDS
 
 Outcome = Literal["window", "part", "run"]
-#: What is lost while a fault lasts, as the page says it.
+#: The effect of a lasting failure, as the page words it.
 OUTCOMES: Mapping[Outcome, str] = {
-    "window": "that window fails, the others come",
-    "part": "the window is asked for in halves: all comes but the hour that can't be had",
-    "run": "the run ends at once: no other request could succeed",
+    "window": "the window fails, the others continue",
+    "part": "the window is split; only the failing hour is missing",
+    "run": "the run ends at once, because no other request can succeed",
 }
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: how it is played, how often a request for five days meets it, and what it is called in the end.
+    """One failure: its server step, the attempts of a request for five days, and the final error.
 
-    `step` is None where no server answers; those are played by name. `advice` is what the page adds.
+    `step` is None if no server responds; such failures are simulated by name. `advice` is added to the table.
     """
 
     name: str
@@ -56,7 +56,7 @@ _MEGABYTE = b" " * (1 << 20)
 _ENDLESS = drip(write_head(200, length=None) + b"[", _MEGABYTE, every=0)
 
 FAULTS = (
-    Fault("429 without a time", respond(429), 8, RateLimited, "window", "the rate is lowered by itself"),
+    Fault("429 without a time", respond(429), 8, RateLimited, "window", "the rate is lowered automatically"),
     Fault(
         "429 with seconds",
         respond(429, headers={"Retry-After": "7"}),
@@ -124,25 +124,25 @@ FAULTS = (
         1,
         ResponseTooLarge,
         "part",
-        "read no further than that, so memory stays bounded",
+        "the rest is not read",
     ),
     Fault("this machine's clock an hour off", respond(401, headers=_HOUR_OFF), 1, WrongClock, "run"),
-    Fault("certificate of another host", None, 1, BadCertificate, "run", "nothing was sent to it"),
-    Fault("host name not found", None, 3, Unreachable, "run", "8 attempts once iPlum has answered in this run"),
+    Fault("certificate of another host", None, 1, BadCertificate, "run", "nothing was sent"),
+    Fault("host name not found", None, 3, Unreachable, "run", "8 attempts if iPlum has responded in this run"),
 )
 
 
 def render_table() -> str:
-    """Write the page's table: a line for each fault."""
-    lines = ["| what goes wrong | attempts | if it lasts | it says |", "|---|---|---|---|"]
+    """Return the table, one line per failure."""
+    lines = ["| failure | attempts | if it persists | error |", "|---|---|---|---|"]
     for fault in FAULTS:
         outcome = OUTCOMES[fault.outcome] + (f"; {fault.advice}" if fault.advice else "")
-        lines.append(f"| {fault.name} | {fault.attempts} | {outcome} | {fault.error.happened} |")
+        lines.append(f"| {fault.name} | {fault.attempts} | {outcome} | {fault.error.problem} |")
     return "\n".join(lines)
 
 
 def write_page() -> None:
-    """Put the table into the page, between its marks."""
+    """Write the table to docs/trust.md, between its marks."""
     page = PROJECT / "docs" / "trust.md"
     before, mark, rest = page.read_text().partition("<!-- faults -->\n")
     page.write_text(f"{before}{mark}{render_table()}\n<!-- /faults -->{rest.partition('<!-- /faults -->')[2]}")

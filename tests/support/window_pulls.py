@@ -1,4 +1,4 @@
-"""What a pull brings, from the stand-in over HTTP or from an account that is a plain function of its rows."""
+"""Pulls of a window, from the stand-in over HTTP or from a plain function."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,41 +23,41 @@ LATER = datetime(2026, 1, 1, tzinfo=UTC)
 class Pulled:
     """Everything that came of one pull."""
 
-    answers: list[PulledResponse]
+    responses: list[PulledResponse]
     error: IPlumError | None
 
     @property
     def complete_ids(self) -> set[str]:
-        return {name for pulled in self.answers if pulled.complete for name in ids_of(pulled.answer)}
+        return {name for pulled in self.responses if pulled.complete for name in ids_of(pulled.response)}
 
     @property
     def kept_ids(self) -> set[str]:
-        return {name for pulled in self.answers for name in ids_of(pulled.answer)}
+        return {name for pulled in self.responses for name in ids_of(pulled.response)}
 
     @property
     def complete_windows(self) -> list[Window]:
-        return sorted(pulled.answer.window for pulled in self.answers if pulled.complete)
+        return sorted(pulled.response.window for pulled in self.responses if pulled.complete)
 
 
 def pull(
-    ask: FetchWindow,
+    fetch: FetchWindow,
     window: Window = WIDE,
     *,
     sizes: ResponseSizes | None = None,
     verify: Verify = "auto",
     now: datetime = LATER,
 ) -> Pulled:
-    answers: list[PulledResponse] = []
+    responses: list[PulledResponse] = []
     try:
-        for pulled in WindowPull(ask, window, sizes or ResponseSizes(), verify, lambda: now):
-            answers.append(pulled)  # noqa: PERF402 - what came before an error counts
+        for pulled in WindowPull(fetch, window, sizes or ResponseSizes(), verify, lambda: now):
+            responses.append(pulled)  # noqa: PERF402 - responses before an error count
     except IPlumError as error:
-        return Pulled(answers, error)
-    return Pulled(answers, None)
+        return Pulled(responses, error)
+    return Pulled(responses, None)
 
 
-def ids_of(answer: WindowResponse) -> set[str]:
-    return {row["recordId"] for row in answer.records if isinstance(row, dict)}
+def ids_of(response: WindowResponse) -> set[str]:
+    return {row["recordId"] for row in response.records if isinstance(row, dict)}
 
 
 @contextmanager
@@ -106,7 +106,7 @@ class Account:
             raise ServerFailed(str(window), 500)
         if self.refused is not None and window.start < self.refused.end and self.refused.start < window.end:
             raise ServerFailed(str(window), 500)
-        return build_answer(window, self.list_ids(window)[: self.cap])
+        return build_response(window, self.list_ids(window)[: self.cap])
 
     def list_ids(self, window: Window) -> list[str]:
         inside = [
@@ -117,7 +117,7 @@ class Account:
         return [name for _, name in sorted(inside)]
 
 
-def build_answer(window: Window, names: list[str]) -> WindowResponse:
+def build_response(window: Window, names: list[str]) -> WindowResponse:
     body = json.dumps([{"recordId": name} for name in names]).encode()
     return WindowResponse(window, None, body, len(names), LATER, LATER)
 

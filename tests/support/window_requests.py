@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from iplum_resource.client import IPlumClient
+from iplum_resource.credentials import Credentials
 from iplum_resource.limits.rate_limiter import RateLimiter
-from iplum_resource.signing import Credentials
 from iplum_resource.window import Window
 
 CREDENTIALS = Credentials("CANARY-access-4711", "CANARY-secret-0815", "Canary.Login@Clinic.example")

@@ -21,7 +21,7 @@ def build_recordings_assets(
 
     def build_fetches(iplum: IPlumResource) -> tuple[FetchWindow, FetchWindow]:
         client = iplum.get_client()
-        return client.fetch_recordings, partial(client.fetch_recordings, patient=False)
+        return client.fetch_recordings, partial(client.fetch_recordings, retry_server_errors=False)
 
     dataset = Dataset(
         table=RECORDINGS,

@@ -112,14 +112,14 @@ def _open_pull(
     try:
         check_account(settings, folder.accounts())
         make_folder(folder.limiter_file(settings.account).parent, folder.modes)
-        ask, fetch_once = dataset.build_fetches(iplum)
+        fetch, fetch_once = dataset.build_fetches(iplum)
     except (SettingsError, WarehouseError, ValueError) as error:
         raise fail(error) from error
     return DatasetLoader(
         folder=folder,
         account=settings.account,
         table=dataset.table,
-        ask=ask,
+        fetch=fetch,
         fetch_once=fetch_once,
         concurrency=settings.concurrency,
         verify="always" if is_audit else settings.verify,

@@ -1,4 +1,4 @@
-"""The rules of retrying, without sockets; that they are obeyed over a real one is test_client_faults."""
+"""The retry policy, without sockets. test_transport and test_status_errors check it over real ones."""
 
 import logging
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from iplum_resource.errors import (
     UnreadableResponse,
     WrongAddress,
 )
-from iplum_resource.http.retry import RetryPolicy, choose_attempts
+from iplum_resource.http.retry import RetryPolicy, max_attempts
 from iplum_resource.window import Window
 from tests.support.window_requests import NARROW, WIDE, Clock
 
@@ -134,12 +134,12 @@ def test_nothing_is_tried_again_once_the_run_is_over() -> None:
     [(WIDE, 3), (Window(NARROW.start, NARROW.end + timedelta(seconds=1)), 3), (NARROW, 8), (None, 8)],
 )
 def test_a_window_that_can_be_halved_is_given_up_sooner(window: Window | None, attempts: int) -> None:
-    assert choose_attempts(window) == attempts
+    assert max_attempts(window) == attempts
 
 
 def test_each_wait_is_logged_with_request_and_reason(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "iplum_resource"):
         _run(iter([ServerFailed(f"{R} for {NARROW}", 502)]), Clock())
     assert caplog.messages == [
-        f"POST /usage/getusage for {NARROW}: iPlum's server failed (502); attempt 1, again in 0.5 s"
+        f"POST /usage/getusage for {NARROW}: iPlum's server failed (HTTP 502); attempt 1, next in 0.5 s"
     ]

@@ -1,4 +1,4 @@
-"""What each status becomes, over a real socket."""
+"""The error for each HTTP status, over a real socket."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -101,7 +101,7 @@ def test_a_bad_request_has_the_vendors_code(body: bytes, kind: type[InvalidReque
         (timedelta(0), Unauthorized),
     ],
 )
-def test_a_wrong_clock_is_told_from_a_wrong_key(date: timedelta, kind: type[Unauthorized]) -> None:
+def test_a_wrong_clock_is_distinguished_from_a_wrong_key(date: timedelta, kind: type[Unauthorized]) -> None:
     clock = Clock()
     sent_at = format_datetime(clock.now() + date, usegmt=True)
     error, _ = _fail(respond(401, headers={"Date": sent_at}), clock)
@@ -128,7 +128,7 @@ def test_a_nonsensical_date_is_no_reason_to_fail(date: str) -> None:
         ({"Retry-After": "soon"}, 0.5),
         ({"Retry-After": "Sun, 01 Mar 2026 12:00:30 GMT"}, 30),
         ({"Retry-After": "Sun, 01 Mar 2026 11:00:00 GMT"}, 0.5),
-        # The server's clock is an hour ahead of ours: its "in 30 s" is in 30 s all the same.
+        # The server's clock is an hour ahead, and its "in 30 s" is still in 30 s.
         ({"Retry-After": "Sun, 01 Mar 2026 13:00:30 GMT", "Date": "Sun, 01 Mar 2026 13:00:00 GMT"}, 30),
     ],
 )
@@ -169,10 +169,10 @@ def test_a_narrow_window_gets_more_tries_than_one_that_can_be_halved() -> None:
         ScriptedServer(respond(500)) as server,
         build_client(server.url) as client,
     ):
-        for ask in (lambda: client.fetch_usage(NARROW, TYPES), lambda: client.fetch_content("r-1")):
+        for fetch in (lambda: client.fetch_usage(NARROW, TYPES), lambda: client.fetch_content("r-1")):
             server.received.clear()
             with pytest.raises(ServerFailed):
-                ask()
+                fetch()
             assert len(server.received) == 8
 
 
@@ -180,7 +180,7 @@ def test_every_attempt_has_its_own_time_and_signature() -> None:
     clock = Clock()
     steps = [respond(500), respond(500), respond(429, headers={"Retry-After": "5"}), respond(200, RECORDS)]
     with ScriptedServer(*steps) as server, build_client(server.url, clock, random=lambda: 2.0) as client:
-        answer = client.fetch_usage(WIDE, TYPES)
+        response = client.fetch_usage(WIDE, TYPES)
     epochs = [request.headers["x-iplumauth-epochdatetime"] for request in server.received]
     started = int(clock.now().timestamp() - sum(clock.slept))
     assert epochs == [str(started), str(started + 1), str(started + 3), str(started + 8)]
@@ -188,4 +188,4 @@ def test_every_attempt_has_its_own_time_and_signature() -> None:
     assert [request.headers["authorization"] for request in server.received] == [
         f"iPlumAuth {sign(*keys, epoch, '/usage/getusage')}" for epoch in epochs
     ]
-    assert answer.requested_at == clock.now()
+    assert response.requested_at == clock.now()

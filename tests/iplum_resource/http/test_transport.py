@@ -1,4 +1,4 @@
-"""Each way in which a connection or an answer can break, over a real socket."""
+"""Broken connections and responses, over a real socket."""
 
 import gzip
 import socket
@@ -55,7 +55,7 @@ BREAKS = {
 
 
 @pytest.mark.parametrize(("step", "kind"), BREAKS.values(), ids=BREAKS)
-def test_a_break_is_ridden_out(step: Step, kind: type[IPlumError]) -> None:
+def test_a_broken_connection_is_retried(step: Step, kind: type[IPlumError]) -> None:
     clock = Clock()
     with ScriptedServer(step, step, respond(200, RECORDS)) as server, build_client(server.url, clock) as client:
         assert client.fetch_usage(WIDE, ["fax"]).body == RECORDS
@@ -87,7 +87,7 @@ def test_a_break_is_ridden_out(step: Step, kind: type[IPlumError]) -> None:
         (b'["\\ud83d",' + b"[" * 10_000 + b"]" * 10_001, {}, UnreadableResponse, "too deep"),
     ],
 )
-def test_a_200_in_another_form_is_an_error_and_never_no_data(
+def test_a_200_without_the_documented_form_is_an_error(
     body: bytes, headers: Mapping[str, str], kind: type[UnreadableResponse], detail: str
 ) -> None:
     with (
@@ -111,7 +111,7 @@ def test_a_200_in_another_form_is_an_error_and_never_no_data(
     ],
     ids=["announced", "endless", "compressed", "enormous"],
 )
-def test_a_body_over_the_ceiling_is_refused_once(step: Step) -> None:
+def test_a_body_over_the_maximum_is_rejected_once(step: Step) -> None:
     with (
         ScriptedServer(step) as server,
         build_client(server.url, max_body_bytes=9_999) as client,
@@ -121,7 +121,7 @@ def test_a_body_over_the_ceiling_is_refused_once(step: Step) -> None:
     assert len(server.received) == 1
 
 
-def test_a_body_at_the_ceiling_is_taken() -> None:
+def test_a_body_at_the_maximum_is_accepted() -> None:
     with (
         ScriptedServer(respond(200, RECORDS)) as server,
         build_client(server.url, max_body_bytes=len(RECORDS)) as client,
@@ -134,7 +134,7 @@ def test_silence_times_out() -> None:
     with (
         ScriptedServer(hang) as server,
         build_client(server.url, clock, read_timeout=0.05) as client,
-        pytest.raises(TimedOut, match="no answer began"),
+        pytest.raises(TimedOut, match="no response began"),
     ):
         client.fetch_usage(WIDE, ["fax"])
     assert clock.slept == [0.5, 1]

@@ -1,4 +1,4 @@
-"""One refused request ends the run: how many requests a server sees when all threads ask at once."""
+"""The circuit breaker: how many requests a server sees when all threads send one at once."""
 
 import socket
 import threading
@@ -23,10 +23,10 @@ from tests.support.window_requests import RECORDS, WIDE, build_client
 THREADS = 8
 
 
-def _ask_all(client: IPlumClient, ask: Callable[[IPlumClient], object]) -> list[IPlumError | None]:
+def _ask_all(client: IPlumClient, fetch: Callable[[IPlumClient], object]) -> list[IPlumError | None]:
     def attempt(_: int) -> IPlumError | None:
         try:
-            ask(client)
+            fetch(client)
         except IPlumError as error:
             return error
         return None
@@ -40,7 +40,7 @@ def _ask_usage(client: IPlumClient) -> object:
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, Unauthorized), (404, WrongAddress), (302, WrongAddress)])
-def test_one_refusal_is_the_only_request(status: int, kind: type[IPlumError]) -> None:
+def test_one_rejection_is_the_only_request(status: int, kind: type[IPlumError]) -> None:
     with ScriptedServer(respond(status)) as server, build_client(server.url) as client:
         errors = _ask_all(client, _ask_usage)
         with pytest.raises(kind):

@@ -7,20 +7,25 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from pyrate_limiter import GCRA, Rate, StateStore
 
 from iplum_resource.errors import RateLimiterFailed
-from iplum_resource.limits.rate_limit_state import (
-    DatabaseRateLimitState,
-    FileRateLimitState,
-    RateLimitState,
-    open_rate_limit_state,
-)
+from iplum_resource.limits.rate_limit_state import FileStateStore, PostgresStateStore, open_state_store
 from iplum_resource.limits.rate_limiter import RateLimiter
 from tests.support.postgres import libpq_url
 
+RATE = Rate(1, 1000)
+
+
+def read_due(store: StateStore) -> float:
+    """Return when the next request is due, in microseconds since the epoch."""
+    state = store.read(GCRA(), [RATE])
+    assert isinstance(state, tuple)
+    return state[0]
+
 
 class Seconds:
-    """Seconds since the epoch that only `sleep` moves."""
+    """A clock that only `sleep` moves; seconds since the epoch."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000.0
@@ -35,13 +40,13 @@ class Seconds:
 
 
 @pytest.fixture(params=["alone", "file", "database"])
-def arrival(request: pytest.FixtureRequest, tmp_path: Path) -> RateLimitState:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> StateStore:
     if request.param == "database":
-        # A name of its own, so that no test begins where another ended.
-        return open_rate_limit_state(
+        # Each test has a row of its own.
+        return open_state_store(
             str(tmp_path), file=None, database=libpq_url(request.getfixturevalue("postgres_url"))
         )
-    return open_rate_limit_state(
+    return open_state_store(
         "KEY", file=None if request.param == "alone" else str(tmp_path / "limiter"), database=None
     )
 
@@ -54,9 +59,9 @@ def _take(limiter: RateLimiter, seconds: Seconds, count: int) -> list[float]:
     return taken
 
 
-def test_spreads_requests_evenly(arrival: RateLimitState) -> None:
+def test_spreads_requests_evenly(store: StateStore) -> None:
     seconds = Seconds()
-    taken = _take(RateLimiter(5, arrival=arrival, clock=seconds, sleep=seconds.sleep), seconds, 11)
+    taken = _take(RateLimiter(5, store=store, clock=seconds, sleep=seconds.sleep), seconds, 11)
     gaps = [later - earlier for earlier, later in itertools.pairwise(taken)]
     assert min(gaps) == pytest.approx(0.2, abs=0.0015)
     assert max(gaps) == pytest.approx(0.2, abs=0.0015)
@@ -72,9 +77,7 @@ def test_keeps_any_rate(rate: float) -> None:
 
 def test_two_limiters_share_a_file(tmp_path: Path) -> None:
     seconds, file = Seconds(), str(tmp_path / "limiter")
-    limiters = [
-        RateLimiter(10, arrival=FileRateLimitState(file), clock=seconds, sleep=seconds.sleep) for _ in range(2)
-    ]
+    limiters = [RateLimiter(10, store=FileStateStore(file), clock=seconds, sleep=seconds.sleep) for _ in range(2)]
     started = seconds.now
     for turn in range(21):
         limiters[turn % 2].acquire()
@@ -82,15 +85,15 @@ def test_two_limiters_share_a_file(tmp_path: Path) -> None:
 
 
 def test_files_are_private(tmp_path: Path) -> None:
-    RateLimiter(10, arrival=FileRateLimitState(str(tmp_path / "limiter"))).acquire()
+    RateLimiter(10, store=FileStateStore(str(tmp_path / "limiter"))).acquire()
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
-def test_refusals_lower_the_rate_to_a_floor_and_successes_raise_it_again(arrival: RateLimitState) -> None:
+def test_rejections_lower_the_rate_and_successes_raise_it_again(store: StateStore) -> None:
     seconds = Seconds()
-    limiter = RateLimiter(10, arrival=arrival, clock=seconds, sleep=seconds.sleep)
+    limiter = RateLimiter(10, store=store, clock=seconds, sleep=seconds.sleep)
     limiter.slow_down()
-    limiter.slow_down()  # in flight at the same time, so the same refusal
+    limiter.slow_down()  # in flight at the same time, so one rejection
     assert limiter.requests_per_second == 5
     _take(limiter, seconds, 1)
     before = seconds.now
@@ -105,9 +108,9 @@ def test_refusals_lower_the_rate_to_a_floor_and_successes_raise_it_again(arrival
     assert limiter.requests_per_second == pytest.approx(10)
 
 
-def test_a_clock_set_back_stops_nobody_for_long(arrival: RateLimitState) -> None:
+def test_a_clock_set_back_does_not_block(store: StateStore) -> None:
     seconds = Seconds()
-    limiter = RateLimiter(5, arrival=arrival, clock=seconds, sleep=seconds.sleep)
+    limiter = RateLimiter(5, store=store, clock=seconds, sleep=seconds.sleep)
     limiter.acquire()
     seconds.now -= 3600
     seconds.slept.clear()
@@ -116,9 +119,9 @@ def test_a_clock_set_back_stops_nobody_for_long(arrival: RateLimitState) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\xff\xfe", b"9" * 40])
-def test_a_mangled_file_stops_nobody(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_does_not_block(tmp_path: Path, content: bytes) -> None:
     seconds, file = Seconds(), tmp_path / "limiter"
-    limiter = RateLimiter(5, arrival=FileRateLimitState(str(file)), clock=seconds, sleep=seconds.sleep)
+    limiter = RateLimiter(5, store=FileStateStore(str(file)), clock=seconds, sleep=seconds.sleep)
     file.write_bytes(content)
     limiter.acquire()
     assert seconds.slept == []
@@ -128,13 +131,13 @@ def test_a_mangled_file_stops_nobody(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
-def test_refuses_a_rate_that_is_none(rate: float) -> None:
+def test_rejects_a_rate_that_is_not_positive(rate: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         RateLimiter(rate)
 
 
 def _acquire_many(file: str, count: int) -> None:
-    limiter = RateLimiter(500, arrival=FileRateLimitState(file))
+    limiter = RateLimiter(500, store=FileStateStore(file))
 
     def work() -> None:
         for _ in range(count):
@@ -147,9 +150,9 @@ def _acquire_many(file: str, count: int) -> None:
         thread.join()
 
 
-def test_processes_and_threads_keep_one_ceiling_together(tmp_path: Path) -> None:
+def test_processes_and_threads_share_one_rate_limit(tmp_path: Path) -> None:
     file, context = str(tmp_path / "limiter"), multiprocessing.get_context("spawn")
-    RateLimiter(500, arrival=FileRateLimitState(file)).acquire()
+    RateLimiter(500, store=FileStateStore(file)).acquire()
     started = time.time()
     workers = [context.Process(target=_acquire_many, args=(file, 50)) for _ in range(3)]
     for worker in workers:
@@ -162,10 +165,10 @@ def test_processes_and_threads_keep_one_ceiling_together(tmp_path: Path) -> None
     assert due - started >= 300 * 0.002 - 0.025
 
 
-def test_machines_keep_one_ceiling_together_in_a_database(postgres_url: str, tmp_path: Path) -> None:
+def test_machines_share_one_rate_limit_in_a_database(postgres_url: str, tmp_path: Path) -> None:
     url, name = libpq_url(postgres_url), str(tmp_path)
     started = time.time()
-    limiters = [RateLimiter(500, arrival=DatabaseRateLimitState(url, name)) for _ in range(3)]
+    limiters = [RateLimiter(500, store=PostgresStateStore(url, name)) for _ in range(3)]
 
     def work(limiter: RateLimiter) -> None:
         for _ in range(50):
@@ -176,29 +179,25 @@ def test_machines_keep_one_ceiling_together_in_a_database(postgres_url: str, tmp
         thread.start()
     for thread in threads:
         thread.join()
-    reader = DatabaseRateLimitState(url, name)
-    with reader.hold():
-        due = reader.read() / 1e6
     # Each of the 150 turns moved the due time on by at least its own 2 ms: none was lost to a race.
-    assert due - started >= 150 * 0.002 - 0.025
-    others = DatabaseRateLimitState(url, "another key")
-    with others.hold():
-        assert others.read() == 0
+    assert read_due(PostgresStateStore(url, name)) / 1e6 - started >= 150 * 0.002 - 0.025
+    assert read_due(PostgresStateStore(url, "another key")) == 0
 
 
-def test_a_broken_connection_is_made_anew(postgres_url: str, tmp_path: Path) -> None:
-    first, second = (DatabaseRateLimitState(libpq_url(postgres_url), str(tmp_path)) for _ in range(2))
-    with first.hold():
-        first.write(5)
+def test_a_broken_connection_is_opened_again(postgres_url: str, tmp_path: Path) -> None:
+    first, second = (PostgresStateStore(libpq_url(postgres_url), str(tmp_path)) for _ in range(2))
+    first.check(GCRA(), [RATE], 1000, 1)
+    due = read_due(second)
+    assert due > 0
     with psycopg2.connect(libpq_url(postgres_url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
-    with first.hold():
-        assert first.read() == 5
-    with second.hold():
-        assert second.read() == 5
+    assert read_due(first) == due
+    assert read_due(second) == due
+    first.reset()
+    assert read_due(second) == 0
 
 
-def test_without_its_database_nothing_is_sent_and_no_password_told() -> None:
+def test_without_its_database_no_request_is_allowed_and_no_password_shown() -> None:
     with pytest.raises(RateLimiterFailed, match="IPLUM_LIMITER_URL") as failure:
-        RateLimiter(5, arrival=DatabaseRateLimitState("postgresql://me:s3cret@127.0.0.1:1/none", "KEY")).acquire()
+        RateLimiter(5, store=PostgresStateStore("postgresql://me:s3cret@127.0.0.1:1/none", "KEY")).acquire()
     assert "s3cret" not in str(failure.value)

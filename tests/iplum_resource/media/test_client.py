@@ -1,4 +1,4 @@
-"""Fetching a file: whole or not at all, from listed hosts alone, against real sockets."""
+"""Downloads: whole or not at all, from listed hosts only, against real sockets."""
 
 import io
 import threading
@@ -25,7 +25,7 @@ FILE = b"ID3" + bytes(range(256)) * 400
 
 
 def send(status: int, body: bytes = b"", **headers: str) -> WindowResponse:
-    def answer(handler: BaseHTTPRequestHandler) -> None:
+    def response(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         for name, value in {"Content_Length": str(len(body)), **headers}.items():
             if value:
@@ -33,7 +33,7 @@ def send(status: int, body: bytes = b"", **headers: str) -> WindowResponse:
         handler.end_headers()
         handler.wfile.write(body)
 
-    return answer
+    return response
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def stall(handler: BaseHTTPRequestHandler) -> None:
     [cut_short, cut_in_chunks, send(500), send(503, Retry_After="1"), send(429)],
     ids=["cut", "cut chunks", "500", "503", "429"],
 )
-def test_what_passes_by_itself_is_tried_again_from_the_beginning(fault: WindowResponse) -> None:
+def test_temporary_failures_are_retried_from_the_beginning(fault: WindowResponse) -> None:
     with serving(fault, fault, send(200, FILE)) as (host, received):
         assert download(host) == FILE
     assert len(received) == 3
@@ -129,7 +129,7 @@ def test_what_passes_by_itself_is_tried_again_from_the_beginning(fault: WindowRe
     ],
     ids=["cut", "cut chunks", "500", "429", "403", "404", "410", "too large"],
 )
-def test_what_stays_wrong_is_an_error_that_says_what_to_do(
+def test_a_lasting_failure_is_an_error_with_a_fix(
     fault: WindowResponse, error: type[IPlumError], requests: int
 ) -> None:
     with serving(fault) as (host, received), pytest.raises(error) as caught:

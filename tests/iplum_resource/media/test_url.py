@@ -1,10 +1,10 @@
-"""Which texts are a file's address: a stranger can text a URL, and must not be able to make us fetch it."""
+"""Media URLs and the SSRF check: anyone can text a URL, and must not make us request it."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iplum_resource.media.url import find_media_url, may_connect
+from iplum_resource.media.url import find_media_url, is_address_allowed
 
 HOSTS = frozenset({"media.iplum.com", "files.iplum.com:8443", "127.0.0.1:9000", "[::1]:9000"})
 GOOD = "https://media.iplum.com/af54.jpg"
@@ -91,4 +91,4 @@ def test_no_text_at_all_leads_to_another_host(text: str) -> None:
     ],
 )
 def test_a_name_must_not_lead_into_a_private_network(address: str, host: str, *, allowed: bool) -> None:
-    assert may_connect(address, host) is allowed
+    assert is_address_allowed(address, host) is allowed

@@ -1,4 +1,4 @@
-"""What holds of every pull, whatever the rows, the cap and the failures: all came, or an error says so."""
+"""Laws of every pull, for any rows, row cap and failures: all records arrive, or an error says so."""
 
 from datetime import datetime, timedelta
 
@@ -60,8 +60,8 @@ def test_a_pull_that_proves_everything_brings_all_or_says_so(
     else:
         assert type(pulled.error) is RowCapReached
     complete = [
-        (a.answer.window, {r["recordId"] for r in a.answer.records if isinstance(r, dict)})
-        for a in pulled.answers
+        (a.response.window, {r["recordId"] for r in a.response.records if isinstance(r, dict)})
+        for a in pulled.responses
         if a.complete
     ]
     assert _find_incomplete(account, complete) == []
@@ -82,7 +82,7 @@ def test_a_round_cap_is_never_missed(seconds: list[int], cap: int, end_inclusive
 @given(seconds=SECONDS_OF_ROWS, cap=st.integers(10, 60), end_inclusive=st.booleans())
 def test_any_cap_that_is_known_is_never_missed(seconds: list[int], cap: int, end_inclusive: bool) -> None:
     account = _build_account(seconds, cap=cap, end_inclusive=end_inclusive)
-    pulled = pull(account, sizes=ResponseSizes(capped={cap}))
+    pulled = pull(account, sizes=ResponseSizes(row_caps={cap}))
     if pulled.error is None:
         assert pulled.complete_ids == set(account.rows)
     else:

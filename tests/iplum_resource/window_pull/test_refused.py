@@ -1,4 +1,4 @@
-"""Keys that are refused while many threads pull: no request is sent that was not on its way already."""
+"""Keys that are rejected while many threads pull: no further request is sent."""
 
 import threading
 from collections import Counter

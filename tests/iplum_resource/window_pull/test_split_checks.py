@@ -1,4 +1,4 @@
-"""When an answer is doubted, what proves it, and what can't be proven; without HTTP, for the rows are made up."""
+"""Split checks: suspicious responses, confirmation, and windows that cannot be confirmed. Without HTTP."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from iplum_resource.errors import RowCapReached, SplitCheckFailed
 from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import Window
 from iplum_resource.window_pull import ResponseSizes, Verify, WindowPull
-from tests.support.window_pulls import LATER, Account, build_answer, ids_of, pull, spread
+from tests.support.window_pulls import LATER, Account, build_response, ids_of, pull, spread
 from tests.support.window_requests import WIDE
 
 MINUTE = timedelta(minutes=1)
@@ -18,19 +18,19 @@ NEXT = Window(WIDE.end, WIDE.end + WIDE.width)
 EARLY, LATE = WIDE.halves()
 
 
-def test_verify_off_believes_everything() -> None:
+def test_verify_off_accepts_everything() -> None:
     account = Account(spread(80), cap=50)
-    pulled = pull(account, verify="off", sizes=ResponseSizes({NEXT: 50}, capped={50}))
+    pulled = pull(account, verify="off", sizes=ResponseSizes({NEXT: 50}, row_caps={50}))
     assert account.asked == [WIDE]
-    assert [(answer.reason, answer.complete) for answer in pulled.answers] == [("pull", True)]
+    assert [(response.reason, response.complete) for response in pulled.responses] == [("pull", True)]
     assert len(pulled.complete_ids) == 50
 
 
-def test_verify_always_asks_every_window_with_rows_in_halves() -> None:
+def test_verify_always_splits_every_window_with_rows() -> None:
     account = Account(spread(3))
     pulled = pull(account, verify="always")
     assert account.asked == [WIDE, EARLY, LATE]
-    assert [(answer.answer.window, answer.reason, answer.complete) for answer in pulled.answers] == [
+    assert [(response.response.window, response.reason, response.complete) for response in pulled.responses] == [
         (WIDE, "pull", False),
         (EARLY, "halves", False),
         (LATE, "halves", False),
@@ -39,7 +39,7 @@ def test_verify_always_asks_every_window_with_rows_in_halves() -> None:
 
 
 @pytest.mark.parametrize("verify", ["auto", "always"])
-def test_an_empty_answer_is_not_doubted(verify: Verify) -> None:
+def test_an_empty_response_is_not_suspicious(verify: Verify) -> None:
     account = Account({})
     assert pull(account, verify=verify).complete_windows == [WIDE]
     assert account.asked == [WIDE]
@@ -51,10 +51,10 @@ def test_a_true_count_that_looks_like_a_cap_costs_two_requests() -> None:
     assert pulled.error is None
     assert len(account.asked) <= 7  # 50 in each half look like a cap as well
     assert pulled.complete_windows == [WIDE]
-    assert sizes.capped == set()
+    assert sizes.row_caps == set()
 
 
-def test_twelve_texts_in_one_half_are_halved_until_they_part() -> None:
+def test_twelve_texts_in_one_half_are_split_until_they_separate() -> None:
     start = WIDE.start + timedelta(hours=30)
     account = Account({f"r-{number}": start + number * 2 * MINUTE for number in range(12)})
     pulled = pull(account, verify="always")
@@ -64,8 +64,8 @@ def test_twelve_texts_in_one_half_are_halved_until_they_part() -> None:
 
 
 @pytest.mark.parametrize(("cap", "rows"), [(50, 51), (50, 50), (137, 200), (137, 137), (10, 10)])
-def test_a_second_that_can_not_be_shown_to_be_whole_fails_and_holds_nothing_up(cap: int, rows: int) -> None:
-    """All in one second. Whether there are more than came, nobody can tell, so it must not pass for whole."""
+def test_a_second_that_cannot_be_confirmed_fails_alone(cap: int, rows: int) -> None:
+    """All rows are in one second, so the response may be truncated and must not be accepted."""
     crowded = WIDE.start + timedelta(days=2)
     later = spread(30, window=Window(WIDE.start + timedelta(days=4), WIDE.end), name="later")
     account = Account({**{f"r-{number}": crowded for number in range(rows)}, **later}, cap=cap)
@@ -74,12 +74,12 @@ def test_a_second_that_can_not_be_shown_to_be_whole_fails_and_holds_nothing_up(c
     assert f"{cap} rows in 0:00:01" in str(pulled.error)
     assert set(later) <= pulled.complete_ids
     assert WIDE not in pulled.complete_windows
-    # Down to the second twice at most, for the row on an edge comes with both of its sides.
+    # Down to the second twice at most: a row on an edge is returned for both sides.
     assert len(account.asked) <= 4 * 20
 
 
-def test_a_busy_minute_is_parted_by_its_seconds() -> None:
-    """Sixty texts sent to a list: all in one minute, alone in their window, and never a cap."""
+def test_a_busy_minute_is_split_by_seconds() -> None:
+    """Sixty texts to a list: all in one minute, alone in their window, and not a cap."""
     start = WIDE.start + timedelta(hours=30)
     account = Account({f"r-{number}": start + timedelta(seconds=number) for number in range(60)})
     pulled = pull(account, verify="always")
@@ -87,20 +87,20 @@ def test_a_busy_minute_is_parted_by_its_seconds() -> None:
 
 
 @pytest.mark.parametrize("days", [-2, 2], ids=["before", "after"])
-def test_one_row_more_in_a_neighbours_window_tells_a_busy_second_from_a_cap(days: int) -> None:
+def test_a_larger_neighboring_window_confirms_a_busy_second(days: int) -> None:
     second = WIDE.start + timedelta(days=1 if days < 0 else 4)
     busy = {f"r-{number}": second for number in range(12)}
     account = Account({**busy, "neighbour": second + timedelta(days=days)})
     pulled = pull(account, verify="always")
     assert (pulled.error, pulled.complete_windows) == (None, [WIDE])
     assert pulled.kept_ids == set(busy), "what was asked for its size alone is not taken into this window"
-    capped = pull(Account(account.rows, cap=12), verify="always")
-    assert type(capped.error) is RowCapReached, (
+    row_caps = pull(Account(account.rows, cap=12), verify="always")
+    assert type(row_caps.error) is RowCapReached, (
         "with a cap of as many rows it would look the same, and must not pass"
     )
 
 
-def test_a_larger_answer_of_the_same_run_tells_a_busy_second_from_a_cap() -> None:
+def test_a_larger_response_of_the_run_confirms_a_busy_second() -> None:
     account = Account({f"r-{number}": WIDE.start + timedelta(days=2) for number in range(12)})
     sizes = ResponseSizes()
     pull(Account(spread(13, window=NEXT)), NEXT, sizes=sizes)
@@ -111,7 +111,7 @@ def test_a_larger_answer_of_the_same_run_tells_a_busy_second_from_a_cap() -> Non
     assert type(earlier_run.error) is RowCapReached, "a cap may have come since"
 
 
-def test_where_the_wide_stretch_fails_a_busy_second_is_not_believed() -> None:
+def test_a_busy_second_is_not_accepted_if_the_wide_window_fails() -> None:
     second = Window(WIDE.start + timedelta(days=2), WIDE.start + timedelta(days=2, seconds=1))
     busy = Account({f"r-{number}": second.start for number in range(12)}, widest=timedelta(days=1))
     pulled = pull(busy, verify="always")
@@ -119,7 +119,7 @@ def test_where_the_wide_stretch_fails_a_busy_second_is_not_believed() -> None:
     assert pulled.kept_ids == set(busy.rows)
 
 
-def test_ten_rows_of_one_second_alone_in_ten_days_are_not_believed_but_nine_are() -> None:
+def test_nine_rows_in_one_second_are_accepted_and_ten_are_not() -> None:
     second = WIDE.start + timedelta(days=2)
     ten = pull(Account({f"r-{number}": second for number in range(10)}), verify="always")
     nine = pull(Account({f"r-{number}": second for number in range(9)}), verify="always")
@@ -127,16 +127,16 @@ def test_ten_rows_of_one_second_alone_in_ten_days_are_not_believed_but_nine_are(
     assert (nine.error, len(nine.complete_ids)) == (None, 9)
 
 
-def test_rows_that_come_with_the_whole_alone_prove_nothing() -> None:
+def test_rows_missing_from_both_halves_fail_the_check() -> None:
     account = Account(spread(50))
 
-    def ask(window: Window) -> WindowResponse:
-        answer = account(window)
-        return answer if window == WIDE else build_answer(window, sorted(ids_of(answer))[3:])
+    def fetch(window: Window) -> WindowResponse:
+        response = account(window)
+        return response if window == WIDE else build_response(window, sorted(ids_of(response))[3:])
 
-    pulled = pull(ask)
+    pulled = pull(fetch)
     assert type(pulled.error) is SplitCheckFailed
-    assert "6 rows came with the whole and with neither half" in str(pulled.error)
+    assert "6 rows are in the window's response and in neither half" in str(pulled.error)
     assert pulled.kept_ids == set(account.rows)
     assert pulled.complete_windows == []
 
@@ -144,42 +144,42 @@ def test_rows_that_come_with_the_whole_alone_prove_nothing() -> None:
 def test_a_contradiction_in_one_part_does_not_hold_up_the_others() -> None:
     account = Account({**spread(50, window=EARLY, name="early"), **spread(20, window=LATE, name="late")})
 
-    def ask(window: Window) -> WindowResponse:
+    def fetch(window: Window) -> WindowResponse:
         if window == WIDE:
-            return build_answer(window, [])
-        answer = account(window)
+            return build_response(window, [])
+        response = account(window)
         is_in_contradiction = window.end <= EARLY.end and window != EARLY
-        return build_answer(window, sorted(ids_of(answer))[1:]) if is_in_contradiction else answer
+        return build_response(window, sorted(ids_of(response))[1:]) if is_in_contradiction else response
 
-    pulled = pull(ask, sizes=ResponseSizes(widest_that_worked=EARLY.width))
+    pulled = pull(fetch, sizes=ResponseSizes(widest_that_worked=EARLY.width))
     assert type(pulled.error) is SplitCheckFailed
     assert LATE in pulled.complete_windows
     assert pulled.kept_ids == set(account.rows)
 
 
-def test_a_row_that_arrives_during_the_proof_is_taken() -> None:
-    """The halves know more than the whole, as under a cap; they are what counts."""
+def test_a_row_that_arrives_during_the_check_is_stored() -> None:
+    """The halves hold more than the whole, as under a cap, and count."""
     rows = spread(50)
     account = Account(rows)
 
-    def ask(window: Window) -> WindowResponse:
-        answer = account(window)
+    def fetch(window: Window) -> WindowResponse:
+        response = account(window)
         account.rows = {**rows, "new": WIDE.start + timedelta(hours=1)}
-        return answer
+        return response
 
-    pulled = pull(ask)
+    pulled = pull(fetch)
     assert pulled.error is None
     assert pulled.complete_ids == {*rows, "new"}
 
 
-def test_a_few_rows_that_grew_during_the_proof_are_no_cap() -> None:
+def test_a_few_rows_that_grow_during_the_check_are_not_a_cap() -> None:
     sizes = ResponseSizes()
-    sizes.note_cap(3)
-    assert not sizes.is_suspect(3, besides=WIDE)
+    sizes.add_row_cap(3)
+    assert not sizes.is_suspicious(3, besides=WIDE)
 
 
-def test_a_clock_that_is_behind_does_not_keep_the_open_window_from_getting_narrow() -> None:
-    """All rows lie after now, and now goes on: cut at it again and again, the later half would stay as large."""
+def test_a_slow_clock_does_not_stop_the_split_of_the_open_window() -> None:
+    """All rows lie after the clock's time: split there repeatedly, the later half would stay as large."""
     account = Account(spread(50, window=LATE))
     now = WIDE.start
 
@@ -188,22 +188,24 @@ def test_a_clock_that_is_behind_does_not_keep_the_open_window_from_getting_narro
         now += MINUTE
         return now
 
-    answers = list(WindowPull(account, WIDE, ResponseSizes(), "auto", tick))
-    assert {name for answer in answers if answer.complete for name in ids_of(answer.answer)} == set(account.rows)
+    responses = list(WindowPull(account, WIDE, ResponseSizes(), "auto", tick))
+    assert {name for response in responses if response.complete for name in ids_of(response.response)} == set(
+        account.rows
+    )
     assert len(account.asked) <= 9
 
 
-def test_the_whole_of_a_proven_window_comes_first_and_last() -> None:
-    """So a run that is killed in between keeps the rows, and doesn't take them for proven."""
+def test_a_confirmed_window_yields_its_response_first_and_last() -> None:
+    """A run killed in between keeps the rows, but not as confirmed."""
     pulled = pull(Account(spread(50)))
-    whole = [answer.complete for answer in pulled.answers if answer.answer.window == WIDE]
+    whole = [response.complete for response in pulled.responses if response.response.window == WIDE]
     assert whole == [False, True]
-    assert pulled.answers[0].answer is pulled.answers[-1].answer
+    assert pulled.responses[0].response is pulled.responses[-1].response
 
 
 def test_an_audit_is_named_as_such() -> None:
     pulls = WindowPull(Account(spread(3)), WIDE, ResponseSizes(), "always", lambda: LATER, reason="audit")
-    assert [answer.reason for answer in pulls] == ["audit", "halves", "halves", "audit"]
+    assert [response.reason for response in pulls] == ["audit", "halves", "halves", "audit"]
 
 
 @pytest.mark.parametrize(
@@ -220,31 +222,31 @@ def test_an_audit_is_named_as_such() -> None:
         (1000, True),
     ],
 )
-def test_what_is_suspect(rows: int, suspect: bool) -> None:
+def test_suspicious_row_counts(rows: int, suspect: bool) -> None:
     sizes = ResponseSizes({WIDE: 137, NEXT: 9})
-    assert sizes.is_suspect(rows, besides=NEXT) is suspect
+    assert sizes.is_suspicious(rows, besides=NEXT) is suspect
 
 
 @pytest.mark.parametrize(("sizes", "rows"), [({NEXT: 9}, 9), ({NEXT: 40, WIDE: 60}, 40), ({NEXT: 40}, 41)])
-def test_what_is_no_tie_of_the_largest(sizes: dict[Window, int], rows: int) -> None:
-    assert not ResponseSizes(sizes).is_suspect(rows, besides=Window(NEXT.end, NEXT.end + MINUTE))
+def test_row_counts_that_do_not_equal_the_largest(sizes: dict[Window, int], rows: int) -> None:
+    assert not ResponseSizes(sizes).is_suspicious(rows, besides=Window(NEXT.end, NEXT.end + MINUTE))
 
 
-def test_a_window_is_no_tie_with_itself() -> None:
+def test_a_window_does_not_equal_itself() -> None:
     sizes = ResponseSizes({WIDE: 137})
-    assert not sizes.is_suspect(137, besides=WIDE)
+    assert not sizes.is_suspicious(137, besides=WIDE)
 
 
-def test_of_two_equal_answers_at_the_same_time_none_is_believed() -> None:
-    """Two threads must not both compare before either has noted what it got."""
+def test_two_equal_responses_at_the_same_time_are_both_suspicious() -> None:
+    """Two threads must not both compare before either has added its count."""
     together, met = threading.Barrier(2), set[int]()
 
     class Meeting(ResponseSizes):
-        def is_suspect(self, rows: int, *, besides: Window) -> bool:
+        def is_suspicious(self, rows: int, *, besides: Window) -> bool:
             if threading.get_ident() not in met:
                 met.add(threading.get_ident())
                 together.wait(20)
-            return super().is_suspect(rows, besides=besides)
+            return super().is_suspicious(rows, besides=besides)
 
     sizes = Meeting()
     account = Account({**spread(60), **spread(60, window=NEXT, name="next")}, cap=37)
@@ -252,4 +254,4 @@ def test_of_two_equal_answers_at_the_same_time_none_is_believed() -> None:
         pulls = [pool.submit(pull, account, window, sizes=sizes) for window in (WIDE, NEXT)]
         found = [future.result(20).complete_ids for future in pulls]
     assert found == [set(spread(60)), set(spread(60, window=NEXT, name="next"))]
-    assert sizes.capped == {37}
+    assert sizes.row_caps == {37}

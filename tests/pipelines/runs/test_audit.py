@@ -68,7 +68,7 @@ def pull(
         folder=folder,
         account="default",
         table=USAGE,
-        ask=ask,
+        fetch=ask,
         fetch_once=ask,
         concurrency=1,
         verify=verify,

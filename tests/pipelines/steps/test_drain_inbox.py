@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iplum_resource.callbacks import read_callback
+from iplum_resource.callbacks import parse_callback
 from pipelines.steps import drain_inbox as draining
 from pipelines.steps.drain_inbox import KEPT_FOR, Drain
 from tests.support.pushing import record
@@ -46,7 +46,7 @@ def push(inbox: Inbox, *records: object, dataset: str = "usage_callbacks", at: d
     inbox.append(
         [
             Event(dataset=dataset, received_at=at, body=pushed.body, content=pushed.content)
-            for pushed in read_callback(json.dumps(records).encode(), kind)  # type: ignore[arg-type]
+            for pushed in parse_callback(json.dumps(records).encode(), kind)  # type: ignore[arg-type]
         ]
     )
 
