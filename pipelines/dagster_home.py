@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipelines.settings import PROJECT, Settings, read_environment
 from pipelines.settings.accounts_file import load_accounts
 from warehouse.errors import StorageFailed
-from warehouse.storage.atomic_files import Modes, make_folder, write_file
+from warehouse.storage.atomic_files import Modes, create_folder, write_file
 
 _CONFIGURATION = b"""# Written by iplum: no telemetry, no first-run dialog. Yours to change; it is not overwritten.
 telemetry:
@@ -33,7 +33,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
     """Make the folder of Dagster's history, private, with its configuration; raises `StorageFailed`."""
     home = settings.state / "dagster"
     modes = Modes(settings.file_group)
-    make_folder(home, modes)
+    create_folder(home, modes)
     configuration = home / "dagster.yaml"
     if not configuration.exists():
         write_file(configuration, _CONFIGURATION, modes)

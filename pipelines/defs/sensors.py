@@ -107,7 +107,7 @@ def build_callback_inbox(
             return dg.SkipReason("there is no inbox: no receiver has run yet")
         try:
             with open_inbox(accounts[0], folder) as inbox:
-                waiting = inbox.list_waiting()
+                waiting = inbox.list_accounts_with_events()
         except WarehouseError as error:
             raise fail(error) from error
         now = clock()

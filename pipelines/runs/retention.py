@@ -30,7 +30,7 @@ def plan_deletion(settings: Settings, *, older_than_days: int, now: datetime) ->
     deletion = Retention(folder, settings.account).plan(older_than_days=older_than_days, now=now)
     if has_inbox(settings, folder):
         with open_inbox(settings, folder) as inbox:
-            deletion.inbox_events = sum(map(len, _find_events(inbox, before=deletion.floor)))
+            deletion.inbox_events = sum(map(len, _find_events(inbox, before=deletion.first_kept)))
     return deletion
 
 
@@ -61,11 +61,11 @@ def carry_out(
             save_deletion_record(folder, one)
     if has_inbox(settings, folder):
         with open_inbox(settings, folder) as inbox:
-            for numbers in filter(None, _find_events(inbox, before=deletion.floor)):
+            for numbers in filter(None, _find_events(inbox, before=deletion.first_kept)):
                 inbox.remove(numbers)
     publish(folder, choose_marts(accounts), full=True)
     remove_replaced(folder, grace=timedelta())
-    if folder.store.has(folder.report.name):
+    if folder.store.exists(folder.report.name):
         write_report(folder)
     for one in (*unfinished, deletion):
         one.finished_at = clock()

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.settings.variables import VARIABLES
 from warehouse.snapshot.business_hours import read_business_hours
-from warehouse.storage.s3_config import Bucket, read_bucket
+from warehouse.storage.s3_config import Bucket, parse_bucket
 
 
 class SettingsError(Exception):
@@ -37,7 +37,7 @@ class Values:
         if "://" not in text:
             return root / Path(text).expanduser()
         try:
-            return read_bucket(text, self.environ)
+            return parse_bucket(text, self.environ)
         except ValueError as error:
             raise SettingsError(str(error)) from error
 

@@ -13,7 +13,7 @@ from warehouse.lake.normalize import normalize_response
 from warehouse.raw.deletion_log import is_deleted
 from warehouse.raw.inbox import Event, Inbox
 from warehouse.raw.json_records import load_records
-from warehouse.raw.log import RawLog, RawResponse, file_time
+from warehouse.raw.log import RawLog, RawResponse, format_file_time
 from warehouse.retention.legal_holds import Hold, read_holds
 from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE, Table
 from warehouse.storage.paths import DataFolder
@@ -87,7 +87,7 @@ class Drain:
                     continue
                 name = _name_file(batch, dataset, window, filed)
                 rows = [_make_answer(event, batch) for event, _ in filed]
-                RawLog(self.folder, self.account, dataset).append_events_once(window, rows, name)
+                RawLog(self.folder, self.account, dataset).append_callbacks_once(window, rows, name)
                 outcome.touched.setdefault(table.name, set()).add(window)
                 self._keep_bodies(window, filed, name, outcome)
         outcome.events += len(events)
@@ -133,7 +133,7 @@ def _is_held(event: Event, holds: Sequence[Hold]) -> bool:
 
 def _name_file(batch: str, dataset: str, window: StorageWindow, filed: Filed) -> str:
     digest = hashlib.sha256(f"{batch}/{dataset}/{window.key}".encode()).hexdigest()[:16]
-    return f"{file_time(max(event.received_at for event, _ in filed))}-{digest}"
+    return f"{format_file_time(max(event.received_at for event, _ in filed))}-{digest}"
 
 
 def _make_answer(event: Event, batch: str) -> RawResponse:

@@ -179,7 +179,7 @@ class DatasetLoader:
 
     def _recall_sizes(self, windows: Sequence[StorageWindow]) -> ResponseSizes:
         """Begin with what earlier runs saw, so that a daily run of two windows knows the largest answers too."""
-        seen = self.folder.survey(self.account)
+        seen = self.folder.with_cached_listings(self.account)
         known = seen.lake_windows(self.table.name, self.account)
         states = read_states(seen, self.table, self.account, [w for w in known if w not in windows])
         return ResponseSizes(

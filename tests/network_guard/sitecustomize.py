@@ -1,8 +1,4 @@
-"""The guard that keeps tests, and the Python programs that they start, on this machine's loopback.
-
-Python imports a module of this name by itself when its folder is on PYTHONPATH: that is how the guard gets into
-subprocesses. An audit hook sees every connection of the process, whichever library makes it, and patches nothing.
-"""
+"""A guard that keeps tests, and the Python programs they start, on the loopback."""
 
 import ipaddress
 import os

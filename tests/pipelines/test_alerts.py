@@ -247,7 +247,7 @@ def test_a_sync_that_cron_runs_tells_of_its_failure_itself(
     assert cli.run(["sync"]) == 1
     (told,) = hook.received
     assert "account default: sync failed" in told["text"]
-    assert "a file stands where a folder is needed" in told["text"]
+    assert "a file is in the place of a folder" in told["text"]
 
     with alert_on_failure(settings_for(account.path, IPLUM_ALERT_WEBHOOK=hook.url), "archive") as failures:
         failures.append("usage: 1 window failed")

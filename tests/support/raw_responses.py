@@ -71,7 +71,7 @@ def answer(
     )
 
 
-def make_folder(path: Path) -> DataFolder:
+def create_folder(path: Path) -> DataFolder:
     """Make a data folder that does not exist yet."""
     return DataFolder(path / "data", path / "state")
 

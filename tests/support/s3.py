@@ -18,7 +18,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from warehouse.storage.s3_config import Bucket, read_bucket
+from warehouse.storage.s3_config import Bucket, parse_bucket
 
 _PROGRAM = "rclone"
 _BUCKETS = 100
@@ -59,7 +59,7 @@ class S3Server:
     def make_bucket(self, prefix: str = "iplum", **changed: str) -> Bucket:
         """Give a bucket that nobody uses; `changed` variables take the place of the right ones."""
         self.used += 1
-        return read_bucket(f"s3://bucket-{self.used - 1}/{prefix}", {**self.environ, **changed})
+        return parse_bucket(f"s3://bucket-{self.used - 1}/{prefix}", {**self.environ, **changed})
 
     def list_keys(self, bucket: Bucket) -> list[str]:
         """List what a bucket holds, past the code under test."""
@@ -134,7 +134,7 @@ class _Door(BaseHTTPRequestHandler):
         try:
             self.wfile.write(body)
             self.wfile.flush()
-        except ConnectionError:  # whoever asked has seen enough
+        except ConnectionError:  # the client has closed the connection
             self.close_connection = True
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815 the names that the base class wants

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from warehouse.errors import RawDamaged
 from warehouse.lake.files import WindowState, fold_version, read_rows, write_lake_file
 from warehouse.lake.fold import FoldResult, list_raw
-from warehouse.raw.log import file_time
-from warehouse.schema.tables import ATTEMPT_SCHEMA, Table
+from warehouse.raw.log import format_file_time
+from warehouse.schema.tables import DOWNLOAD_LOG_SCHEMA, Table
 from warehouse.storage.paths import RAW_SUFFIX, DataFolder
 from warehouse.windows import StorageWindow
 
@@ -75,11 +75,11 @@ class DownloadLog:
     def append(self, window: StorageWindow, attempts: Sequence[DownloadAttempt]) -> None:
         """Keep some attempts on records of a window, durable when this returns; raises `StorageFailed`."""
         latest = max(attempt.attempted_at for attempt in attempts)
-        self.append_once(window, attempts, f"{file_time(latest)}-{uuid.uuid4().hex[:16]}")
+        self.append_once(window, attempts, f"{format_file_time(latest)}-{uuid.uuid4().hex[:16]}")
 
     def append_once(self, window: StorageWindow, attempts: Sequence[DownloadAttempt], name: str) -> None:
         """Keep them under a name that tells them from all others; a second time, nothing happens."""
-        rows = pa.Table.from_pylist([asdict(attempt) for attempt in attempts], schema=ATTEMPT_SCHEMA)
+        rows = pa.Table.from_pylist([asdict(attempt) for attempt in attempts], schema=DOWNLOAD_LOG_SCHEMA)
         self._write_once(window, rows, name)
 
     def append_selection_once(
@@ -89,13 +89,13 @@ class DownloadLog:
         rows = self._read(window, names)
         chosen = rows.filter(pc.is_in(rows["record_id"], pa.array(sorted(record_ids), pa.string())))
         # A file of such a selection may be among those named.
-        chosen = chosen.group_by(ATTEMPT_SCHEMA.names, use_threads=False).aggregate([])
+        chosen = chosen.group_by(DOWNLOAD_LOG_SCHEMA.names, use_threads=False).aggregate([])
         if chosen.num_rows:
-            self._write_once(window, chosen.select(ATTEMPT_SCHEMA.names).cast(ATTEMPT_SCHEMA), name)
+            self._write_once(window, chosen.select(DOWNLOAD_LOG_SCHEMA.names).cast(DOWNLOAD_LOG_SCHEMA), name)
 
     def _write_once(self, window: StorageWindow, rows: pa.Table, name: str) -> None:
         key = f"{self.folder.raw_folder(self.dataset, self.account, window)}/{name}{RAW_SUFFIX}"
-        if self.folder.store.has(key):
+        if self.folder.store.exists(key):
             return
         sink = io.BytesIO()
         pq.write_table(rows, sink, compression="zstd")
@@ -108,7 +108,7 @@ class DownloadLog:
 
     def _read(self, window: StorageWindow, names: Sequence[str]) -> pa.Table:
         store, folder = self.folder.store, self.folder.raw_folder(self.dataset, self.account, window)
-        tables = [ATTEMPT_SCHEMA.empty_table()]
+        tables = [DOWNLOAD_LOG_SCHEMA.empty_table()]
         for key in (f"{folder}/{name}" for name in names):
             try:
                 tables.append(pq.ParquetFile(store.open_parquet(key)).read())

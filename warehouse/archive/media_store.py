@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from warehouse.errors import FileRefused, StorageFailed
-from warehouse.storage.atomic_files import make_folder, open_temporary, remove_abandoned
+from warehouse.storage.atomic_files import create_folder, open_temporary, remove_abandoned
 from warehouse.storage.paths import MEDIA, DataFolder
 
 _HEAD = 512
@@ -82,7 +82,7 @@ class MediaStore:
     @contextmanager
     def receive(self) -> Iterator[Incoming]:
         """Lend a private temporary file in the store; what isn't kept is removed. Raises `StorageFailed`."""
-        make_folder(self.folder.incoming, self.folder.modes)
+        create_folder(self.folder.incoming, self.folder.modes)
         path, descriptor = open_temporary(self.folder.incoming / "file", self.folder.modes)
         try:
             with descriptor as sink:
@@ -108,14 +108,14 @@ class MediaStore:
         key = self.folder.media_file(digest, ending)
         # One that is there already is looked at, not trusted: a damaged one is replaced.
         if not self.check(key, digest):
-            self.folder.store.take_in(incoming.path, key)
+            self.folder.store.move_in(incoming.path, key)
         return StoredFile(digest, size, media_type, key)
 
     def check(self, key: str, sha256: str) -> bool:
         """Say whether a file is there and is what its hash says."""
         digest = hashlib.sha256()
         try:
-            for piece in self.folder.store.read_pieces(key):
+            for piece in self.folder.store.read_chunks(key):
                 digest.update(piece)
         except FileNotFoundError:
             return False
@@ -123,7 +123,7 @@ class MediaStore:
 
     def list_files(self) -> Iterator[str]:
         """Go through the keys of all files of the store."""
-        yield from self.folder.store.list_below(MEDIA)
+        yield from self.folder.store.list_keys(MEDIA)
 
     def clean(self) -> None:
         """Remove what killed runs left, once it is a day old."""

@@ -71,7 +71,7 @@ def _by_account(
 
 
 def _read_states(folder: DataFolder, table: Table) -> Iterator[tuple[str, StorageWindow, WindowState]]:
-    seen = folder.survey()
+    seen = folder.with_cached_listings()
     for account in seen.accounts():
         for window, state in read_states(seen, table, account, seen.lake_windows(table.name, account)).items():
             yield account, window, state

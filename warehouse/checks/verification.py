@@ -108,7 +108,7 @@ class Verification:
         """Say what is wrong with a file; nothing where nothing is."""
         if MediaStore(self.folder).check(path, digest):
             return ""
-        return "damaged" if self.folder.store.has(path) else "missing"
+        return "damaged" if self.folder.store.exists(path) else "missing"
 
     def _tell_losses(
         self, rows: pd.DataFrame, table: Table, account: str, window: StorageWindow, *, verdicts: Mapping[str, str]
@@ -125,7 +125,7 @@ class Verification:
                 yield Mismatch(f"{name} has no row", "a killed run left it; the next 'iplum archive' takes it up")
 
     def _verify_folds(self) -> Iterator[Mismatch]:
-        seen = self.folder.survey()
+        seen = self.folder.with_cached_listings()
         for table in LAKE_TABLES:
             unfolded = set(find_stale_windows(seen, table))
             for account, window in self._list_windows(table):
@@ -161,7 +161,7 @@ class Verification:
         ):
             for table in LAKE_TABLES:
                 for account, window in self._list_windows(table):
-                    files = store.bring_near([self.folder.lake_file(table.name, account, window)], scratch)
+                    files = store.copy_to_local([self.folder.lake_file(table.name, account, window)], scratch)
                     unlike = count_unlike(connection, table, account, window, files=files)
                     if unlike:
                         what = f"{unlike:,} rows of {table.name} {account} {window} differ from the lake"

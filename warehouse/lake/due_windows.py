@@ -40,7 +40,7 @@ def find_reach(folder: DataFolder, table: Table, account: str) -> datetime | Non
 
     Pulling an old window again doesn't move it, and the newest window reaches to its pull, not to its end.
     """
-    seen = folder.survey(account)
+    seen = folder.with_cached_listings(account)
     states = read_states(seen, table, account, seen.lake_windows(table.name, account))
     return max(
         (min(state.complete_at, window.end) for window, state in states.items() if state.complete_at), default=None

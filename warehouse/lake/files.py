@@ -91,7 +91,7 @@ def read_state(folder: DataFolder, table: Table, account: str, window: StorageWi
     def load_state() -> WindowState | None:
         return _load_state(folder.store, key)
 
-    return folder.store.recall(key, load_state)
+    return folder.store.load_cached(key, load_state)
 
 
 def _load_state(store: Store, key: str) -> WindowState | None:

@@ -178,7 +178,7 @@ def _file_strays(
     plain = {digest: normalized.rows for digest, normalized in bodies.items()}
     filed = set()
     for stray in find_out_of_window(answers, plain, table, window):
-        if not log.holds(stray.window, stray.name) and not is_deleted(folder, account, stray.window):
+        if not log.contains(stray.window, stray.name) and not is_deleted(folder, account, stray.window):
             elements = bodies[str(stray.answer.body_sha256)].elements
             log.append_once(stray.window, stray.copy(elements), stray.name)
             filed.add(stray.window)

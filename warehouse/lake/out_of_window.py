@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse.raw.log import RawResponse, file_time
+from warehouse.raw.log import RawResponse, format_file_time
 from warehouse.schema.tables import Table
 from warehouse.windows import StorageWindow, window_of
 
@@ -53,7 +53,9 @@ def find_out_of_window(
             continue
         for target, ids in _owed(homes, rows).items():
             digest = hashlib.sha256(f"{name}/{target.key}".encode()).hexdigest()[:16]
-            yield OutOfWindowRecords(target, f"{file_time(answer.pulled_at)}-{digest}", answer, frozenset(ids))
+            yield OutOfWindowRecords(
+                target, f"{format_file_time(answer.pulled_at)}-{digest}", answer, frozenset(ids)
+            )
 
 
 def _note_homes(homes: dict[str, set[StorageWindow]], rows: pa.Table, table: Table, window: StorageWindow) -> None:

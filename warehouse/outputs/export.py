@@ -145,7 +145,7 @@ def _copy_files(folder: DataFolder, files: dict[str, str], target: Path, *, watc
         try:
             with copy.open("wb") as file:
                 copy.chmod(_PRIVATE.file)
-                file.writelines(folder.store.read_pieces(path))
+                file.writelines(folder.store.read_chunks(path))
         except FileNotFoundError as error:
             raise ExportFailed(f"{path} is missing; {_REMEDY}") from error
         if hash_file(copy)[0] != digest:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from warehouse.errors import RecordUnreadable
-from warehouse.raw.log import file_time
+from warehouse.raw.log import format_file_time
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of_key
 
@@ -18,11 +18,12 @@ _SUFFIX = ".json"
 
 @dataclass(kw_only=True)
 class DeletionRecord:
-    """One deletion: all of an account before `before`, but what is held.
+    """One deletion of an account's records before `before`, except held ones.
 
-    `windows` has, by window key, the rows of each table that go (`rows`), those that are held (`held`), and the
-    raw files that go, with size and hash (`raw`). `files` are the media files that go unless a record that stays
-    has the same; `files_kept` says which did. `finished_at` is None until all of it is done.
+    It is written before anything is deleted, and again afterwards. `windows` maps a window key to the deleted rows
+    of each table (`rows`), the held rows (`held`) and the deleted raw files with size and hash (`raw`). `files`
+    are the media files to delete unless a remaining record refers to them; `files_kept` are those that were kept.
+    `finished_at` is None until the deletion is complete.
     """
 
     account: str
@@ -36,23 +37,23 @@ class DeletionRecord:
     finished_at: datetime | None = None
 
     @property
-    def floor(self) -> StorageWindow:
-        """The first window that stays."""
+    def first_kept(self) -> StorageWindow:
+        """The first window that is kept."""
         return window_of_key(self.before)
 
     @property
     def rows(self) -> dict[str, int]:
-        """How many rows of each table go."""
+        """Deleted rows per table."""
         return self._sum("rows")
 
     @property
     def held(self) -> dict[str, int]:
-        """How many rows of each table are held."""
+        """Held rows per table."""
         return self._sum("held")
 
     @property
     def raw_files(self) -> int:
-        """How many raw files go."""
+        """The number of deleted raw files."""
         return sum(len(window["raw"]) for window in self.windows.values())
 
     def _sum(self, kind: str) -> dict[str, int]:
@@ -64,7 +65,7 @@ class DeletionRecord:
 
 
 def save_deletion_record(folder: DataFolder, deletion: DeletionRecord) -> None:
-    """Put the record in place, durable when this returns; raises `StorageFailed`."""
+    """Write a record durably; raises `StorageFailed`."""
     content = json.dumps(asdict(deletion), default=datetime.isoformat, indent=1)
     folder.store.write(f"{folder.retention_folder(deletion.account)}/{_name(deletion)}", content.encode())
 
@@ -75,19 +76,19 @@ def load_deletion_records(folder: DataFolder, account: str) -> list[DeletionReco
 
 
 def find_first_kept_window(folder: DataFolder, account: str) -> StorageWindow | None:
-    """Say which window is the first that was not deleted; None where nothing ever was. Opens no file."""
+    """Return the first window that was not deleted, or None if nothing was. Opens no file."""
     days = [name.removesuffix(_SUFFIX).partition(_BEFORE)[2] for name in _names(folder, account)]
     return max((window_of_key(day) for day in days), default=None)
 
 
 def is_deleted(folder: DataFolder, account: str, window: StorageWindow) -> bool:
-    """Say whether a window lies before what is kept, so that nothing new may come into it."""
-    floor = find_first_kept_window(folder, account)
-    return floor is not None and window < floor
+    """Whether a window was deleted, so that no records may be added to it."""
+    first_kept = find_first_kept_window(folder, account)
+    return first_kept is not None and window < first_kept
 
 
 def _name(deletion: DeletionRecord) -> str:
-    return f"{file_time(deletion.began_at)}{_BEFORE}{deletion.before}{_SUFFIX}"
+    return f"{format_file_time(deletion.began_at)}{_BEFORE}{deletion.before}{_SUFFIX}"
 
 
 def _names(folder: DataFolder, account: str) -> list[str]:
@@ -97,7 +98,7 @@ def _names(folder: DataFolder, account: str) -> list[str]:
 
 def _read(folder: DataFolder, key: str) -> DeletionRecord:
     try:
-        fields = json.loads(b"".join(folder.store.read_pieces(key)))
+        fields = json.loads(b"".join(folder.store.read_chunks(key)))
         for name in ("began_at", "finished_at"):
             fields[name] = None if fields[name] is None else datetime.fromisoformat(fields[name])
         return DeletionRecord(**fields)

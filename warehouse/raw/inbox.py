@@ -1,4 +1,4 @@
-"""The inbox: pushed events, durable before they are acknowledged, until a run has moved them to the raw log."""
+"""The callback inbox: events in SQLite or PostgreSQL, pending until they are drained."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from warehouse.errors import InboxFailed, StorageFailed
-from warehouse.storage.atomic_files import Modes, make_folder
+from warehouse.storage.atomic_files import Modes, create_folder
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _BUSY_SECONDS = 30
 
 _METADATA = sa.MetaData()
-# Bodies are bytes: a text column of PostgreSQL takes no NUL, which a text message may hold.
+# Bodies are bytes: PostgreSQL's text columns reject NUL, which a message may contain.
 _EVENTS = sa.Table(
     "callback_events",
     _METADATA,
@@ -35,8 +35,8 @@ _EVENTS = sa.Table(
     sa.Column("dataset", sa.String(32), nullable=False),
     sa.Column("received_at", sa.BigInteger, nullable=False, comment="microseconds since 1970, UTC"),
     sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Column("content", sa.LargeBinary, comment="UTF-8; kept only where IPLUM_KEEP_CONTENT says so"),
-    sa.Column("batch", sa.String(32), comment="the draining that claimed it"),
+    sa.Column("content", sa.LargeBinary, comment="UTF-8; only with IPLUM_KEEP_CONTENT"),
+    sa.Column("batch", sa.String(32), comment="the drain that claimed it"),
     sa.Column("drained_at", sa.BigInteger, comment="microseconds since 1970, UTC"),
 )
 _IS_PENDING = _EVENTS.c.drained_at.is_(None)
@@ -53,9 +53,9 @@ sa.Index("callback_events_drained", _EVENTS.c.account, _EVENTS.c.drained_at)
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One pushed record: its dataset, when it came (aware UTC), its JSON object, a text's words where kept.
+    """One callback record: dataset, time received (UTC), JSON object, and the message text if it is stored.
 
-    `account` says whose it is; None is the account that the inbox was opened for. `number` is given by the inbox.
+    `account` None is the account of the inbox; the inbox assigns `number`.
     """
 
     dataset: str
@@ -67,19 +67,26 @@ class Event:
 
 
 class Inbox:
-    """Keep pushed events until they are drained; several processes and accounts may share it.
+    """Callback events until they are drained; shared by processes and accounts.
 
-    What is counted, claimed and drained is of `account` alone.
+    All counts, claims and drains concern `account` only. A context manager.
 
-    `url` is SQLAlchemy's; SQLite's file is made private. A context manager. Every method raises `InboxFailed` when
-    the database refuses, `StorageFailed` when its folder can't be made.
+    Args:
+        url: A SQLAlchemy URL; an SQLite file is made private.
+        account: The account.
+        modes: File modes of an SQLite file.
+
+    Raises:
+        InboxFailed: The database failed (all methods).
+        StorageFailed: The folder of an SQLite file cannot be created.
+
     """
 
     def __init__(self, url: str, account: str, modes: Modes | None = None) -> None:
         self._account = account
-        self._engine = _make_engine(url, modes or Modes())
-        with self._reaching():
-            self._make_tables()
+        self._engine = _create_engine(url, modes or Modes())
+        with self._database_errors():
+            self._create_tables()
 
     def __enter__(self) -> Inbox:
         return self
@@ -89,20 +96,20 @@ class Inbox:
     ) -> None:
         self._engine.dispose()
 
-    def _make_tables(self) -> None:
+    def _create_tables(self) -> None:
         try:
             _METADATA.create_all(self._engine)
         except DBAPIError:
-            # Another process made them between the look and the making; a second look finds them.
+            # Another process created them at the same time.
             _METADATA.create_all(self._engine)
 
     def append(self, events: Sequence[Event]) -> None:
-        """Keep events; committed and synced to the disk when this returns, all or none."""
+        """Store events, all or none; committed and synced on return."""
         rows = [
             {
                 "account": event.account or self._account,
                 "dataset": event.dataset,
-                "received_at": _to_number(event.received_at),
+                "received_at": _to_microseconds(event.received_at),
                 "body": event.body,
                 "content": None if event.content is None else event.content.encode("utf-8", "surrogatepass"),
             }
@@ -112,19 +119,19 @@ class Inbox:
             connection.execute(sa.insert(_EVENTS), rows)
 
     def count_pending(self) -> int:
-        """Count the events that no run has drained yet."""
+        """Count the events that are not drained yet."""
         query = sa.select(sa.func.count()).where(_IS_PENDING, self._is_own)
         with self._transaction() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def list_waiting(self) -> list[str]:
-        """List the accounts, of all that share this inbox, for which events wait."""
+    def list_accounts_with_events(self) -> list[str]:
+        """List all accounts with pending events."""
         query = sa.select(_EVENTS.c.account).where(_IS_PENDING).distinct()
         with self._transaction() as connection:
             return sorted(connection.execute(query).scalars())
 
     def list_claimed(self) -> list[str]:
-        """List the batches that a run claimed and has not finished, killed runs' among them."""
+        """List the batches that were claimed but not finished, including those of killed runs."""
         query = (
             sa.select(_EVENTS.c.batch).where(_IS_PENDING, self._is_own, _EVENTS.c.batch.is_not(None)).distinct()
         )
@@ -132,9 +139,9 @@ class Inbox:
             return sorted(connection.execute(query).scalars())
 
     def claim(self, at_most: int) -> str | None:
-        """Bind the oldest pending events into a new batch, and give its name; None where there is none.
+        """Claim the oldest pending events as a new batch, and return its name; None without events.
 
-        What is in a batch never changes, so that a second run at it does the same.
+        A batch never changes, so that processing it again has the same result.
         """
         batch = uuid.uuid4().hex
         free = (_IS_PENDING, self._is_own, _EVENTS.c.batch.is_(None))
@@ -144,40 +151,40 @@ class Inbox:
             return batch if connection.execute(chosen).rowcount else None
 
     def read(self, batch: str) -> list[Event]:
-        """Read a batch's events in the order they came."""
+        """Return a batch's events in the order received."""
         query = sa.select(_EVENTS).where(_EVENTS.c.batch == batch, self._is_own).order_by(_EVENTS.c.event_id)
         with self._transaction() as connection:
-            return [_make_event(row) for row in connection.execute(query).mappings()]
+            return [_build_event(row) for row in connection.execute(query).mappings()]
 
     def finish(self, batch: str, at: datetime) -> None:
-        """Note that a batch stands in the raw log; the bodies of its texts, kept elsewhere by now, go."""
+        """Mark a batch as drained, and erase its message texts, which are in the archive by now."""
         done = sa.update(_EVENTS).where(_EVENTS.c.batch == batch, self._is_own, _IS_PENDING)
         with self._transaction() as connection:
-            connection.execute(done.values(drained_at=_to_number(at), content=None))
+            connection.execute(done.values(drained_at=_to_microseconds(at), content=None))
 
     def read_drained(self, *, after: int, at_most: int) -> list[Event]:
-        """Read events that were drained and are still here, by their number, from the one after `after` on."""
+        """Return drained events by number, after the number `after`."""
         query = sa.select(_EVENTS).where(
             self._is_own, _EVENTS.c.drained_at.is_not(None), _EVENTS.c.event_id > after
         )
         with self._transaction() as connection:
             return [
-                _make_event(row)
+                _build_event(row)
                 for row in connection.execute(query.order_by(_EVENTS.c.event_id).limit(at_most)).mappings()
             ]
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """Remove events by their numbers, for good."""
+        """Remove events permanently, by number."""
         with self._transaction() as connection:
             connection.execute(sa.delete(_EVENTS).where(self._is_own, _EVENTS.c.event_id.in_(numbers)))
         if self._engine.dialect.name == "sqlite":
-            # Until then, what was removed stands in the log beside the file.
-            with self._reaching(), self._engine.connect() as connection:
+            # Until then, removed events are still in the write-ahead log.
+            with self._database_errors(), self._engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def remove_drained(self, before: datetime) -> int:
-        """Remove the events that were drained before an instant, and count them."""
-        old = sa.delete(_EVENTS).where(self._is_own, _EVENTS.c.drained_at < _to_number(before))
+        """Remove the events drained before an instant, and return their count."""
+        old = sa.delete(_EVENTS).where(self._is_own, _EVENTS.c.drained_at < _to_microseconds(before))
         with self._transaction() as connection:
             return connection.execute(old).rowcount
 
@@ -187,50 +194,53 @@ class Inbox:
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        with self._reaching(), self._engine.begin() as connection:
+        with self._database_errors(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
-    def _reaching(self) -> Iterator[None]:
+    def _database_errors(self) -> Iterator[None]:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as error:
-            # The full text of SQLAlchemy's errors quotes statements, and the URL's host.
+            # The text of SQLAlchemy's errors contains statements and the URL's host.
             words = type(getattr(error, "orig", None) or error).__name__
             raise InboxFailed(words, self._engine.dialect.name) from None
 
 
-def _make_engine(url: str, modes: Modes) -> sa.Engine:
+def _create_engine(url: str, modes: Modes) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            return _make_sqlite_engine(parsed, modes)
+            return _create_sqlite_engine(parsed, modes)
         return sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
+        cause = f"the driver {error.name} is missing: install the extra 'cluster'"
+        raise InboxFailed(cause, "the database of IPLUM_INBOX_URL") from None
+    except (ArgumentError, NoSuchModuleError) as error:
         raise InboxFailed(type(error).__name__, "the database of IPLUM_INBOX_URL") from None
 
 
-def _make_sqlite_engine(url: sa.URL, modes: Modes) -> sa.Engine:
+def _create_sqlite_engine(url: sa.URL, modes: Modes) -> sa.Engine:
     path = Path(url.database or "inbox.sqlite")
-    make_folder(path.parent, modes)
+    create_folder(path.parent, modes)
     try:
-        # SQLite gives the log beside the file the file's mode.
+        # SQLite creates the write-ahead log with the file's mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, modes.file))
     except OSError as error:
         raise StorageFailed.during("open the inbox", path, error) from error
     engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
-    sa.event.listen(engine, "connect", _make_durable)
+    sa.event.listen(engine, "connect", _set_pragmas)
     return engine
 
 
-def _make_durable(connection: sqlite3.Connection, _record: Any) -> None:
-    """Sync the log at every commit: what was acknowledged outlives a power cut. Overwrite what is deleted."""
+def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
+    """Sync the log at every commit, so that acknowledged events survive a power failure."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
 
 
-def _make_event(row: sa.RowMapping) -> Event:
+def _build_event(row: sa.RowMapping) -> Event:
     content = row["content"]
     return Event(
         dataset=row["dataset"],
@@ -241,5 +251,5 @@ def _make_event(row: sa.RowMapping) -> Event:
     )
 
 
-def _to_number(instant: datetime) -> int:
+def _to_microseconds(instant: datetime) -> int:
     return (instant - _EPOCH) // _MICROSECOND

@@ -1,4 +1,4 @@
-"""The raw log: every answer verbatim, written once, never changed."""
+"""The raw log: verbatim responses and callbacks, append-only (docs/design.md, "The raw log")."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Reason = Literal["pull", "split", "halves", "stray", "callback", "audit"]
 
 @dataclass(frozen=True, kw_only=True)
 class RawResponse:
-    """One answer and the request that brought it, or one pushed event; `body` is None for a refused request.
+    """One response with its request, or one callback; `body` is None for a refused request.
 
-    Times are aware UTC. `rows` counts the elements of the answer. A body that stands in an earlier file of the
-    same window is None on disk, and found again by `body_sha256`.
+    Times are aware UTC. `rows` counts the elements of the body's array. A body that repeats an earlier one of the
+    window is None on disk and found by `body_sha256`.
     """
 
     request_start: datetime
@@ -44,7 +44,7 @@ class RawResponse:
 
     @property
     def is_callback(self) -> bool:
-        """Whether it was pushed, not asked for."""
+        """Whether the record was delivered by a callback."""
         return self.reason == "callback"
 
     def __repr__(self) -> str:
@@ -53,108 +53,114 @@ class RawResponse:
 
 @dataclass(frozen=True)
 class RawLog:
-    """The answers of one dataset of one account: `append` them and `read` them back, window by window."""
+    """The responses of one dataset of one account, by window."""
 
     folder: DataFolder
     account: str
     dataset: str
 
-    def append(self, window: StorageWindow, answer: RawResponse) -> str:
-        """Keep an answer for good, and name its file, durable when this returns; raises `StorageFailed`.
+    def append(self, window: StorageWindow, response: RawResponse) -> str:
+        """Store a response permanently, and return its key; raises `StorageFailed`.
 
-        A body identical to the last one for the same request is not written a second time, as long as it can
-        still be read: the new row then refers to it by its hash.
+        A body identical to the last one for the same request is not written again while that one can be read; the
+        new row refers to it by its hash.
         """
-        name = f"{file_time(answer.pulled_at)}-{uuid.uuid4().hex[:16]}"
-        return self._write(window, answer, name)
+        name = f"{format_file_time(response.pulled_at)}-{uuid.uuid4().hex[:16]}"
+        return self._write(window, response, name)
 
-    def holds(self, window: StorageWindow, name: str) -> bool:
-        """Say whether an answer is kept under this name."""
-        return self.folder.store.has(self._key(window, f"{name}{RAW_SUFFIX}"))
+    def contains(self, window: StorageWindow, name: str) -> bool:
+        """Whether a file of this name exists."""
+        return self.folder.store.exists(self._key(window, f"{name}{RAW_SUFFIX}"))
 
-    def append_once(self, window: StorageWindow, answer: RawResponse, name: str) -> bool:
-        """Keep an answer under a name that tells it from all others; False where it is kept already."""
-        if self.holds(window, name):
+    def append_once(self, window: StorageWindow, response: RawResponse, name: str) -> bool:
+        """Store a response under a unique name; return False if that exists already."""
+        if self.contains(window, name):
             return False
-        self._write(window, answer, name)
+        self._write(window, response, name)
         return True
 
-    def append_events_once(self, window: StorageWindow, events: Sequence[RawResponse], name: str) -> None:
-        """Keep pushed events, a row each, in one file of this name; a second time, nothing happens."""
-        if not self.holds(window, name):
-            content = _encode([_seal(event) for event in events])
+    def append_callbacks_once(self, window: StorageWindow, events: Sequence[RawResponse], name: str) -> None:
+        """Store callbacks, one row each, in one file of this name, unless it exists already."""
+        if not self.contains(window, name):
+            content = _encode([_add_hash(event) for event in events])
             self.folder.store.write(self._key(window, f"{name}{RAW_SUFFIX}"), content)
 
     def names(self, window: StorageWindow) -> list[str]:
-        """List a window's answers by the names of their files, oldest first."""
+        """List the names of a window's files, oldest first."""
         return self.folder.raw_names(self.dataset, self.account, window)
 
     def read(self, window: StorageWindow, names: Iterable[str]) -> list[tuple[str, RawResponse]]:
-        """Read the answers of the named files with their bodies, in that order; raises `RawDamaged`.
+        """Read the responses of the named files with their bodies, in that order.
 
-        A file of pushed events gives as many answers as it holds.
-        One whose body is gone, since the file that held it was moved away, no longer counts as complete.
+        A file of callbacks yields one response per callback. A response whose body was in a file that was moved
+        away is no longer complete.
+
+        Raises:
+            RawDamaged: A file cannot be read.
+
         """
-        answers = [
-            (name, answer) for name in names for answer in _decode(self.folder.store, self._key(window, name))
+        responses = [
+            (name, response) for name in names for response in _decode(self.folder.store, self._key(window, name))
         ]
-        bodies = {answer.body_sha256: answer.body for _, answer in answers if answer.body is not None}
-        return [(name, _give_body(answer, bodies)) for name, answer in answers]
+        bodies = {response.body_sha256: response.body for _, response in responses if response.body is not None}
+        return [(name, _restore_body(response, bodies)) for name, response in responses]
 
     def _key(self, window: StorageWindow, name: str) -> str:
         return f"{self.folder.raw_folder(self.dataset, self.account, window)}/{name}"
 
-    def _write(self, window: StorageWindow, answer: RawResponse, name: str) -> str:
-        sealed = _seal(answer)
-        if sealed.body is not None and self._repeats_the_last(window, sealed):
-            sealed = replace(sealed, body=None)
+    def _write(self, window: StorageWindow, response: RawResponse, name: str) -> str:
+        hashed = _add_hash(response)
+        if hashed.body is not None and self._repeats_the_last(window, hashed):
+            hashed = replace(hashed, body=None)
         key = self._key(window, f"{name}{RAW_SUFFIX}")
-        self.folder.store.write(key, _encode([sealed]))
+        self.folder.store.write(key, _encode([hashed]))
         return key
 
-    def _repeats_the_last(self, window: StorageWindow, answer: RawResponse) -> bool:
-        if answer.is_callback:
-            return False  # each is a request of its own, and a busy day has thousands
+    def _repeats_the_last(self, window: StorageWindow, response: RawResponse) -> bool:
+        if response.is_callback:
+            return False  # callbacks rarely repeat, and a busy day has thousands
         store, keys = self.folder.store, self.folder.raw_files(self.dataset, self.account, window)
         try:
-            earlier = (answer for key in reversed(keys) for answer in _decode(store, key, with_body=False))
-            last = next((one for one in earlier if one.body_sha256 and _request(one) == _request(answer)), None)
-            return last is not None and last.body_sha256 == answer.body_sha256 and _holds_body(store, keys, answer)
+            earlier = (response for key in reversed(keys) for response in _decode(store, key, with_body=False))
+            last = next((one for one in earlier if one.body_sha256 and _request(one) == _request(response)), None)
+            return (
+                last is not None and last.body_sha256 == response.body_sha256 and _has_body(store, keys, response)
+            )
         except RawDamaged:
-            return False  # reading will name the file; what comes in is kept whole
+            return False  # the reader reports the file; the new body is stored
 
 
-def _holds_body(store: Store, keys: Iterable[str], answer: RawResponse) -> bool:
-    """Look from the oldest on, which mostly holds it: a window that changes no more is pulled many times."""
+def _has_body(store: Store, keys: Iterable[str], response: RawResponse) -> bool:
+    """Whether any file has this body. The oldest file mostly does: an unchanged window is pulled many times."""
     return any(
-        one.body_sha256 == answer.body_sha256 and any(whole.body is not None for whole in _decode(store, key))
+        one.body_sha256 == response.body_sha256 and any(whole.body is not None for whole in _decode(store, key))
         for key in keys
         for one in _decode(store, key, with_body=False)
     )
 
 
-def _give_body(answer: RawResponse, bodies: Mapping[str | None, bytes]) -> RawResponse:
-    body = bodies.get(answer.body_sha256)
-    is_lost = body is None and answer.body_sha256 is not None
-    return replace(answer, body=body, complete=answer.complete and not is_lost)
+def _restore_body(response: RawResponse, bodies: Mapping[str | None, bytes]) -> RawResponse:
+    body = bodies.get(response.body_sha256)
+    is_lost = body is None and response.body_sha256 is not None
+    return replace(response, body=body, complete=response.complete and not is_lost)
 
 
-def _request(answer: RawResponse) -> tuple[object, ...]:
-    return answer.request_start, answer.request_end, answer.usage_types, answer.reason == "stray"
+def _request(response: RawResponse) -> tuple[object, ...]:
+    return response.request_start, response.request_end, response.usage_types, response.reason == "stray"
 
 
-def _seal(answer: RawResponse) -> RawResponse:
-    if answer.body is None:
-        return answer
-    return replace(answer, body_bytes=len(answer.body), body_sha256=_hash(answer.body))
+def _add_hash(response: RawResponse) -> RawResponse:
+    if response.body is None:
+        return response
+    return replace(response, body_bytes=len(response.body), body_sha256=_hash(response.body))
 
 
 def _hash(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _encode(answers: Sequence[RawResponse]) -> memoryview:
-    rows = {name: [getattr(answer, name) for answer in answers] for name in RAW_SCHEMA.names}
+def _encode(responses: Sequence[RawResponse]) -> memoryview:
+    rows = {name: [getattr(response, name) for response in responses] for name in RAW_SCHEMA.names}
     sink = io.BytesIO()
     pq.write_table(
         pa.table(rows, schema=RAW_SCHEMA),
@@ -172,17 +178,17 @@ def _decode(store: Store, key: str, *, with_body: bool = True) -> list[RawRespon
     try:
         file = pq.ParquetFile(store.open_parquet(key), page_checksum_verification=True)
         rows = file.read(columns=names).to_pylist()
-        answers = [RawResponse(**{"body": None, **row}) for row in rows]
+        responses = [RawResponse(**{"body": None, **row}) for row in rows]
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         raise RawDamaged(key, store.locate(key)) from error
-    # Bits that turned over in what describes a page pass its checksum.
-    if not answers or any(a.body is not None and _hash(a.body) != a.body_sha256 for a in answers):
+    # A flipped bit in a page header passes the page's checksum.
+    if not responses or any(a.body is not None and _hash(a.body) != a.body_sha256 for a in responses):
         raise RawDamaged(key, store.locate(key))
-    return answers
+    return responses
 
 
 def is_readable(store: Store, key: str) -> bool:
-    """Say whether a raw file can be read to its end."""
+    """Whether a raw file can be read completely."""
     try:
         _decode(store, key)
     except RawDamaged:
@@ -190,6 +196,6 @@ def is_readable(store: Store, key: str) -> bool:
     return True
 
 
-def file_time(instant: datetime) -> str:
-    """Write an instant as the names of raw files begin with it, so that they sort by time."""
+def format_file_time(instant: datetime) -> str:
+    """Format an instant as the sortable prefix of a raw file's name."""
     return instant.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")

@@ -81,7 +81,7 @@ class Retention:
             return
         for key in deletion.windows:
             window = window_of_key(key)
-            if window < deletion.floor:
+            if window < deletion.first_kept:
                 self._delete_window(window, holds)
             else:
                 self._clean_edge(window, holds)
@@ -180,7 +180,7 @@ class Retention:
 
     def _hash(self, key: str) -> dict[str, Any]:
         digest, size = hashlib.sha256(), 0
-        for piece in self.folder.store.read_pieces(key):
+        for piece in self.folder.store.read_chunks(key):
             digest.update(piece)
             size += len(piece)
         return {"bytes": size, "sha256": digest.hexdigest()}

@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from warehouse.errors import HoldsUnreadable, NoSuchHold
-from warehouse.storage.atomic_files import make_folder
+from warehouse.storage.atomic_files import create_folder
 from warehouse.storage.paths import HOLDS, DataFolder
 
 # What names a person or a line in a record ("Get Usage Records", "Get Recording Records").
@@ -52,7 +52,7 @@ class Hold:
 def read_holds(folder: DataFolder, account: str | None = None) -> list[Hold]:
     """List the holds, or those that touch an account; raises `HoldsUnreadable`, since none is not the same."""
     try:
-        content = b"".join(folder.store.read_pieces(HOLDS))
+        content = b"".join(folder.store.read_chunks(HOLDS))
     except FileNotFoundError:
         return []
     try:
@@ -92,7 +92,7 @@ def remove_hold(folder: DataFolder, number: int) -> None:
 
 @contextmanager
 def _changing(folder: DataFolder) -> Iterator[None]:
-    make_folder(folder.holds_lock.parent, folder.modes)
+    create_folder(folder.holds_lock.parent, folder.modes)
     with FileLock(folder.holds_lock, mode=folder.modes.file):
         yield
 

@@ -68,7 +68,7 @@ def redact_responses(
         left = list(dict.fromkeys(answer for answer in cut if answer is not None))
         kept = _name_kept(names)
         if left:
-            log.append_events_once(window, left, kept)
+            log.append_callbacks_once(window, left, kept)
     _remove(folder, log.folder.raw_folder(dataset, account, window), names, but=f"{kept}{RAW_SUFFIX}")
 
 

@@ -1,4 +1,4 @@
-"""How the types of our schemas are called in DuckDB."""
+"""DuckDB's names of the column types."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ _TYPES = {
 }
 
 
-def write_type(kind: pa.DataType) -> str:
-    """Write a column's type as DuckDB's DDL has it."""
+def format_duckdb_type(kind: pa.DataType) -> str:
+    """Return a column type as DuckDB's DDL writes it."""
     return _TYPES[kind]

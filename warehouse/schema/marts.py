@@ -1,4 +1,4 @@
-"""Every mart's columns, types and meaning, in the order in which the marts are built."""
+"""The columns of the marts: names, types and meanings, in the order in which the marts are built."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from warehouse.schema.tables import INSTANT, Column
 
 @dataclass(frozen=True)
 class Mart:
-    """A mart: `grain` names the columns that tell its rows apart, `sources` the tables and marts it is made of."""
+    """A mart: `grain` names the columns that identify a row, `sources` the tables and marts it reads."""
 
     name: str
     description: str
@@ -36,18 +36,18 @@ def _instant(name: str, description: str) -> Column:
     return Column(name, INSTANT, description)
 
 
-_ACCOUNT = _text("account", "The account's name (IPLUM_ACCOUNT).")
-_USER = _text("user_id", "The iPlum user.")
-_PARTY = _text("counterparty", "The other side: number, login or short code, as iPlum writes it.")
-_DATE = Column("local_date", pa.date32(), "Day in the account's time zone; null for records without a start.")
+_ACCOUNT = _text("account", "Name of the account (IPLUM_ACCOUNT).")
+_USER = _text("user_id", "Login of the iPlum user.")
+_PARTY = _text("counterparty", "The other party: number, login or short code, as iPlum writes it.")
+_DATE = Column("local_date", pa.date32(), "Day in the account's time zone; null for records without a start time.")
 _CHANNEL = _text("channel", "`call`, `text` or `fax`.")
 _DIRECTION = _text("direction", "`in` or `out`, seen from the user.")
 _TYPE = _text("type", "`iplum` (between iPlum users) or `external`.")
 _DATASET = _text("dataset", "`usage` or `recordings`.")
 _RECORDS = _count("records", "Records.")
-_MINUTES = _number("minutes", "Minutes of calls as billed; null where there was no call.")
-_CREDITS = _number("credits", "iPlum credits as reported; null where none was reported, which is not 0.")
-_PARTIES = _count("counterparties", "Different counterparties.")
+_MINUTES = _number("minutes", "Billed minutes of calls; null without calls.")
+_CREDITS = _number("credits", "iPlum credits as reported; null if none were reported.")
+_PARTIES = _count("counterparties", "Distinct counterparties.")
 _BY_CHANNEL = (
     _count("calls_in", "Inbound calls."),
     _count("calls_out", "Outbound calls."),
@@ -60,27 +60,33 @@ _BY_CHANNEL = (
 MARTS = (
     Mart(
         "daily_activity",
-        "What each user did each day.",
+        "Records per user, day, channel and direction.",
         ("account", "local_date", "user_id", "channel", "direction"),
         (_ACCOUNT, _DATE, _USER, _CHANNEL, _DIRECTION, _RECORDS, _MINUTES, _CREDITS, _PARTIES),
         ("usage",),
     ),
     Mart(
         "daily_totals",
-        "The account day by day, without holes; a conversation between two of its own users counts once.",
+        "Account totals per day and channel, with zeros on empty days. A conversation between two users counts "
+        "once.",
         ("account", "local_date", "channel"),
         (
             _ACCOUNT,
             _DATE,
             _CHANNEL,
-            _count("records", "Records, of a mirrored pair the outbound one; with `mirrored_pairs` all rows."),
+            _count(
+                "records", "Records; of a mirrored pair only the outbound one. Add `mirrored_pairs` for all rows."
+            ),
             _MINUTES,
-            _number("credits", "iPlum credits of all rows; 0 on a day without any, null where none was reported."),
-            _count("users", "Different users, those of both sides of a pair."),
+            _number(
+                "credits", "iPlum credits of all rows; 0 on a day without records, null if none were reported."
+            ),
+            _count("users", "Distinct users, including both sides of a mirrored pair."),
             _PARTIES,
             _count(
                 "mirrored_pairs",
-                "Inbound rows left out, as another user's outbound row tells of the same: same two parties, "
+                "Inbound rows not counted because another user's outbound row is the same event: same two "
+                "parties, "
                 "starts within 5 seconds.",
             ),
         ),
@@ -88,12 +94,12 @@ MARTS = (
     ),
     Mart(
         "hourly_heatmap",
-        "When in the week things happen; all hours are there.",
+        "Records per weekday and hour; every hour has a row.",
         ("account", "weekday", "local_hour", "channel"),
         (
             _ACCOUNT,
-            _count("weekday", "1 Monday to 7 Sunday, local; null for records without a start."),
-            _count("local_hour", "Hour 0 to 23, local; null for records without a start."),
+            _count("weekday", "Local weekday, 1 (Monday) to 7 (Sunday); null for records without a start time."),
+            _count("local_hour", "Local hour, 0 to 23; null for records without a start time."),
             _CHANNEL,
             _RECORDS,
             _number("share", "Share of the account's records of this channel, 0 to 1."),
@@ -102,7 +108,7 @@ MARTS = (
     ),
     Mart(
         "user_summary",
-        "Each user, over all of history.",
+        "Totals per user, over all of history.",
         ("account", "user_id"),
         (
             _ACCOUNT,
@@ -115,13 +121,16 @@ MARTS = (
             _count("new_counterparties", "Counterparties whose first record in the account is with this user."),
             _instant("first_at", "Start of the first record."),
             _instant("last_at", "Start of the last record."),
-            _number("after_hours_share", "Share of the dated records outside IPLUM_BUSINESS_HOURS, 0 to 1."),
+            _number(
+                "after_hours_share",
+                "Share of records with a start time that are outside IPLUM_BUSINESS_HOURS, 0 to 1.",
+            ),
         ),
         ("usage",),
     ),
     Mart(
         "contacts",
-        "Each counterparty of the account, over all of history.",
+        "Totals per counterparty, over all of history.",
         ("account", "counterparty"),
         (
             _ACCOUNT,
@@ -133,94 +142,95 @@ MARTS = (
             _RECORDS,
             _MINUTES,
             _CREDITS,
-            _count("users", "Different users who dealt with it."),
-            _count("days_since", "Local days from the last record to the latest pull."),
+            _count("users", "Distinct users with records of this counterparty."),
+            _count("days_since", "Local days between the last record and the latest pull."),
             Column(
                 "is_new",
                 pa.bool_(),
-                "First seen in the 30 days before the latest pull; null where it was first seen in the first 30 "
-                "days of history, which can't tell.",
+                "Whether it was first seen in the 30 days before the latest pull; null if it was first seen in "
+                "the "
+                "first 30 days of history.",
             ),
         ),
         ("usage", "pulls"),
     ),
     Mart(
         "conversations",
-        "Threads of calls, texts and faxes with one counterparty; over 24 hours of silence begin a new one.",
+        "Threads of calls, texts and faxes with one counterparty; a gap of over 24 hours starts a new thread.",
         ("account", "user_id", "counterparty", "thread"),
         (
             _ACCOUNT,
             _USER,
             _PARTY,
-            _count("thread", "1, 2, … by time."),
-            _instant("started_at", "Start of its first record."),
-            _instant("ended_at", "The latest end of its records."),
+            _count("thread", "Number of it, from 1, by time."),
+            _instant("started_at", "Start of the first record."),
+            _instant("ended_at", "Latest end of the records."),
             _RECORDS,
             _count("calls", "Calls."),
             _count("texts", "Texts."),
             _count("faxes", "Faxes."),
-            _text("opened_by", "`in` or `out`: direction of its first record."),
-            _text("closed_by", "`in` or `out`: direction of its last record."),
+            _text("opened_by", "Direction of the first record, `in` or `out`."),
+            _text("closed_by", "Direction of the last record, `in` or `out`."),
         ),
         ("usage",),
     ),
     Mart(
         "text_responses",
-        "Blocks of inbound texts, each with the first text that answered it.",
+        "Blocks of inbound texts, each with the first outbound text after it.",
         ("account", "user_id", "counterparty", "block"),
         (
             _ACCOUNT,
             _USER,
             _PARTY,
-            _count("block", "1, 2, … by time."),
-            _instant("block_start", "When its first text came."),
-            _instant("last_text_at", "When its last text came."),
-            _count("texts", "Inbound texts in it."),
-            _instant("replied_at", "When the first outbound text followed; null while there is none."),
-            _number("wait_seconds", "From its start to the reply."),
-            _number("business_wait_seconds", "The part of it within IPLUM_BUSINESS_HOURS, local."),
-            Column("is_open", pa.bool_(), "No reply yet."),
-            _text("first_record_id", "Record of its first text."),
-            _text("reply_record_id", "Record of the reply."),
+            _count("block", "Number of it, from 1, by time."),
+            _instant("block_start", "Time of the first text."),
+            _instant("last_text_at", "Time of the last text."),
+            _count("texts", "Inbound texts in the block."),
+            _instant("replied_at", "Time of the first outbound text after it; null without a reply."),
+            _number("wait_seconds", "Seconds from the start of the block to the reply."),
+            _number("business_wait_seconds", "Seconds of the wait within IPLUM_BUSINESS_HOURS (local)."),
+            Column("is_open", pa.bool_(), "Whether there is no reply yet."),
+            _text("first_record_id", "ID of the first text."),
+            _text("reply_record_id", "ID of the reply."),
         ),
         ("usage",),
     ),
     Mart(
         "response_times",
-        "How fast texts are answered, by user and week.",
+        "Reply times to texts, per user and week.",
         ("account", "user_id", "local_week"),
         (
             _ACCOUNT,
             _USER,
-            Column("local_week", pa.date32(), "Monday of the local week in which the block began."),
+            Column("local_week", pa.date32(), "Monday of the local week in which the block started."),
             _count("blocks", "Blocks of inbound texts."),
-            _count("replied", "Those with a reply."),
-            _number("p50_seconds", "Half of the replies took at most so long."),
-            _number("p90_seconds", "Nine in ten replies took at most so long."),
-            _number("within_15_min", "Share of all blocks answered within 15 minutes, 0 to 1."),
-            _number("within_1_h", "Share of all blocks answered within an hour, 0 to 1."),
+            _count("replied", "Blocks with a reply."),
+            _number("p50_seconds", "Median reply time in seconds."),
+            _number("p90_seconds", "90th percentile of the reply time in seconds."),
+            _number("within_15_min", "Share of all blocks with a reply within 15 minutes, 0 to 1."),
+            _number("within_1_h", "Share of all blocks with a reply within an hour, 0 to 1."),
         ),
         ("marts.text_responses",),
     ),
     Mart(
         "unanswered_texts",
-        "The work list: texts that nobody answered by text, oldest first.",
+        "Texts without a reply by text, oldest first.",
         ("account", "user_id", "counterparty"),
         (
             _ACCOUNT,
             _USER,
             _PARTY,
-            _instant("block_start", "When the first of them came."),
-            _count("texts", "How many there are."),
-            _instant("last_text_at", "When the last of them came."),
-            _number("waiting_seconds", "From the first to the latest pull."),
-            _number("waiting_business_seconds", "The part of it within IPLUM_BUSINESS_HOURS, local."),
+            _instant("block_start", "Time of the first unanswered text."),
+            _count("texts", "Number of unanswered texts."),
+            _instant("last_text_at", "Time of the last unanswered text."),
+            _number("waiting_seconds", "Seconds from the first text to the latest pull."),
+            _number("waiting_business_seconds", "Seconds of the wait within IPLUM_BUSINESS_HOURS (local)."),
         ),
         ("marts.text_responses", "pulls"),
     ),
     Mart(
         "client_daily",
-        "By client reference: what a reseller bills by.",
+        "Totals per client reference and day, for billing by a reseller.",
         ("account", "client_reference_id", "local_date", "channel"),
         (
             _ACCOUNT,
@@ -235,7 +245,7 @@ MARTS = (
     ),
     Mart(
         "credits_daily",
-        "Credits day by day, without holes, against the four weeks before.",
+        "Credits per day, with zeros on empty days, compared with the four weeks before.",
         ("account", "local_date", "channel", "type"),
         (
             _ACCOUNT,
@@ -243,31 +253,33 @@ MARTS = (
             _CHANNEL,
             _TYPE,
             _RECORDS,
-            _number("credits", "iPlum credits; 0 on a day without records, null where none was reported."),
-            _number("mean_28d", "Mean of the 28 days before; null until there are so many."),
+            _number("credits", "iPlum credits; 0 on a day without records, null if none were reported."),
+            _number("mean_28d", "Mean of the 28 days before; null for the first 28 days."),
             _number(
                 "robust_z",
-                "(credits - median) / (1.4826 x median absolute deviation) over the 28 days before; beyond 3 is "
-                "rare. Null where those days don't differ.",
+                "(credits - median) / (1.4826 x median absolute deviation) over the 28 days before; values beyond "
+                "3 are "
+                "rare. Null if those days do not differ.",
             ),
         ),
         ("usage",),
     ),
     Mart(
         "recording_matches",
-        "Which call each recording is of.",
+        "Recordings and the calls they belong to.",
         ("account", "recording_id"),
         (
             _ACCOUNT,
-            _text("recording_id", "The recording."),
-            _text("call_id", "The call (`usage.record_id`); null where unmatched."),
+            _text("recording_id", "ID of the recording."),
+            _text("call_id", "ID of the call (`usage.record_id`); null if unmatched."),
             _USER,
             _DIRECTION,
-            _instant("recorded_at", "When it was recorded."),
-            _number("delta_seconds", "From the call's start to the recording's."),
+            _instant("recorded_at", "Time of the recording."),
+            _number("delta_seconds", "Seconds from the start of the call to the recording."),
             _text(
                 "status",
-                "`mutual_nearest`; `ambiguous`: another call is as near within 60 seconds; `extra_segment`: its "
+                "`mutual_nearest`; `ambiguous`: another call is equally near within 60 seconds; `extra_segment`: "
+                "the "
                 "call has a nearer recording; `unmatched`.",
             ),
         ),
@@ -275,7 +287,7 @@ MARTS = (
     ),
     Mart(
         "recording_coverage",
-        "How many calls were recorded, by user and day.",
+        "Recorded calls per user and day.",
         ("account", "user_id", "local_date"),
         (
             _ACCOUNT,
@@ -283,61 +295,61 @@ MARTS = (
             _DATE,
             _count("calls", "Calls."),
             _count("recorded_calls", "Calls with a recording."),
-            _count("recordings", "Recordings of that day."),
-            _count("unmatched_recordings", "Those of no call."),
+            _count("recordings", "Recordings."),
+            _count("unmatched_recordings", "Recordings without a matching call."),
         ),
         ("marts.recording_matches", "usage"),
     ),
     Mart(
         "arrival_lag",
-        "How late records first appear after they ended: what IPLUM_LOOKBACK_DAYS has to cover.",
+        "Time between the end of records and their first appearance, which IPLUM_LOOKBACK_DAYS must cover.",
         ("account", "dataset", "channel"),
         (
             _ACCOUNT,
             _DATASET,
             _text("channel", "`call`, `text` or `fax`; null for recordings."),
-            _count("records", "Records first seen while their window was open or looked back at."),
-            _number("p50_seconds", "Half of them came within so long."),
-            _number("p90_seconds", "Nine in ten came within so long."),
-            _number("p99_seconds", "99 in 100 came within so long."),
-            _number("max_seconds", "The latest."),
+            _count("records", "Records first seen while their window was open or in the look-back."),
+            _number("p50_seconds", "Median in seconds."),
+            _number("p90_seconds", "90th percentile in seconds."),
+            _number("p99_seconds", "99th percentile in seconds."),
+            _number("max_seconds", "Maximum in seconds."),
         ),
         ("usage", "recordings", "pulls"),
     ),
     Mart(
         "completeness",
-        "What is known of each window: when it was asked for, and how it is proven whole.",
+        "Requests per window, and how its completeness was verified.",
         ("account", "dataset", "window_start"),
         (
             _ACCOUNT,
             _DATASET,
             Column("window_start", pa.date32(), "First day (UTC) of the window."),
-            _instant("last_pulled_at", "When it was last asked for."),
-            _count("pulls", "How often it was asked for."),
+            _instant("last_pulled_at", "Time of the last request."),
+            _count("pulls", "Number of pulls."),
             _count("rows", "Rows in the table."),
-            _count("callback_only", "Rows that were pushed and that no pull has brought."),
+            _count("callback_only", "Rows that only callbacks delivered."),
             _count("absent", "Rows that the API no longer has."),
             _text(
                 "verified_by",
-                "The strongest proof: `audit`, `halves` (two halves bore it out), `split`, `pull` (believed, as "
-                "its size is not suspicious); null where no pull was whole.",
+                "The strongest verification: `audit`, `halves` (split check), `split`, `pull` (row count not "
+                "suspicious); null without a complete pull.",
             ),
-            _instant("audited_at", "When an audit last proved it; null before the first."),
+            _instant("audited_at", "Time of the last audit that confirmed it; null before the first."),
         ),
         ("usage", "recordings", "pulls"),
     ),
     Mart(
         "callback_loss",
-        "Which records were pushed, pulled, or both, from the first one on that was pushed.",
+        "Records delivered by callback, by pull, or by both, since the first callback.",
         ("account", "dataset", "local_date"),
         (
             _ACCOUNT,
             _DATASET,
             Column("local_date", pa.date32(), "Day in the account's time zone."),
-            _count("pushed_and_pulled", "Records that came both ways."),
-            _count("pushed_only", "Records that no pull has confirmed yet."),
-            _count("pulled_only", "Records whose callback never came."),
-            _number("loss_rate", "Share of the pulled records whose callback never came, 0 to 1."),
+            _count("pushed_and_pulled", "Records delivered by both."),
+            _count("pushed_only", "Records that no pull has returned yet."),
+            _count("pulled_only", "Records without a callback."),
+            _number("loss_rate", "Share of the pulled records without a callback, 0 to 1."),
         ),
         ("usage", "recordings"),
     ),

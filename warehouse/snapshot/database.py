@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.schema.duckdb_types import write_type
+from warehouse.schema.duckdb_types import format_duckdb_type
 from warehouse.schema.marts import MARTS
 from warehouse.schema.tables import PUBLISHED_TABLES, VIEWS, Table
 from warehouse.snapshot.marts import MartSettings, build_marts, describe_marts
@@ -82,7 +82,7 @@ class Snapshot:
             "(table_name VARCHAR, account VARCHAR, window_start DATE, fingerprint VARCHAR)"
         )
         for table in PUBLISHED_TABLES:
-            columns = ", ".join(f'"{column.name}" {write_type(column.type)}' for column in table.columns)
+            columns = ", ".join(f'"{column.name}" {format_duckdb_type(column.type)}' for column in table.columns)
             self._connection.execute(f"CREATE TABLE {table.name} ({columns})")
             self._describe(table, "TABLE")
         for view in VIEWS:

@@ -10,7 +10,7 @@ from importlib.resources import files as package_files
 
 import duckdb
 
-from warehouse.schema.duckdb_types import write_type
+from warehouse.schema.duckdb_types import format_duckdb_type
 from warehouse.schema.marts import MARTS, Mart
 from warehouse.snapshot.business_hours import read_business_hours
 
@@ -141,7 +141,7 @@ def _note_settings(connection: duckdb.DuckDBPyConnection, settings: MartSettings
 
 
 def _build(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:
-    columns = ", ".join(f'"{column.name}" {write_type(column.type)}' for column in mart.columns)
+    columns = ", ".join(f'"{column.name}" {format_duckdb_type(column.type)}' for column in mart.columns)
     connection.execute(f"CREATE TABLE marts.{mart.name} ({columns})")
     connection.execute(f"INSERT INTO marts.{mart.name} BY NAME {read_mart(mart)}")
 

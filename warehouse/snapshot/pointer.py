@@ -17,7 +17,7 @@ from pathlib import Path
 
 from warehouse.archive.media_store import hash_file
 from warehouse.errors import NothingPublished, StorageFailed
-from warehouse.storage.atomic_files import put_in_place, scratch_folder
+from warehouse.storage.atomic_files import replace_file, scratch_folder
 from warehouse.storage.paths import POINTER, SNAPSHOTS, DataFolder
 
 # A reader that has begun to read a snapshot that is no longer named has so long to end.
@@ -44,7 +44,7 @@ class Pointer:
 def read_pointer(folder: DataFolder) -> Pointer | None:
     """Read which snapshot a bucket publishes; None where there is none yet. Raises `StorageFailed`."""
     try:
-        content = b"".join(folder.store.read_pieces(POINTER))
+        content = b"".join(folder.store.read_chunks(POINTER))
     except FileNotFoundError:
         return None
     try:
@@ -53,7 +53,7 @@ def read_pointer(folder: DataFolder) -> Pointer | None:
     except (ValueError, KeyError, TypeError) as error:
         place = folder.store.locate(POINTER)
         raise StorageFailed(
-            f"can't read {place} (it is no pointer); delete it, then run 'iplum publish'"
+            f"cannot read {place}", "it is not a snapshot pointer", "Delete it, then run 'iplum publish'"
         ) from error
 
 
@@ -101,10 +101,10 @@ def release(folder: DataFolder, built: Path, *, expected: Pointer | None, insist
     the next publishing, which finds the difference. Raises `StorageFailed` and `OSError`.
     """
     if folder.bucket is None:
-        put_in_place(built, folder.snapshot, folder.modes)
+        replace_file(built, folder.snapshot, folder.modes)
         return True
     pointer = _describe(built)
-    folder.store.take_in(built, pointer.snapshot)
+    folder.store.move_in(built, pointer.snapshot)
     if not insist and read_pointer(folder) != expected:
         folder.store.remove(pointer.snapshot)
         return False
@@ -120,7 +120,7 @@ def remove_replaced(
     if folder.bucket is None:
         return
     pointer = read_pointer(folder)
-    keys = sorted(folder.store.list_below(SNAPSHOTS))
+    keys = sorted(folder.store.list_keys(SNAPSHOTS))
     for key, successor in pairwise(keys):
         if pointer is not None and key != pointer.snapshot and now() - _read_time(successor) >= grace:
             folder.store.remove(key)
@@ -150,10 +150,10 @@ def _download(folder: DataFolder, pointer: Pointer) -> None:
         with scratch_folder(folder.root, folder.modes) as scratch:
             path = scratch / folder.snapshot.name
             with path.open("wb") as file:
-                file.writelines(folder.store.read_pieces(pointer.snapshot))
+                file.writelines(folder.store.read_chunks(pointer.snapshot))
             if hash_file(path)[0] != pointer.sha256:
                 place = folder.store.locate(pointer.snapshot)
-                raise StorageFailed(f"{place} is not what its pointer says; run 'iplum publish --full'")
+                raise StorageFailed(f"cannot read {place}", "its hash is wrong", "Run 'iplum publish --full'")
             _keep_copy(folder, path, pointer)
     except FileNotFoundError:
         raise
@@ -163,4 +163,4 @@ def _download(folder: DataFolder, pointer: Pointer) -> None:
 
 def _keep_copy(folder: DataFolder, path: Path, pointer: Pointer) -> None:
     os.utime(path, ns=(pointer.stamp, pointer.stamp))
-    put_in_place(path, folder.snapshot, folder.modes)
+    replace_file(path, folder.snapshot, folder.modes)

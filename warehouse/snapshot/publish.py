@@ -35,7 +35,7 @@ from warehouse.snapshot.repair import (
     fold_unreadable,
     list_raw_windows,
 )
-from warehouse.storage.atomic_files import make_folder, remove_abandoned, scratch_folder
+from warehouse.storage.atomic_files import create_folder, remove_abandoned, scratch_folder
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
 
@@ -84,7 +84,7 @@ def publish(
     stands. `watch` hears of windows done, and of how many there are. Raises `PublisherBusy`, `StorageFailed`, and
     `PublishedInPart` when it published all but what is in damaged raw files.
     """
-    make_folder(folder.root, folder.modes)
+    create_folder(folder.root, folder.modes)
     try:
         with hold_publish_lock(folder, wait_seconds=wait_seconds):
             publication = _publish_locked(folder, settings, full=full, watch=watch)
@@ -99,7 +99,7 @@ def publish(
 @contextmanager
 def hold_publish_lock(folder: DataFolder, *, wait_seconds: float = 900) -> Iterator[None]:
     """Keep other publishers waiting; raises `PublisherBusy` and `StorageFailed`."""
-    make_folder(folder.publish_lock.parent, folder.modes)
+    create_folder(folder.publish_lock.parent, folder.modes)
     lock = FileLock(folder.publish_lock, timeout=wait_seconds, mode=folder.modes.file)
     try:
         lock.acquire()
@@ -122,7 +122,7 @@ def _find_cause(error: duckdb.Error) -> OSError:
 
 def is_stale(folder: DataFolder, settings: MartSettings = _DEFAULTS) -> bool:
     """Say whether the snapshot lacks anything of the raw log or the lake; cheap enough to ask each half minute."""
-    seen = folder.survey()
+    seen = folder.with_cached_listings()
     if any(find_stale_windows(seen, table) for table in LAKE_TABLES):
         return True
     target = _read_lake(seen)
@@ -164,7 +164,7 @@ def _bring_up(
 ) -> Publication:
     for tries_left in reversed(range(_TRIES)):
         base = read_pointer(folder) if full and folder.bucket else update_copy(folder)
-        seen = folder.survey()
+        seen = folder.with_cached_listings()
         target = _read_lake(seen, without=damaged)
         standing = None if full else read_published_windows(folder.snapshot, settings)
         plan = _make_plan(target, standing or {})
@@ -204,7 +204,7 @@ def _build(
             files = [
                 file for key in plan.came[table] for file in _files(folder, table, key) if file not in without
             ]
-            snapshot.insert(table, folder.store.bring_near(files, path.parent, _columns_of(table)))
+            snapshot.insert(table, folder.store.copy_to_local(files, path.parent, _columns_of(table)))
             done += len(plan.came[table])
             watch(done, total)
         snapshot.seal(settings)

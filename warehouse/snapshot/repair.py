@@ -34,7 +34,7 @@ def fold_stale_windows(folder: DataFolder, damaged: set[str]) -> int:
     Gives the number of folds. A damaged raw file is added to `damaged` and keeps back its own window alone.
     Raises `StorageFailed`.
     """
-    seen = folder.survey()
+    seen = folder.with_cached_listings()
     return sum(_fold(folder, table, find_stale_windows(seen, table), damaged) for table in LAKE_TABLES)
 
 

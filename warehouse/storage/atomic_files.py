@@ -1,4 +1,4 @@
-"""Writing files so that a reader or a crash never sees half of one."""
+"""Atomic, durable and private writes of local files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ABANDONED_AFTER_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class Modes:
-    """Who may read what is written: the owner alone, or also one group (`group`, a numeric id)."""
+    """File modes: readable by the owner only, or also by one group (`group`, a numeric ID)."""
 
     group: int | None = None
 
@@ -35,45 +35,45 @@ class Modes:
         return 0o700 if self.group is None else 0o750
 
 
-def make_folder(path: Path, modes: Modes) -> None:
-    """Make a folder and the parents it lacks, private from the start; raises `StorageFailed`."""
+def create_folder(path: Path, modes: Modes) -> None:
+    """Create a folder and its missing parents with private modes; raises `StorageFailed`."""
     try:
         if path.is_dir():
             return
-    except OSError as error:  # a folder above it may not be entered
-        raise StorageFailed.during("reach the folder", path, error) from error
-    make_folder(path.parent, modes)
+    except OSError as error:  # a parent folder may not be entered
+        raise StorageFailed.during("access the folder", path, error) from error
+    create_folder(path.parent, modes)
     try:
         path.mkdir(mode=modes.folder, exist_ok=True)
         path.chmod(modes.folder)  # the umask may have taken the group's bits away
-        _hand_over(path, modes)
+        _set_group(path, modes)
         _sync_folder(path.parent)
     except OSError as error:
-        raise StorageFailed.during("make the folder", path, error) from error
+        raise StorageFailed.during("create the folder", path, error) from error
 
 
 def write_file(path: Path, content: bytes | memoryview, modes: Modes) -> None:
-    """Put a whole file in place at once, durable when this returns; raises `StorageFailed`.
+    """Write a whole file atomically and durably; raises `StorageFailed`.
 
-    A reader sees the old file or the new one, and after a power cut one of the two is there.
+    A reader, or a restart after a crash, sees the old file or the new one.
     """
-    make_folder(path.parent, modes)
-    temporary = _temporary_beside(path)
+    create_folder(path.parent, modes)
+    temporary = _temporary_path(path)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, modes.file)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-        put_in_place(temporary, path, modes)
+        replace_file(temporary, path, modes)
     except OSError as error:
         raise StorageFailed.during("write", path, error) from error
     finally:
-        with suppress(OSError):  # what refused the write says more
+        with suppress(OSError):  # the error of the write is more useful
             temporary.unlink(missing_ok=True)
 
 
 def open_temporary(path: Path, modes: Modes) -> tuple[Path, BinaryIO]:
-    """Open a new private file beside `path`, to be written and put in place; raises `StorageFailed`."""
-    temporary = _temporary_beside(path)
+    """Open a new private file next to `path`, for `replace_file`; raises `StorageFailed`."""
+    temporary = _temporary_path(path)
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, modes.file)
     except OSError as error:
@@ -81,10 +81,10 @@ def open_temporary(path: Path, modes: Modes) -> tuple[Path, BinaryIO]:
     return temporary, os.fdopen(descriptor, "w+b")
 
 
-def put_in_place(temporary: Path, path: Path, modes: Modes) -> None:
-    """Sync a finished file and rename it to `path`, durable when this returns; raises `OSError`."""
+def replace_file(temporary: Path, path: Path, modes: Modes) -> None:
+    """Sync a finished temporary file and rename it to `path`, durably; raises `OSError`."""
     temporary.chmod(modes.file)
-    _hand_over(temporary, modes)
+    _set_group(temporary, modes)
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -92,7 +92,7 @@ def put_in_place(temporary: Path, path: Path, modes: Modes) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file for good, durable when this returns; raises `StorageFailed`, but not for one that is gone."""
+    """Remove a file durably, if it exists; raises `StorageFailed`."""
     try:
         path.unlink(missing_ok=True)
         if path.parent.is_dir():
@@ -103,9 +103,9 @@ def remove_file(path: Path) -> None:
 
 @contextmanager
 def scratch_folder(parent: Path, modes: Modes) -> Iterator[Path]:
-    """Lend a folder on the same filesystem that nobody else can read, removed afterwards with what is in it."""
-    make_folder(parent, modes)
-    folder = _temporary_beside(parent / "any")
+    """Yield a private folder on the same filesystem as `parent`, and remove it with its contents afterwards."""
+    create_folder(parent, modes)
+    folder = _temporary_path(parent / "any")
     try:
         folder.mkdir(mode=0o700)
         yield folder
@@ -114,23 +114,23 @@ def scratch_folder(parent: Path, modes: Modes) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path, *, now: Callable[[], float] = time.time) -> None:
-    """Remove the temporary files and folders that a killed run left in `folder`, once they are a day old."""
+    """Remove temporary files and folders that a killed run left in `folder`, once they are a day old."""
     for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):
         try:
             abandoned = now() - path.stat().st_mtime > _ABANDONED_AFTER_SECONDS
         except FileNotFoundError:
-            continue  # its owner finished in this moment
+            continue  # its owner has just finished
         if abandoned and path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         elif abandoned:
             path.unlink(missing_ok=True)
 
 
-def _temporary_beside(path: Path) -> Path:
+def _temporary_path(path: Path) -> Path:
     return path.with_name(f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}")
 
 
-def _hand_over(path: Path, modes: Modes) -> None:
+def _set_group(path: Path, modes: Modes) -> None:
     if modes.group is not None:
         os.chown(path, -1, modes.group)
 

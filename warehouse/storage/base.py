@@ -1,4 +1,4 @@
-"""What a place for files can do, be it a folder of this machine or a bucket of an object store."""
+"""The storage protocol, implemented by a local folder and an S3 bucket."""
 
 from __future__ import annotations
 
@@ -13,73 +13,82 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-_PROBE = b"iplum looks whether it can write here"
+_TEST_CONTENT = b"iplum write test"
 
 
 class Store(Protocol):
-    """Keep whole files under their keys: each is the old one or the new one, never half of one.
+    """Storage of whole files under keys. A reader sees the old file or the new one, never a part.
 
-    Every method raises `StorageFailed` where the place refuses, and `FileNotFoundError` where those that read find
-    no such file.
+    All methods raise `StorageFailed`; methods that read a file raise `FileNotFoundError` if it does not exist.
     """
 
     def locate(self, key: str) -> str:
-        """Say where a file stands, as its reader would look for it."""
+        """Return the full path or address of a key, for messages."""
 
     def list_names(self, folder: str) -> list[str]:
-        """List the names of what stands right under a folder, sorted; empty where there is no such folder."""
+        """List the names directly under a folder, sorted; empty if it does not exist."""
 
-    def list_below(self, folder: str) -> Iterator[str]:
-        """Go through the keys of all files below a folder."""
+    def list_keys(self, folder: str) -> Iterator[str]:
+        """Yield the keys of all files below a folder."""
 
-    def has(self, key: str) -> bool:
-        """Say whether there is such a file."""
+    def exists(self, key: str) -> bool:
+        """Whether the file exists."""
 
     def read_version(self, key: str) -> str | None:
-        """Name the writing of a file: another for each; None where there is none."""
+        """Return a text that changes with each write of the file; None if it does not exist."""
 
     def open_parquet(self, key: str) -> str | BinaryIO:
-        """Give what pyarrow reads a file from, of which no more is fetched than is read."""
+        """Return a path or file object for pyarrow, which reads only the parts it needs."""
 
-    def recall(self, key: str, load: Callable[[], Result]) -> Result:
-        """Give what `load` makes of a file, or made before of the same; one kind of thing for each file."""
+    def load_cached(self, key: str, load: Callable[[], Result]) -> Result:
+        """Return the result of `load`, or an earlier result if the file has not changed since.
 
-    def read_pieces(self, key: str) -> Iterator[bytes]:
-        """Go through a file from its beginning, piece by piece."""
+        Cache one kind of result per file.
+        """
+
+    def read_chunks(self, key: str) -> Iterator[bytes]:
+        """Yield the content of a file in chunks."""
 
     def write(self, key: str, content: bytes | memoryview) -> None:
-        """Put a whole file in place, durable when this returns."""
+        """Write a whole file; durable on return."""
 
-    def take_in(self, path: Path, key: str) -> None:
-        """Put a finished file of this machine in place, durable when this returns; `path` may be gone then."""
+    def move_in(self, path: Path, key: str) -> None:
+        """Move a finished local file into the store; durable on return. `path` may no longer exist then."""
 
     def remove(self, key: str) -> None:
-        """Remove a file for good; nothing happens where there is none."""
+        """Remove a file permanently, if it exists."""
 
     def remove_folder(self, folder: str) -> None:
-        """Remove a folder in which nothing is left, where a place has folders at all."""
+        """Remove an empty folder, where folders exist."""
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Call a function that reads or writes files for many items, as fast as the place answers."""
+        """Call a function that reads or writes files for each item, concurrently where that is faster."""
 
-    def bring_near(self, keys: Sequence[str], folder: Path, columns: Sequence[str] | None = None) -> list[Path]:
-        """Say where Parquet files can be read on this machine, copied below `folder` where they stand elsewhere.
+    def copy_to_local(self, keys: Sequence[str], folder: Path, columns: Sequence[str] | None = None) -> list[Path]:
+        """Return local paths of Parquet files, copied below `folder` if they are remote.
 
-        A copy holds `columns` alone, where they are named; its path from `folder` is its key.
+        A copy holds only `columns`, if given; its path relative to `folder` is its key.
         """
 
     def remove_abandoned(self, folders: Iterable[str]) -> None:
-        """Remove what killed runs left half-written in some folders, once it is a day old."""
+        """Remove partial files that killed runs left in these folders, once they are a day old."""
 
 
-def prove(store: Store) -> None:
-    """Write a small file, find it, read it and delete it: what a sync needs of a place; raises `StorageFailed`."""
+def check_store(store: Store) -> None:
+    """Write, list, read and remove a small file.
+
+    Raises:
+        StorageFailed: The store cannot do what a sync needs.
+
+    """
     key = f"checks/{uuid.uuid4().hex}"
-    store.write(key, _PROBE)
+    store.write(key, _TEST_CONTENT)
     try:
-        if b"".join(store.read_pieces(key)) != _PROBE or key not in store.list_below("checks"):
+        if b"".join(store.read_chunks(key)) != _TEST_CONTENT or key not in store.list_keys("checks"):
             raise StorageFailed(
-                f"{store.locate(key)} was written and is not there; use a store that is consistent"
+                f"cannot read {store.locate(key)}",
+                "it was written and is not there",
+                "Use a store with read-after-write consistency",
             )
     finally:
         store.remove(key)

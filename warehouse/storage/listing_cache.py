@@ -1,24 +1,22 @@
-"""A bucket as it was at one moment: listed once, then asked as often as one likes."""
+"""An S3 store with cached listings: one listing answers many lookups."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from warehouse.storage.base import Result
-from warehouse.storage.s3 import S3Store
+from warehouse.storage.s3 import S3Store, open_s3_store
 from warehouse.storage.s3_config import Bucket
-
-# What was made of a file, with the version of the file that it was made of; for as long as this process lives.
-_REMEMBERED: dict[str, tuple[str, Any]] = {}
 
 
 @dataclass(frozen=True)
 class CachedListingStore(S3Store):
-    """An object store of which `folders` were listed: `versions` has their files, `names` what is in each folder.
+    """An S3 store whose `folders` were listed once.
 
-    Make one with `survey`. What is outside of those folders is asked of the bucket.
+    `versions` has the ETags of their files, `names` the names in each folder. Build one with `cache_listings`.
+    Files outside these folders are looked up in the bucket.
     """
 
     folders: tuple[str, ...] = ()
@@ -26,38 +24,38 @@ class CachedListingStore(S3Store):
     names: Mapping[str, set[str]] = field(default_factory=dict, repr=False)
 
     def list_names(self, folder: str) -> list[str]:
-        """Look it up."""
-        return sorted(self.names.get(folder, ())) if self._is_surveyed(folder) else super().list_names(folder)
+        """List from the cache."""
+        return sorted(self.names.get(folder, ())) if self._is_listed(folder) else super().list_names(folder)
 
     def read_version(self, key: str) -> str | None:
-        """Look it up."""
-        return self.versions.get(key) if self._is_surveyed(key) else super().read_version(key)
+        """Return the ETag from the cache."""
+        return self.versions.get(key) if self._is_listed(key) else super().read_version(key)
 
     def open_parquet(self, key: str) -> BinaryIO:
-        """Ask for nothing that isn't there."""
-        if self._is_surveyed(key) and key not in self.versions:
+        """Open the file, without a request if it does not exist."""
+        if self._is_listed(key) and key not in self.versions:
             raise FileNotFoundError(self.locate(key))
         return super().open_parquet(key)
 
-    def recall(self, key: str, load: Callable[[], Result]) -> Result:
-        """Read a file that has not changed since only once."""
+    def load_cached(self, key: str, load: Callable[[], Result]) -> Result:
+        """Return the cached result unless the file has changed."""
         version = self.versions.get(key)
         if version is None:
             return load()
-        known: tuple[str, Result] | None = _REMEMBERED.get(self.locate(key))
+        known: tuple[str, Result] | None = self.loaded.get(key)
         if known is None or known[0] != version:
             known = version, load()
-            _REMEMBERED[self.locate(key)] = known
+            self.loaded[key] = known
         return known[1]
 
-    def _is_surveyed(self, key: str) -> bool:
+    def _is_listed(self, key: str) -> bool:
         return any(key == folder or key.startswith(f"{folder}/") for folder in self.folders)
 
 
-def survey(bucket: Bucket, folders: Iterable[str]) -> CachedListingStore:
-    """List some folders of a bucket with all that is below them: a request for each thousand files."""
+def cache_listings(bucket: Bucket, folders: Iterable[str]) -> CachedListingStore:
+    """List all files below some folders of a bucket: one request per thousand files."""
     folders = tuple(folders)
-    store = S3Store(bucket)
+    store = open_s3_store(bucket)
     versions: dict[str, str] = {}
     names: dict[str, set[str]] = {}
     for listed in store.map(lambda folder: list(store.list_versions(folder)), folders):
@@ -66,4 +64,4 @@ def survey(bucket: Bucket, folders: Iterable[str]) -> CachedListingStore:
             while "/" in key:
                 key, _, name = key.rpartition("/")
                 names.setdefault(key, set()).add(name)
-    return CachedListingStore(bucket, folders, versions, names)
+    return CachedListingStore(bucket, store.loaded, folders, versions, names)

@@ -1,4 +1,4 @@
-"""A folder of this machine as the place of the data."""
+"""Storage in a local folder."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pathlib import Path
 from warehouse.errors import StorageFailed
 from warehouse.storage.atomic_files import (
     Modes,
-    make_folder,
-    put_in_place,
+    create_folder,
     remove_abandoned,
     remove_file,
+    replace_file,
     write_file,
 )
 from warehouse.storage.base import Item, Result
 
-_PIECE = 1 << 20
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class LocalStore:
-    """Keep files below `root`; what each method does is said in `Store`."""
+    """Files below `root`; see `Store`."""
 
     root: Path
     modes: Modes
 
     def locate(self, key: str) -> str:
-        """Give the file's path."""
+        """Return the file's path."""
         return str(self.root / key)
 
     def list_names(self, folder: str) -> list[str]:
@@ -42,18 +42,18 @@ class LocalStore:
         except OSError as error:
             raise StorageFailed.during("list the folder", self.root / folder, error) from error
 
-    def list_below(self, folder: str) -> Iterator[str]:
-        """Go through a folder and those in it; what is being written is left out."""
+    def list_keys(self, folder: str) -> Iterator[str]:
+        """Walk a folder, without temporary files."""
         for parent, _, names in os.walk(self.root / folder):
             above = Path(parent).relative_to(self.root).as_posix()
             yield from (f"{above}/{name}" for name in sorted(names) if not name.startswith("."))
 
-    def has(self, key: str) -> bool:
-        """Look for the file."""
+    def exists(self, key: str) -> bool:
+        """Whether the file exists."""
         return (self.root / key).is_file()
 
     def read_version(self, key: str) -> str | None:
-        """Read when the file was written."""
+        """Return the modification time."""
         try:
             return str((self.root / key).stat().st_mtime_ns)
         except FileNotFoundError:
@@ -62,18 +62,18 @@ class LocalStore:
             raise StorageFailed.during("read", self.root / key, error) from error
 
     def open_parquet(self, key: str) -> str:
-        """Give the path, which pyarrow reads by itself."""
+        """Return the path."""
         return str(self.root / key)
 
-    def recall(self, key: str, load: Callable[[], Result]) -> Result:  # noqa: ARG002
-        """Read the file: it is near."""
+    def load_cached(self, key: str, load: Callable[[], Result]) -> Result:  # noqa: ARG002
+        """Call `load`: local reads are cheap."""
         return load()
 
-    def read_pieces(self, key: str) -> Iterator[bytes]:
-        """Read the file in pieces of one megabyte."""
+    def read_chunks(self, key: str) -> Iterator[bytes]:
+        """Read the file in chunks of one megabyte."""
         try:
             with (self.root / key).open("rb") as file:
-                while piece := file.read(_PIECE):
+                while piece := file.read(_CHUNK):
                     yield piece
         except FileNotFoundError:
             raise
@@ -81,35 +81,35 @@ class LocalStore:
             raise StorageFailed.during("read", self.root / key, error) from error
 
     def write(self, key: str, content: bytes | memoryview) -> None:
-        """Write beside, sync, rename."""
+        """Write the file atomically."""
         write_file(self.root / key, content, self.modes)
 
-    def take_in(self, path: Path, key: str) -> None:
-        """Rename, which wants `path` on the same filesystem."""
-        make_folder((self.root / key).parent, self.modes)
+    def move_in(self, path: Path, key: str) -> None:
+        """Rename the file, which must be on the same filesystem."""
+        create_folder((self.root / key).parent, self.modes)
         try:
-            put_in_place(path, self.root / key, self.modes)
+            replace_file(path, self.root / key, self.modes)
         except OSError as error:
             raise StorageFailed.during("write", self.root / key, error) from error
 
     def remove(self, key: str) -> None:
-        """Unlink it; durable when this returns."""
+        """Unlink the file."""
         remove_file(self.root / key)
 
     def remove_folder(self, folder: str) -> None:
-        """Unlink it; one in which something is being written stays."""
+        """Remove the folder if it is empty."""
         with suppress(OSError):
             (self.root / folder).rmdir()
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Go one by one: threads would wait for each other."""
+        """Call the function for one item after the other: threads would wait for each other."""
         return [function(item) for item in items]
 
-    def bring_near(self, keys: Sequence[str], folder: Path, columns: Sequence[str] | None = None) -> list[Path]:  # noqa: ARG002
-        """Give the paths: they are near."""
+    def copy_to_local(self, keys: Sequence[str], folder: Path, columns: Sequence[str] | None = None) -> list[Path]:  # noqa: ARG002
+        """Return the paths."""
         return [self.root / key for key in keys]
 
     def remove_abandoned(self, folders: Iterable[str]) -> None:
-        """Look for temporary names."""
+        """Remove abandoned temporary files."""
         for folder in folders:
             remove_abandoned(self.root / folder)

@@ -1,4 +1,4 @@
-"""A bucket of an object store as the place of the data."""
+"""Storage in an S3 bucket."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -22,11 +22,11 @@ from warehouse.storage.base import Item, Result
 from warehouse.storage.s3_config import Bucket
 from warehouse.storage.s3_errors import translate_s3_errors
 
-# What is smaller comes whole with the first request; of what is larger, only what is read.
-_SMALL = 1 << 20
-_PIECE = 8 << 20
+# A smaller file arrives whole with the first request.
+_SMALL_FILE = 1 << 20
+_CHUNK = 8 << 20
 _NO_PARTS = ("non-partial", "InvalidRange")
-_SIDE_BY_SIDE = 16
+_THREADS = 16
 _CLIENT = {"connect_timeout": "5s", "read_timeout": "120s", "timeout": "1h"}
 _RETRIES = {
     "max_retries": 6,
@@ -37,92 +37,96 @@ _RETRIES = {
 
 @dataclass(frozen=True)
 class S3Store:
-    """Keep files below a bucket's prefix; what each method does is said in `Store`."""
+    """Files below a bucket's prefix; see `Store`.
+
+    `loaded` caches results of `load_cached` for `CachedListingStore`.
+    """
 
     bucket: Bucket
+    loaded: dict[str, tuple[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def locate(self, key: str) -> str:
-        """Give the file's address."""
+        """Return the file's address."""
         return f"{self.bucket.address}/{key}"
 
     def list_names(self, folder: str) -> list[str]:
-        """List by the delimiter."""
-        with self._naming("list", folder):
+        """List with a delimiter."""
+        with self._errors("list", folder):
             listed = obstore.list_with_delimiter(self._remote, folder)
         paths = [*listed["common_prefixes"], *(entry["path"] for entry in listed["objects"])]
         return sorted(path.rpartition("/")[2] for path in paths)
 
-    def list_below(self, folder: str) -> Iterator[str]:
+    def list_keys(self, folder: str) -> Iterator[str]:
         """List page by page."""
         yield from (key for key, _ in self.list_versions(folder))
 
     def list_versions(self, folder: str) -> Iterator[tuple[str, str]]:
-        """Go through the keys of all files below a folder, each with the file's ETag."""
-        with self._naming("list", folder):
+        """Yield the key and ETag of all files below a folder."""
+        with self._errors("list", folder):
             for page in obstore.list(self._remote, folder):
-                yield from ((entry["path"], _read_tag(entry["e_tag"])) for entry in page)
+                yield from ((entry["path"], _strip_etag(entry["e_tag"])) for entry in page)
 
-    def has(self, key: str) -> bool:
-        """Ask for the file's head."""
+    def exists(self, key: str) -> bool:
+        """Whether the object exists."""
         return self.read_version(key) is not None
 
     def read_version(self, key: str) -> str | None:
-        """Read the ETag."""
+        """Return the ETag."""
         try:
-            with self._naming("read", key):
-                return _read_tag(obstore.head(self._remote, key)["e_tag"])
+            with self._errors("read", key):
+                return _strip_etag(obstore.head(self._remote, key)["e_tag"])
         except FileNotFoundError:
             return None
 
     def open_parquet(self, key: str) -> BinaryIO:
-        """Fetch a small file whole, and of a large one what is read."""
-        with self._naming("read", key):
+        """Download a small file whole, and only the requested ranges of a large one."""
+        with self._errors("read", key):
             try:
-                found = obstore.get(self._remote, key, options={"range": (0, _SMALL)})
+                found = obstore.get(self._remote, key, options={"range": (0, _SMALL_FILE)})
             except GenericError as error:
-                # Some servers mark a part as the whole, and have no part of an empty file: those give all at once.
+                # Some servers declare a part as the whole, or have no range of an empty file: download it whole.
                 if not any(sign in str(error) for sign in _NO_PARTS):
                     raise
                 return io.BytesIO(obstore.get(self._remote, key).bytes())
-            if found.meta["size"] <= _SMALL:
+            if found.meta["size"] <= _SMALL_FILE:
                 return io.BytesIO(found.bytes())
             return cast("BinaryIO", _RangedFile(self, key, found.meta["size"]))
 
     def read_range(self, key: str, start: int, length: int) -> memoryview:
-        """Fetch a part of a file."""
-        with self._naming("read", key):
+        """Download a range of a file."""
+        with self._errors("read", key):
             return memoryview(obstore.get_range(self._remote, key, start=start, length=length))
 
-    def recall(self, key: str, load: Callable[[], Result]) -> Result:  # noqa: ARG002
-        """Read the file: asking whether it has changed would cost as much."""
+    def load_cached(self, key: str, load: Callable[[], Result]) -> Result:  # noqa: ARG002
+        """Call `load`: checking for a change would cost as much as reading."""
         return load()
 
-    def read_pieces(self, key: str) -> Iterator[bytes]:
-        """Stream the file."""
-        with self._naming("read", key):
-            for piece in obstore.get(self._remote, key).stream(_PIECE):
+    def read_chunks(self, key: str) -> Iterator[bytes]:
+        """Stream the object."""
+        with self._errors("read", key):
+            for piece in obstore.get(self._remote, key).stream(_CHUNK):
                 yield bytes(piece)
 
     def write(self, key: str, content: bytes | memoryview) -> None:
-        """Send the file; it is there whole once the store has all of it."""
-        with self._naming("write", key):
+        """Upload the object."""
+        with self._errors("write", key):
             obstore.put(self._remote, key, bytes(content))
 
-    def take_in(self, path: Path, key: str) -> None:
-        """Send the file, a large one in parts."""
-        with self._naming("write", key):
+    def move_in(self, path: Path, key: str) -> None:
+        """Upload the file, in parts if it is large."""
+        with self._errors("write", key):
             obstore.put(self._remote, key, path)
 
     def remove(self, key: str) -> None:
         """Delete the object."""
-        with self._naming("remove", key):
+        with self._errors("remove", key):
             obstore.delete(self._remote, key)
 
     def remove_folder(self, folder: str) -> None:
-        """Do nothing: there are no folders."""
+        """Do nothing: S3 has no folders."""
 
-    def bring_near(self, keys: Sequence[str], folder: Path, columns: Sequence[str] | None = None) -> list[Path]:
-        """Download side by side."""
+    def copy_to_local(self, keys: Sequence[str], folder: Path, columns: Sequence[str] | None = None) -> list[Path]:
+        """Download concurrently."""
 
         def copy(key: str) -> Path:
             path = folder / key
@@ -131,31 +135,31 @@ class S3Store:
                 if columns is not None:
                     pq.write_table(pq.ParquetFile(self.open_parquet(key)).read(columns=list(columns)), path)
                     return path
-            # A damaged file comes as it is: whoever reads it finds out.
+            # A damaged file is copied unchanged; its reader reports it.
             with path.open("wb") as file:
-                file.writelines(self.read_pieces(key))
+                file.writelines(self.read_chunks(key))
             return path
 
         return self.map(copy, keys)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Call a function for many items side by side: the store is far, and answers many at once."""
-        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="object-store") as threads:
+        """Call the function for all items in threads: the store is remote and serves many requests at once."""
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="object-store") as threads:
             return list(threads.map(function, items))
 
     def remove_abandoned(self, folders: Iterable[str]) -> None:
-        """Leave it to the bucket: what was not sent to its end is no file; a lifecycle rule drops its parts."""
+        """Do nothing: an incomplete upload is not an object, and a lifecycle rule removes its parts."""
 
     @property
     def _remote(self) -> ObstoreClient:
         return _connect(self.bucket)
 
-    def _naming(self, action: str, key: str) -> Any:
+    def _errors(self, action: str, key: str) -> Any:
         return translate_s3_errors(action, self.locate(key))
 
 
 class _RangedFile(io.RawIOBase):
-    """A file of which each read is a request; pyarrow reads few and large parts."""
+    """A remote file whose reads are range requests; pyarrow makes few, large reads."""
 
     def __init__(self, store: S3Store, key: str, size: int) -> None:
         self._store, self._key, self._size, self._at = store, key, size, 0
@@ -181,19 +185,25 @@ class _RangedFile(io.RawIOBase):
         return length
 
 
-def _read_tag(tag: str | None) -> str:
-    return (tag or "").strip('"')  # heads have it in quotes, listings have not
+def _strip_etag(tag: str | None) -> str:
+    return (tag or "").strip('"')  # quoted in heads, unquoted in listings
+
+
+@cache
+def open_s3_store(bucket: Bucket) -> S3Store:
+    """Return the process's store for a bucket, with its cache."""
+    return S3Store(bucket)
 
 
 @cache
 def _connect(bucket: Bucket) -> ObstoreClient:
-    """Make one client for all who ask in this process: it keeps its connections and credentials."""
+    """Create one client per bucket and process; it keeps connections and credentials."""
     options = dict(bucket.options)
-    plain = options.get("AWS_ALLOW_HTTP", "").lower() == "true"
+    allow_http = options.get("AWS_ALLOW_HTTP", "").lower() == "true"
     return ObstoreClient(
         bucket.name,
         prefix=bucket.prefix or None,
         config=cast("Any", options),
-        client_options=cast("Any", {**_CLIENT, "allow_http": plain}),
+        client_options=cast("Any", {**_CLIENT, "allow_http": allow_http}),
         retry_config=cast("Any", _RETRIES),
     )

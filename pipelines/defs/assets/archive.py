@@ -20,7 +20,7 @@ from pipelines.warehouse_folder import open_folder
 from warehouse.archive.media_store import MediaStore
 from warehouse.errors import WarehouseError
 from warehouse.schema.tables import CONTENTS, RECORDING_FILES, RECORDINGS, USAGE, Table
-from warehouse.storage.atomic_files import make_folder
+from warehouse.storage.atomic_files import create_folder
 from warehouse.windows import StorageWindow, window_of_key
 
 _ON_DEMAND = "Off until the schedule `daily_archive` is switched on, or `iplum archive` is called."
@@ -105,7 +105,7 @@ def _open_pull(
     folder = open_folder(settings)
     try:
         check_account(settings, folder.accounts())
-        make_folder(folder.limiter_file(settings.account).parent, folder.modes)
+        create_folder(folder.limiter_file(settings.account).parent, folder.modes)
         store = MediaStore(folder)
         store.clean()
         fetch = archive.build_fetch(iplum.get_client(), media, store)

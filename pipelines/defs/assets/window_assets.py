@@ -21,7 +21,7 @@ from pipelines.warehouse_folder import open_folder
 from warehouse.errors import WarehouseError
 from warehouse.lake.fold import FoldResult
 from warehouse.schema.tables import RAW_COLUMNS, Table
-from warehouse.storage.atomic_files import make_folder
+from warehouse.storage.atomic_files import create_folder
 from warehouse.windows import StorageWindow, window_of_key
 
 Metadata = dict[str, Any]
@@ -111,7 +111,7 @@ def _open_pull(
     folder = open_folder(settings)
     try:
         check_account(settings, folder.accounts())
-        make_folder(folder.limiter_file(settings.account).parent, folder.modes)
+        create_folder(folder.limiter_file(settings.account).parent, folder.modes)
         fetch, fetch_once = dataset.build_fetches(iplum)
     except (SettingsError, WarehouseError, ValueError) as error:
         raise fail(error) from error

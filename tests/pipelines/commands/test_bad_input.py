@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.commands.row_formats import write_rows
-from tests.support.raw_responses import WINDOW, answer, at, call, make_folder
+from tests.support.raw_responses import WINDOW, answer, at, call, create_folder
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog
 from warehouse.lake.fold import fold_window
 from warehouse.outputs.escaping import escape_for_spreadsheet, escape_for_terminal
@@ -65,7 +65,7 @@ def ask(folder: DataFolder, sql: str) -> list[tuple[Any, ...]]:
 
 
 def test_records_of_any_kind_reach_the_tables_once(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     number = itertools.count()
     expected: dict[str, set[str]] = {}
 
@@ -93,7 +93,7 @@ def test_records_of_any_kind_reach_the_tables_once(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def injected(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
     """One record for each planted text, with the text in all its fields and in its body."""
-    folder = make_folder(tmp_path_factory.mktemp("injected"))
+    folder = create_folder(tmp_path_factory.mktemp("injected"))
     fields = ("source", "clientReferenceId", "from", "to", "userId")
     made = [
         call(f"id-{number}", f"{WINDOW.start + timedelta(hours=number):%Y-%m-%dT%H:%M:%SZ}", usage="text")

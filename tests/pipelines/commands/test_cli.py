@@ -253,7 +253,7 @@ def test_a_data_folder_that_is_a_file_is_1_and_named(
     (tmp_path / "file").touch()
     monkeypatch.setenv("IPLUM_DATA", str(tmp_path / "file"))
     assert run("sync") == 1
-    assert "a file stands where a folder is needed" in capsys.readouterr().err
+    assert "a file is in the place of a folder" in capsys.readouterr().err
     assert account.server.requests == []
 
 

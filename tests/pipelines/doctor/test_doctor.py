@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_written_is_said(account: Account) -> None:
     (account.path / "file").touch()
     verdict = read(look(account, IPLUM_DATA=str(account.path / "file")))["data folder"]
     assert verdict.state is State.FAILED
-    assert "a file stands where a folder is needed" in verdict.remedy
+    assert "a file is in the place of a folder" in verdict.remedy
 
 
 def test_folder_data_and_dagster_are_looked_at_once_they_are_there(account: Account) -> None:

@@ -26,7 +26,7 @@ from pipelines.steps.audit_findings import NO_FINDINGS, AuditFindings
 from pipelines.steps.progress import NoProgress
 from pipelines.steps.pull_windows import DatasetLoader, WindowOutcome
 from tests.support.account import Account, now
-from tests.support.raw_responses import call, make_folder
+from tests.support.raw_responses import call, create_folder
 from warehouse.checks.data_quality import find_by_select
 from warehouse.lake.files import read_rows, read_state
 from warehouse.schema.tables import USAGE
@@ -107,7 +107,7 @@ def test_an_audit_counts_what_is_missing_changed_and_gone_and_then_all_is_here(
     records = build_records(seconds)
     first = {name: record for n, (name, record) in enumerate(records.items()) if n not in lost}
     with TemporaryDirectory() as path:
-        folder = make_folder(Path(path))
+        folder = create_folder(Path(path))
         pull(folder, first, LATER, cap=cap)
         before = held(folder)
         now_there = {
@@ -124,7 +124,7 @@ def test_an_audit_counts_what_is_missing_changed_and_gone_and_then_all_is_here(
 
 
 def test_what_the_next_sync_would_have_brought_is_no_difference(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     records = build_records([0, 6 * 86400, 10 * 86400])
     soon = FIRST.end + timedelta(days=6)
     assert audit(folder, records, soon) == NO_FINDINGS, "all three windows are looked back at"
@@ -136,11 +136,11 @@ def test_what_the_next_sync_would_have_brought_is_no_difference(tmp_path: Path) 
 
 
 def test_a_window_that_never_was_whole_lacks_all_that_comes(tmp_path: Path) -> None:
-    assert audit(make_folder(tmp_path), build_records([0, 1, 2]), LATER) == AuditFindings(missing=3)
+    assert audit(create_folder(tmp_path), build_records([0, 1, 2]), LATER) == AuditFindings(missing=3)
 
 
 def test_an_audit_leaves_its_date(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     pull(folder, build_records([0, 1, 2]), LATER)
     audit(folder, build_records([0, 1, 2]), LATER + timedelta(days=1))
     pull(folder, build_records([0, 1, 2]), LATER + timedelta(days=2))

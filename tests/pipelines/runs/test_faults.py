@@ -20,7 +20,7 @@ from pipelines.settings import PROJECT
 from pipelines.steps.pull_windows import DatasetLoader, WindowOutcome
 from tests.support.certificate import make_certificate
 from tests.support.faults import FAULTS, Fault, render_table
-from tests.support.raw_responses import call, make_folder, rows_of
+from tests.support.raw_responses import call, create_folder, rows_of
 from tests.support.scripted_server import Received, ScriptedServer, Step, drip, hang, respond, write_head
 from tests.support.window_requests import WIDE, Clock, build_client
 from warehouse.lake.files import read_state
@@ -61,7 +61,7 @@ class Case:
     """One account whose vendor can fail, and what its lake has of it."""
 
     def __init__(self, path: Path) -> None:
-        self.folder: DataFolder = make_folder(path)
+        self.folder: DataFolder = create_folder(path)
         self.clock = Clock()
 
     def pull(self, url: str, **client: Any) -> dict[StorageWindow, WindowOutcome]:

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.raw_responses import WINDOW, answer, at, call, fold, make_folder, rows_of
+from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold, rows_of
 from warehouse.archive.backlog import find_backlog
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log, merge_attempts
 from warehouse.archive.media_store import MediaStore
 from warehouse.checks.verification import Verification
 from warehouse.errors import ExportFailed, NothingPublished
 from warehouse.outputs.export import MANIFEST, Selection, export
-from warehouse.schema.tables import ATTEMPT_SCHEMA, CONTENTS, RECORDING_FILES, RECORDINGS
+from warehouse.schema.tables import CONTENTS, DOWNLOAD_LOG_SCHEMA, RECORDING_FILES, RECORDINGS
 from warehouse.snapshot.publish import publish
 from warehouse.storage.paths import DataFolder
 
@@ -27,7 +27,7 @@ MARCH = Selection(since=datetime(2023, 3, 1, tzinfo=UTC), until=datetime(2023, 4
 
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     texts = [call(name, usage="text", userId=f"{name}@x.example") for name in ("t1", "t2", "t3")]
     fold(folder, answer([*texts, call("f1", usage="fax"), call("c1")], 1))
     recording = {"recordId": "r1", "dateTimeUTC": "2023-03-22T00:24:00Z", "duration": "3", "length": "2 KB"}
@@ -103,7 +103,7 @@ tries = st.lists(
 def test_the_order_in_which_attempts_are_read_does_not_matter(drawn: Any, chance: random.Random) -> None:
     def merge(all_tries: list[Any]) -> pd.DataFrame:
         made = [attempt(*one).__dict__ for one in all_tries]
-        return merge_attempts(pd.DataFrame(made, columns=ATTEMPT_SCHEMA.names))
+        return merge_attempts(pd.DataFrame(made, columns=DOWNLOAD_LOG_SCHEMA.names))
 
     shuffled = drawn[:]
     chance.shuffle(shuffled)
@@ -222,4 +222,4 @@ def test_an_extract_that_would_not_be_whole_is_not_there(archived: DataFolder, t
 
 def test_there_is_nothing_to_extract_before_the_first_publishing(tmp_path: Path) -> None:
     with pytest.raises(NothingPublished):
-        export(make_folder(tmp_path), MARCH, tmp_path / "case")
+        export(create_folder(tmp_path), MARCH, tmp_path / "case")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, at, call, fold, make_folder
+from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold
 from warehouse.archive.backlog import find_backlog
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
 from warehouse.archive.lost_files import LostFiles, find_lost_files, mark_lost
@@ -47,7 +47,7 @@ def log(
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
     """Two texts with the same picture."""
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     fold(folder, answer([call(name, usage="text") for name in ("t1", "t2")], 1))
     log(folder, 1, keep(folder, SOUND), "t1", "t2")
     publish(folder)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from tests.support.raw_responses import make_folder
+from tests.support.raw_responses import create_folder
 from warehouse.archive.media_store import MediaStore, StoredFile, identify
 from warehouse.errors import FileRefused
 from warehouse.storage.paths import MEDIA
@@ -16,7 +16,7 @@ MP3 = b"ID3\x04" + b"sound" * 1000
 
 @pytest.fixture
 def store(tmp_path: Path) -> MediaStore:
-    return MediaStore(make_folder(tmp_path))
+    return MediaStore(create_folder(tmp_path))
 
 
 def keep(store: MediaStore, content: bytes, expected: Literal["audio", "any"] = "any") -> StoredFile:

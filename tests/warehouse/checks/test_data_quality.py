@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.support.raw_responses import WINDOW, answer, call, fold, keep, make_folder
+from tests.support.raw_responses import WINDOW, answer, call, create_folder, fold, keep
 from warehouse.checks.data_quality import find_by_select
 from warehouse.outputs.query import run_query
 from warehouse.schema.tables import RECORDINGS, USAGE
@@ -13,7 +13,7 @@ LONG_AGO = window_of_key("2023-02-06")
 
 
 def test_days_without_their_callbacks_are_found_and_only_those(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     good = [call(f"good-{index}", "2023-03-22T10:00:00Z") for index in range(200)]
     bad = [call(f"bad-{index}", "2023-03-23T10:00:00Z") for index in range(50)]
     for record in [*good[:-2], *bad[:-1]]:
@@ -26,7 +26,7 @@ def test_days_without_their_callbacks_are_found_and_only_those(tmp_path: Path) -
 
 
 def test_what_was_lost_long_ago_warns_no_more(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     lost = [call("old", "2023-02-10T10:00:00Z"), call("lost", "2023-02-10T11:00:00Z")]
     keep(folder, answer(lost[:1], 1, reason="callback"), window=LONG_AGO, dataset="usage_callbacks")
     fold(folder, answer(lost, 2, window=LONG_AGO), window=LONG_AGO)
@@ -39,7 +39,7 @@ def test_what_was_lost_long_ago_warns_no_more(tmp_path: Path) -> None:
 
 
 def test_records_that_are_no_call_text_or_fax_are_found_and_counted_all_the_same(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     fold(folder, answer([call("a"), call("b", usage="mms"), call("c", usage="Fax"), call("d", usage="video")], 1))
     publish(folder)
     (finding,) = find_by_select(folder, "known_channels", USAGE)

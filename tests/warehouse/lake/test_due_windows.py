@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.raw_responses import WINDOW, answer, at, call, fold, make_folder
+from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold
 from warehouse.lake.due_windows import find_audits, find_due, find_reach, group_into_ranges
 from warehouse.lake.files import WindowState
 from warehouse.schema.tables import USAGE
@@ -125,7 +125,7 @@ def test_stretches_hold_each_window_once_and_run_without_a_hole(chosen: set[Stor
 
 
 def test_a_pull_of_an_old_window_does_not_make_the_data_reach_further(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     assert find_reach(folder, USAGE, "default") is None
     fold(folder, answer([], 1, complete=False))
     assert find_reach(folder, USAGE, "default") is None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.raw_responses import WINDOW, answer, at, call, fold, keep, make_folder, rows_of
+from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold, keep, rows_of
 from warehouse.lake.fold import fold_window, is_folded, merge_responses
 from warehouse.lake.normalize import normalize_response
 from warehouse.raw.log import RawLog, RawResponse
@@ -20,7 +20,7 @@ from warehouse.storage.paths import DataFolder
 
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
-    return make_folder(tmp_path)
+    return create_folder(tmp_path)
 
 
 def test_the_newest_answer_wins_field_by_field_and_null_never_does(folder: DataFolder) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.raw_responses import answer, call, fold, make_folder
+from tests.support.raw_responses import answer, call, create_folder, fold
 from warehouse.errors import NothingPublished, QueryFailed
 from warehouse.outputs.query import run_query
 from warehouse.snapshot.publish import publish
@@ -14,7 +14,7 @@ from warehouse.storage.paths import DataFolder
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
     """Two rows, published once for all tests that only read."""
-    folder = make_folder(tmp_path_factory.mktemp("published"))
+    folder = create_folder(tmp_path_factory.mktemp("published"))
     fold(folder, answer([call(), call("b")], 1))
     publish(folder)
     return folder
@@ -60,7 +60,7 @@ def test_an_error_in_the_middle_of_the_rows_is_the_same_error(folder: DataFolder
 
 def test_without_a_snapshot_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(NothingPublished, match="iplum sync"):
-        run_query(make_folder(tmp_path), "SELECT 1")
+        run_query(create_folder(tmp_path), "SELECT 1")
 
 
 def test_an_error_is_one_line_that_names_the_place(folder: DataFolder) -> None:
@@ -102,7 +102,7 @@ def test_nothing_outside_is_reached_and_no_setting_changed(folder: DataFolder, s
 
 
 def test_a_query_sees_the_snapshot_of_its_moment_and_the_next_query_the_next(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     fold(folder, answer([call(), call("b")], 1))
     publish(folder)
     before = run_query(folder, "SELECT unnest(range(200_000)), count(*) FROM usage")

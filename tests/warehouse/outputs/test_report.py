@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.raw_responses import answer, call, fold, make_folder
+from tests.support.raw_responses import answer, call, create_folder, fold
 from tests.support.vega_bundle import write_notice
 from warehouse.errors import NothingPublished
 from warehouse.outputs.report import render_report, write_report
@@ -45,7 +45,7 @@ def make_answers(folder: DataFolder) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
-    folder = make_folder(tmp_path_factory.mktemp("report"))
+    folder = create_folder(tmp_path_factory.mktemp("report"))
     make_answers(folder)
     publish(folder, MartSettings(default=AccountSettings(time_zone="America/New_York")))
     return folder
@@ -108,7 +108,7 @@ def test_it_is_private_and_goes_where_it_is_told(folder: DataFolder, tmp_path: P
 
 
 def test_an_empty_warehouse_has_a_report_too(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     with pytest.raises(NothingPublished):
         write_report(folder)
     publish(folder)
@@ -118,7 +118,7 @@ def test_an_empty_warehouse_has_a_report_too(tmp_path: Path) -> None:
 
 
 def test_with_two_accounts_each_is_named_with_its_own_clock(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     fold(folder, answer([call("a"), call("b", usage="text")], 1))
     for one in list(folder.root.glob("*/usage/account=default")):
         shutil.copytree(one, one.with_name("account=west"))
@@ -135,7 +135,7 @@ def test_with_two_accounts_each_is_named_with_its_own_clock(tmp_path: Path) -> N
 
 
 def test_counts_are_named_in_the_plural(tmp_path: Path) -> None:
-    other = make_folder(tmp_path)
+    other = create_folder(tmp_path)
     fold(other, answer([call("a", usage="fax"), call("b", usage="mms")], 1))
     publish(other)
     page = render_report(other)

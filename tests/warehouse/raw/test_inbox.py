@@ -168,6 +168,6 @@ def test_a_database_that_is_not_there_is_named_without_its_password(url: str) ->
 def test_a_damaged_inbox_is_named_without_what_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "inbox.sqlite"
     path.write_bytes(b"no database at all, but words" * 100)
-    with pytest.raises(InboxFailed, match="sqlite: DatabaseError") as failure:
+    with pytest.raises(InboxFailed, match=r"\(sqlite\): DatabaseError") as failure:
         Inbox(f"sqlite:///{path}", "default")
     assert "words" not in str(failure.value)

@@ -1,11 +1,11 @@
-"""The raw log: what was answered stands there as it came, and beside damage nothing that comes in is lost."""
+"""The raw log: responses are stored verbatim, and damage is never read as data."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, at, call, keep, make_folder
+from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, keep
 from warehouse.errors import RawDamaged
 from warehouse.raw.log import RawLog, RawResponse
 from warehouse.storage.paths import DataFolder
@@ -13,7 +13,7 @@ from warehouse.storage.paths import DataFolder
 
 @pytest.fixture
 def log(tmp_path: Path) -> RawLog:
-    return RawLog(make_folder(tmp_path), "default", "usage")
+    return RawLog(create_folder(tmp_path), "default", "usage")
 
 
 def read(log: RawLog) -> list[RawResponse]:
@@ -79,7 +79,7 @@ def test_a_refusal_has_no_body_and_misses_none(log: RawLog) -> None:
 
 def test_a_callback_is_filed_without_looking_at_those_before(tmp_path: Path) -> None:
     """A busy day has thousands: each looking through all before it would take hours."""
-    folder: DataFolder = make_folder(tmp_path)
+    folder: DataFolder = create_folder(tmp_path)
     log = RawLog(folder, "default", "usage_callbacks")
     (folder.root / log.append(WINDOW, answer([call()], 1, reason="callback"))).write_bytes(b"not to be read")
     keep(folder, answer([call()], 1, reason="callback"), dataset="usage_callbacks")

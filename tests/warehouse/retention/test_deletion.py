@@ -12,7 +12,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.support.raw_responses import answer, at, call, fold, keep, make_folder
+from tests.support.raw_responses import answer, at, call, create_folder, fold, keep
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
 from warehouse.archive.media_store import MediaStore
 from warehouse.checks.verification import Verification
@@ -102,7 +102,7 @@ def everything(folder: DataFolder) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     fold(folder, answer([text("older-bob", "2023-03-11")], 1, window=OLDER), window=OLDER)
     fold(
         folder,
@@ -289,7 +289,7 @@ def test_exactly_the_young_and_the_held_stay(
         for n, (day, user) in enumerate(drawn)
     ]
     with TemporaryDirectory() as path:
-        folder = make_folder(Path(path))
+        folder = create_folder(Path(path))
         for window in (OLDER, OLD, FLOOR):
             own = [r for r in records if window_of(datetime.fromisoformat(r["startTimeUTC"])) == window]
             fold(folder, answer(own, 1, window=window), answer(own[1:], 2, window=window), window=window)
@@ -325,7 +325,7 @@ def test_exactly_the_young_and_the_held_stay(
 
 
 def test_holds_are_numbered_private_and_lifted(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     assert read_holds(folder) == []
     first, second = hold(folder, user=ANN, note="case 17"), hold(folder, account="east")
     assert (first.number, second.number) == (1, 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, call, fold, keep, make_folder, rows_of
+from tests.support.raw_responses import WINDOW, answer, call, create_folder, fold, keep, rows_of
 from warehouse.lake.fold import fold_window, is_folded
 from warehouse.outputs.query import run_query
 from warehouse.raw.log import RawLog
@@ -21,7 +21,7 @@ from warehouse.storage.paths import DataFolder
 
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
-    return make_folder(tmp_path)
+    return create_folder(tmp_path)
 
 
 def count(
@@ -99,7 +99,7 @@ def test_what_killed_runs_left_goes_with_a_later_publishing(folder: DataFolder) 
 
 @pytest.mark.parametrize("name", ["account=other", "br[1]", "st*r", "it's", "per%20cent", "sp ace", "ünï", "raw"])
 def test_the_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
-    folder = make_folder(tmp_path / name)
+    folder = create_folder(tmp_path / name)
     fold(folder, answer([call()], 1))
     publish(folder)
     query = "SELECT u.account, p.account, p.dataset, u.window_start::VARCHAR FROM usage u, pulls p"

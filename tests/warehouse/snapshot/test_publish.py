@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, call, fold, keep, make_folder
+from tests.support.raw_responses import WINDOW, answer, call, create_folder, fold, keep
 from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
 from warehouse.schema.tables import PUBLISHED_TABLES, RECORDINGS, VIEWS
 from warehouse.snapshot.publish import is_stale, publish
@@ -41,7 +41,7 @@ CONTRACT = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
-    return make_folder(tmp_path)
+    return create_folder(tmp_path)
 
 
 def ask(folder: DataFolder, sql: str) -> list[tuple[Any, ...]]:
@@ -167,7 +167,7 @@ def test_a_damaged_raw_file_is_named_with_the_remedy(folder: DataFolder) -> None
     (path,) = (folder.root / key for key in folder.raw_files("usage", "default", WINDOW))
     path.write_bytes(b"x" * 100)
     (folder.root / folder.lake_file("usage", "default", WINDOW)).unlink()
-    with pytest.raises(PublishedInPart, match=r"restore from a backup") as caught:
+    with pytest.raises(PublishedInPart, match="Restore the files from a backup") as caught:
         publish(folder)
     assert path.name in str(caught.value)
 
@@ -242,8 +242,8 @@ def test_a_disk_that_is_full_is_said_to_be_full(folder: DataFolder) -> None:
 
 def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
-    with pytest.raises(StorageFailed, match="a file stands where a folder is needed"):
-        publish(make_folder(tmp_path))
+    with pytest.raises(StorageFailed, match="a file is in the place of a folder"):
+        publish(create_folder(tmp_path))
 
 
 def test_publishers_queue_and_give_up_in_time(folder: DataFolder) -> None:

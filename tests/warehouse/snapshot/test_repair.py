@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, call, fold, keep, make_folder
+from tests.support.raw_responses import WINDOW, answer, call, create_folder, fold, keep
 from warehouse.checks.verification import Verification
 from warehouse.errors import PublishedInPart, RawDamaged
 from warehouse.lake.files import read_fingerprint, read_rows, read_state
@@ -29,7 +29,7 @@ OTHER = WINDOW.next()
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
     """Two windows, published."""
-    folder = make_folder(tmp_path)
+    folder = create_folder(tmp_path)
     fold(folder, answer([call("a"), call("b")], 1))
     fold(folder, answer([call("c", "2023-03-27T00:00:00Z")], 1, window=OTHER), window=OTHER)
     publish(folder)
@@ -135,7 +135,7 @@ def test_a_truncated_raw_file_is_named_and_restored_heals(folder: DataFolder, sh
     raw_file(folder).write_bytes(whole[: int(len(whole) * share)])
     (told,) = [str(one) for one in Verification(folder=folder).find_mismatches()]
     assert str(raw_file(folder)) in told
-    assert "restore it from a backup" in told
+    assert "Restore it from a backup" in told
     with pytest.raises(PublishedInPart):
         publish(folder, full=True)
     assert ids(folder) == ["a", "b", "c"]

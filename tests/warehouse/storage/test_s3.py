@@ -28,7 +28,7 @@ from warehouse.snapshot.pointer import fetch_snapshot, read_pointer, remove_repl
 from warehouse.snapshot.publish import is_stale, publish
 from warehouse.storage.atomic_files import Modes
 from warehouse.storage.paths import POINTER, SNAPSHOTS, DataFolder
-from warehouse.storage.s3_config import Bucket, read_bucket
+from warehouse.storage.s3_config import Bucket, parse_bucket
 from warehouse.windows import windows_between
 
 OTHER = WINDOW.next()
@@ -88,7 +88,7 @@ def test_a_large_answer_is_read_in_parts(folder: DataFolder) -> None:
     noise = [call(str(n), clientReferenceId=os.urandom(400).hex()) for n in range(4_000)]
     keep(folder, answer(noise, 1))
     (key,) = folder.raw_files("usage", "default", WINDOW)
-    assert sum(map(len, folder.store.read_pieces(key))) > 1 << 20
+    assert sum(map(len, folder.store.read_chunks(key))) > 1 << 20
     publish(folder)
     assert list(run_query(folder, 'SELECT sum("rows") FROM pulls').rows) == [(4_000,)]
     assert len(ids(folder)) == 4_000
@@ -102,13 +102,13 @@ def test_a_ledger_does_not_fetch_the_bodies_of_large_answers(folder: DataFolder,
     publish(folder, full=True)
     fetched = sum(size for path, size in s3_server.sent if "/raw/" in path and "?" not in path)
     (key,) = folder.raw_files("usage", "default", WINDOW)
-    assert fetched < sum(map(len, folder.store.read_pieces(key))) / 2
+    assert fetched < sum(map(len, folder.store.read_chunks(key))) / 2
 
 
 def test_what_was_pushed_is_filed_once(folder: DataFolder) -> None:
     log = RawLog(folder, "default", "usage_callbacks")
     for _ in range(2):
-        log.append_events_once(WINDOW, [answer([call("pushed")], 1, reason="callback")], "batch")
+        log.append_callbacks_once(WINDOW, [answer([call("pushed")], 1, reason="callback")], "batch")
     publish(folder)
     assert ids(folder) == ["pushed"]
     assert list(run_query(folder, "SELECT dataset, reason FROM pulls").rows) == [("usage_callbacks", "callback")]
@@ -119,7 +119,7 @@ def test_files_and_their_hashes_are_verified_in_the_bucket(folder: DataFolder) -
     with MediaStore(folder).receive() as incoming:
         incoming.sink.write(content)
         stored = MediaStore(folder).keep(incoming, expected="audio")
-    assert b"".join(folder.store.read_pieces(stored.path)) == content
+    assert b"".join(folder.store.read_chunks(stored.path)) == content
     assert list(MediaStore(folder).list_files()) == [stored.path]
     assert [str(one) for one in Verification(folder=folder).find_mismatches()] == [
         f"{stored.path} has no row: a killed run left it; the next 'iplum archive' takes it up"
@@ -216,12 +216,12 @@ def test_a_publisher_killed_while_it_sends_leaves_what_was_published(
     script = """
         import sys
         from pathlib import Path
-        from warehouse.storage.s3_config import read_bucket
+        from warehouse.storage.s3_config import parse_bucket
         from warehouse.storage.atomic_files import Modes
         from warehouse.storage.paths import DataFolder
         from warehouse.snapshot.publish import publish
         import os
-        publish(DataFolder.in_bucket(read_bucket(sys.argv[1], os.environ), Path(sys.argv[2]), Modes()))
+        publish(DataFolder.in_bucket(parse_bucket(sys.argv[1], os.environ), Path(sys.argv[2]), Modes()))
     """
     command = [sys.executable, "-c", textwrap.dedent(script), bucket.address, str(tmp_path / "killed")]
     with subprocess.Popen(command, env={**os.environ, **s3_server.environ}) as process:
@@ -238,26 +238,26 @@ def test_replaced_snapshots_go_after_an_hour_and_the_published_one_stays(folder:
     for number in range(3):
         fold(folder, answer([call(str(number))], number + 1))
         publish(folder)
-    keys = sorted(folder.store.list_below(SNAPSHOTS))
+    keys = sorted(folder.store.list_keys(SNAPSHOTS))
     assert len(keys) == 3, "readers may be at it"
     remove_replaced(folder, now=lambda: datetime.now(UTC) + timedelta(minutes=59))
-    assert len(list(folder.store.list_below(SNAPSHOTS))) == 3
+    assert len(list(folder.store.list_keys(SNAPSHOTS))) == 3
     remove_replaced(folder, now=lambda: datetime.now(UTC) + timedelta(minutes=61))
-    assert list(folder.store.list_below(SNAPSHOTS)) == [keys[-1]]
+    assert list(folder.store.list_keys(SNAPSHOTS)) == [keys[-1]]
     assert len(ids(folder)) == 3
 
 
 def test_a_snapshot_that_is_gone_is_built_anew(folder: DataFolder, bucket: Bucket, tmp_path: Path) -> None:
     fold(folder, answer([call("a")], 1))
     publish(folder)
-    (key,) = folder.store.list_below(SNAPSHOTS)
+    (key,) = folder.store.list_keys(SNAPSHOTS)
     folder.store.remove(key)
     other = machine(bucket, tmp_path / "other")
     with pytest.raises(NothingPublished):
         fetch_snapshot(other)
     publish(other)
     assert ids(folder) == ["a"]
-    assert len(list(folder.store.list_below(SNAPSHOTS))) == 1, "nobody was faster"
+    assert len(list(folder.store.list_keys(SNAPSHOTS))) == 1, "nobody was faster"
 
 
 def test_a_copy_that_was_changed_is_fetched_again(folder: DataFolder) -> None:
@@ -284,8 +284,8 @@ def test_a_damaged_raw_file_keeps_back_its_own_window_alone(folder: DataFolder, 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"AWS_SECRET_ACCESS_KEY": "not-the-secret-of-the-tests"}, "mend AWS_SECRET_ACCESS_KEY"),
-        ({"AWS_ACCESS_KEY_ID": "NOBODYSKEY"}, "mend AWS_ACCESS_KEY_ID"),
+        ({"AWS_SECRET_ACCESS_KEY": "not-the-secret-of-the-tests"}, "Correct AWS_SECRET_ACCESS_KEY"),
+        ({"AWS_ACCESS_KEY_ID": "NOBODYSKEY"}, "Correct AWS_ACCESS_KEY_ID"),
     ],
 )
 def test_wrong_keys_are_named_without_their_value(
@@ -303,41 +303,41 @@ def test_wrong_keys_are_named_without_their_value(
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
-        (400, "ExpiredToken", "renew AWS_SESSION_TOKEN"),
-        (403, "RequestTimeTooSkewed", "switch on NTP"),
-        (400, "AuthorizationHeaderMalformed", "mend AWS_REGION"),
-        (403, "SomethingNew", "let these keys list, read, write and delete"),
-        (400, "SomethingNew", "see the bucket and AWS_ENDPOINT_URL"),
+        (400, "ExpiredToken", "Renew AWS_SESSION_TOKEN"),
+        (403, "RequestTimeTooSkewed", "Turn on NTP"),
+        (400, "AuthorizationHeaderMalformed", "Correct AWS_REGION"),
+        (403, "SomethingNew", "Let these keys list, read, write and delete"),
+        (400, "SomethingNew", "Check the bucket and AWS_ENDPOINT_URL"),
     ],
 )
-def test_a_refusal_is_told_by_its_code_with_the_remedy(
+def test_an_error_is_named_by_its_code_with_the_fix(
     folder: DataFolder, s3_server: S3Server, status: int, code: str, words: str
 ) -> None:
     s3_server.gate = lambda _method, _path: (status, f"{code}</Code><StringToSign>hush</StringToSign><Code>")
     for act in (folder.accounts, lambda: keep(folder, answer([call()], 1)), lambda: fetch_snapshot(folder)):
-        with pytest.raises(StorageFailed, match=rf"\({code}\); .*{words}") as caught:
+        with pytest.raises(StorageFailed, match=rf"\({code}\): .*{words}") as caught:
             act()
         assert "hush" not in str(caught.value)
 
 
-def test_a_bucket_that_is_not_there_is_said(s3_server: S3Server, tmp_path: Path) -> None:
-    folder = machine(read_bucket("s3://nobodys-bucket/iplum", s3_server.environ), tmp_path)
+def test_a_missing_bucket_is_named(s3_server: S3Server, tmp_path: Path) -> None:
+    folder = machine(parse_bucket("s3://nobodys-bucket/iplum", s3_server.environ), tmp_path)
     for act in (folder.check, folder.accounts, lambda: publish(folder), lambda: fetch_snapshot(folder)):
-        with pytest.raises(StorageFailed, match="there is no such bucket: make it"):
+        with pytest.raises(StorageFailed, match="the bucket does not exist. Create it"):
             act()
 
 
-def test_keys_that_may_only_read_are_told_so(folder: DataFolder, s3_server: S3Server) -> None:
+def test_read_only_keys_are_reported(folder: DataFolder, s3_server: S3Server) -> None:
     fold(folder, answer([call("a")], 1))
     publish(folder)
     s3_server.gate = lambda method, _path: (403, "AccessDenied") if method in {"PUT", "POST", "DELETE"} else None
     assert ids(folder) == ["a"]
     for act in (folder.check, lambda: publish(folder, full=True), lambda: keep(folder, answer([call("b")], 2))):
-        with pytest.raises(StorageFailed, match=r"AccessDenied.*let these keys list, read, write and delete"):
+        with pytest.raises(StorageFailed, match=r"AccessDenied.*Let these keys list, read, write and delete"):
             act()
 
 
-def test_a_server_that_is_away_is_no_empty_warehouse(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_not_an_empty_warehouse(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environ = {
@@ -345,8 +345,8 @@ def test_a_server_that_is_away_is_no_empty_warehouse(tmp_path: Path) -> None:
         "AWS_ACCESS_KEY_ID": "K",
         "AWS_SECRET_ACCESS_KEY": "S",
     }
-    folder = machine(read_bucket("s3://some-bucket", environ), tmp_path)
-    with pytest.raises(StorageFailed, match="it can't be reached: see AWS_ENDPOINT_URL"):
+    folder = machine(parse_bucket("s3://some-bucket", environ), tmp_path)
+    with pytest.raises(StorageFailed, match="the store cannot be reached. Check AWS_ENDPOINT_URL"):
         folder.accounts()
 
 
@@ -381,12 +381,12 @@ def test_looking_for_what_is_behind_costs_a_listing_and_not_a_request_for_each_w
     assert len(ids(folder)) == len(windows) + 2
 
 
-def test_a_survey_of_one_account_sees_that_account_and_what_else_is_asked(folder: DataFolder) -> None:
+def test_cached_listings_of_one_account_leave_others_to_the_store(folder: DataFolder) -> None:
     fold(folder, answer([call("a")], 1))
     RawLog(folder, "other", "usage").append(OTHER, answer([call("b")], 1, window=OTHER))
-    seen = folder.survey("default")
+    seen = folder.with_cached_listings("default")
     assert seen.raw_windows("usage", "default") == seen.lake_windows("usage", "default") == [WINDOW]
     assert seen.raw_windows("usage", "other") == [OTHER]
     assert seen.accounts() == ["default", "other"]
-    assert folder.survey("nobody").lake_windows("usage", "nobody") == []
+    assert folder.with_cached_listings("nobody").lake_windows("usage", "nobody") == []
     assert read_rows(seen, USAGE, "default", OTHER) is None
