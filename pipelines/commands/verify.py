@@ -82,7 +82,7 @@ def _verify_here(
 ) -> list[int]:
     """Add what differs here, mark what is lost, and give the sizes of the files that were hashed."""
     from pipelines.warehouse_folder import choose_marts, open_folder
-    from warehouse.archive.lost_files import LostFiles, mark_lost
+    from warehouse.archive.backlog import LostFiles, mark_lost
     from warehouse.checks.verification import Verification
     from warehouse.snapshot.publish import publish
 

@@ -14,7 +14,7 @@ from pipelines.defs.partitions import describe_range
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
 from warehouse.errors import WarehouseError
-from warehouse.lake.due_windows import find_reach
+from warehouse.lake.due_windows import find_latest_pull
 from warehouse.schema.tables import USAGE
 
 #: What sensors start again after a failure would else be told each time.
@@ -82,7 +82,7 @@ def build_freshness_alert(accounts: Sequence[Settings], *, clock: Callable[[], d
 def _find_stale(accounts: Sequence[Settings], *, now: datetime) -> Iterator[tuple[str, datetime]]:
     """Go through the accounts that were pulled once, and not since; where nothing came yet, a run says why."""
     for settings in accounts:
-        reach = find_reach(open_folder(settings), USAGE, settings.account)
+        reach = find_latest_pull(open_folder(settings), USAGE, settings.account)
         if reach is not None and now - reach > settings.alerts.after:
             yield settings.account, reach
 

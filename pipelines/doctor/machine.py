@@ -57,11 +57,11 @@ def _examine_bucket(folder: DataFolder) -> Verdict:
 
 def examine_data(settings: Settings, now: datetime) -> Verdict:
     """Say up to when the data are there."""
-    from warehouse.lake.due_windows import find_reach
+    from warehouse.lake.due_windows import find_latest_pull
     from warehouse.schema.tables import USAGE
 
     try:
-        reach = find_reach(open_folder(settings), USAGE, settings.account)
+        reach = find_latest_pull(open_folder(settings), USAGE, settings.account)
     except StorageFailed as error:
         return Verdict("data", State.FAILED, *_split(str(error)))
     if reach is None:

@@ -21,9 +21,8 @@ from iplum_resource.errors import (
     WindowError,
 )
 from pipelines.steps.fetch_content import Fetched
-from warehouse.archive.backlog import find_backlog
+from warehouse.archive.backlog import find_backlog, find_lost_files
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
-from warehouse.archive.lost_files import find_lost_files
 from warehouse.archive.media_store import MediaStore, StoredFile
 from warehouse.errors import StorageFailed, WarehouseError
 from warehouse.lake.fold import FoldResult

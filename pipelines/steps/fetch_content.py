@@ -9,7 +9,7 @@ from typing import Literal
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import MediaExpired
 from iplum_resource.media.client import MediaClient
-from warehouse.archive.media_store import ANOTHER_FILE, MediaStore, StoredFile
+from warehouse.archive.media_store import DIFFERENT_FILE, MediaStore, StoredFile
 from warehouse.errors import FileRefused
 
 
@@ -45,7 +45,7 @@ class ContentFetcher:
         text = ask()
         if self.media.find_url(text) is None:
             if sha256 is not None:
-                raise FileRefused(ANOTHER_FILE)
+                raise FileRefused(DIFFERENT_FILE)
             return Fetched(body=text)
         return Fetched(file=_download(text, ask, self.media, self.store, expected="any", sha256=sha256))
 
@@ -76,9 +76,9 @@ def _download(
     expected: Literal["audio", "any"],
     sha256: str | None,
 ) -> StoredFile:
-    with store.receive() as incoming:
+    with store.open_incoming() as incoming:
         try:
             media.download(text, incoming.sink)
         except MediaExpired:
             media.download(ask_again(), incoming.sink)
-        return store.keep(incoming, expected=expected, sha256=sha256)
+        return store.store(incoming, expected=expected, sha256=sha256)

@@ -17,7 +17,7 @@ from iplum_resource.window_pull import FetchWindow, PulledResponse, PullReason, 
 from pipelines.steps.audit_findings import NO_FINDINGS, AuditFindings, find_mismatches
 from warehouse.errors import StorageFailed, WarehouseError
 from warehouse.lake.due_windows import read_states
-from warehouse.lake.fold import FoldResult, fold_window, is_folded
+from warehouse.lake.fold import FoldResult, fold_window, is_up_to_date
 from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.tables import Table
 from warehouse.storage.paths import DataFolder
@@ -86,7 +86,7 @@ class DatasetLoader:
         for outcome in self._pull_side_by_side(cut_off, sizes, {}):
             yield replace(outcome, again=True)
         for window in sorted(owed):
-            if not is_folded(self.folder, self.table, self.account, window):
+            if not is_up_to_date(self.folder, self.table, self.account, window):
                 yield self._fold(_Keeper(self._log, window), again=True)
 
     @property

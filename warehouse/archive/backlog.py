@@ -1,13 +1,16 @@
-"""Which records the archive still has to fetch: those never tried, and those whose next try has come."""
+"""The archive's backlog: records to download, including files that were verified and have since been lost."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
-from warehouse.archive.lost_files import is_lost
+from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
+from warehouse.archive.media_store import StoredFile
 from warehouse.lake.files import read_rows
 from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE, Table
 from warehouse.storage.paths import DataFolder
@@ -20,28 +23,77 @@ _LONGEST_WAIT_DOUBLINGS = 6
 def find_backlog(
     folder: DataFolder, table: Table, account: str, window: StorageWindow, *, now: datetime
 ) -> list[str]:
-    """List the record ids of a window for which `table` wants a try at `now` (aware UTC), oldest first.
+    """List the record IDs of a window to attempt at `now` (aware UTC), oldest first.
 
-    What is verified or gone is left alone. After a try that brought nothing the next waits 15 minutes, then twice
-    as long each time, up to 16 hours; what a daily run finds waiting, it tries. A file that was lost waits for
-    nothing.
+    Verified and gone records are skipped. After a failed attempt the next one waits 15 minutes, then twice as long
+    each time, up to 16 hours. Lost files are attempted at once.
     """
-    announced = _list_announced(folder, table, account, window)
+    candidates = _list_candidates(folder, table, account, window)
     known = read_rows(folder, table, account, window)
     if known is None or known.empty:
-        return announced
+        return candidates
     doublings = np.minimum(known["attempts"] - 1, _LONGEST_WAIT_DOUBLINGS)
-    ready_at = known["fetched_at"] + _FIRST_WAIT * (2**doublings)
-    resting = known["status"].isin(["verified", "gone"]) | ((ready_at > now) & ~is_lost(known))
-    done = set(known.loc[resting, "record_id"])
-    return [record_id for record_id in announced if record_id not in done]
+    retry_at = known["fetched_at"] + _FIRST_WAIT * (2**doublings)
+    is_waiting = known["status"].isin(["verified", "gone"]) | ((retry_at > now) & ~is_lost(known))
+    done = set(known.loc[is_waiting, "record_id"])
+    return [record_id for record_id in candidates if record_id not in done]
 
 
-def _list_announced(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> list[str]:
-    """List the records that have something to fetch: texts and faxes, or recordings ("Get Usage Content")."""
+def _list_candidates(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> list[str]:
+    """List the records that have something to download (docs/iplum-api.md, "Get Usage Content")."""
     if table is CONTENTS:
         rows = read_rows(folder, USAGE, account, window)
         rows = None if rows is None else rows[rows["channel"].isin(["text", "fax"])]
     else:
         rows = read_rows(folder, RECORDINGS, account, window)
     return [] if rows is None else [str(record_id) for record_id in rows["record_id"]]
+
+
+@dataclass(frozen=True)
+class LostFiles:
+    """Records of one window whose file is lost; `reason` says how, without content."""
+
+    table: Table
+    account: str
+    window: StorageWindow
+    record_ids: tuple[str, ...]
+    reason: str
+
+
+def mark_lost(folder: DataFolder, losses: Sequence[LostFiles], *, at: datetime) -> None:
+    """Record lost files in the download log and fold their windows; `at` is aware UTC.
+
+    Raises `StorageFailed` and `RawDamaged`.
+    """
+    for loss in losses:
+        log = DownloadLog(folder, loss.account, loss.table.datasets[0])
+        log.append(
+            loss.window,
+            [
+                DownloadAttempt(record_id=record_id, attempted_at=at, status="lost", error=loss.reason)
+                for record_id in loss.record_ids
+            ],
+        )
+        fold_download_log(folder, loss.table, loss.account, loss.window)
+
+
+def find_lost_files(
+    folder: DataFolder, table: Table, account: str, window: StorageWindow
+) -> dict[str, StoredFile]:
+    """Return the expected file of each record of a window whose file is lost."""
+    rows = read_rows(folder, table, account, window)
+    if rows is None:
+        return {}
+    lost = rows[is_lost(rows)]
+    described = zip(
+        lost["record_id"], lost["sha256"], lost["bytes"], lost["media_type"], lost["path"], strict=True
+    )
+    return {
+        str(record_id): StoredFile(str(sha256), int(size), str(media_type), str(path))
+        for record_id, sha256, size, media_type, path in described
+    }
+
+
+def is_lost(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Whether each row's file was verified once and is missing now."""
+    return rows["path"].notna() & (rows["status"] != "verified")

@@ -1,4 +1,4 @@
-"""The archive's log: every attempt to fetch a body or a file, and the fold of a window's attempts into rows."""
+"""The download log: every attempt to download a content or recording, and its fold into rows."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from warehouse.schema.tables import DOWNLOAD_LOG_SCHEMA, Table
 from warehouse.storage.paths import RAW_SUFFIX, DataFolder
 from warehouse.windows import StorageWindow
 
-# A file that was announced may not be ready yet; what isn't there after so long never will be (DESIGN 12).
-_PATIENCE = timedelta(days=1)
+# An announced file may not be ready yet; after this time it counts as gone.
+_GONE_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadAttempt:
-    """One attempt to fetch what belongs to a record; `attempted_at` is aware UTC.
+    """One attempt to download the content of a record; `attempted_at` is aware UTC.
 
-    `verified` has a body, or a file with hash, size, type and path. `pending` means that there was nothing to
-    fetch yet, `failed` that what came can't be kept, `lost` that the file of an earlier try was found missing or
-    damaged; they say why in `error`, without content or address.
+    `verified` has a body, or a file with hash, size, type and path. `pending` means not available yet, `failed`
+    rejected, `lost` that the file of an earlier attempt is missing or damaged. `error` says why, without content
+    or URL.
     """
 
     record_id: str = field(repr=False)
@@ -49,8 +49,8 @@ class DownloadAttempt:
 
     @classmethod
     def of_body(cls, record_id: str, body: str, attempted_at: datetime) -> DownloadAttempt:
-        """Describe the body of a text, as it was sent; an empty one too."""
-        # Half a surrogate pair can be sent and can't be stored: it is kept as JSON would write it.
+        """Build the attempt for the text of a message, which may be empty."""
+        # A lone surrogate cannot be stored as UTF-8, so its escape is stored.
         encoded = body.encode("utf-8", errors="backslashreplace")
         return cls(
             record_id=record_id,
@@ -66,29 +66,29 @@ class DownloadAttempt:
 
 @dataclass(frozen=True)
 class DownloadLog:
-    """The attempts on one dataset (`contents` or `recording_files`) of one account, append-only."""
+    """The attempts for one dataset (`contents` or `recording_files`) of one account, append-only."""
 
     folder: DataFolder
     account: str
     dataset: str
 
     def append(self, window: StorageWindow, attempts: Sequence[DownloadAttempt]) -> None:
-        """Keep some attempts on records of a window, durable when this returns; raises `StorageFailed`."""
+        """Store attempts on records of a window durably; raises `StorageFailed`."""
         latest = max(attempt.attempted_at for attempt in attempts)
         self.append_once(window, attempts, f"{format_file_time(latest)}-{uuid.uuid4().hex[:16]}")
 
     def append_once(self, window: StorageWindow, attempts: Sequence[DownloadAttempt], name: str) -> None:
-        """Keep them under a name that tells them from all others; a second time, nothing happens."""
+        """Store attempts under a unique name, unless it exists already."""
         rows = pa.Table.from_pylist([asdict(attempt) for attempt in attempts], schema=DOWNLOAD_LOG_SCHEMA)
         self._write_once(window, rows, name)
 
     def append_selection_once(
         self, window: StorageWindow, names: Sequence[str], record_ids: Collection[str], name: str
     ) -> None:
-        """Keep once more, in one file, what the named files have on some records; raises `RawDamaged`."""
+        """Copy the attempts on some records from the named files into one file; raises `RawDamaged`."""
         rows = self._read(window, names)
         chosen = rows.filter(pc.is_in(rows["record_id"], pa.array(sorted(record_ids), pa.string())))
-        # A file of such a selection may be among those named.
+        # The named files may include an earlier selection.
         chosen = chosen.group_by(DOWNLOAD_LOG_SCHEMA.names, use_threads=False).aggregate([])
         if chosen.num_rows:
             self._write_once(window, chosen.select(DOWNLOAD_LOG_SCHEMA.names).cast(DOWNLOAD_LOG_SCHEMA), name)
@@ -118,7 +118,7 @@ class DownloadLog:
 
 
 def fold_download_log(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> FoldResult:
-    """Bring the window's lake file of an archive table up to its log; safe beside other runs without a lock.
+    """Update a window's lake file of an archive table. Safe next to other runs without a lock.
 
     Raises `StorageFailed` and `RawDamaged`.
     """
@@ -146,17 +146,17 @@ def fold_download_log(folder: DataFolder, table: Table, account: str, window: St
 
 
 def compute_download_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
-    """Make a window's rows of its log alone, as they should stand in its lake file; raises `RawDamaged`."""
+    """Compute a window's rows from its log, as its lake file should hold them; raises `RawDamaged`."""
     names = [entry.partition("/")[2] for entry in list_raw(folder, table, account, window)]
     rows = merge_attempts(DownloadLog(folder, account, table.datasets[0]).read(window, names))
     return pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
 
 
 def merge_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
-    """Make one row a record: the first attempt that was verified, else the latest; the order is of no account.
+    """Merge attempts into one row per record: the first verified one, else the latest.
 
-    A file that was lost counts no more: its row is `failed` until it is there again, and says what it should be.
-    Adds `attempts` and `fetched_at`; `pending` becomes `gone` when it was tried for over a day.
+    After a loss, the row is `failed` until the file is back, and describes the expected file. Adds `attempts` and
+    `fetched_at`; `pending` becomes `gone` after a day of attempts.
     """
     ordered = attempts.sort_values(["attempted_at", "status", "sha256", "error"], kind="stable")
     by_id = ordered.groupby("record_id", sort=False)
@@ -176,6 +176,6 @@ def merge_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
     rows = rows.rename(columns={"attempted_at": "fetched_at"})
     rows["attempts"] = rows["record_id"].map(count).astype("int64")
     waited = rows["fetched_at"] - rows["record_id"].map({**first, **lost})
-    rows.loc[(rows["status"] == "pending") & (waited >= _PATIENCE), "status"] = "gone"
+    rows.loc[(rows["status"] == "pending") & (waited >= _GONE_AFTER), "status"] = "gone"
     rows.loc[rows["status"] == "lost", "status"] = "failed"
     return rows

@@ -1,4 +1,4 @@
-"""The store of files: content-addressed, each proven before it is there."""
+"""The media store: content-addressed files, each verified before it is stored."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ _MAGIC = (
     (0, b"BEGIN:VCARD", "text/vcard", "vcf"),
     (0, b"BEGIN:VCALENDAR", "text/calendar", "ics"),
 )
-# What carries sound alone or with pictures.
-_SOUNDS = ("audio/", "video/")
-#: Why a file that was verified once and lost can't be replaced by what iPlum has now.
-ANOTHER_FILE = "iPlum has another file now than the one that was verified before and lost"
+# Types that may hold a recording.
+_AUDIO_TYPES = ("audio/", "video/")
+#: The reason why a lost file is not replaced by the one that iPlum has now.
+DIFFERENT_FILE = "iPlum now has a different file than the one that was verified and lost"
 _MARKUP = (b"<", b"{", b"[")
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file that is whole and in place; `path` is relative to the data folder."""
+    """A verified file; `path` is relative to the data folder."""
 
     sha256: str
     bytes: int
@@ -67,7 +67,7 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Incoming:
-    """A file on its way: write it to `sink`, then give it to `MediaStore.keep`."""
+    """A download in progress: write it to `sink`, then pass it to `MediaStore.store`."""
 
     sink: BinaryIO
     path: Path
@@ -75,13 +75,13 @@ class Incoming:
 
 @dataclass(frozen=True)
 class MediaStore:
-    """Keep files by their content, so that the same picture sent twice is one file."""
+    """Media files stored under their hash, so that identical files are stored once."""
 
     folder: DataFolder
 
     @contextmanager
-    def receive(self) -> Iterator[Incoming]:
-        """Lend a private temporary file in the store; what isn't kept is removed. Raises `StorageFailed`."""
+    def open_incoming(self) -> Iterator[Incoming]:
+        """Yield a private temporary file, removed afterwards unless it is stored. Raises `StorageFailed`."""
         create_folder(self.folder.incoming, self.folder.modes)
         path, descriptor = open_temporary(self.folder.incoming / "file", self.folder.modes)
         try:
@@ -92,27 +92,34 @@ class MediaStore:
         finally:
             path.unlink(missing_ok=True)
 
-    def keep(
+    def store(
         self, incoming: Incoming, *, expected: Literal["audio", "any"], sha256: str | None = None
     ) -> StoredFile:
-        """Prove a received file and put it in place, durable when this returns.
+        """Verify a downloaded file and move it into the store, durably.
 
-        Raises `FileRefused` for what is empty, is a web page or an error in the place of a file, is no sound where
-        `audio` is expected, or is not the file of this hash; `StorageFailed` where it can't be kept.
+        Args:
+            incoming: The downloaded file.
+            expected: `audio` accepts only audio and video.
+            sha256: The expected hash, if known.
+
+        Raises:
+            FileRefused: The file is empty, a web page or error message, not audio, or has another hash.
+            StorageFailed: The file cannot be stored.
+
         """
         incoming.sink.flush()
-        media_type, ending = identify(_read_head(incoming.path), expected=expected)
+        media_type, ending = detect_media_type(_read_head(incoming.path), expected=expected)
         digest, size = hash_file(incoming.path)
         if sha256 not in (None, digest):
-            raise FileRefused(ANOTHER_FILE)
+            raise FileRefused(DIFFERENT_FILE)
         key = self.folder.media_file(digest, ending)
-        # One that is there already is looked at, not trusted: a damaged one is replaced.
+        # An existing file is checked, and replaced if it is damaged.
         if not self.check(key, digest):
             self.folder.store.move_in(incoming.path, key)
         return StoredFile(digest, size, media_type, key)
 
     def check(self, key: str, sha256: str) -> bool:
-        """Say whether a file is there and is what its hash says."""
+        """Whether a file exists and has this hash."""
         digest = hashlib.sha256()
         try:
             for piece in self.folder.store.read_chunks(key):
@@ -122,32 +129,32 @@ class MediaStore:
         return digest.hexdigest() == sha256
 
     def list_files(self) -> Iterator[str]:
-        """Go through the keys of all files of the store."""
+        """Yield the keys of all files."""
         yield from self.folder.store.list_keys(MEDIA)
 
     def clean(self) -> None:
-        """Remove what killed runs left, once it is a day old."""
+        """Remove leftovers of killed runs that are over a day old."""
         remove_abandoned(self.folder.incoming)
 
 
-def identify(head: bytes, *, expected: Literal["audio", "any"]) -> tuple[str, str]:
-    """Say by its first bytes what a file is: its media type and the ending of its name; raises `FileRefused`."""
+def detect_media_type(head: bytes, *, expected: Literal["audio", "any"]) -> tuple[str, str]:
+    """Return a file's media type and extension by its first bytes; raises `FileRefused`."""
     if not head:
-        raise FileRefused("it is empty")
+        raise FileRefused("the file is empty")
     for offset, magic, media_type, ending in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
-            if expected == "audio" and not media_type.startswith(_SOUNDS):
-                raise FileRefused(f"it is {media_type}, not a recording")
+            if expected == "audio" and not media_type.startswith(_AUDIO_TYPES):
+                raise FileRefused(f"the file is {media_type}, not a recording")
             return media_type, ending
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_MARKUP):
-        raise FileRefused("it is a web page or an error message in the place of a file")
+        raise FileRefused("the server sent a web page or an error message instead of the file")
     if expected == "audio":
-        raise FileRefused("it is no recording that is known by its first bytes")
+        raise FileRefused("the file is not a known kind of recording")
     return ("text/plain", "txt") if _is_text(head) else ("application/octet-stream", "bin")
 
 
 def hash_file(path: Path) -> tuple[str, int]:
-    """Hash a file in pieces: its sha256 in hexadecimal and its size; raises `OSError`."""
+    """Return a file's SHA-256 in hexadecimal and its size; raises `OSError`."""
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while piece := file.read(_CHUNK):
@@ -162,5 +169,5 @@ def _read_head(path: Path) -> bytes:
 
 
 def _is_text(head: bytes) -> bool:
-    # The head may end in the middle of a letter.
+    # The head may end inside a character.
     return b"\x00" not in head and "\ufffd" not in head[:-3].decode("utf-8", errors="replace")

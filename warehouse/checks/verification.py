@@ -9,8 +9,8 @@ from datetime import datetime
 
 import pandas as pd
 
+from warehouse.archive.backlog import LostFiles, is_lost
 from warehouse.archive.download_log import compute_download_rows
-from warehouse.archive.lost_files import LostFiles, is_lost
 from warehouse.archive.media_store import MediaStore
 from warehouse.errors import RawDamaged
 from warehouse.lake.files import read_rows, read_table

@@ -1,4 +1,4 @@
-"""Columns computed from a record's own columns: the counterparty and its kind, a length in bytes, `extra`."""
+"""Derived columns: counterparty and its kind, length in bytes, and `extra`."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _KINDS = (
     ("login", r"^[^@\s]+@[^@\s]+$"),
 )
 _LENGTH = r"(?i)^(?P<amount>[0-9]{1,12}(?:\.[0-9]{1,6})?)[\s\pZ]*(?P<unit>[KMG]?B|bytes)$"
-_HALF_LETTER = re.compile("[\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TOO_LARGE = 2.0**63
 _BYTES_PER_UNIT = {"b": 1, "bytes": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 
 
 def derive_columns(rows: pa.Table, table: Table) -> pa.Table:
-    """Add to folded rows the columns that follow from the others."""
+    """Add the derived columns to folded rows."""
     if table is USAGE:
-        came_in = pc.equal(rows["direction"], "in").fill_null(False)
-        counterparty = pc.if_else(came_in, rows["from_party"], rows["to_party"])
+        is_inbound = pc.equal(rows["direction"], "in").fill_null(False)
+        counterparty = pc.if_else(is_inbound, rows["from_party"], rows["to_party"])
         rows = rows.append_column("counterparty", counterparty)
-        rows = rows.append_column("counterparty_kind", party_kinds(counterparty.combine_chunks()))
+        rows = rows.append_column("counterparty_kind", classify_parties(counterparty.combine_chunks()))
     elif table is RECORDINGS:
-        rows = rows.append_column("length_bytes", lengths_in_bytes(rows["length_text"].combine_chunks()))
+        rows = rows.append_column("length_bytes", parse_lengths(rows["length_text"].combine_chunks()))
     return rows.append_column("extra", _extras(rows))
 
 
-def party_kinds(parties: pa.Array) -> pa.Array:
-    """Say of each party whether it is a `phone`, `login`, `short_code` or `other`; null stays null."""
+def classify_parties(parties: pa.Array) -> pa.Array:
+    """Return the kind of each party: `phone`, `login`, `short_code` or `other`; null stays null."""
     texts = parties.dictionary_encode()
     words = texts.dictionary
     kinds: pa.Array = pa.array(["other"] * len(words), pa.string())
@@ -45,10 +45,10 @@ def party_kinds(parties: pa.Array) -> pa.Array:
     return kinds.take(texts.indices)
 
 
-def lengths_in_bytes(lengths: pa.Array) -> pa.Array:
-    """Read sizes as the vendor words them (`434.2 KB`), 1 KB being 1024 bytes; null where it doesn't read.
+def parse_lengths(lengths: pa.Array) -> pa.Array:
+    """Parse sizes such as `434.2 KB` into bytes (1 KB = 1024); null if they do not parse.
 
-    Source: "Get Recording Records", response field `length`; the text is rounded, so the bytes are approximate.
+    The text is rounded, so the bytes are approximate (docs/iplum-api.md, "Get Recording Records").
     """
     parts = pc.extract_regex(pc.utf8_trim_whitespace(lengths), _LENGTH)
     amounts = pc.struct_field(parts, "amount").cast(pa.float64())
@@ -59,7 +59,7 @@ def lengths_in_bytes(lengths: pa.Array) -> pa.Array:
 
 
 def _extras(rows: pa.Table) -> pa.Array:
-    """Join what the document doesn't name and what didn't read, mostly nothing, to one JSON object a row."""
+    """Return one JSON object per row with undocumented fields and unparsed values, or null."""
     columns = rows[UNKNOWN], rows[UNREAD]
     if all(column.null_count == len(rows) for column in columns):
         return pa.nulls(len(rows), pa.string())
@@ -72,5 +72,5 @@ def _join_objects(*texts: str | None) -> str | None:
     for text in texts:
         fields |= {} if text is None else json.loads(text)
     written = json.dumps(fields, sort_keys=True, ensure_ascii=False) if fields else None
-    # DuckDB reads no JSON with half a surrogate pair in it: the six characters of its escape stand there instead.
-    return written and _HALF_LETTER.sub(lambda half: f"\\\\u{ord(half[0]):04x}", written)
+    # DuckDB rejects JSON with a lone surrogate, so its escape is written as six characters of text.
+    return written and _SURROGATE.sub(lambda half: f"\\\\u{ord(half[0]):04x}", written)

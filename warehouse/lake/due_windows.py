@@ -1,4 +1,4 @@
-"""Which windows a sync or an audit owes: a pure function of the ledger, the calendar and the clock."""
+"""Due windows: which ones the next sync or audit requests (docs/design.md, "What is due")."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 def read_states(
     folder: DataFolder, table: Table, account: str, windows: Sequence[StorageWindow]
 ) -> dict[StorageWindow, WindowState]:
-    """Read what is known of each window; those never folded are left out."""
+    """Read the state of each window that has a lake file."""
     states = folder.store.map(lambda window: read_state(folder, table, account, window), windows)
     return {window: state for window, state in zip(windows, states, strict=True) if state is not None}
 
@@ -24,21 +24,22 @@ def read_states(
 def find_due(
     states: Mapping[StorageWindow, WindowState], *, since: datetime, now: datetime, lookback: timedelta
 ) -> list[StorageWindow]:
-    """List the windows from `since` up to `now` that want pulling, oldest first (times aware UTC).
+    """List the due windows from `since` up to `now`, oldest first; times are aware UTC.
 
-    A window is settled once a complete pull was made after it left the look-back: so the open window, the
-    look-back, holes after downtime and what was never pulled are all due by one rule. An account that is
-    refused a dataset (no recording plan) owes only the newest window, whose pull tells when that changes.
+    A window is settled once a complete pull was made after it left the look-back. All others are due: the open
+    window, the look-back, gaps after downtime, and windows that were never pulled. For an account without
+    permission for a dataset (no recording plan), only the newest window is due, whose pull shows when that
+    changes.
     """
     windows = list(windows_between(since, now + timedelta(microseconds=1)))
     due = [window for window in windows if not is_settled(states.get(window), window, lookback)]
     return due[-1:] if _is_refused(states) else due
 
 
-def find_reach(folder: DataFolder, table: Table, account: str) -> datetime | None:
-    """Tell up to which instant (UTC) a complete pull brought a table's rows; None where there was none.
+def find_latest_pull(folder: DataFolder, table: Table, account: str) -> datetime | None:
+    """Return the instant (UTC) up to which complete pulls cover a table; None without any.
 
-    Pulling an old window again doesn't move it, and the newest window reaches to its pull, not to its end.
+    Pulling an old window again does not change it. The newest window counts up to its pull, not to its end.
     """
     seen = folder.with_cached_listings(account)
     states = read_states(seen, table, account, seen.lake_windows(table.name, account))
@@ -50,18 +51,17 @@ def find_reach(folder: DataFolder, table: Table, account: str) -> datetime | Non
 def find_audits(
     states: Sequence[Mapping[StorageWindow, WindowState]], *, since: datetime, now: datetime, at_most: int
 ) -> list[StorageWindow]:
-    """List the windows from `since` up to `now` to audit next, at most so many, oldest window first.
+    """List the windows to audit next, at most `at_most`, oldest first.
 
-    `states` are those of each dataset; one that the account is refused has no say. Those that no audit has proven
-    come first, the newest of them before the others; then those whose audit is the longest ago. So an audit a
-    week goes round all of history, however long it is, at the same price each time. The window still open is
-    left to the sync.
+    Windows without an audit come first, the newest before the others, then those audited longest ago. A weekly
+    audit so covers all of history in turn, at a constant cost. The open window is left to the sync. `states` has
+    one mapping per dataset; refused datasets are ignored.
     """
-    asked = [of_dataset for of_dataset in states if not _is_refused(of_dataset)]
+    requested = [of_dataset for of_dataset in states if not _is_refused(of_dataset)]
     windows = [window for window in windows_between(since, now) if window.end <= now]
 
     def audited_at(window: StorageWindow) -> datetime:
-        known = [of_dataset.get(window) for of_dataset in asked]
+        known = [of_dataset.get(window) for of_dataset in requested]
         return min((state.audited_at or _NEVER if state else _NEVER for state in known), default=_NEVER)
 
     in_turn = sorted(sorted(windows, reverse=True), key=audited_at)
@@ -69,19 +69,19 @@ def find_audits(
 
 
 def group_into_ranges(windows: Sequence[StorageWindow], *, at_most: int) -> Iterator[list[StorageWindow]]:
-    """Cut windows into contiguous stretches of at most so many, the newest stretch first."""
-    stretch: list[StorageWindow] = []
+    """Group windows into contiguous ranges of at most `at_most` windows, newest range first."""
+    window_range: list[StorageWindow] = []
     for window in reversed(windows):
-        if stretch and (window.next() != stretch[0] or len(stretch) == at_most):
-            yield stretch
-            stretch = []
-        stretch.insert(0, window)
-    if stretch:
-        yield stretch
+        if window_range and (window.next() != window_range[0] or len(window_range) == at_most):
+            yield window_range
+            window_range = []
+        window_range.insert(0, window)
+    if window_range:
+        yield window_range
 
 
 def is_settled(state: WindowState | None, window: StorageWindow, lookback: timedelta) -> bool:
-    """Say whether a complete pull was made after a window left the look-back, so that no row is still to come."""
+    """Whether a complete pull was made after the window left the look-back."""
     return state is not None and state.complete_at is not None and state.complete_at >= window.end + lookback
 
 

@@ -1,4 +1,4 @@
-"""The lake: one Parquet file per table and window, replaced whole, that says what it was folded from."""
+"""Lake files: one Parquet file per table and window, replaced whole, with its fold state in the metadata."""
 
 from __future__ import annotations
 
@@ -18,20 +18,27 @@ from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
 
 _STATE_KEY = b"iplum.window_state"
-# Raise it when reading or folding changes: every window is then folded again from raw at the next publishing.
+# Increase it when normalizing or folding changes: the next publish then folds every window again.
 _FOLD_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowState:
-    """What a lake file says of itself: the raw files it stands for and what they tell about the window.
+    """The state of a lake file.
 
-    `folded` names raw files as `dataset/name`. `complete_at` is when the latest complete pull was made,
-    `audited_at` the latest audit among them, `refused_at` when the API last refused the window for want of
-    permission (all UTC, or None).
-    `largest_answer` is the most rows that one request for the whole window brought. `unreadable` counts
-    elements without an id, `unread` the rows with a field that didn't read, `absent` those that the latest
-    complete pull no longer brought.
+    Args:
+        version: The fold version.
+        folded: The raw files it was folded from, as `dataset/name`.
+        complete_at: When the latest complete pull was made.
+        refused_at: When the API last refused the window (HTTP 403).
+        largest_answer: The most rows that one request for the whole window returned.
+        rows: Rows in the file.
+        unreadable: Elements without a record ID.
+        unread: Rows with a value that did not parse.
+        absent: Rows that the latest complete pull no longer returned.
+        audited_at: When the latest audit among the complete pulls was made.
+    Times are UTC, or None.
+
     """
 
     version: str
@@ -47,12 +54,12 @@ class WindowState:
 
     @property
     def fingerprint(self) -> str:
-        """A hash that is the same for two lake files exactly when they stand for the same raw files."""
+        """A hash of the fold version and the raw files."""
         return hashlib.sha256("\n".join((self.version, *self.folded)).encode()).hexdigest()
 
 
 def fold_version(table: Table) -> str:
-    """Name the way rows of `table` are made today; a lake file made another way is folded again."""
+    """Return the current fold version of a table; lake files with another version are folded again."""
     columns = ",".join(f"{field.name}:{field.type}" for field in table.lake_schema)
     return f"{_FOLD_VERSION}-{hashlib.sha256(columns.encode()).hexdigest()[:12]}"
 
@@ -66,25 +73,25 @@ def write_lake_file(
     rows: pa.Table,
     state: WindowState,
 ) -> None:
-    """Replace a window's lake file, durable when this returns; raises `StorageFailed`."""
+    """Replace a window's lake file, durably; raises `StorageFailed`."""
     content = rows.select(table.lake_schema.names).cast(table.lake_schema)
     content = content.replace_schema_metadata({_STATE_KEY: _encode_state(state)})
     sink = io.BytesIO()
     pq.write_table(
-        content, sink, compression="zstd", write_page_checksum=True, use_dictionary=_list_repeating(table)
+        content, sink, compression="zstd", write_page_checksum=True, use_dictionary=_list_dictionary_columns(table)
     )
     folder.store.write(folder.lake_file(table.name, account, window), sink.getbuffer())
 
 
-def _list_repeating(table: Table) -> list[str]:
-    """List the columns whose values repeat; a dictionary of others costs time and a fifth of the file."""
+def _list_dictionary_columns(table: Table) -> list[str]:
+    """List the columns with repeating values; a dictionary of others costs time and a fifth of the file's size."""
     return [c.name for c in table.lake_columns if c.name != "record_id" and c.parse != "instant"]
 
 
 def read_state(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> WindowState | None:
-    """Read what a window's lake file stands for; None where there is none, or one that is damaged.
+    """Read the state of a window's lake file; None if it is missing or damaged.
 
-    A lake file can always be made again from raw, so a damaged one counts as missing.
+    A lake file can be folded again from raw, so a damaged one counts as missing.
     """
     key = folder.lake_file(table.name, account, window)
 
@@ -105,22 +112,21 @@ def _load_state(store: Store, key: str) -> WindowState | None:
 
 
 def read_fingerprint(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> str | None:
-    """Name the content of a window's lake file; None where there is none, or one not made as today's are.
+    """Return a fingerprint of a window's lake file; None if it is missing or has an old fold version.
 
-    It differs for each writing of the file: one that is exchanged between this look and the reading of its rows
-    is then known to have been.
+    It changes with every write of the file, so that a file replaced between this call and a read is noticed.
     """
-    written = folder.store.read_version(folder.lake_file(table.name, account, window))
-    if written is None:
+    version = folder.store.read_version(folder.lake_file(table.name, account, window))
+    if version is None:
         return None
     state = read_state(folder, table, account, window)
     if state is None or state.version != fold_version(table):
         return None
-    return f"{state.fingerprint}-{written}"
+    return f"{state.fingerprint}-{version}"
 
 
 def read_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pd.DataFrame | None:
-    """Read a window's rows for pandas; None where there is no lake file, or one that is damaged."""
+    """Read a window's rows as pandas; None if the lake file is missing or damaged."""
     content = read_table(folder, table, account, window)
     if content is None:
         return None
@@ -129,7 +135,7 @@ def read_rows(folder: DataFolder, table: Table, account: str, window: StorageWin
 
 
 def read_table(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table | None:
-    """Read a window's rows; None where there is no lake file, or one that is damaged."""
+    """Read a window's rows; None if the lake file is missing or damaged."""
     try:
         file = folder.store.open_parquet(folder.lake_file(table.name, account, window))
         content = pq.ParquetFile(file, page_checksum_verification=True).read()

@@ -1,4 +1,4 @@
-"""Reading the vendor's records: from an answer's JSON to typed columns."""
+"""Normalization: parsing a response's JSON records into typed columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from warehouse.schema.tables import INSTANT, Column, Table
 UNKNOWN = "unknown"
 UNREAD = "unread"
 
-# Pushed records may carry it; a body or a media URL has no place in these tables (DESIGN 14).
+# Callbacks may contain it; message text and media URLs do not belong in these tables.
 _DROPPED_FIELDS = frozenset({"content"})
 _WORD = r"^[^\s]+$"
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,9})?")
@@ -28,18 +28,22 @@ _INSTANT = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
 )
 _PLAIN_LENGTH = 20
-# A record dated outside these years tells of a wrong clock, not of a call.
+# A record outside these years has a wrong clock.
 _EARLIEST = pd.Timestamp("2000-01-01", tz="UTC")
 _LATEST = pd.Timestamp("2100-01-01", tz="UTC")
 
 
 @dataclass(frozen=True)
 class NormalizedResponse:
-    """The readable records of one answer, and how many elements had no record id or were no object.
+    """The readable records of one response.
 
-    `rows` has the table's vendor columns, typed, and two columns of JSON objects or null: `unknown` (fields that
-    the document doesn't name) and `unread` (the original values of those that didn't read). `places` says where
-    among the `elements` each row's own stands.
+    Args:
+        rows: The table's vendor columns, typed, and two columns of JSON objects or null: `unknown` (undocumented
+            fields) and `unread` (the original values of those that did not parse).
+        unreadable: How many elements are not an object with a record ID.
+        elements: All elements of the response.
+        places: The position of each row among the elements.
+
     """
 
     rows: pa.Table
@@ -49,7 +53,7 @@ class NormalizedResponse:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The same rows for pandas, with dicts or None for JSON objects."""
+        """The rows as pandas, with dicts or None for JSON objects."""
         frame: pd.DataFrame = self.rows.to_pandas(use_threads=False)
         for name in (UNKNOWN, UNREAD):
             values = np.empty(len(frame), dtype=object)
@@ -59,13 +63,13 @@ class NormalizedResponse:
 
 
 def normalize_response(body: bytes, table: Table) -> NormalizedResponse:
-    """Turn a raw body into typed columns, one row per readable record, in the answer's order.
+    """Normalize a raw body: one row per readable record, in order.
 
-    Memory holds the columns, and of a large body only a part of its elements at a time.
+    A large body is parsed in chunks, so memory holds the columns and one chunk.
     """
     parts: list[NormalizedResponse] = []
-    for piece in parse_json_records(body):
-        part = normalize_records(piece, table)
+    for chunk in parse_json_records(body):
+        part = normalize_records(chunk, table)
         parts.append(replace(part, elements=()) if parts else part)
     if len(parts) == 1:
         return parts[0]
@@ -80,44 +84,46 @@ def normalize_response(body: bytes, table: Table) -> NormalizedResponse:
 
 
 def normalize_records(elements: Sequence[Any], table: Table) -> NormalizedResponse:
-    """Turn parsed elements into typed columns, one row per readable record, in their order."""
+    """Normalize parsed elements: one row per readable record, in order."""
     places: Sequence[int] = range(len(elements))
     records = elements
-    arrays = _gather_columns(elements, table)
+    arrays = _build_columns(elements, table)
     if not arrays:
         places = _find_readable(elements, table)
         records = [elements[place] for place in places]
-        arrays = _gather_columns(records, table)
+        arrays = _build_columns(records, table)
     unread: dict[int, dict[str, Any]] = {}
     columns = {
-        column.name: _read_column(arrays.get(column.name), records, column, unread)
+        column.name: _parse_column(arrays.get(column.name), records, column, unread)
         for column in table.vendor_columns
     }
     columns[UNKNOWN] = _unknown_fields(records, table)
-    columns[UNREAD] = _write_objects([unread.get(row) for row in range(len(records))] if unread else None, records)
+    columns[UNREAD] = _format_objects(
+        [unread.get(row) for row in range(len(records))] if unread else None, records
+    )
     return NormalizedResponse(pa.table(columns), len(elements) - len(records), elements, places)
 
 
-def _gather_columns(records: Sequence[Any], table: Table) -> dict[str, pa.Array]:
-    """Turn records that all have an id and the document's types into columns at once; nothing where one has not.
+def _build_columns(records: Sequence[Any], table: Table) -> dict[str, pa.Array]:
+    """Build columns at once from records that all have an ID and the documented types; else return nothing.
 
-    That costs a third of looking at each value; what doesn't fit is looked at value by value instead.
+    This takes a third of the time of parsing value by value, which handles all other records.
     """
     if set(map(type, records)) - {dict}:
         return {}
-    texts, numbers = _sort_columns(records, table)
+    texts, numbers = _split_by_type(records, table)
     try:
         fields = pa.array(records, pa.struct([(str(column.field), pa.string()) for column in texts])).flatten()
-        gathered = dict(zip([column.name for column in texts], fields, strict=True))
-        gathered.update({column.name: _gather_numbers(records, str(column.field)) for column in numbers})
+        columns = dict(zip([column.name for column in texts], fields, strict=True))
+        columns.update({column.name: _build_numbers(records, str(column.field)) for column in numbers})
     except (pa.ArrowException, UnicodeEncodeError, TypeError, OverflowError):
         return {}
-    ids = gathered["record_id"]
-    return gathered if not ids.null_count and not pc.any(pc.equal(ids, "")).as_py() else {}
+    ids = columns["record_id"]
+    return columns if not ids.null_count and not pc.any(pc.equal(ids, "")).as_py() else {}
 
 
-def _sort_columns(records: Sequence[dict[str, Any]], table: Table) -> tuple[list[Column], list[Column]]:
-    """Part the columns that come as text from those that come as numbers, going by the first record."""
+def _split_by_type(records: Sequence[dict[str, Any]], table: Table) -> tuple[list[Column], list[Column]]:
+    """Split the columns into those that arrive as text and as numbers, judging by the first record."""
     numbers = [
         column
         for column in table.vendor_columns
@@ -126,9 +132,9 @@ def _sort_columns(records: Sequence[dict[str, Any]], table: Table) -> tuple[list
     return [column for column in table.vendor_columns if column not in numbers], numbers
 
 
-def _gather_numbers(records: Sequence[dict[str, Any]], field: str) -> pa.Array:
+def _build_numbers(records: Sequence[dict[str, Any]], field: str) -> pa.Array:
     values = [record.get(field) for record in records]
-    # Arrow would take true for 1 beside a fraction, and a text of digits for a number.
+    # Arrow would accept true as 1 next to a fraction, and digits in a text as a number.
     if set(map(type, values)) - {int, float, type(None)}:
         raise TypeError("not numbers throughout")
     return pa.array(values).cast(pa.float64())
@@ -150,8 +156,8 @@ def _is_id(value: Any) -> bool:
 def _unknown_fields(records: Sequence[dict[str, Any]], table: Table) -> pa.Array:
     known = {column.field for column in table.vendor_columns} | _DROPPED_FIELDS
     if set().union(*records) <= known:
-        return _write_objects(None, records)
-    return _write_objects(
+        return _format_objects(None, records)
+    return _format_objects(
         [
             None if record.keys() <= known else {k: v for k, v in record.items() if k not in known}
             for record in records
@@ -160,43 +166,43 @@ def _unknown_fields(records: Sequence[dict[str, Any]], table: Table) -> pa.Array
     )
 
 
-def _write_objects(values: Sequence[dict[str, Any] | None] | None, records: Sequence[Any]) -> pa.Array:
+def _format_objects(values: Sequence[dict[str, Any] | None] | None, records: Sequence[Any]) -> pa.Array:
     if values is None:
         return pa.nulls(len(records), pa.string())
     return pa.array([None if value is None else json.dumps(value) for value in values], pa.string())
 
 
-def _read_column(
+def _parse_column(
     array: pa.Array | None, records: Sequence[dict[str, Any]], column: Column, unread: dict[int, dict[str, Any]]
 ) -> pa.Array:
     field = str(column.field)
     if array is not None:
-        read = _read_array(array, column)
+        read = _parse_array(array, column)
         if read.null_count == array.null_count:
             return read
     values = [record.get(field) for record in records]
-    read = _READERS[column.parse](values)
+    read = _PARSERS[column.parse](values)
     for row in np.flatnonzero(read.is_null()):
         if values[row] is not None:
             unread.setdefault(int(row), {})[field] = values[row]
     return read
 
 
-def _read_array(array: pa.Array, column: Column) -> pa.Array:
-    """Read a column that has one type throughout; what does not read is null."""
+def _parse_array(array: pa.Array, column: Column) -> pa.Array:
+    """Parse a column of one type; values that do not parse become null."""
     if column.parse == "text":
         return array
     if array.type == pa.float64():
         return pc.if_else(pc.less(pc.abs(array), _TOO_LARGE), array, None)
     if column.parse == "instant":
-        return _read_plain_instants(array)
-    # Few words and few numbers fill these columns, so each is read once.
+        return _parse_plain_instants(array)
+    # These columns have few distinct values, so each is parsed once.
     words = array.dictionary_encode()
-    return _READERS[column.parse](words.dictionary.to_pylist()).take(words.indices)
+    return _PARSERS[column.parse](words.dictionary.to_pylist()).take(words.indices)
 
 
-def _read_plain_instants(array: pa.Array) -> pa.Array:
-    """Read instants to the second or finer that end in Z; Arrow's own reading takes more than is meant here."""
+def _parse_plain_instants(array: pa.Array) -> pa.Array:
+    """Parse instants that end in Z, to the second or finer; Arrow's parser accepts more than is valid here."""
     shortest = pc.min(pc.binary_length(array)).as_py()
     try:
         if shortest is not None and (shortest < _PLAIN_LENGTH or not pc.all(pc.ends_with(array, "Z")).as_py()):
@@ -204,7 +210,7 @@ def _read_plain_instants(array: pa.Array) -> pa.Array:
         instants = array.cast(INSTANT)
     except pa.ArrowException:
         return pa.nulls(len(array), INSTANT)
-    return _keep_plausible(instants)
+    return _drop_implausible(instants)
 
 
 def _texts(values: list[Any]) -> pa.Array:
@@ -225,7 +231,7 @@ def _text(value: Any) -> str | None:
 
 
 def _is_storable(text: str) -> bool:
-    """Whether a text is Unicode that a file can hold: a lone surrogate is not."""
+    """Whether a text can be stored as UTF-8: a lone surrogate cannot."""
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
@@ -247,15 +253,15 @@ def _number(value: Any) -> float | None:
 def _instants(values: list[Any]) -> pa.Array:
     trimmed = pc.utf8_trim_whitespace(_texts(values))
     readable = pc.if_else(pc.match_substring_regex(trimmed, _INSTANT), trimmed, None)
-    # Arrow reads fewer forms than are meant here.
+    # pandas accepts more ISO 8601 forms than Arrow.
     texts = pd.Series(readable, dtype="str")
     instants = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce").astype("datetime64[us, UTC]")
-    return _keep_plausible(pa.array(instants, INSTANT))
+    return _drop_implausible(pa.array(instants, INSTANT))
 
 
-def _keep_plausible(instants: pa.Array) -> pa.Array:
+def _drop_implausible(instants: pa.Array) -> pa.Array:
     inside = pc.and_(pc.greater_equal(instants, _EARLIEST), pc.less(instants, _LATEST))
     return pc.if_else(inside, instants, None)
 
 
-_READERS = {"text": _texts, "token": _tokens, "number": _numbers, "instant": _instants}
+_PARSERS = {"text": _texts, "token": _tokens, "number": _numbers, "instant": _instants}

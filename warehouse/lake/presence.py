@@ -1,4 +1,4 @@
-"""When a record was seen and when it no longer was: origin, first and last sight, absence."""
+"""First seen, last seen, origin and absence of records (docs/design.md, "Absence")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from warehouse.raw.log import RawResponse
 from warehouse.schema.tables import INSTANT
 from warehouse.windows import StorageWindow
 
-# Which of the usage types asked for brings a record of this channel and type ("Get Usage Records", `Usage`).
+# The usage type that returns records of a channel and type (docs/iplum-api.md, "Get Usage Records").
 _TYPE_OF_RECORD = {
     ("call", "iplum"): "iplumcall",
     ("call", "external"): "externalcall",
@@ -31,60 +31,60 @@ _ALL_TYPES = frozenset().union(*_TYPES_OF_CHANNEL.values())
 
 @dataclass(frozen=True)
 class CompletePull:
-    """A pull whose answers together hold all that a window had at `at`; `usage_types` None for recordings."""
+    """A pull whose responses cover the whole window at `at`; `usage_types` is None for recordings."""
 
     at: datetime
     usage_types: frozenset[str] | None
     is_audit: bool
 
 
-def find_complete_pulls(answers: Sequence[RawResponse], window: StorageWindow) -> list[CompletePull]:
-    """List the pulls that are whole, oldest first: their complete answers cover the window without a hole."""
+def find_complete_pulls(responses: Sequence[RawResponse], window: StorageWindow) -> list[CompletePull]:
+    """List the complete pulls of a window, oldest first: their complete responses cover it without a gap."""
     pulls: dict[str, list[RawResponse]] = {}
-    for answer in answers:
-        if answer.reason not in {"stray", "callback"}:
-            pulls.setdefault(answer.pull_id, []).append(answer)
-    whole = [
+    for response in responses:
+        if response.reason not in {"stray", "callback"}:
+            pulls.setdefault(response.pull_id, []).append(response)
+    complete = [
         CompletePull(
-            min(answer.pulled_at for answer in parts),
-            _types_asked(parts),
-            any(answer.reason == "audit" for answer in parts),
+            min(response.pulled_at for response in parts),
+            _get_requested_types(parts),
+            any(response.reason == "audit" for response in parts),
         )
         for parts in pulls.values()
         if _covers([part for part in parts if part.complete], window)
     ]
-    return sorted(whole, key=lambda pull: pull.at)
+    return sorted(complete, key=lambda pull: pull.at)
 
 
 def _covers(parts: Sequence[RawResponse], window: StorageWindow) -> bool:
     reached = window.start
-    for part in sorted(parts, key=lambda answer: answer.request_start):
+    for part in sorted(parts, key=lambda response: response.request_start):
         if part.request_start > reached:
             return False
         reached = max(reached, part.request_end)
     return reached >= window.end
 
 
-def _types_asked(parts: Sequence[RawResponse]) -> frozenset[str] | None:
-    asked = [frozenset(part.usage_types.split(",")) for part in parts if part.complete and part.usage_types]
-    return frozenset.intersection(*asked) if asked else None
+def _get_requested_types(parts: Sequence[RawResponse]) -> frozenset[str] | None:
+    requested = [frozenset(part.usage_types.split(",")) for part in parts if part.complete and part.usage_types]
+    return frozenset.intersection(*requested) if requested else None
 
 
-#: How what several versions of a record tell about its sightings becomes one.
-SIGHTINGS = {
+#: How these columns are aggregated over the versions of a record.
+SEEN_COLUMNS = {
     "min": ["first_seen_at"],
     "max": ["last_seen_at", "last_pulled_at", "pulled", "pushed", "is_own"],
 }
 
 
-def add_seen_times(records: pa.Table, answers: Sequence[RawResponse]) -> pa.Table:
-    """Say of the records of one body when they were first and last seen, and by what.
+def add_seen_times(records: pa.Table, responses: Sequence[RawResponse]) -> pa.Table:
+    """Add the columns of `SEEN_COLUMNS` to the records of one body, which `responses` returned.
 
-    `answers` are those that brought the body. Adds the columns of `SIGHTINGS`: `last_pulled_at` is null for
-    what was only pushed, `is_own` says that a request for the window itself brought it.
+    `last_pulled_at` is null for records that only callbacks delivered; `is_own` is whether a request for the
+    window itself returned the record.
     """
-    times = [answer.pulled_at for answer in answers]
-    pulled = [answer.pulled_at for answer in answers if not answer.is_callback]
+    times = [response.pulled_at for response in responses]
+    pulled = [response.pulled_at for response in responses if not response.is_callback]
     return _append(
         records,
         first_seen_at=pa.scalar(min(times), INSTANT),
@@ -92,12 +92,12 @@ def add_seen_times(records: pa.Table, answers: Sequence[RawResponse]) -> pa.Tabl
         last_pulled_at=pa.scalar(max(pulled, default=None), INSTANT),
         pulled=pa.scalar(bool(pulled)),
         pushed=pa.scalar(len(pulled) < len(times)),
-        is_own=pa.scalar(any(answer.reason not in {"stray", "callback"} for answer in answers)),
+        is_own=pa.scalar(any(response.reason not in {"stray", "callback"} for response in responses)),
     )
 
 
 def add_callback_times(records: pa.Table, times: Sequence[datetime]) -> pa.Table:
-    """Say of pushed records, one time a row, what `add_seen_times` says of an answer's."""
+    """Add the columns of `SEEN_COLUMNS` to callback records; `times` are when they were received."""
     pushed_at = pa.array(times, INSTANT)
     return _append(
         records,
@@ -117,17 +117,17 @@ def _append(records: pa.Table, **columns: pa.Array | pa.Scalar) -> pa.Table:
     return records
 
 
-def name_origins(rows: pa.Table) -> pa.ChunkedArray:
-    """Say of each row whether it was pulled, pushed, or both."""
+def compute_origins(rows: pa.Table) -> pa.ChunkedArray:
+    """Return each row's origin: `pull`, `callback` or `both`."""
     pushed = pc.if_else(rows["pulled"], "both", "callback")
     return pc.if_else(rows["pushed"], pushed, "pull")
 
 
-def find_absences(rows: pa.Table, pulls: Sequence[CompletePull]) -> pa.Array:
-    """Say for each row since when complete pulls have no longer brought it; null while the API has it.
+def compute_absences(rows: pa.Table, pulls: Sequence[CompletePull]) -> pa.Array:
+    """Return, per row, since when complete pulls no longer return it; null while the API has it.
 
-    A row is judged only by pulls that asked for its kind, and only once a request for its own window brought
-    it: one that was merely pushed, or came with another window's answer, proves nothing by staying away.
+    Only pulls that requested the row's usage type count, and only after a request for the row's own window has
+    returned it.
     """
     absent = np.full(len(rows), np.datetime64("NaT", "us"))
     pulled_at = rows["last_pulled_at"].to_numpy()
@@ -137,12 +137,12 @@ def find_absences(rows: pa.Table, pulls: Sequence[CompletePull]) -> pa.Array:
         missed = np.flatnonzero(is_own & np.isnat(absent) & (pulled_at < at))
         if pull.usage_types is not None and len(missed):
             kinds = rows.select(["channel", "type"]).take(missed).to_pylist()
-            asked = [_types_bringing(kind["channel"], kind["type"]) <= pull.usage_types for kind in kinds]
-            missed = missed[np.array(asked)]
+            requested = [_get_matching_types(kind["channel"], kind["type"]) <= pull.usage_types for kind in kinds]
+            missed = missed[np.array(requested)]
         absent[missed] = at
     return pa.array(absent).cast(INSTANT)
 
 
-def _types_bringing(channel: object, kind: object) -> frozenset[str]:
+def _get_matching_types(channel: object, kind: object) -> frozenset[str]:
     exact = _TYPE_OF_RECORD.get((str(channel), str(kind)))
     return frozenset({exact}) if exact else _TYPES_OF_CHANNEL.get(str(channel), _ALL_TYPES)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from warehouse.archive.download_log import fold_download_log
 from warehouse.errors import RawDamaged
 from warehouse.lake.files import read_rows
-from warehouse.lake.fold import fold_window, is_folded
+from warehouse.lake.fold import fold_window, is_up_to_date
 from warehouse.raw.log import is_readable
 from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, Table
 from warehouse.storage.paths import DataFolder
@@ -41,7 +41,7 @@ def fold_stale_windows(folder: DataFolder, damaged: set[str]) -> int:
 def find_stale_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
     """List the windows whose lake file does not stand for all of their raw files."""
     keys = list_raw_windows(folder, table)
-    folded = folder.store.map(lambda key: is_folded(folder, table, *key), keys)
+    folded = folder.store.map(lambda key: is_up_to_date(folder, table, *key), keys)
     return [key for key, is_whole in zip(keys, folded, strict=True) if not is_whole]
 
 

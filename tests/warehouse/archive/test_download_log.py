@@ -126,9 +126,9 @@ def test_the_order_in_which_attempts_are_read_does_not_matter(drawn: Any, chance
 
 @pytest.fixture
 def archived(folder: DataFolder) -> DataFolder:
-    with MediaStore(folder).receive() as incoming:
+    with MediaStore(folder).open_incoming() as incoming:
         incoming.sink.write(b"ID3 a sound")
-        stored = MediaStore(folder).keep(incoming, expected="audio")
+        stored = MediaStore(folder).store(incoming, expected="audio")
     media = {"kind": "media", "body": None, "media_type": "audio/mpeg"}
     file = {"sha256": stored.sha256, "bytes": stored.bytes, "path": stored.path}
     log(folder, attempt("t1", 2), attempt("t2", 2, **media, **file), attempt("t3", 2, "failed"))

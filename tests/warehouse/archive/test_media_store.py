@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from tests.support.raw_responses import create_folder
-from warehouse.archive.media_store import MediaStore, StoredFile, identify
+from warehouse.archive.media_store import MediaStore, StoredFile, detect_media_type
 from warehouse.errors import FileRefused
 from warehouse.storage.paths import MEDIA
 
@@ -20,9 +20,9 @@ def store(tmp_path: Path) -> MediaStore:
 
 
 def keep(store: MediaStore, content: bytes, expected: Literal["audio", "any"] = "any") -> StoredFile:
-    with store.receive() as incoming:
+    with store.open_incoming() as incoming:
         incoming.sink.write(content)
-        return store.keep(incoming, expected=expected)
+        return store.store(incoming, expected=expected)
 
 
 def files(store: MediaStore) -> list[str]:
@@ -71,7 +71,7 @@ def test_a_damaged_file_is_replaced_by_the_same_content(store: MediaStore) -> No
     ],
 )
 def test_a_file_is_what_its_first_bytes_say(head: bytes, media_type: str) -> None:
-    assert identify(head, expected="any")[0] == media_type
+    assert detect_media_type(head, expected="any")[0] == media_type
 
 
 @pytest.mark.parametrize(

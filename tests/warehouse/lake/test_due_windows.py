@@ -1,4 +1,4 @@
-"""Which windows a sync owes, and how they are cut into runs."""
+"""Due windows, and their grouping into runs."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold
-from warehouse.lake.due_windows import find_audits, find_due, find_reach, group_into_ranges
+from warehouse.lake.due_windows import find_audits, find_due, find_latest_pull, group_into_ranges
 from warehouse.lake.files import WindowState
 from warehouse.schema.tables import USAGE
 from warehouse.windows import StorageWindow, window_of, windows_between
@@ -126,13 +126,13 @@ def test_stretches_hold_each_window_once_and_run_without_a_hole(chosen: set[Stor
 
 def test_a_pull_of_an_old_window_does_not_make_the_data_reach_further(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
-    assert find_reach(folder, USAGE, "default") is None
+    assert find_latest_pull(folder, USAGE, "default") is None
     fold(folder, answer([], 1, complete=False))
-    assert find_reach(folder, USAGE, "default") is None
+    assert find_latest_pull(folder, USAGE, "default") is None
     fold(folder, answer([call()], 2))
-    assert find_reach(folder, USAGE, "default") == WINDOW.end
+    assert find_latest_pull(folder, USAGE, "default") == WINDOW.end
     open_window = window_of(at(3))
     fold(folder, answer([], 3, window=open_window), window=open_window)
-    assert find_reach(folder, USAGE, "default") == at(3)
+    assert find_latest_pull(folder, USAGE, "default") == at(3)
     fold(folder, answer([call()], 50))
-    assert find_reach(folder, USAGE, "default") == at(3)
+    assert find_latest_pull(folder, USAGE, "default") == at(3)

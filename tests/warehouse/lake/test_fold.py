@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold, keep, rows_of
-from warehouse.lake.fold import fold_window, is_folded, merge_responses
+from warehouse.lake.fold import fold_window, is_up_to_date, merge_responses
 from warehouse.lake.normalize import normalize_response
 from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.tables import USAGE
@@ -241,7 +241,7 @@ def test_no_record_is_ever_lost_by_a_fold(drawn: list[tuple[list[dict[str, Any]]
     assert sorted(rows["record_id"]) == sorted({r["recordId"] for records, _ in drawn for r in records})
 
 
-# --- runs beside each other
+# --- concurrent runs
 
 
 def test_an_answer_that_comes_while_a_window_is_folded_is_in_its_file(folder: DataFolder) -> None:
@@ -262,4 +262,4 @@ def test_an_answer_that_comes_while_a_window_is_folded_is_in_its_file(folder: Da
 
     fold_window(Late(folder.root, folder.state), USAGE, "default", WINDOW)
     assert sorted(rows_of(folder).index) == ["a", "late"]
-    assert is_folded(folder, USAGE, "default", WINDOW)
+    assert is_up_to_date(folder, USAGE, "default", WINDOW)

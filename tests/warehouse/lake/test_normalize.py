@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.raw_responses import call
-from warehouse.lake.derive import lengths_in_bytes, party_kinds
+from warehouse.lake.derive import classify_parties, parse_lengths
 from warehouse.lake.normalize import NormalizedResponse, normalize_response
 from warehouse.raw.json_records import load_records
 from warehouse.schema.tables import RECORDINGS, USAGE
@@ -65,7 +65,7 @@ def test_odd_rows_read_as_far_as_they_can_and_the_others_are_counted() -> None:
 def test_recordings_read_their_length() -> None:
     frame = normalize_response((FIXTURES / "recordings.json").read_bytes(), RECORDINGS).frame
     assert list(frame["duration_minutes"]) == [3.0, 0.5, 1.0]
-    assert lengths_in_bytes(pa.array(frame["length_text"], pa.string())).to_pylist() == [
+    assert parse_lengths(pa.array(frame["length_text"], pa.string())).to_pylist() == [
         round(434.2 * 1024),
         round(1.5 * 1024 * 1024),
         None,
@@ -84,7 +84,7 @@ def test_recordings_read_their_length() -> None:
     ],
 )
 def test_a_party_has_a_kind(text: str | None, kind: str | None) -> None:
-    assert party_kinds(pa.array([text], pa.string())).to_pylist() == [kind]
+    assert classify_parties(pa.array([text], pa.string())).to_pylist() == [kind]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_party_has_a_kind(text: str | None, kind: str | None) -> None:
         ("startTimeUTC", "", "started_at", None),
     ],
 )
-@pytest.mark.parametrize("company", [(), (call("plain"),)], ids=["alone", "beside a plain row"])
+@pytest.mark.parametrize("company", [(), (call("plain"),)], ids=["alone", "next to a plain row"])
 def test_each_kind_of_value(
     field: str, value: Any, column: str, read: Any, company: tuple[dict[str, Any], ...]
 ) -> None:

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.raw_responses import call
-from warehouse.lake.derive import derive_columns, lengths_in_bytes
+from warehouse.lake.derive import derive_columns, parse_lengths
 from warehouse.lake.normalize import normalize_records, normalize_response
 from warehouse.raw.json_records import load_records, parse_json_records
 from warehouse.schema.tables import RECORDINGS, USAGE, Table
@@ -93,7 +93,7 @@ def test_a_row_is_read_alike_alone_and_in_company(elements: list[Any]) -> None:
     ],
 )
 def test_a_length_is_read_or_null_however_large(text: str, size: int | None) -> None:
-    (found,) = lengths_in_bytes(pa.array([text], pa.string())).to_pylist()
+    (found,) = parse_lengths(pa.array([text], pa.string())).to_pylist()
     assert found == size or (size is None and text.startswith("8589934591"))
 
 

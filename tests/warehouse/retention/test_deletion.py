@@ -48,9 +48,9 @@ def text(record_id: str, start: str, user: str = BOB, **changes: Any) -> dict[st
 
 
 def archive(folder: DataFolder, window: StorageWindow, record_id: str, content: bytes) -> str:
-    with MediaStore(folder).receive() as incoming:
+    with MediaStore(folder).open_incoming() as incoming:
         incoming.sink.write(content)
-        stored = MediaStore(folder).keep(incoming, expected="any")
+        stored = MediaStore(folder).store(incoming, expected="any")
     attempt = DownloadAttempt(
         record_id=record_id,
         attempted_at=at(0),

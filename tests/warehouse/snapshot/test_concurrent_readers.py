@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.raw_responses import WINDOW, answer, call, create_folder, fold, keep, rows_of
-from warehouse.lake.fold import fold_window, is_folded
+from warehouse.lake.fold import fold_window, is_up_to_date
 from warehouse.outputs.query import run_query
 from warehouse.raw.log import RawLog
 from warehouse.schema.tables import USAGE
@@ -73,7 +73,7 @@ def test_folds_of_one_window_in_many_threads_leave_a_file_that_has_everything(fo
     assert failures == []
     # A fold that wrote last may have listed first; its second look is what publishing repeats.
     publish(folder)
-    assert is_folded(folder, USAGE, "default", WINDOW)
+    assert is_up_to_date(folder, USAGE, "default", WINDOW)
     assert sorted(rows_of(folder).index) == sorted(["first", *map(str, range(1, 9))])
     assert count(folder) == (9, 9)
 

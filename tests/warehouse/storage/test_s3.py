@@ -20,7 +20,7 @@ from warehouse.archive.media_store import MediaStore
 from warehouse.checks.verification import Verification
 from warehouse.errors import NothingPublished, PublishedInPart, StorageFailed
 from warehouse.lake.files import read_rows
-from warehouse.lake.fold import is_folded
+from warehouse.lake.fold import is_up_to_date
 from warehouse.outputs.query import run_query
 from warehouse.raw.log import RawLog
 from warehouse.schema.tables import USAGE
@@ -61,7 +61,7 @@ def test_rows_come_through_the_bucket_to_another_machine(
 ) -> None:
     fold(folder, answer([call("a"), call("b")], 1))
     assert sorted(rows_of(folder).index) == ["a", "b"]
-    assert is_folded(folder, USAGE, "default", WINDOW)
+    assert is_up_to_date(folder, USAGE, "default", WINDOW)
     publication = publish(folder)
     assert (publication.rows["usage"], publication.rows["pulls"]) == (2, 1)
     reader = machine(bucket, tmp_path / "other")
@@ -116,9 +116,9 @@ def test_what_was_pushed_is_filed_once(folder: DataFolder) -> None:
 
 def test_files_and_their_hashes_are_verified_in_the_bucket(folder: DataFolder) -> None:
     content = b"ID3" + bytes(5_000)
-    with MediaStore(folder).receive() as incoming:
+    with MediaStore(folder).open_incoming() as incoming:
         incoming.sink.write(content)
-        stored = MediaStore(folder).keep(incoming, expected="audio")
+        stored = MediaStore(folder).store(incoming, expected="audio")
     assert b"".join(folder.store.read_chunks(stored.path)) == content
     assert list(MediaStore(folder).list_files()) == [stored.path]
     assert [str(one) for one in Verification(folder=folder).find_mismatches()] == [
@@ -323,7 +323,7 @@ def test_an_error_is_named_by_its_code_with_the_fix(
 def test_a_missing_bucket_is_named(s3_server: S3Server, tmp_path: Path) -> None:
     folder = machine(parse_bucket("s3://nobodys-bucket/iplum", s3_server.environ), tmp_path)
     for act in (folder.check, folder.accounts, lambda: publish(folder), lambda: fetch_snapshot(folder)):
-        with pytest.raises(StorageFailed, match="the bucket does not exist. Create it"):
+        with pytest.raises(StorageFailed, match=r"the bucket does not exist. Create it"):
             act()
 
 
@@ -346,7 +346,7 @@ def test_an_unreachable_server_is_not_an_empty_warehouse(tmp_path: Path) -> None
         "AWS_SECRET_ACCESS_KEY": "S",
     }
     folder = machine(parse_bucket("s3://some-bucket", environ), tmp_path)
-    with pytest.raises(StorageFailed, match="the store cannot be reached. Check AWS_ENDPOINT_URL"):
+    with pytest.raises(StorageFailed, match=r"the store cannot be reached. Check AWS_ENDPOINT_URL"):
         folder.accounts()
 
 

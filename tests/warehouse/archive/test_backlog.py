@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold
-from warehouse.archive.backlog import find_backlog
+from warehouse.archive.backlog import LostFiles, find_backlog, find_lost_files, mark_lost
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
-from warehouse.archive.lost_files import LostFiles, find_lost_files, mark_lost
 from warehouse.archive.media_store import MediaStore, StoredFile
 from warehouse.checks.verification import Verification
 from warehouse.errors import FileRefused
@@ -19,9 +18,9 @@ SOUND = b"ID3 a sound"
 
 
 def keep(folder: DataFolder, content: bytes, sha256: str | None = None) -> StoredFile:
-    with MediaStore(folder).receive() as incoming:
+    with MediaStore(folder).open_incoming() as incoming:
         incoming.sink.write(content)
-        return MediaStore(folder).keep(incoming, expected="any", sha256=sha256)
+        return MediaStore(folder).store(incoming, expected="any", sha256=sha256)
 
 
 def log(
@@ -111,6 +110,6 @@ def test_what_iplum_no_longer_has_is_gone_after_a_day(folder: DataFolder) -> Non
 def test_another_file_does_not_take_the_place_of_a_lost_one(folder: DataFolder) -> None:
     stored = find_lost_or_kept(folder)
     path(folder).unlink()
-    with pytest.raises(FileRefused, match="another file"):
+    with pytest.raises(FileRefused, match="a different file"):
         keep(folder, b"ID3 another sound", stored.sha256)
     assert list(MediaStore(folder).list_files()) == []
