@@ -50,6 +50,10 @@ class StorageWindow:
         return self.key
 
 
+WindowKey = tuple[str, StorageWindow]
+"""An account's name and a window."""
+
+
 def window_of(instant: datetime | date) -> StorageWindow:
     """Return the window of an instant (aware, any zone) or of a UTC day."""
     day = instant.astimezone(UTC).date() if isinstance(instant, datetime) else instant

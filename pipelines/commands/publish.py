@@ -25,7 +25,9 @@ def publish(
 
     folder = open_folder(accounts[0])
     with ProgressBar(open_console(stderr=True)) as bar:
-        publication = run_publish(folder, choose_marts(accounts), full=full, watch=bar.watch("tables", "windows"))
+        publication = run_publish(
+            folder, choose_marts(accounts), full=full, on_progress=bar.watch("tables", "windows")
+        )
     if as_json:
         replaced = publication.replaced
         tables = {name: {"rows": rows, "replaced": replaced[name]} for name, rows in publication.rows.items()}

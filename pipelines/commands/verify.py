@@ -95,7 +95,7 @@ def _verify_here(
         until=begin_day(until),
         on_file=sizes.append,
         on_loss=losses.append,
-        watch=watch,
+        on_progress=watch,
     )
     differences.extend(map(str, verification.find_mismatches()))
     if losses:

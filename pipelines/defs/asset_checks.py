@@ -9,7 +9,7 @@ from pipelines.defs.assets.warehouse_tables import key_of_table
 from pipelines.defs.failures import fail
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
-from warehouse.checks.data_quality import CheckResult, find_by_select, find_refused, find_unread
+from warehouse.checks.data_quality import CheckResult, find_by_select, find_refused, find_unparsed
 from warehouse.errors import WarehouseError
 from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, RECORDINGS, Table
 from warehouse.storage.paths import DataFolder
@@ -36,7 +36,7 @@ _ON_EVERY_TABLE = (
     Check(
         "all_read",
         "Every element of every answer could be read. What couldn't stays in the raw log, its fields in `extra`.",
-        find_unread,
+        find_unparsed,
     ),
     Check(
         "nothing_gone",

@@ -12,7 +12,7 @@ from warehouse.outputs.report import write_report
 from warehouse.raw.deletion_log import DeletionRecord, load_deletion_records, save_deletion_record
 from warehouse.raw.inbox import Inbox
 from warehouse.retention.deletion import Retention
-from warehouse.snapshot.pointer import remove_replaced
+from warehouse.snapshot.pointer import remove_superseded
 from warehouse.snapshot.publish import hold_publish_lock, publish
 from warehouse.windows import StorageWindow
 
@@ -64,7 +64,7 @@ def carry_out(
             for numbers in filter(None, _find_events(inbox, before=deletion.first_kept)):
                 inbox.remove(numbers)
     publish(folder, choose_marts(accounts), full=True)
-    remove_replaced(folder, grace=timedelta())
+    remove_superseded(folder, grace=timedelta())
     if folder.store.exists(folder.report.name):
         write_report(folder)
     for one in (*unfinished, deletion):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.settings.variables import VARIABLES
-from warehouse.snapshot.business_hours import read_business_hours
+from warehouse.snapshot.business_hours import parse_business_hours
 from warehouse.storage.s3_config import Bucket, parse_bucket
 
 
@@ -119,7 +119,7 @@ class Values:
         """Check business hours, and give them as they stand."""
         text = self.text(name)
         try:
-            read_business_hours(text)
+            parse_business_hours(text)
         except ValueError as error:
             raise SettingsError(f"{name} must be as 'mon-fri 09:00-17:00', not {text!r}: {error}") from error
         return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,10 +10,10 @@ from typing import BinaryIO, Literal
 
 from warehouse.errors import FileRefused, StorageFailed
 from warehouse.storage.atomic_files import create_folder, open_temporary, remove_abandoned
+from warehouse.storage.hashing import hash_chunks, hash_file
 from warehouse.storage.paths import MEDIA, DataFolder
 
 _HEAD = 512
-_CHUNK = 1 << 20
 
 # (offset, first bytes, media type, ending); the first that fits.
 _MAGIC = (
@@ -120,13 +119,10 @@ class MediaStore:
 
     def check(self, key: str, sha256: str) -> bool:
         """Whether a file exists and has this hash."""
-        digest = hashlib.sha256()
         try:
-            for piece in self.folder.store.read_chunks(key):
-                digest.update(piece)
+            return hash_chunks(self.folder.store.read_chunks(key))[0] == sha256
         except FileNotFoundError:
             return False
-        return digest.hexdigest() == sha256
 
     def list_files(self) -> Iterator[str]:
         """Yield the keys of all files."""
@@ -151,16 +147,6 @@ def detect_media_type(head: bytes, *, expected: Literal["audio", "any"]) -> tupl
     if expected == "audio":
         raise FileRefused("the file is not a known kind of recording")
     return ("text/plain", "txt") if _is_text(head) else ("application/octet-stream", "bin")
-
-
-def hash_file(path: Path) -> tuple[str, int]:
-    """Return a file's SHA-256 in hexadecimal and its size; raises `OSError`."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while piece := file.read(_CHUNK):
-            digest.update(piece)
-            size += len(piece)
-    return digest.hexdigest(), size
 
 
 def _read_head(path: Path) -> bytes:

@@ -1,10 +1,9 @@
-"""Data-quality checks: SELECTs over the snapshot, and counters kept in the lake files."""
+"""Data-quality checks: SELECTs over the snapshot, and counters in the lake files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib.resources import files as package_files
 
 import duckdb
 
@@ -13,13 +12,14 @@ from warehouse.lake.files import WindowState
 from warehouse.schema.tables import Table
 from warehouse.snapshot.database import open_snapshot
 from warehouse.snapshot.pointer import fetch_snapshot
+from warehouse.sql import read_sql
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """So many rows of one account's window that are odd in some way."""
+    """The number of failing rows in one account's window."""
 
     account: str
     window: StorageWindow
@@ -27,21 +27,18 @@ class CheckResult:
 
 
 def find_by_select(folder: DataFolder, name: str, table: Table) -> list[CheckResult]:
-    """Run the SELECT `sql/checks/<name>.sql` on the snapshot; its findings in one table.
-
-    Raises `NothingPublished`.
-    """
+    """Return the failing rows in one table by the SELECT `sql/checks/<name>.sql`; raises `NothingPublished`."""
     snapshot = fetch_snapshot(folder)
-    select = (package_files("warehouse") / "sql" / "checks" / f"{name}.sql").read_text()
+    select = read_sql("checks", name)
     with open_snapshot(snapshot) as connection:
-        # Asked of one table, DuckDB leaves out the others that a SELECT unites.
-        asked = duckdb.ColumnExpression("table_name") == duckdb.ConstantExpression(table.name)
-        rows = connection.sql(select).filter(asked).fetchall()
+        # With this filter, DuckDB skips the other tables of the SELECT's union.
+        requested = duckdb.ColumnExpression("table_name") == duckdb.ConstantExpression(table.name)
+        rows = connection.sql(select).filter(requested).fetchall()
     return [CheckResult(account, window_of(day), int(count)) for _, account, day, count in sorted(rows)]
 
 
-def find_unread(folder: DataFolder, table: Table) -> list[CheckResult]:
-    """List the windows with elements that couldn't be read, or rows with a field that couldn't."""
+def find_unparsed(folder: DataFolder, table: Table) -> list[CheckResult]:
+    """List the windows with unreadable records, or with values that did not parse."""
     return [
         CheckResult(account, window, state.unreadable + state.unread)
         for account, window, state in _read_states(folder, table)
@@ -50,14 +47,14 @@ def find_unread(folder: DataFolder, table: Table) -> list[CheckResult]:
 
 
 def find_refused(folder: DataFolder, table: Table) -> list[CheckResult]:
-    """List the accounts that iPlum last refused this dataset, each with the window that was asked for."""
+    """List the accounts that iPlum last refused a dataset (HTTP 403), each with the requested window."""
     refused: dict[str, CheckResult] = {}
     for account, states in _by_account(_read_states(folder, table)).items():
-        asked = {window: state for window, state in states.items() if state.refused_at}
+        requested = {window: state for window, state in states.items() if state.refused_at}
         complete = max((s.complete_at for s in states.values() if s.complete_at), default=None)
-        latest = max((s.refused_at for s in asked.values() if s.refused_at), default=None)
+        latest = max((s.refused_at for s in requested.values() if s.refused_at), default=None)
         if latest is not None and (complete is None or latest > complete):
-            refused[account] = CheckResult(account, max(asked), 0)
+            refused[account] = CheckResult(account, max(requested), 0)
     return list(refused.values())
 
 

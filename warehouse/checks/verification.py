@@ -1,4 +1,4 @@
-"""Proving what is kept: bodies and files against their rows, the lake against raw, the snapshot against both."""
+"""Verification: bodies and files against their hashes, lake against raw log, snapshot against lake."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from warehouse.lake.files import read_rows, read_table
 from warehouse.lake.fold import compute_rows
 from warehouse.progress import ProgressCallback, ignore_progress
 from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, Table
-from warehouse.snapshot.database import count_unlike, open_snapshot
+from warehouse.snapshot.database import count_differing_rows, open_snapshot
 from warehouse.snapshot.marts import MartSettings
 from warehouse.snapshot.publish import is_stale
 from warehouse.snapshot.repair import find_stale_windows, list_raw_windows
@@ -28,28 +28,27 @@ from warehouse.windows import StorageWindow
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Something that is not what it should be: what, where, and what to do about it."""
+    """Something that differs from what it should be: what, and how to fix it."""
 
     what: str
-    remedy: str
+    fix: str
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.remedy}"
+        return f"{self.what}. {self.fix}."
 
 
-_RESTORE = "restore it from a backup"
-_FETCH = "run 'iplum archive', which fetches it again if iPlum still has it; else restore it from a backup"
-_PUBLISH = "run 'iplum publish'"
-_REBUILD = "run 'iplum publish --full'"
+_RESTORE = "Restore it from a backup"
+_FETCH = "Run 'iplum archive', which downloads it again if iPlum still has it; else restore it from a backup"
+_PUBLISH = "Run 'iplum publish'"
+_REBUILD = "Run 'iplum publish --full'"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """A look at everything that is kept, or at the windows that overlap `since` up to `until` (aware UTC).
+    """The verification of everything, or of the windows that overlap `since` up to `until` (aware UTC).
 
-    Nothing is changed. `on_file` hears of each file that was hashed, with its size; `on_loss` of each window's
-    records whose file is missing or damaged and not yet known to be; `watch` of the windows whose bodies and
-    files were hashed.
+    Changes nothing. `on_file` receives the size of each hashed file, `on_loss` the records of a window with newly
+    missing or damaged files, `on_progress` the windows whose bodies and files were hashed.
     """
 
     folder: DataFolder
@@ -58,22 +57,22 @@ class Verification:
     until: datetime | None = None
     on_file: Callable[[int], None] = lambda _size: None
     on_loss: Callable[[LostFiles], None] = lambda _loss: None
-    watch: ProgressCallback = ignore_progress
+    on_progress: ProgressCallback = ignore_progress
 
     def find_mismatches(self) -> Iterator[Mismatch]:
-        """Give each difference; files without a row are looked for only without bounds. Raises `StorageFailed`."""
-        verdicts: dict[str, str] = {}
-        kept = [(table, *key) for table in ARCHIVE_TABLES for key in self._list_windows(table)]
-        for done, (table, account, window) in enumerate(kept, start=1):
+        """Yield each mismatch; files without a row are found only without bounds. Raises `StorageFailed`."""
+        problems: dict[str, str] = {}
+        keys = [(table, *key) for table in ARCHIVE_TABLES for key in self._list_windows(table)]
+        for done, (table, account, window) in enumerate(keys, start=1):
             rows = read_rows(self.folder, table, account, window)
             if rows is not None:
                 where = f"{table.name} {account} {window}"
                 yield from self._verify_bodies(rows[rows["status"] == "verified"], where)
-                yield from self._verify_files(rows[rows["path"].notna()], where, verdicts)
-                self._tell_losses(rows, table, account, window, verdicts=verdicts)
-            self.watch(done, len(kept))
+                yield from self._verify_files(rows[rows["path"].notna()], where, problems)
+                self._report_lost_files(rows, table, account, window, problems=problems)
+            self.on_progress(done, len(keys))
         if self.since is None and self.until is None:
-            yield from self._find_unreferred(verdicts.keys())
+            yield from self._find_unreferenced(problems.keys())
         yield from self._verify_folds()
 
     def _list_windows(self, table: Table) -> Iterator[tuple[str, StorageWindow]]:
@@ -89,47 +88,49 @@ class Verification:
         bodies = verified[verified["body"].notna()]
         for body, digest in zip(bodies["body"], bodies["sha256"], strict=True):
             if hashlib.sha256(str(body).encode()).hexdigest() != digest:
-                yield Mismatch(f"a body in {where} is not what its hash says", _RESTORE)
+                yield Mismatch(f"the hash of a body in {where} is wrong", _RESTORE)
 
-    def _verify_files(self, rows: pd.DataFrame, where: str, verdicts: dict[str, str]) -> Iterator[Mismatch]:
-        files = rows[~rows["path"].isin(verdicts.keys())].drop_duplicates("path")
+    def _verify_files(self, rows: pd.DataFrame, where: str, problems: dict[str, str]) -> Iterator[Mismatch]:
+        files = rows[~rows["path"].isin(problems.keys())].drop_duplicates("path")
         named = list(zip(map(str, files["path"]), map(str, files["sha256"]), strict=True))
-        judged = self.folder.store.map(lambda one: self._judge(*one), named)
-        for (path, _), verdict, size in zip(named, judged, files["bytes"], strict=True):
-            verdicts[path] = verdict
-            if verdict:
-                yield Mismatch(f"{path} is {verdict} ({where})", _FETCH)
+        judged = self.folder.store.map(lambda one: self._check_file(*one), named)
+        for (path, _), problem, size in zip(named, judged, files["bytes"], strict=True):
+            problems[path] = problem
+            if problem:
+                yield Mismatch(f"{path} is {problem} ({where})", _FETCH)
             self.on_file(int(size))
         for path in rows[is_lost(rows)]["path"].drop_duplicates():
-            if not verdicts[path]:
-                yield Mismatch(f"{path} is back and its row does not say so ({where})", "run 'iplum archive'")
+            if not problems[path]:
+                yield Mismatch(
+                    f"{path} exists again, but its row is marked as lost ({where})", "Run 'iplum archive'"
+                )
 
-    def _judge(self, path: str, digest: str) -> str:
-        """Say what is wrong with a file; nothing where nothing is."""
+    def _check_file(self, path: str, digest: str) -> str:
+        """Return "damaged" or "missing", or an empty string for an intact file."""
         if MediaStore(self.folder).check(path, digest):
             return ""
         return "damaged" if self.folder.store.exists(path) else "missing"
 
-    def _tell_losses(
-        self, rows: pd.DataFrame, table: Table, account: str, window: StorageWindow, *, verdicts: Mapping[str, str]
+    def _report_lost_files(
+        self, rows: pd.DataFrame, table: Table, account: str, window: StorageWindow, *, problems: Mapping[str, str]
     ) -> None:
         verified = rows[rows["path"].notna() & (rows["status"] == "verified")]
         for path, of_path in verified.groupby("path"):
-            if verdicts[str(path)]:
-                reason = f"its file was found {verdicts[str(path)]}"
+            if problems[str(path)]:
+                reason = f"its file was found {problems[str(path)]}"
                 self.on_loss(LostFiles(table, account, window, tuple(map(str, of_path["record_id"])), reason))
 
-    def _find_unreferred(self, referred: Collection[str]) -> Iterator[Mismatch]:
+    def _find_unreferenced(self, referenced: Collection[str]) -> Iterator[Mismatch]:
         for name in sorted(MediaStore(self.folder).list_files()):
-            if name not in referred:
-                yield Mismatch(f"{name} has no row", "a killed run left it; the next 'iplum archive' takes it up")
+            if name not in referenced:
+                yield Mismatch(f"{name} has no row", "A killed run left it; the next 'iplum archive' adds it")
 
     def _verify_folds(self) -> Iterator[Mismatch]:
-        seen = self.folder.with_cached_listings()
+        listed = self.folder.with_cached_listings()
         for table in LAKE_TABLES:
-            unfolded = set(find_stale_windows(seen, table))
+            stale = set(find_stale_windows(listed, table))
             for account, window in self._list_windows(table):
-                if (account, window) in unfolded:
+                if (account, window) in stale:
                     what = f"the lake file of {table.name} {account} {window} is behind its raw log"
                     yield Mismatch(what, _PUBLISH)
                 else:
@@ -140,18 +141,17 @@ class Verification:
             yield from self._verify_snapshot()
 
     def _verify_rows(self, table: Table, account: str, window: StorageWindow) -> Iterator[Mismatch]:
-        """Make the rows of a window once more from raw, and compare."""
+        """Compare a window's lake file with its rows computed again from raw."""
         compute = compute_download_rows if table in ARCHIVE_TABLES else compute_rows
         try:
             expected = compute(self.folder, table, account, window)
         except RawDamaged as error:
-            what, _, remedy = str(error).partition("; ")
-            yield Mismatch(what, remedy)
+            yield Mismatch(f"{error.failed}: {error.cause}", error.fix)
             return
         written = read_table(self.folder, table, account, window)
         if written is None or not written.equals(expected):
             lake_file = self.folder.lake_file(table.name, account, window)
-            yield Mismatch(f"{lake_file} is not what its raw log says", f"remove it and {_PUBLISH}")
+            yield Mismatch(f"{lake_file} differs from its raw log", "Remove it and run 'iplum publish'")
 
     def _verify_snapshot(self) -> Iterator[Mismatch]:
         store = self.folder.store
@@ -162,7 +162,7 @@ class Verification:
             for table in LAKE_TABLES:
                 for account, window in self._list_windows(table):
                     files = store.copy_to_local([self.folder.lake_file(table.name, account, window)], scratch)
-                    unlike = count_unlike(connection, table, account, window, files=files)
+                    unlike = count_differing_rows(connection, table, account, window, files=files)
                     if unlike:
                         what = f"{unlike:,} rows of {table.name} {account} {window} differ from the lake"
                         yield Mismatch(f"warehouse.duckdb: {what}", _REBUILD)

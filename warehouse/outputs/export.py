@@ -1,4 +1,4 @@
-"""Extracts of records, bodies and files, with a manifest of checksums."""
+"""Exports: records, bodies and files of a selection, with a manifest of checksums."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from warehouse.archive.media_store import hash_file
 from warehouse.errors import ExportFailed, StorageFailed
 from warehouse.outputs.escaping import escape_for_spreadsheet
 from warehouse.progress import ProgressCallback, ignore_progress
 from warehouse.snapshot.pointer import fetch_snapshot
+from warehouse.sql import read_sql
 from warehouse.storage.atomic_files import Modes, scratch_folder
+from warehouse.storage.hashing import hash_file
 from warehouse.storage.paths import DataFolder
 
 MANIFEST = "SHA256SUMS"
-_PARTS = ("usage", "recordings", "messages")
+_TABLES = ("usage", "recordings", "messages")
 _ROWS_AT_A_TIME = 10_000
 _PRIVATE = Modes()
-_REMEDY = "see what 'iplum verify' says, restore it from a backup, then export again"
+_FIX = "Run 'iplum verify', restore the file from a backup, then export again"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which records to extract: from `since` up to `until`, excluded (aware UTC), of one user or counterparty."""
+    """The records to export: from `since` up to, excluding, `until` (aware UTC), of one user or counterparty."""
 
     since: datetime
     until: datetime
@@ -40,7 +40,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Extract:
-    """What was written: rows by part, files, and records whose body or file the archive does not have."""
+    """The result of an export: rows per table, files, and records whose body or file is not archived."""
 
     rows: dict[str, int]
     files: int
@@ -48,23 +48,27 @@ class Extract:
 
 
 def export(
-    folder: DataFolder, selection: Selection, target: Path, *, watch: ProgressCallback = ignore_progress
+    folder: DataFolder, selection: Selection, target: Path, *, on_progress: ProgressCallback = ignore_progress
 ) -> Extract:
-    """Write the extract as a new folder `target`, which is there whole or not at all.
+    """Write the extract as a new folder `target`, whole or not at all.
 
-    It holds `usage`, `recordings` and `messages` as CSV (null is empty) and as JSON lines, `files/` by content,
-    and `SHA256SUMS`, which `sha256sum -c` accepts. Each file is proven again as it is copied, and `watch` hears of
-    it. Raises `NothingPublished`, `ExportFailed` for a target that is there or a file that is not what its row
-    says, and `StorageFailed`.
+    It contains `usage`, `recordings` and `messages` as CSV (null is empty) and JSON lines, `files/`, and
+    `SHA256SUMS` for `sha256sum -c`. Each file is verified while it is copied.
+
+    Raises:
+        NothingPublished: There is no snapshot.
+        ExportFailed: The target exists, or a file is missing or damaged.
+        StorageFailed: The disk failed.
+
     """
     snapshot = fetch_snapshot(folder)
     if target.exists():
-        raise ExportFailed(f"{target} is there already: name a folder that is not")
+        raise ExportFailed(f"cannot export to {target}", "it exists already", "Name a new folder")
     try:
         with scratch_folder(target.absolute().parent, _PRIVATE) as scratch:
             built = scratch / "extract"
             built.mkdir(mode=0o700)
-            extract = _write(folder, snapshot, selection, built, watch=watch)
+            extract = _write(folder, snapshot, selection, built, on_progress=on_progress)
             built.replace(target)
     except OSError as error:
         raise StorageFailed.during("write", target, error) from error
@@ -72,29 +76,29 @@ def export(
 
 
 def _write(
-    folder: DataFolder, snapshot: Path, selection: Selection, built: Path, *, watch: ProgressCallback
+    folder: DataFolder, snapshot: Path, selection: Selection, built: Path, *, on_progress: ProgressCallback
 ) -> Extract:
     rows: dict[str, int] = {}
     files: dict[str, str] = {}
     missing = 0
     with duckdb.connect(str(snapshot), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for part in _PARTS:
-            writer = _Writer(built / f"{part}.csv", built / f"{part}.jsonl")
-            for record in writer.pass_through(*_select(connection, part, selection)):
+        for table in _TABLES:
+            writer = _Writer(built / f"{table}.csv", built / f"{table}.jsonl")
+            for record in writer.write(*_select(connection, table, selection)):
                 missing += "status" in record and record["status"] != "verified"
                 if record.get("path") and record["status"] == "verified":
                     files[record["path"]] = record["sha256"]
-            rows[part] = writer.rows
-    _copy_files(folder, files, built / "files", watch=watch)
+            rows[table] = writer.rows
+    _copy_files(folder, files, built / "files", on_progress=on_progress)
     _write_manifest(built)
     return Extract(rows, len(files), missing)
 
 
 def _select(
-    connection: duckdb.DuckDBPyConnection, part: str, selection: Selection
+    connection: duckdb.DuckDBPyConnection, table: str, selection: Selection
 ) -> tuple[list[str], Iterator[Sequence[Any]]]:
-    select = (package_files("warehouse") / "sql" / "exports" / f"{part}.sql").read_text()
+    select = read_sql("exports", table)
     result = connection.execute(
         select,
         {
@@ -114,13 +118,13 @@ def _select(
 
 
 class _Writer:
-    """Writes rows as CSV, in which a spreadsheet finds no formula, and as JSON lines, verbatim, at once."""
+    """Writes rows as CSV, without formulas a spreadsheet would execute, and as JSON lines, verbatim."""
 
     def __init__(self, csv_path: Path, json_path: Path) -> None:
         self._csv_path, self._json_path = csv_path, json_path
         self.rows = 0
 
-    def pass_through(self, columns: list[str], rows: Iterator[Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    def write(self, columns: list[str], rows: Iterator[Sequence[Any]]) -> Iterator[dict[str, Any]]:
         with (
             self._csv_path.open("w", encoding="utf-8", newline="") as table,
             self._json_path.open("w", encoding="utf-8") as lines,
@@ -138,7 +142,7 @@ class _Writer:
                 yield record
 
 
-def _copy_files(folder: DataFolder, files: dict[str, str], target: Path, *, watch: ProgressCallback) -> None:
+def _copy_files(folder: DataFolder, files: dict[str, str], target: Path, *, on_progress: ProgressCallback) -> None:
     target.mkdir(mode=0o700)
     for done, (path, digest) in enumerate(files.items(), start=1):
         copy = target / Path(path).name
@@ -147,10 +151,10 @@ def _copy_files(folder: DataFolder, files: dict[str, str], target: Path, *, watc
                 copy.chmod(_PRIVATE.file)
                 file.writelines(folder.store.read_chunks(path))
         except FileNotFoundError as error:
-            raise ExportFailed(f"{path} is missing; {_REMEDY}") from error
+            raise ExportFailed(f"cannot export {path}", "it is missing", _FIX) from error
         if hash_file(copy)[0] != digest:
-            raise ExportFailed(f"{path} is damaged; {_REMEDY}")
-        watch(done, len(files))
+            raise ExportFailed(f"cannot export {path}", "it is damaged", _FIX)
+        on_progress(done, len(files))
 
 
 def _write_manifest(built: Path) -> None:

@@ -1,4 +1,4 @@
-"""A user's own SQL on the published snapshot: everything can be read, nothing changed, no other file reached."""
+"""A user's SQL on the published snapshot: read-only, without access to other files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from warehouse.snapshot.pointer import fetch_snapshot
 from warehouse.storage.paths import DataFolder
 
 _ROWS_AT_A_TIME = 10_000
-# The last of them keeps a query from taking the others back.
+# The last one keeps a query from undoing the others.
 _LOCKS = (
     "SET enable_external_access = false",
     "SET python_enable_replacements = false",
@@ -25,26 +25,28 @@ _LOCKS = (
 
 @dataclass(frozen=True)
 class QueryResult:
-    """The names of a result's columns, and its rows, which are read as they are asked for, once."""
+    """The column names of a result, and its rows, which can be iterated once."""
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[Any, ...]]
 
 
 def run_query(folder: DataFolder, sql: str) -> QueryResult:
-    """Run one SQL statement on the snapshot as it is now; instants come in UTC.
+    """Run one SQL statement on the snapshot; instants are in UTC.
 
-    Raises `NothingPublished` where there is no snapshot, and `QueryFailed` with DuckDB's words for SQL that it
-    refuses: what isn't one statement, changes something, or reaches for a file.
+    Raises:
+        NothingPublished: There is no snapshot.
+        QueryFailed: DuckDB rejected the statement, or it is not exactly one, changes something, or reads a file.
+
     """
     path = fetch_snapshot(folder)
-    with _saying_why(), ExitStack() as stack:
+    with _query_errors(), ExitStack() as stack:
         connection = stack.enter_context(open_snapshot(path))
         for lock in _LOCKS:
             connection.execute(lock)
         statements = connection.extract_statements(sql)
         if len(statements) != 1:
-            raise QueryFailed(f"one statement at a time, not {len(statements)}")
+            raise QueryFailed(f"expected one statement, not {len(statements)}")
         result = connection.execute(statements[0])
         columns = tuple(str(column[0]) for column in result.description or ())
         opened = stack.pop_all()
@@ -52,15 +54,15 @@ def run_query(folder: DataFolder, sql: str) -> QueryResult:
 
 
 def _read_rows(result: duckdb.DuckDBPyConnection, opened: ExitStack) -> Iterator[tuple[Any, ...]]:
-    with _saying_why(), opened:
+    with _query_errors(), opened:
         while rows := result.fetchmany(_ROWS_AT_A_TIME):
             yield from rows
 
 
 @contextmanager
-def _saying_why() -> Iterator[None]:
+def _query_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        # After an empty line DuckDB shows the statement, which the user has before them.
+        # After an empty line, DuckDB repeats the statement.
         raise QueryFailed(" ".join(str(error).partition("\n\n")[0].split())) from error

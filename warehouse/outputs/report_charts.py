@@ -1,4 +1,4 @@
-"""The report's charts, as Vega-Lite specifications made with Altair."""
+"""The report's charts, as Vega-Lite specifications built with Altair."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROWS = "rows"
 
 
 def _select_range(rows: Rows, field: str) -> alt.Parameter:
-    """A choice of how many of the last days are shown, counted from the last that there is."""
+    """A selection of how many of the last days to show, counted from the last one."""
     options = [30, 90, 365, _EVER]
     labels = ["30 days", "90 days", "a year", "all"]
     choice = alt.binding_select(options=options, labels=labels, name="Show the last ")
@@ -41,7 +41,7 @@ def _zoom(chart: alt.Chart | alt.LayerChart | alt.FacetChart, rows: Rows) -> dic
 
 
 def _specify(chart: alt.Chart | alt.LayerChart | alt.FacetChart, rows: Rows) -> dict[str, Any]:
-    """Put the rows in last: inside a chart, Altair copies and checks every value at every step."""
+    """Return the specification with the rows added last: Altair would copy and check every value at each step."""
     spec: dict[str, Any] = chart.to_dict()
     return {**spec, "datasets": {_ROWS: [{name: _write(value) for name, value in row.items()} for row in rows]}}
 
@@ -72,7 +72,7 @@ def draw_volume(rows: Rows) -> dict[str, Any]:
 
 
 def draw_hours(rows: Rows) -> dict[str, Any]:
-    """Draw a week by weekday and hour; a list chooses the channel."""
+    """Draw a heat map of weekday and hour, with a selection of the channel."""
     named = [{**row, "day": _WEEKDAYS[int(row["weekday"]) - 1]} for row in rows]
     options = ["all", *sorted({str(row["channel"]) for row in rows})]
     channel = alt.param(name="channel", bind=alt.binding_select(options=options, name="Channel "), value="all")
@@ -84,7 +84,7 @@ def draw_hours(rows: Rows) -> dict[str, Any]:
         .encode(
             x=alt.X("local_hour:O", title="hour", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("day:O", sort=_WEEKDAYS, title=None),
-            # The page chooses the colours: light ones stand for few on white, dark ones at night.
+            # The page sets the colors for light and dark mode.
             color=alt.Color("sum(records):Q", title="records"),
             tooltip=[
                 "day:O",
@@ -97,13 +97,13 @@ def draw_hours(rows: Rows) -> dict[str, Any]:
 
 
 def draw_responses(rows: Rows) -> dict[str, Any]:
-    """Draw how long texts waited for a reply, week by week: the median, and nine in ten."""
+    """Draw the reply times to texts per week: median and 90th percentile."""
     base = _within_range(_chart(), rows, "local_week").encode(x=alt.X("local_week:T", title=None))
     tooltip = [
         alt.Tooltip("local_week:T", title="week of", format="%-d %b %Y"),
         alt.Tooltip("blocks:Q", title="conversations"),
         alt.Tooltip("median_minutes:Q", title="median, minutes", format=".0f"),
-        alt.Tooltip("slow_minutes:Q", title="nine in ten, minutes", format=".0f"),
+        alt.Tooltip("slow_minutes:Q", title="90th percentile, minutes", format=".0f"),
         alt.Tooltip("within_1_h:Q", title="within an hour", format=".0%"),
     ]
     scale = alt.Scale(type="symlog")
@@ -118,7 +118,7 @@ def draw_responses(rows: Rows) -> dict[str, Any]:
 
 
 def draw_credits(rows: Rows) -> dict[str, Any]:
-    """Draw the credits of each day; days that are far from the four weeks before stand out."""
+    """Draw the credits of each day, and highlight days that differ much from the four weeks before."""
     accounts = {row["account"] for row in rows}
     of_account = "{account}, " if len(accounts) > 1 else ""
     kinds = [{**row, "kind": f"{of_account}{{channel}}, {{type}}".format_map(row)} for row in rows]
@@ -136,7 +136,7 @@ def draw_credits(rows: Rows) -> dict[str, Any]:
     lines = base.mark_line(interpolate="monotone").encode(
         color=alt.Color("kind:N", title=None, legend=alt.Legend(orient="top"))
     )
-    # Hidden and not left out: a layer without any point would leave Vega without a scale.
+    # Hidden instead of removed: Vega needs a point in every layer to build its scale.
     unusual = base.mark_point(color="#c0392b", size=90, strokeWidth=2).encode(
         opacity=alt.condition("datum.is_unusual", alt.value(1), alt.value(0))
     )
@@ -144,7 +144,7 @@ def draw_credits(rows: Rows) -> dict[str, Any]:
 
 
 def draw_coverage(rows: Rows) -> dict[str, Any]:
-    """Draw calls a week, and those of them that were recorded."""
+    """Draw the calls and the recorded calls of each week."""
     base = _within_range(_chart(), rows, "local_week").encode(
         x=alt.X("local_week:T", title=None),
         tooltip=[
@@ -152,7 +152,7 @@ def draw_coverage(rows: Rows) -> dict[str, Any]:
             "calls:Q",
             alt.Tooltip("recorded_calls:Q", title="recorded"),
             alt.Tooltip("share:Q", title="share", format=".0%"),
-            alt.Tooltip("unmatched_recordings:Q", title="recordings of no call"),
+            alt.Tooltip("unmatched_recordings:Q", title="recordings without a call"),
         ],
     )
     calls = base.mark_bar(color="#9db7dd").encode(y=alt.Y("calls:Q", title="calls a week, recorded ones darker"))
@@ -160,7 +160,7 @@ def draw_coverage(rows: Rows) -> dict[str, Any]:
     return _zoom(alt.layer(calls, recorded), rows)
 
 
-#: Each chart's place on the page, with the query of its rows.
+#: The charts by the name of their place on the page and of their query.
 CHARTS: Mapping[str, Callable[[Rows], dict[str, Any]]] = {
     "volume": draw_volume,
     "hours": draw_hours,

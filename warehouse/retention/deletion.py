@@ -1,8 +1,7 @@
-"""Deleting what is old: raw, lake and files of whole windows, but for the records that are held."""
+"""Deletion of old windows: raw files, lake files and media, except held records."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,13 @@ from warehouse.lake.normalize import normalize_response
 from warehouse.raw.deletion_log import DeletionRecord
 from warehouse.raw.log import RawLog
 from warehouse.retention.legal_holds import Hold, read_holds
-from warehouse.retention.redaction import find_held, is_reduced, keep_held, redact_download_log, redact_responses
+from warehouse.retention.redaction import (
+    build_held_filter,
+    find_held,
+    is_redacted,
+    redact_download_log,
+    redact_responses,
+)
 from warehouse.schema.tables import (
     ARCHIVE_TABLES,
     CONTENTS,
@@ -25,59 +30,68 @@ from warehouse.schema.tables import (
     USAGE,
     Table,
 )
+from warehouse.storage.hashing import hash_chunks
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of, window_of_key
 
-_ARCHIVED_IN = ((USAGE, CONTENTS), (RECORDINGS, RECORDING_FILES))
+_TABLES_WITH_ARCHIVE = ((USAGE, CONTENTS), (RECORDINGS, RECORDING_FILES))
 
 
 @dataclass(frozen=True)
 class Retention:
-    """Delete an account's old windows: `plan`, write the record, `carry_out`, publish, write the record again.
+    """The deletion of an account's old windows.
 
-    A window goes when all of it is old enough. Its held records stay in raw, lake, files and tables, with the
-    requests that brought them; everything else goes. Whoever carries out holds the publishers' lock.
+    Call `plan`, save the deletion record, call `carry_out` under the publishers' lock, publish, and save the
+    record again. A window is deleted when all of it is old enough. Held records stay in raw log, lake, media and
+    tables, with the requests that returned them.
     """
 
     folder: DataFolder
     account: str
 
     def plan(self, *, older_than_days: int, now: datetime) -> DeletionRecord:
-        """Say what would go at `now` (aware UTC); nothing where a hold keeps the whole account.
+        """Return what would be deleted at `now` (aware UTC); nothing if a hold covers the whole account.
 
-        Raises `HoldsUnreadable`, and `RawDamaged` for what may be held and can't be read.
+        Raises:
+            HoldsUnreadable: The holds cannot be read.
+            RawDamaged: A raw file that may contain held records cannot be read.
+
         """
-        floor = window_of(now - timedelta(days=older_than_days))
+        first_kept = window_of(now - timedelta(days=older_than_days))
         deletion = DeletionRecord(
-            account=self.account, before=floor.key, older_than_days=older_than_days, began_at=now
+            account=self.account, before=first_kept.key, older_than_days=older_than_days, began_at=now
         )
         holds = read_holds(self.folder, self.account)
-        if any(hold.is_of_all for hold in holds):
+        if any(hold.covers_account for hold in holds):
             return deletion
         for window in self._list_windows():
-            if window < floor:
+            if window < first_kept:
                 self._plan_window(window, holds, deletion)
         edge = [
             name
-            for table, _ in _ARCHIVED_IN
-            if self._find_outdated(table, floor, holds)
-            for name in list_raw(self.folder, table, self.account, floor)
+            for table, _ in _TABLES_WITH_ARCHIVE
+            if self._find_outdated(table, first_kept, holds)
+            for name in list_raw(self.folder, table, self.account, first_kept)
         ]
         if edge:
-            deletion.windows[floor.key] = {"rows": {}, "held": {}, "raw": _name_files(edge)}
+            deletion.windows[first_kept.key] = {"rows": {}, "held": {}, "raw": _to_entries(edge)}
         return deletion
 
     def describe_raw(self, deletion: DeletionRecord) -> None:
-        """Add size and hash of each raw file that goes."""
+        """Add size and hash of each raw file to be deleted."""
         for key, window in deletion.windows.items():
             for entry in window["raw"]:
                 raw_folder = self.folder.raw_folder(entry["dataset"], self.account, window_of_key(key))
-                entry |= self._hash(f"{raw_folder}/{entry['name']}")
+                digest, size = hash_chunks(self.folder.store.read_chunks(f"{raw_folder}/{entry['name']}"))
+                entry |= {"bytes": size, "sha256": digest}
 
     def carry_out(self, deletion: DeletionRecord) -> None:
-        """Delete what was planned and is not held by now; run again, it goes on. Raises as `plan` does."""
+        """Delete the planned records that are not held by now; raises as `plan` does.
+
+        Running it again continues an interrupted deletion.
+        """
         holds = read_holds(self.folder, self.account)
-        if any(hold.is_of_all for hold in holds):
+        if any(hold.covers_account for hold in holds):
             return
         for key in deletion.windows:
             window = window_of_key(key)
@@ -100,33 +114,33 @@ class Retention:
     def _plan_window(self, window: StorageWindow, holds: Sequence[Hold], deletion: DeletionRecord) -> None:
         rows, held, raw = {}, {}, []
         files: list[dict[str, Any]] = []
-        for table, archive in _ARCHIVED_IN:
+        for table, archive in _TABLES_WITH_ARCHIVE:
             ids = find_held(self.folder, table, self.account, window, holds=holds)
             for part in (table, archive):
                 kept = read_rows(self.folder, part, self.account, window)
-                staying = 0 if kept is None else int(kept["record_id"].isin(ids).sum())
-                rows[part.name] = 0 if kept is None else len(kept) - staying
-                held[part.name] = staying
+                held_rows = 0 if kept is None else int(kept["record_id"].isin(ids).sum())
+                rows[part.name] = 0 if kept is None else len(kept) - held_rows
+                held[part.name] = held_rows
                 names = list_raw(self.folder, part, self.account, window)
-                if rows[part.name] or not all(map(is_reduced, names)):
-                    raw += _name_files(names)
+                if rows[part.name] or not all(map(is_redacted, names)):
+                    raw += _to_entries(names)
                 if part is archive and kept is not None:
-                    going = kept[kept["path"].notna() & ~kept["record_id"].isin(ids)].drop_duplicates("path")
-                    named = zip(going["path"], going["sha256"], going["bytes"], strict=True)
+                    deleted = kept[kept["path"].notna() & ~kept["record_id"].isin(ids)].drop_duplicates("path")
+                    named = zip(deleted["path"], deleted["sha256"], deleted["bytes"], strict=True)
                     files += [{"path": path, "sha256": sha, "bytes": int(size)} for path, sha, size in named]
         if raw or any(rows.values()):
             deletion.windows[window.key] = {"rows": rows, "held": held, "raw": raw}
             deletion.files += files
 
     def _delete_window(self, window: StorageWindow, holds: Sequence[Hold]) -> None:
-        for table, archive in _ARCHIVED_IN:
-            # Found before anything goes: an attempt does not say whose it is.
+        for table, archive in _TABLES_WITH_ARCHIVE:
+            # Before anything is deleted: the download log does not say whose record it is.
             ids = find_held(self.folder, table, self.account, window, holds=holds)
             for dataset in archive.datasets:
                 redact_download_log(self.folder, self.account, dataset, window, ids=ids)
             for dataset in table.datasets:
-                keep = keep_held(ids, holds) if ids else None
-                redact_responses(self.folder, self.account, dataset, window, keep=keep)
+                is_kept = build_held_filter(ids, holds) if ids else None
+                redact_responses(self.folder, self.account, dataset, window, is_kept=is_kept)
             for part in (table, archive):
                 self._fold_or_remove(part, window)
 
@@ -140,37 +154,37 @@ class Retention:
         else:
             fold_window(self.folder, table, self.account, window)
 
-    def _clean_edge(self, floor: StorageWindow, holds: Sequence[Hold]) -> None:
-        """Take rows of deleted windows out of the answers of the first that stays."""
-        for table, _ in _ARCHIVED_IN:
-            outdated = self._find_outdated(table, floor, holds)
+    def _clean_edge(self, first_kept: StorageWindow, holds: Sequence[Hold]) -> None:
+        """Remove records of deleted windows from the responses of the first window that is kept."""
+        for table, _ in _TABLES_WITH_ARCHIVE:
+            outdated = self._find_outdated(table, first_kept, holds)
             if outdated:
 
-                def keep(element: Any, outdated: frozenset[str] = outdated) -> bool:
-                    return not (isinstance(element, dict) and str(element.get("recordId")) in outdated)
+                def is_kept(record: Any, outdated: frozenset[str] = outdated) -> bool:
+                    return not (isinstance(record, dict) and str(record.get("recordId")) in outdated)
 
-                redact_responses(self.folder, self.account, table.datasets[0], floor, keep=keep)
-                fold_window(self.folder, table, self.account, floor)
+                redact_responses(self.folder, self.account, table.datasets[0], first_kept, is_kept=is_kept)
+                fold_window(self.folder, table, self.account, first_kept)
 
-    def _find_outdated(self, table: Table, floor: StorageWindow, holds: Sequence[Hold]) -> frozenset[str]:
+    def _find_outdated(self, table: Table, first_kept: StorageWindow, holds: Sequence[Hold]) -> frozenset[str]:
         log = RawLog(self.folder, self.account, table.datasets[0])
         latest: dict[str, Any] = {}
-        for body in {answer.body for _, answer in log.read(floor, log.names(floor)) if answer.body}:
+        for body in {answer.body for _, answer in log.read(first_kept, log.names(first_kept)) if answer.body}:
             frame = normalize_response(body, table).frame.dropna(subset=[table.started])
             for record_id, start in zip(frame["record_id"], frame[table.started], strict=True):
                 latest[record_id] = max(start, latest.get(record_id, start))
-        held = find_held(self.folder, table, self.account, floor, holds=holds)
-        return frozenset(record_id for record_id, start in latest.items() if start < floor.start) - held
+        held = find_held(self.folder, table, self.account, first_kept, holds=holds)
+        return frozenset(record_id for record_id, start in latest.items() if start < first_kept.start) - held
 
     def _delete_files(self, deletion: DeletionRecord) -> None:
-        referred = set(self._list_referred())
-        deletion.files_kept = [file["sha256"] for file in deletion.files if file["path"] in referred]
+        referenced = set(self._list_referenced_files())
+        deletion.files_kept = [file["sha256"] for file in deletion.files if file["path"] in referenced]
         for file in deletion.files:
-            if file["path"] not in referred:
+            if file["path"] not in referenced:
                 self.folder.store.remove(file["path"])
 
-    def _list_referred(self) -> Iterator[str]:
-        """Go through the files that any row of any account refers to."""
+    def _list_referenced_files(self) -> Iterator[str]:
+        """Yield the files that any row of any account refers to."""
         for account in self.folder.accounts():
             for table in ARCHIVE_TABLES:
                 for window in self.folder.lake_windows(table.name, account):
@@ -178,13 +192,6 @@ class Retention:
                     if rows is not None:
                         yield from map(str, rows["path"].dropna())
 
-    def _hash(self, key: str) -> dict[str, Any]:
-        digest, size = hashlib.sha256(), 0
-        for piece in self.folder.store.read_chunks(key):
-            digest.update(piece)
-            size += len(piece)
-        return {"bytes": size, "sha256": digest.hexdigest()}
 
-
-def _name_files(listing: Sequence[str]) -> list[dict[str, Any]]:
+def _to_entries(listing: Sequence[str]) -> list[dict[str, Any]]:
     return [dict(zip(("dataset", "name"), entry.split("/", 1), strict=True)) for entry in listing]

@@ -1,7 +1,4 @@
-"""Legal holds: whose records are kept whatever is deleted.
-
-[{"number": 1, "account": null, "user": "ann@clinic.example", "counterparty": null, "since": "2026-03-01", …}]
-"""
+"""Legal holds: records that are exempt from deletion, in `holds.json`."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from warehouse.errors import HoldsUnreadable, NoSuchHold
 from warehouse.storage.atomic_files import create_folder
 from warehouse.storage.paths import HOLDS, DataFolder
 
-# What names a person or a line in a record ("Get Usage Records", "Get Recording Records").
+# Fields that name a person or a line (docs/iplum-api.md, "Get Usage Records", "Get Recording Records").
 _USER_FIELDS = ("userId", "from", "to")
 _PARTY_FIELDS = ("from", "to", "phonenumber")
 _SHORTEST_NUMBER = 7
@@ -27,7 +24,7 @@ _SHORTEST_NUMBER = 7
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
-    """Records to keep: those for which all that is named here is so; `since` is the day it was declared."""
+    """The records that match everything named here; `since` is the day the hold was added."""
 
     number: int
     account: str | None = None
@@ -37,20 +34,22 @@ class Hold:
     note: str | None = field(default=None, repr=False)
 
     @property
-    def is_of_all(self) -> bool:
+    def covers_account(self) -> bool:
         """Whether it holds everything of its account."""
         return self.user is None and self.counterparty is None
 
     def holds(self, record: Mapping[str, Any]) -> bool:
-        """Say whether a record, as iPlum sent it, is meant; in doubt it is.
+        """Whether a record, as iPlum sent it, is held; in doubt it is.
 
-        A user is also looked for among the parties, and a number is the same with or without its country code.
+        A user is also looked for among the parties, and a number matches with or without its country code.
         """
-        return _is_named(self.user, record, _USER_FIELDS) and _is_named(self.counterparty, record, _PARTY_FIELDS)
+        return _matches_any(self.user, record, _USER_FIELDS) and _matches_any(
+            self.counterparty, record, _PARTY_FIELDS
+        )
 
 
 def read_holds(folder: DataFolder, account: str | None = None) -> list[Hold]:
-    """List the holds, or those that touch an account; raises `HoldsUnreadable`, since none is not the same."""
+    """List the holds, or those that apply to an account; raises `HoldsUnreadable`."""
     try:
         content = b"".join(folder.store.read_chunks(HOLDS))
     except FileNotFoundError:
@@ -71,8 +70,8 @@ def add_hold(
     since: date,
     note: str | None,
 ) -> Hold:
-    """Declare a hold, durable when this returns; raises `HoldsUnreadable` and `StorageFailed`."""
-    with _changing(folder):
+    """Add a hold durably; raises `HoldsUnreadable` and `StorageFailed`."""
+    with _lock(folder):
         holds = read_holds(folder)
         number = max((hold.number for hold in holds), default=0) + 1
         hold = Hold(number=number, account=account, user=user, counterparty=counterparty, since=since, note=note)
@@ -81,8 +80,8 @@ def add_hold(
 
 
 def remove_hold(folder: DataFolder, number: int) -> None:
-    """Lift a hold; raises `NoSuchHold`, `HoldsUnreadable` and `StorageFailed`."""
-    with _changing(folder):
+    """Remove a hold; raises `NoSuchHold`, `HoldsUnreadable` and `StorageFailed`."""
+    with _lock(folder):
         holds = read_holds(folder)
         left = [hold for hold in holds if hold.number != number]
         if len(left) == len(holds):
@@ -91,7 +90,7 @@ def remove_hold(folder: DataFolder, number: int) -> None:
 
 
 @contextmanager
-def _changing(folder: DataFolder) -> Iterator[None]:
+def _lock(folder: DataFolder) -> Iterator[None]:
     create_folder(folder.holds_lock.parent, folder.modes)
     with FileLock(folder.holds_lock, mode=folder.modes.file):
         yield
@@ -102,11 +101,11 @@ def _write(folder: DataFolder, holds: Sequence[Hold]) -> None:
     folder.store.write(HOLDS, content.encode())
 
 
-def _is_named(name: str | None, record: Mapping[str, Any], fields: Sequence[str]) -> bool:
-    return name is None or any(_is_same(name, str(record[field])) for field in fields if record.get(field))
+def _matches_any(name: str | None, record: Mapping[str, Any], fields: Sequence[str]) -> bool:
+    return name is None or any(_is_same_party(name, str(record[field])) for field in fields if record.get(field))
 
 
-def _is_same(one: str, other: str) -> bool:
+def _is_same_party(one: str, other: str) -> bool:
     one, other = one.strip().casefold(), other.strip().casefold()
     if one == other:
         return True

@@ -1,4 +1,4 @@
-"""Rewriting of a window's raw log so that only held records remain."""
+"""Redaction: rewriting a window's raw log so that only held records remain. Nothing else changes raw files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from warehouse.schema.tables import Table
 from warehouse.storage.paths import RAW_SUFFIX, DataFolder
 from warehouse.windows import StorageWindow
 
-Keep = Callable[[Any], bool]
+Filter = Callable[[Any], bool]
 
 _KEPT = "-kept"
 _SEPARATORS = " \t\r\n,"
@@ -25,72 +25,75 @@ _SEPARATORS = " \t\r\n,"
 def find_held(
     folder: DataFolder, table: Table, account: str, window: StorageWindow, *, holds: Sequence[Hold]
 ) -> frozenset[str]:
-    """List the ids of a window's records of which any version is held; "" where one without an id is.
+    """Return the IDs of a window's records with any held version; "" stands for held records without an ID.
 
-    Raises `RawDamaged`, as what can't be read may be held.
+    Raises `RawDamaged`, because a damaged file may contain held records.
     """
     if not holds:
         return frozenset()
     return frozenset(
-        _read_id(element)
+        _read_id(record)
         for dataset in table.datasets
-        for answer in _read_answers(RawLog(folder, account, dataset), window)
-        for element in load_records(answer.body or b"[]")
-        if _is_held(element, holds)
+        for response in _read_responses(RawLog(folder, account, dataset), window)
+        for record in load_records(response.body or b"[]")
+        if _is_held(record, holds)
     )
 
 
-def keep_held(ids: frozenset[str], holds: Sequence[Hold]) -> Keep:
-    """Make the rule by which held records stay."""
-    return lambda element: (_read_id(element) or None) in ids or _is_held(element, holds)
+def build_held_filter(ids: frozenset[str], holds: Sequence[Hold]) -> Filter:
+    """Return a function that decides whether a record is held."""
+    return lambda record: (_read_id(record) or None) in ids or _is_held(record, holds)
 
 
-def is_reduced(name: str) -> bool:
-    """Say whether a raw file is what a deletion left."""
+def is_redacted(name: str) -> bool:
+    """Whether a raw file was written by a redaction."""
     return _KEPT in name
 
 
 def redact_responses(
-    folder: DataFolder, account: str, dataset: str, window: StorageWindow, *, keep: Keep | None
+    folder: DataFolder, account: str, dataset: str, window: StorageWindow, *, is_kept: Filter | None
 ) -> None:
-    """Leave of a window's answers what `keep` says, or nothing without it; killed and run again, it does the same.
+    """Keep only the records of a window's responses that `is_kept` accepts, or none without it.
 
-    What is left stands in one new file, in place before the others go. Requests stay with what is left of their
-    answers, since they tell what was absent; pushed events go whole.
+    The remaining records are in one new file, which is written before the others are removed; after a kill,
+    running it again has the same result. Requests stay with their remaining records, because they show what was
+    absent; callbacks are removed whole.
     """
     log = RawLog(folder, account, dataset)
     names = log.names(window)
     kept = ""
-    if keep is not None and names:
-        # Killed between the new file and the last of the others, a run leaves answers whose body is gone.
-        is_repeated = any(is_reduced(name) for name in names)
-        cut = [_cut(answer, keep, is_repeated=is_repeated) for answer in _read_answers(log, window)]
-        left = list(dict.fromkeys(answer for answer in cut if answer is not None))
-        kept = _name_kept(names)
-        if left:
-            log.append_callbacks_once(window, left, kept)
+    if is_kept is not None and names:
+        # A run killed while removing files leaves responses without their body.
+        is_repeated = any(is_redacted(name) for name in names)
+        redacted = [
+            _redact(response, is_kept, is_repeated=is_repeated) for response in _read_responses(log, window)
+        ]
+        remaining = list(dict.fromkeys(response for response in redacted if response is not None))
+        kept = _build_name(names)
+        if remaining:
+            log.append_callbacks_once(window, remaining, kept)
     _remove(folder, log.folder.raw_folder(dataset, account, window), names, but=f"{kept}{RAW_SUFFIX}")
 
 
 def redact_download_log(
     folder: DataFolder, account: str, dataset: str, window: StorageWindow, *, ids: frozenset[str]
 ) -> None:
-    """Leave of a window's attempts those on records of these ids."""
+    """Keep only the download attempts for these record IDs."""
     log = DownloadLog(folder, account, dataset)
     names = folder.raw_names(dataset, account, window)
-    kept = _name_kept(names) if ids and names else ""
+    kept = _build_name(names) if ids and names else ""
     if kept:
         log.append_selection_once(window, names, ids, kept)
     _remove(folder, folder.raw_folder(dataset, account, window), names, but=f"{kept}{RAW_SUFFIX}")
 
 
-def _read_answers(log: RawLog, window: StorageWindow) -> list[RawResponse]:
-    return [answer for _, answer in log.read(window, log.names(window))]
+def _read_responses(log: RawLog, window: StorageWindow) -> list[RawResponse]:
+    return [response for _, response in log.read(window, log.names(window))]
 
 
-def _name_kept(names: Sequence[str]) -> str:
-    """Name what is left of some files, the same for the same files; of one that is left already, itself."""
-    if len(names) == 1 and is_reduced(names[0]):
+def _build_name(names: Sequence[str]) -> str:
+    """Return the name of the file with remaining records, the same for the same input files."""
+    if len(names) == 1 and is_redacted(names[0]):
         digest = hashlib.sha256(names[0].encode()).hexdigest()[:12]
     else:
         digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
@@ -104,23 +107,27 @@ def _remove(folder: DataFolder, raw_folder: str, names: Sequence[str], *, but: s
     folder.store.remove_folder(raw_folder)
 
 
-def _cut(answer: RawResponse, keep: Keep, *, is_repeated: bool) -> RawResponse | None:
-    if answer.body is None:
-        return None if is_repeated and answer.body_sha256 else answer
-    elements = load_records(answer.body)
-    staying = [keep(element) for element in elements]
-    if answer.reason in {"stray", "callback"} and not any(staying):
+def _redact(response: RawResponse, is_kept: Filter, *, is_repeated: bool) -> RawResponse | None:
+    if response.body is None:
+        return None if is_repeated and response.body_sha256 else response
+    records = load_records(response.body)
+    kept_flags = [is_kept(record) for record in records]
+    if response.reason in {"stray", "callback"} and not any(kept_flags):
         return None
-    if all(staying):
-        # Written anew it is sealed anew, and the same as what a killed run has written of it already.
-        return replace(answer, body_bytes=None, body_sha256=None)
-    slices = [piece for piece, stays in zip(_slice(answer.body, len(elements)), staying, strict=True) if stays]
+    if all(kept_flags):
+        # Hashed again, it equals what a killed run may have written already.
+        return replace(response, body_bytes=None, body_sha256=None)
+    slices = [
+        piece
+        for piece, is_kept_ in zip(_split_array(response.body, len(records)), kept_flags, strict=True)
+        if is_kept_
+    ]
     body = f"[{','.join(slices)}]".encode()
-    return replace(answer, body=body, rows=len(slices), body_bytes=None, body_sha256=None)
+    return replace(response, body=body, rows=len(slices), body_bytes=None, body_sha256=None)
 
 
-def _slice(body: bytes, count: int) -> list[str]:
-    """Cut an array's text into its elements', each as it stands."""
+def _split_array(body: bytes, count: int) -> list[str]:
+    """Split an array's text into the texts of its elements."""
     text = body.decode("utf-8-sig")
     place = text.index("[") + 1
     decoder = json.JSONDecoder()
@@ -134,9 +141,9 @@ def _slice(body: bytes, count: int) -> list[str]:
     return slices
 
 
-def _read_id(element: Any) -> str:
-    return str(element.get("recordId") or "") if isinstance(element, dict) else ""
+def _read_id(record: Any) -> str:
+    return str(record.get("recordId") or "") if isinstance(record, dict) else ""
 
 
-def _is_held(element: Any, holds: Sequence[Hold]) -> bool:
-    return isinstance(element, dict) and any(hold.holds(element) for hold in holds)
+def _is_held(record: Any, holds: Sequence[Hold]) -> bool:
+    return isinstance(record, dict) and any(hold.holds(record) for hold in holds)

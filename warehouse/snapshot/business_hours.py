@@ -1,4 +1,4 @@
-"""Business hours as the owner writes them: `mon-fri 09:00-17:00`."""
+"""Business hours as in `mon-fri 09:00-17:00`."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ _MINUTES = 24 * 60
 _PART = re.compile(
     r"(?P<first>[a-z]{3})(?:-(?P<last>[a-z]{3}))?\s+(?P<opens>\d\d:\d\d)-(?P<closes>\d\d:\d\d)", re.IGNORECASE
 )
-_FORM = "parts as 'mon-fri 09:00-17:00', separated by commas"
+_FORM = "parts such as 'mon-fri 09:00-17:00', separated by commas"
 
 
 @dataclass(frozen=True, order=True)
 class OpenInterval:
-    """A stretch of one weekday, 1 Monday to 7, in minutes of local time: from `opens` up to `closes`."""
+    """One interval of a weekday, 1 (Monday) to 7, in minutes of local time: from `opens` up to `closes`."""
 
     weekday: int
     opens: int
     closes: int
 
 
-def read_business_hours(text: str) -> tuple[OpenInterval, ...]:
-    """Read business hours into stretches that don't overlap, in order of the week; raises `ValueError`.
+def parse_business_hours(text: str) -> tuple[OpenInterval, ...]:
+    """Parse business hours into intervals that do not overlap, in order of the week; raises `ValueError`.
 
-    `mon-thu 08:00-18:00, fri 08:00-13:00` has two parts; `sat-mon` goes over the week's end; hours that close
-    before they open, as `22:00-06:00`, go on into the next day; `24:00` is the day's end.
+    `mon-thu 08:00-18:00, fri 08:00-13:00` has two parts; `sat-mon` spans the end of the week; hours that close
+    before they open, such as `22:00-06:00`, continue on the next day; `24:00` is the end of the day.
     """
     minutes: set[tuple[int, int]] = set()
     for part in text.split(","):
-        minutes |= _read_part(part.strip())
-    return _join(minutes)
+        minutes |= _parse_part(part.strip())
+    return _join_minutes(minutes)
 
 
-def _read_part(part: str) -> set[tuple[int, int]]:
+def _parse_part(part: str) -> set[tuple[int, int]]:
     match = _PART.fullmatch(part)
     if match is None:
-        raise ValueError(f"business hours are {_FORM}")
+        raise ValueError(f"business hours must be {_FORM}")
     first, last = match["first"].lower(), (match["last"] or match["first"]).lower()
     if first not in _DAYS or last not in _DAYS:
-        raise ValueError(f"days are {', '.join(_DAYS)}; business hours are {_FORM}")
-    opens, closes = _read_time(match["opens"]), _read_time(match["closes"])
+        raise ValueError(f"days must be {', '.join(_DAYS)}; business hours must be {_FORM}")
+    opens, closes = _parse_time(match["opens"]), _parse_time(match["closes"])
     if opens in (closes, _MINUTES):
         raise ValueError(f"business hours must open before they close; {_FORM}")
     begin = _DAYS.index(first)
@@ -54,18 +54,18 @@ def _read_part(part: str) -> set[tuple[int, int]]:
     }
 
 
-def _read_time(text: str) -> int:
+def _parse_time(text: str) -> int:
     hours, minutes = map(int, text.split(":"))
     if minutes > 59 or hours * 60 + minutes > _MINUTES:
-        raise ValueError(f"times are from 00:00 to 24:00; business hours are {_FORM}")
+        raise ValueError(f"times must be from 00:00 to 24:00; business hours must be {_FORM}")
     return hours * 60 + minutes
 
 
-def _join(minutes: set[tuple[int, int]]) -> tuple[OpenInterval, ...]:
-    stretches: list[OpenInterval] = []
+def _join_minutes(minutes: set[tuple[int, int]]) -> tuple[OpenInterval, ...]:
+    intervals: list[OpenInterval] = []
     for day, minute in sorted(minutes):
-        if stretches and (stretches[-1].weekday, stretches[-1].closes) == (day, minute):
-            stretches[-1] = OpenInterval(day, stretches[-1].opens, minute + 1)
+        if intervals and (intervals[-1].weekday, intervals[-1].closes) == (day, minute):
+            intervals[-1] = OpenInterval(day, intervals[-1].opens, minute + 1)
         else:
-            stretches.append(OpenInterval(day, minute, minute + 1))
-    return tuple(stretches)
+            intervals.append(OpenInterval(day, minute, minute + 1))
+    return tuple(intervals)

@@ -1,11 +1,10 @@
-"""The published database file from the inside: its tables, and the notes it keeps on what they stand for."""
+"""The published database file: its tables, and the windows it was built from."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.resources import files as package_files
 from pathlib import Path
 
 import duckdb
@@ -14,30 +13,34 @@ from warehouse.schema.duckdb_types import format_duckdb_type
 from warehouse.schema.marts import MARTS
 from warehouse.schema.tables import PUBLISHED_TABLES, VIEWS, Table
 from warehouse.snapshot.marts import MartSettings, build_marts, describe_marts
-from warehouse.windows import StorageWindow, window_of_key
+from warehouse.sql import read_sql
+from warehouse.windows import StorageWindow, WindowKey, window_of_key
 
-# What 1.2 and later, BI drivers among them, can read; 2.0's own format can't be opened by 1.x (DESIGN 5).
+# Readable by DuckDB 1.2 and later (docs/design.md, "Storage version").
 _STORAGE_VERSION = "v1.2.0"
 _FORMAT = 1
 _FILES_PER_READ = 2000
-# What DuckDB needs at least, so that memory grows little with the history, for some seconds that go into spilling.
-# Beyond so many records it would be a minute, and whoever has them has the memory too.
+# Limits DuckDB's memory at the cost of some seconds of spilling. Above this number of records it would cost a
+# minute, so the limit is lifted.
 _MEGABYTES_PER_CORE = 128
-_SPARING_UP_TO = 2_000_000
+_LIMITED_UP_TO = 2_000_000
 
-WindowKey = tuple[str, StorageWindow]
 Fingerprints = Mapping[WindowKey, str]
 
 
 def read_select(table: Table) -> str:
-    """Read the one SELECT by which a table's rows come out of its files, or a view's out of tables."""
-    kind = "views" if table in VIEWS else "tables"
-    return (package_files("warehouse") / "sql" / kind / f"{table.name}.sql").read_text()
+    """Return the SELECT of a table over its files, or of a view over tables."""
+    return read_sql("views" if table in VIEWS else "tables", table.name)
 
 
 def build_fingerprint(settings: MartSettings) -> str:
-    """Hash all that decides what a snapshot looks like; when it differs, everything is rebuilt."""
-    parts = [str(_FORMAT), _STORAGE_VERSION, *settings.describe(), *describe_marts()]
+    """Return a hash of everything that shapes a snapshot; when it changes, the next publish rebuilds."""
+    parts = [
+        str(_FORMAT),
+        _STORAGE_VERSION,
+        *settings.describe(),
+        *describe_marts(),
+    ]
     for table in (*PUBLISHED_TABLES, *VIEWS):
         parts += [table.description, read_select(table)]
         parts += [f"{column.name} {column.type} {column.description}" for column in table.columns]
@@ -45,10 +48,16 @@ def build_fingerprint(settings: MartSettings) -> str:
 
 
 class Snapshot:
-    """An open database file that is being built; a context manager that closes it, checkpointed.
+    """A database file being built; a context manager that closes it after a checkpoint.
 
-    `path` is never the published file itself, but a copy or a new one beside it. `megabytes_per_core` is what
-    DuckDB may take up to two million records. Raises `duckdb.Error`.
+    Args:
+        path: A copy of the published file or a new file, never the published file itself.
+        spill_folder: Where DuckDB may write temporary data.
+        megabytes_per_core: DuckDB's memory limit for up to two million records.
+
+    Raises:
+        duckdb.Error: DuckDB failed (all methods).
+
     """
 
     def __init__(self, path: Path, *, spill_folder: Path, megabytes_per_core: int = _MEGABYTES_PER_CORE) -> None:
@@ -63,7 +72,7 @@ class Snapshot:
         self._connection.execute(f"ATTACH '{quoted}' AS built (STORAGE_VERSION '{_STORAGE_VERSION}')")
         self._connection.execute("USE built")
         self._connection.execute("SET TimeZone = 'UTC'")
-        # A long statement would draw one over whatever the command shows.
+        # DuckDB's bar would overwrite the command's own output.
         self._connection.execute("SET enable_progress_bar = false")
         (cores,) = self._connection.execute("SELECT current_setting('threads')").fetchall()[0]
         self._connection.execute(f"SET memory_limit = '{cores * self._megabytes_per_core}MB'")
@@ -73,7 +82,7 @@ class Snapshot:
         self._connection.close()
 
     def create(self) -> None:
-        """Make the empty tables, with a comment on each and on each column."""
+        """Create the empty tables, with comments on tables and columns."""
         self._connection.begin()
         self._connection.execute("CREATE SCHEMA publication")
         self._connection.execute("CREATE TABLE publication.build (fingerprint VARCHAR, published_at TIMESTAMPTZ)")
@@ -84,15 +93,15 @@ class Snapshot:
         for table in PUBLISHED_TABLES:
             columns = ", ".join(f'"{column.name}" {format_duckdb_type(column.type)}' for column in table.columns)
             self._connection.execute(f"CREATE TABLE {table.name} ({columns})")
-            self._describe(table, "TABLE")
+            self._add_comments(table, "TABLE")
         for view in VIEWS:
             self._connection.execute(f"CREATE VIEW {view.name} AS {read_select(view)}")
-            self._describe(view, "VIEW")
+            self._add_comments(view, "VIEW")
         self._connection.commit()
 
-    def replace_windows(self, table: Table, gone: Sequence[WindowKey], *, came: Fingerprints) -> None:
-        """Take out the rows of some windows and note those that come instead (`insert` brings their rows)."""
-        out = [*gone, *came]
+    def replace_windows(self, table: Table, to_remove: Sequence[WindowKey], *, to_replace: Fingerprints) -> None:
+        """Delete the rows of windows, and record those that `insert` adds again."""
+        out = [*to_remove, *to_replace]
         away = {"accounts": [account for account, _ in out], "days": [window.first_day for _, window in out]}
         outgoing = "(account, window_start) IN (SELECT (unnest($accounts), unnest($days)))"
         self._connection.execute(f"DELETE FROM {table.name} WHERE {outgoing}", away)
@@ -105,21 +114,21 @@ class Snapshot:
             "SELECT $name, unnest($accounts), unnest($days), unnest($fingerprints)",
             {
                 "name": table.name,
-                "accounts": [account for account, _ in came],
-                "days": [window.first_day for _, window in came],
-                "fingerprints": list(came.values()),
+                "accounts": [account for account, _ in to_replace],
+                "days": [window.first_day for _, window in to_replace],
+                "fingerprints": list(to_replace.values()),
             },
         )
 
     def insert(self, table: Table, files: Sequence[Path]) -> None:
-        """Append the rows of some files, through the table's SELECT."""
+        """Insert the rows of some files, through the table's SELECT."""
         select = read_select(table)
         for first in range(0, len(files), _FILES_PER_READ):
             batch = [str(path) for path in files[first : first + _FILES_PER_READ]]
             self._connection.execute(f"INSERT INTO {table.name} {select}", {"files": batch})
 
-    def seal(self, settings: MartSettings) -> None:
-        """Build the marts, then note how and when the file was built, as the last thing before it is published."""
+    def finish(self, settings: MartSettings) -> None:
+        """Build the marts and record the build, as the last step before publishing."""
         self._build_marts(settings)
         self._connection.execute("DELETE FROM publication.build")
         self._connection.execute("INSERT INTO publication.build VALUES (?, now())", [build_fingerprint(settings)])
@@ -127,19 +136,19 @@ class Snapshot:
 
     def _build_marts(self, settings: MartSettings) -> None:
         (records,) = self._connection.execute("SELECT count(*) FROM usage").fetchall()[0]
-        is_sparing = records <= _SPARING_UP_TO
-        if not is_sparing:
+        is_limited = records <= _LIMITED_UP_TO
+        if not is_limited:
             self._connection.execute("RESET memory_limit")
         try:
             build_marts(self._connection, settings)
         except duckdb.OutOfMemoryException:
-            if not is_sparing:
+            if not is_limited:
                 raise
-            # Not all can be spilled, and a file that is published is worth more than the memory.
+            # Not everything can be spilled.
             self._connection.execute("RESET memory_limit")
             build_marts(self._connection, settings)
 
-    def _describe(self, table: Table, kind: str) -> None:
+    def _add_comments(self, table: Table, kind: str) -> None:
         self._comment(f"{kind} {table.name}", table.description)
         for column in table.columns:
             self._comment(f'COLUMN {table.name}."{column.name}"', column.description)
@@ -149,7 +158,7 @@ class Snapshot:
         self._connection.execute(f"COMMENT ON {target} IS '{quoted}'")
 
 
-def count_unlike(
+def count_differing_rows(
     connection: duckdb.DuckDBPyConnection,
     table: Table,
     account: str,
@@ -157,7 +166,7 @@ def count_unlike(
     *,
     files: Sequence[Path],
 ) -> int:
-    """Count the rows of a window that only the published table or only the files have; raises `duckdb.Error`."""
+    """Count a window's rows that are only in the published table or only in the files."""
     select = (
         f"WITH made AS ({read_select(table)}), "
         f"held AS (SELECT * FROM {table.name} WHERE account = $account AND window_start = $day) "
@@ -170,24 +179,25 @@ def count_unlike(
 
 @contextmanager
 def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Lend a read-only connection to a published file as it is now; instants come in UTC. Raises `duckdb.Error`.
+    """Open a read-only connection to a published file; instants are in UTC. Raises `duckdb.Error`.
 
-    `duckdb.connect(path)` would give a process that still holds an earlier snapshot open that one again, as it
-    looks for the path among its open databases.
+    `duckdb.connect(path)` would return an earlier snapshot that this process still has open under the same path.
     """
-    with duckdb.connect(config={"temp_directory": f"{path}.tmp", "autoinstall_known_extensions": "false"}) as lent:
+    with duckdb.connect(
+        config={"temp_directory": f"{path}.tmp", "autoinstall_known_extensions": "false"}
+    ) as connection:
         quoted = str(path).replace("'", "''")
-        lent.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
-        lent.execute("USE warehouse")
-        lent.execute("SET TimeZone = 'UTC'")
-        lent.execute("SET enable_progress_bar = false")
-        yield lent
+        connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
+        connection.execute("USE warehouse")
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
+        yield connection
 
 
 def read_published_windows(path: Path, settings: MartSettings) -> dict[Table, dict[WindowKey, str]] | None:
-    """Say what a published file stands for: each table's windows with the fingerprint they came from.
+    """Return, per table, the windows in a published snapshot and their fingerprints.
 
-    None for a file that isn't there, is damaged, or was built in another way than today's.
+    None if the file is missing, damaged, or was built with other settings or another version.
     """
     if not path.is_file():
         return None
@@ -201,20 +211,20 @@ def read_published_windows(path: Path, settings: MartSettings) -> dict[Table, di
         return None
     if built != (build_fingerprint(settings),):
         return None
-    standing: dict[Table, dict[WindowKey, str]] = {table: {} for table in PUBLISHED_TABLES}
+    published: dict[Table, dict[WindowKey, str]] = {table: {} for table in PUBLISHED_TABLES}
     tables = {table.name: table for table in PUBLISHED_TABLES}
     for name, account, day, fingerprint in rows:
-        standing[tables[name]][account, window_of_key(str(day))] = fingerprint
-    return standing
+        published[tables[name]][account, window_of_key(str(day))] = fingerprint
+    return published
 
 
 def count_rows(path: Path) -> dict[str, int]:
-    """Count the rows of each table of a published file, by name; raises `duckdb.Error`."""
+    """Count the rows of each published table, by name; raises `duckdb.Error`."""
     return _count(path, "main", [table.name for table in PUBLISHED_TABLES])
 
 
 def count_mart_rows(path: Path) -> dict[str, int]:
-    """Count the rows of each mart of a published file, by name; raises `duckdb.Error`."""
+    """Count the rows of each mart, by name; raises `duckdb.Error`."""
     return _count(path, "marts", [mart.name for mart in MARTS])
 
 

@@ -1,4 +1,4 @@
-"""Building the marts: each from its SELECT, whole, inside the database that is about to be published."""
+"""Building the marts inside the database that is about to be published."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.resources import files as package_files
 
 import duckdb
 
 from warehouse.schema.duckdb_types import format_duckdb_type
 from warehouse.schema.marts import MARTS, Mart
-from warehouse.snapshot.business_hours import read_business_hours
+from warehouse.snapshot.business_hours import parse_business_hours
+from warehouse.sql import read_sql
 
-#: What several marts read; made first, in memory, and not published. Those that stand together are made at once:
-#: each of them goes through its rows in their order, which takes one core.
-_INTERMEDIATE = (
+#: Tables that several marts read; in memory and not published. Tables of one group are built at the same time,
+#: because each uses one core.
+_INTERMEDIATE_TABLES = (
     ("labels",),
     ("members",),
     ("parties",),
@@ -28,13 +28,13 @@ _INTERMEDIATE = (
     ("threads", "text_blocks"),
     ("office_hours",),
 )
-#: Of these, what no mart reads: dropped before the marts are built, which then get by without more memory.
-_STEPS = ("timeline", "texts")
+#: Intermediate tables that no mart reads; dropped before the marts are built, to save memory.
+_DROPPED_EARLY = ("timeline", "texts")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AccountSettings:
-    """What an account's owner decides: an IANA time zone, business hours in it, and the look-back in days."""
+    """The settings of an account that shape its marts: IANA time zone, business hours, look-back in days."""
 
     time_zone: str = "UTC"
     business_hours: str = "mon-fri 09:00-17:00"
@@ -43,28 +43,29 @@ class AccountSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MartSettings:
-    """The settings of each account of a warehouse, by name; `default` is for accounts that aren't named."""
+    """Settings by account; `default` is for accounts not listed."""
 
     default: AccountSettings = field(default_factory=AccountSettings)
     accounts: Mapping[str, AccountSettings] = field(default_factory=dict)
 
     def of(self, account: str) -> AccountSettings:
-        """Say what holds for an account."""
+        """Return an account's settings."""
         return self.accounts.get(account, self.default)
 
     def describe(self) -> list[str]:
-        """List all of it, in one order, for a fingerprint."""
+        """List all settings in a fixed order, for a fingerprint."""
         return [repr(self.default), *(f"{name} {self.accounts[name]}" for name in sorted(self.accounts))]
 
 
 def read_mart(mart: Mart) -> str:
-    """Read a mart's one SELECT."""
-    return _read_sql("marts", mart.name)
+    """Return a mart's SELECT."""
+    return read_sql("marts", mart.name)
 
 
 def describe_marts() -> list[str]:
-    """List all that decides what the marts look like, for a fingerprint."""
-    parts = [_read_sql("intermediate", name) for stage in _INTERMEDIATE for name in stage]
+    """List everything that shapes the marts, for a fingerprint."""
+    parts = [read_sql("macros", "window_end")]
+    parts += [read_sql("intermediate", name) for group in _INTERMEDIATE_TABLES for name in group]
     for mart in MARTS:
         parts += [mart.name, mart.description, read_mart(mart)]
         parts += [f"{column.name} {column.type} {column.description}" for column in mart.columns]
@@ -72,36 +73,39 @@ def describe_marts() -> list[str]:
 
 
 def build_marts(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -> None:
-    """Make schema `marts` anew in the current database, each column with its comment; raises `duckdb.Error`.
+    """Rebuild schema `marts` in the current database, with comments; raises `duckdb.Error`.
 
-    `publication.settings` has one row per account: its settings, and `as_of`, its latest pull. The marts follow
-    from it and the tables alone, never from the clock.
+    `publication.settings` has one row per account with its settings and `as_of`, its latest pull. Marts depend on
+    it and on the tables only, never on the clock.
     """
     connection.execute("CREATE SCHEMA IF NOT EXISTS publication")
-    _note_settings(connection, settings)
+    connection.execute(read_sql("macros", "window_end"))
+    _write_settings(connection, settings)
     connection.execute("DROP SCHEMA IF EXISTS marts CASCADE")
     connection.execute("CREATE SCHEMA marts")
-    # Looking whether these would suit costs a fifth of writing short texts, and hardly ever they do.
+    # Trying these compressions takes a fifth of the time of writing short texts, and they are rarely chosen.
     connection.execute("SET disabled_compression_methods = 'fsst,zstd'")
-    with _working_tables(connection):
+    with _intermediate_tables(connection):
         for mart in MARTS:
-            _build(connection, mart)
+            _build_mart(connection, mart)
     connection.execute("RESET disabled_compression_methods")
-    _describe(connection)
+    _add_comments(connection)
 
 
 @contextmanager
-def _working_tables(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Lend the tables of `_INTERMEDIATE` by their plain names, in a database that is there as long."""
+def _intermediate_tables(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Provide the intermediate tables by their plain names, in an in-memory database."""
     (built,) = connection.execute("SELECT current_database()").fetchall()[0]
     connection.execute("ATTACH ':memory:' AS working")
-    reading = f"SET search_path = '{built},working'"
-    connection.execute(reading)
+    set_search_path = f"SET search_path = '{built},working'"
+    connection.execute(set_search_path)
     try:
-        for stage in _INTERMEDIATE:
-            with ThreadPoolExecutor(len(stage)) as pool:
-                list(pool.map(lambda name: _make_working_table(connection.cursor(), reading, name), stage))
-        for name in _STEPS:
+        for group in _INTERMEDIATE_TABLES:
+            with ThreadPoolExecutor(len(group)) as pool:
+                list(
+                    pool.map(lambda name: _create_intermediate(connection.cursor(), set_search_path, name), group)
+                )
+        for name in _DROPPED_EARLY:
             connection.execute(f"DROP TABLE working.{name}")
         yield
     finally:
@@ -109,14 +113,14 @@ def _working_tables(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.execute("DETACH working")
 
 
-def _make_working_table(connection: duckdb.DuckDBPyConnection, reading: str, name: str) -> None:
+def _create_intermediate(connection: duckdb.DuckDBPyConnection, set_search_path: str, name: str) -> None:
     with connection:
-        connection.execute(reading)
+        connection.execute(set_search_path)
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"CREATE TABLE working.{name} AS {_read_sql('intermediate', name)}")
+        connection.execute(f"CREATE TABLE working.{name} AS {read_sql('intermediate', name)}")
 
 
-def _note_settings(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -> None:
+def _write_settings(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -> None:
     connection.execute(
         "CREATE OR REPLACE TABLE publication.settings "
         "(account VARCHAR, time_zone VARCHAR, business_hours VARCHAR, lookback_days INTEGER, as_of TIMESTAMPTZ)"
@@ -125,7 +129,7 @@ def _note_settings(connection: duckdb.DuckDBPyConnection, settings: MartSettings
         "CREATE OR REPLACE TABLE publication.business_hours "
         "(account VARCHAR, weekday INTEGER, opens_minute INTEGER, closes_minute INTEGER)"
     )
-    for account, as_of in connection.execute(_read_sql("intermediate", "accounts")).fetchall():
+    for account, as_of in connection.execute(read_sql("intermediate", "accounts")).fetchall():
         chosen = settings.of(account)
         connection.execute(
             "INSERT INTO publication.settings VALUES (?, ?, ?, ?, ?)",
@@ -134,20 +138,20 @@ def _note_settings(connection: duckdb.DuckDBPyConnection, settings: MartSettings
         connection.executemany(
             "INSERT INTO publication.business_hours VALUES (?, ?, ?, ?)",
             [
-                [account, stretch.weekday, stretch.opens, stretch.closes]
-                for stretch in read_business_hours(chosen.business_hours)
+                [account, interval.weekday, interval.opens, interval.closes]
+                for interval in parse_business_hours(chosen.business_hours)
             ],
         )
 
 
-def _build(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:
+def _build_mart(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:
     columns = ", ".join(f'"{column.name}" {format_duckdb_type(column.type)}' for column in mart.columns)
     connection.execute(f"CREATE TABLE marts.{mart.name} ({columns})")
     connection.execute(f"INSERT INTO marts.{mart.name} BY NAME {read_mart(mart)}")
 
 
-def _describe(connection: duckdb.DuckDBPyConnection) -> None:
-    # Committed one by one, two hundred comments would be synced to the disk two hundred times.
+def _add_comments(connection: duckdb.DuckDBPyConnection) -> None:
+    # In one transaction, two hundred comments are synced once.
     connection.begin()
     for mart in MARTS:
         connection.execute(f"COMMENT ON TABLE marts.{mart.name} IS {_quote(mart.description)}")
@@ -159,7 +163,3 @@ def _describe(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _read_sql(kind: str, name: str) -> str:
-    return (package_files("warehouse") / "sql" / kind / f"{name}.sql").read_text()

@@ -1,7 +1,6 @@
-"""The snapshot in a bucket: each under a name of its own, and a pointer that says which one is published.
+"""The snapshot in a bucket: each has its own name, and a pointer names the published one.
 
-A publisher sends its file first and then moves the pointer, so that a reader finds a whole snapshot whenever it
-looks, and one that is killed leaves at most a file that nobody names.
+A publisher uploads its file before it moves the pointer, so readers always find a complete snapshot.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from warehouse.archive.media_store import hash_file
 from warehouse.errors import NothingPublished, StorageFailed
 from warehouse.storage.atomic_files import replace_file, scratch_folder
+from warehouse.storage.hashing import hash_file
 from warehouse.storage.paths import POINTER, SNAPSHOTS, DataFolder
 
-# A reader that has begun to read a snapshot that is no longer named has so long to end.
+# Time for readers of a replaced snapshot to finish.
 _GRACE = timedelta(hours=1)
 _TRIES = 3
 _TIME = "%Y%m%dT%H%M%S.%fZ"
@@ -28,7 +27,7 @@ _TIME = "%Y%m%dT%H%M%S.%fZ"
 
 @dataclass(frozen=True, kw_only=True)
 class Pointer:
-    """What is published: the `snapshot`'s key, its size and hash, and when it was built (ISO 8601, UTC)."""
+    """The published snapshot: its key, size, hash, and build time (ISO 8601, UTC)."""
 
     snapshot: str
     bytes: int
@@ -36,13 +35,13 @@ class Pointer:
     published_at: str
 
     @property
-    def stamp(self) -> int:
-        """What tells the local copy of this snapshot from others: the time of modification that it is given."""
+    def mtime(self) -> int:
+        """The modification time (ns) of this snapshot's local copy, which identifies it."""
         return int(datetime.fromisoformat(self.published_at).timestamp() * 1_000_000) * 1_000
 
 
 def read_pointer(folder: DataFolder) -> Pointer | None:
-    """Read which snapshot a bucket publishes; None where there is none yet. Raises `StorageFailed`."""
+    """Read a bucket's pointer; None if nothing is published. Raises `StorageFailed`."""
     try:
         content = b"".join(folder.store.read_chunks(POINTER))
     except FileNotFoundError:
@@ -58,7 +57,7 @@ def read_pointer(folder: DataFolder) -> Pointer | None:
 
 
 def fetch_snapshot(folder: DataFolder) -> Path:
-    """Give the published snapshot as a file of this machine, fetched where the bucket has a newer one.
+    """Return a local path of the published snapshot, downloaded if the bucket has a newer one.
 
     Raises `NothingPublished` and `StorageFailed`.
     """
@@ -69,15 +68,15 @@ def fetch_snapshot(folder: DataFolder) -> Path:
 
 
 def find_snapshot(folder: DataFolder) -> Path | None:
-    """Give the same, and None where nothing is published; raises `StorageFailed`."""
+    """Return a local path of the published snapshot, or None without one; raises `StorageFailed`."""
     update_copy(folder)
     return folder.snapshot if folder.snapshot.is_file() else None
 
 
 def update_copy(folder: DataFolder) -> Pointer | None:
-    """Bring this machine's copy up to the pointer, and say what that is; None without one.
+    """Update the local copy of the snapshot, and return its pointer; None without one.
 
-    Without a pointer, or with one that names what isn't there, there is no copy either. Raises `StorageFailed`.
+    Without a pointer, or if its file is missing, the copy is removed. Raises `StorageFailed`.
     """
     if folder.bucket is None:
         return None
@@ -88,52 +87,52 @@ def update_copy(folder: DataFolder) -> Pointer | None:
         try:
             _download(folder, pointer)
         except FileNotFoundError:
-            pointer = read_pointer(folder)  # it has moved on, and what it named is deleted
+            pointer = read_pointer(folder)  # the pointer has moved and its old file is removed
     if pointer is None or not _is_copy(folder.snapshot, pointer):
         folder.snapshot.unlink(missing_ok=True)
     return pointer
 
 
-def release(folder: DataFolder, built: Path, *, expected: Pointer | None, insist: bool) -> bool:
-    """Publish a finished file that was built upon what `expected` names; False where another publisher was faster.
+def swap_pointer(folder: DataFolder, built: Path, *, expected: Pointer | None, overwrite: bool) -> bool:
+    """Publish a finished file that is based on `expected`; return False if another publisher was faster.
 
-    With `insist` the other's snapshot is replaced all the same: what it had beyond this one is then missing until
-    the next publishing, which finds the difference. Raises `StorageFailed` and `OSError`.
+    With `overwrite`, the other's snapshot is replaced nevertheless: what it added is missing until the next
+    publish, which finds the difference. Raises `StorageFailed` and `OSError`.
     """
     if folder.bucket is None:
         replace_file(built, folder.snapshot, folder.modes)
         return True
-    pointer = _describe(built)
+    pointer = _build_pointer(built)
     folder.store.move_in(built, pointer.snapshot)
-    if not insist and read_pointer(folder) != expected:
+    if not overwrite and read_pointer(folder) != expected:
         folder.store.remove(pointer.snapshot)
         return False
     folder.store.write(POINTER, json.dumps(asdict(pointer), indent=1).encode())
-    _keep_copy(folder, built, pointer)
+    _replace_copy(folder, built, pointer)
     return True
 
 
-def remove_replaced(
+def remove_superseded(
     folder: DataFolder, *, grace: timedelta = _GRACE, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> None:
-    """Delete the snapshots of a bucket that were replaced so long ago, and those that killed publishers left."""
+    """Remove a bucket's snapshots that were replaced over `grace` ago, or left by killed publishers."""
     if folder.bucket is None:
         return
     pointer = read_pointer(folder)
     keys = sorted(folder.store.list_keys(SNAPSHOTS))
     for key, successor in pairwise(keys):
-        if pointer is not None and key != pointer.snapshot and now() - _read_time(successor) >= grace:
+        if pointer is not None and key != pointer.snapshot and now() - _parse_time(successor) >= grace:
             folder.store.remove(key)
 
 
-def _describe(built: Path) -> Pointer:
+def _build_pointer(built: Path) -> Pointer:
     digest, size = hash_file(built)
     at = datetime.now(UTC)
     name = f"{SNAPSHOTS}/{at:{_TIME}}-{uuid.uuid4().hex[:8]}.duckdb"
     return Pointer(snapshot=name, bytes=size, sha256=digest, published_at=at.isoformat())
 
 
-def _read_time(key: str) -> datetime:
+def _parse_time(key: str) -> datetime:
     return datetime.strptime(key.rpartition("/")[2].partition("-")[0], _TIME).replace(tzinfo=UTC)
 
 
@@ -142,7 +141,7 @@ def _is_copy(path: Path, pointer: Pointer) -> bool:
         found = path.stat()
     except FileNotFoundError:
         return False
-    return (found.st_size, found.st_mtime_ns) == (pointer.bytes, pointer.stamp)
+    return (found.st_size, found.st_mtime_ns) == (pointer.bytes, pointer.mtime)
 
 
 def _download(folder: DataFolder, pointer: Pointer) -> None:
@@ -154,13 +153,13 @@ def _download(folder: DataFolder, pointer: Pointer) -> None:
             if hash_file(path)[0] != pointer.sha256:
                 place = folder.store.locate(pointer.snapshot)
                 raise StorageFailed(f"cannot read {place}", "its hash is wrong", "Run 'iplum publish --full'")
-            _keep_copy(folder, path, pointer)
+            _replace_copy(folder, path, pointer)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise StorageFailed.during("write", folder.snapshot, error) from error
 
 
-def _keep_copy(folder: DataFolder, path: Path, pointer: Pointer) -> None:
-    os.utime(path, ns=(pointer.stamp, pointer.stamp))
+def _replace_copy(folder: DataFolder, path: Path, pointer: Pointer) -> None:
+    os.utime(path, ns=(pointer.mtime, pointer.mtime))
     replace_file(path, folder.snapshot, folder.modes)

@@ -1,4 +1,4 @@
-"""Publishing: one database file that readers can keep open while the next is being made."""
+"""Publishing: copying the snapshot, replacing changed windows, and renaming (docs/design.md, "Publishing")."""
 
 from __future__ import annotations
 
@@ -21,34 +21,33 @@ from warehouse.schema.tables import FOLDED_TABLES, LAKE_TABLES, PULLS, RAW_SCHEM
 from warehouse.snapshot.database import (
     Fingerprints,
     Snapshot,
-    WindowKey,
     count_mart_rows,
     count_rows,
     read_published_windows,
 )
 from warehouse.snapshot.marts import MartSettings
-from warehouse.snapshot.pointer import read_pointer, release, remove_replaced, update_copy
+from warehouse.snapshot.pointer import read_pointer, remove_superseded, swap_pointer, update_copy
 from warehouse.snapshot.repair import (
+    find_damaged_raw,
     find_stale_windows,
-    find_unreadable,
     fold_stale_windows,
-    fold_unreadable,
     list_raw_windows,
+    refold_damaged,
 )
 from warehouse.storage.atomic_files import create_folder, remove_abandoned, scratch_folder
 from warehouse.storage.paths import DataFolder
-from warehouse.windows import StorageWindow
+from warehouse.windows import StorageWindow, WindowKey
 
 _DEFAULTS = MartSettings()
-_TRIES = 3
+_ATTEMPTS = 3
 DATASETS = tuple(dataset for table in FOLDED_TABLES for dataset in table.datasets)
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What a publishing did: rows now in each table and mart, windows replaced in each, windows folded on the way.
+    """The result of a publish: rows in each table and mart, replaced windows per table, and folded windows.
 
-    `rebuilt` says that everything was made anew; where nothing had changed, `replaced` counts no window.
+    `rebuilt` is whether everything was rebuilt; without changes, `replaced` counts no window.
     """
 
     rows: dict[str, int]
@@ -60,14 +59,14 @@ class Publication:
 
 @dataclass(frozen=True)
 class _Plan:
-    """The windows whose rows are to be exchanged, per table."""
+    """The windows to replace and to remove, per table."""
 
-    came: dict[Table, Fingerprints]
-    gone: dict[Table, list[WindowKey]]
+    to_replace: dict[Table, Fingerprints]
+    to_remove: dict[Table, list[WindowKey]]
 
     @property
     def is_empty(self) -> bool:
-        return not any(self.came.values()) and not any(self.gone.values())
+        return not any(self.to_replace.values()) and not any(self.to_remove.values())
 
 
 def publish(
@@ -76,29 +75,34 @@ def publish(
     *,
     full: bool = False,
     wait_seconds: float = 900,
-    watch: ProgressCallback = ignore_progress,
+    on_progress: ProgressCallback = ignore_progress,
 ) -> Publication:
-    """Bring `warehouse.duckdb` up to the lake, with its marts; with `full`, rebuild it from nothing.
+    """Update `warehouse.duckdb` and its marts from the lake; with `full`, rebuild it.
 
-    Publishers queue on a lock. Readers keep the file they opened. Killed at any moment, the last snapshot
-    stands. `watch` hears of windows done, and of how many there are. Raises `PublisherBusy`, `StorageFailed`, and
-    `PublishedInPart` when it published all but what is in damaged raw files.
+    Publishers wait for each other on a lock; readers keep the file they opened. If the process is killed, the last
+    snapshot stays. `on_progress` receives the windows done and their total.
+
+    Raises:
+        PublisherBusy: Another publisher held the lock for over `wait_seconds`.
+        StorageFailed: The disk or bucket failed.
+        PublishedInPart: Everything was published except damaged raw files.
+
     """
     create_folder(folder.root, folder.modes)
     try:
         with hold_publish_lock(folder, wait_seconds=wait_seconds):
-            publication = _publish_locked(folder, settings, full=full, watch=watch)
-            remove_replaced(folder)
+            publication = _publish_locked(folder, settings, full=full, on_progress=on_progress)
+            remove_superseded(folder)
             return publication
     except duckdb.Error as error:
-        raise StorageFailed.during("build", folder.snapshot, _find_cause(error)) from error
+        raise StorageFailed.during("build", folder.snapshot, _to_os_error(error)) from error
     except OSError as error:
         raise StorageFailed.during("publish to", folder.snapshot, error) from error
 
 
 @contextmanager
 def hold_publish_lock(folder: DataFolder, *, wait_seconds: float = 900) -> Iterator[None]:
-    """Keep other publishers waiting; raises `PublisherBusy` and `StorageFailed`."""
+    """Hold the publishers' lock; raises `PublisherBusy` and `StorageFailed`."""
     create_folder(folder.publish_lock.parent, folder.modes)
     lock = FileLock(folder.publish_lock, timeout=wait_seconds, mode=folder.modes.file)
     try:
@@ -111,8 +115,8 @@ def hold_publish_lock(folder: DataFolder, *, wait_seconds: float = 900) -> Itera
         lock.release()
 
 
-def _find_cause(error: duckdb.Error) -> OSError:
-    """Say as an `OSError` what DuckDB has only words for: it quotes the system's."""
+def _to_os_error(error: duckdb.Error) -> OSError:
+    """Return the `OSError` that DuckDB's message quotes."""
     words = str(error).splitlines()[0]
     number = next(
         (n for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS) if os.strerror(n) in words), 0
@@ -121,65 +125,81 @@ def _find_cause(error: duckdb.Error) -> OSError:
 
 
 def is_stale(folder: DataFolder, settings: MartSettings = _DEFAULTS) -> bool:
-    """Say whether the snapshot lacks anything of the raw log or the lake; cheap enough to ask each half minute."""
-    seen = folder.with_cached_listings()
-    if any(find_stale_windows(seen, table) for table in LAKE_TABLES):
+    """Whether the snapshot lacks anything of the raw log or the lake; cheap enough for every half minute."""
+    listed = folder.with_cached_listings()
+    if any(find_stale_windows(listed, table) for table in LAKE_TABLES):
         return True
-    target = _read_lake(seen)
+    lake_windows = _read_lake(listed)
     update_copy(folder)
-    standing = read_published_windows(folder.snapshot, settings)
-    if standing is None:
-        return any(target.values())
-    return not _make_plan(target, standing).is_empty
+    published_windows = read_published_windows(folder.snapshot, settings)
+    if published_windows is None:
+        return any(lake_windows.values())
+    return not _make_plan(lake_windows, published_windows).is_empty
 
 
 def _publish_locked(
-    folder: DataFolder, settings: MartSettings, *, full: bool, watch: ProgressCallback
+    folder: DataFolder, settings: MartSettings, *, full: bool, on_progress: ProgressCallback
 ) -> Publication:
     remove_abandoned(folder.root)
     folder.store.remove_abandoned(folder.window_folders())
     damaged: set[str] = set()
     refolded = fold_stale_windows(folder, damaged)
     try:
-        publication = _bring_up(folder, settings, damaged, refolded=refolded, full=full, watch=watch)
+        publication = _update_snapshot(
+            folder, settings, damaged, refolded=refolded, full=full, on_progress=on_progress
+        )
     except duckdb.Error:
-        # What the disk has spoiled of lake or snapshot can be made again; a second refusal is the user's to know.
-        ledger = (file for key in _ledger_keys(folder) for file in _raw_files(folder, *key))
-        damaged |= find_unreadable(folder, ledger)
-        refolded += fold_unreadable(folder, damaged)
-        publication = _bring_up(folder, settings, damaged, refolded=refolded, full=True, watch=watch)
+        # Damaged lake files or snapshots can be rebuilt; a second failure is reported.
+        ledger = (file for key in _list_raw_window_keys(folder) for file in _raw_files(folder, *key))
+        damaged |= find_damaged_raw(folder, ledger)
+        refolded += refold_damaged(folder, damaged)
+        publication = _update_snapshot(
+            folder, settings, damaged, refolded=refolded, full=True, on_progress=on_progress
+        )
     if damaged:
         raise PublishedInPart([folder.store.locate(key) for key in damaged])
     return publication
 
 
-def _bring_up(
+def _update_snapshot(
     folder: DataFolder,
     settings: MartSettings,
     damaged: Collection[str],
     *,
     refolded: int,
     full: bool,
-    watch: ProgressCallback,
+    on_progress: ProgressCallback,
 ) -> Publication:
-    for tries_left in reversed(range(_TRIES)):
-        base = read_pointer(folder) if full and folder.bucket else update_copy(folder)
-        seen = folder.with_cached_listings()
-        target = _read_lake(seen, without=damaged)
-        standing = None if full else read_published_windows(folder.snapshot, settings)
-        plan = _make_plan(target, standing or {})
-        if standing is not None and plan.is_empty:
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        base_pointer = read_pointer(folder) if full and folder.bucket else update_copy(folder)
+        listed = folder.with_cached_listings()
+        lake_windows = _read_lake(listed, without=damaged)
+        published_windows = None if full else read_published_windows(folder.snapshot, settings)
+        plan = _make_plan(lake_windows, published_windows or {})
+        if published_windows is not None and plan.is_empty:
             break
         with scratch_folder(folder.root, folder.modes) as scratch:
             built = scratch / folder.snapshot.name
-            start_over = standing is None
-            _build(seen, built, plan, settings=settings, without=damaged, start_over=start_over, watch=watch)
-            # Another machine may have published meanwhile: then once more, upon what it made.
-            if release(folder, built, expected=base, insist=not tries_left):
+            is_rebuild = published_windows is None
+            _build(
+                listed,
+                built,
+                plan,
+                settings=settings,
+                without=damaged,
+                is_rebuild=is_rebuild,
+                on_progress=on_progress,
+            )
+            # If another machine has published meanwhile, build again on its snapshot.
+            if swap_pointer(folder, built, expected=base_pointer, overwrite=not attempts_left):
                 break
-    replaced = {table.name: len(plan.came[table]) + len(plan.gone[table]) for table in target}
+    replaced = {table.name: len(plan.to_replace[table]) + len(plan.to_remove[table]) for table in lake_windows}
     return Publication(
-        count_rows(folder.snapshot), count_mart_rows(folder.snapshot), replaced, refolded, rebuilt=standing is None
+        count_rows(folder.snapshot),
+        count_mart_rows(folder.snapshot),
+        replaced,
+        refolded,
+        rebuilt=published_windows is None,
     )
 
 
@@ -190,28 +210,31 @@ def _build(
     *,
     settings: MartSettings,
     without: Collection[str],
-    start_over: bool,
-    watch: ProgressCallback,
+    is_rebuild: bool,
+    on_progress: ProgressCallback,
 ) -> None:
-    if not start_over:
+    if not is_rebuild:
         shutil.copyfile(folder.snapshot, path)
     with Snapshot(path, spill_folder=path.parent / "spill") as snapshot:
-        if start_over:
+        if is_rebuild:
             snapshot.create()
-        done, total = 0, sum(map(len, plan.came.values()))
-        for table in plan.came:
-            snapshot.replace_windows(table, plan.gone[table], came=plan.came[table])
+        done, total = 0, sum(map(len, plan.to_replace.values()))
+        for table in plan.to_replace:
+            snapshot.replace_windows(table, plan.to_remove[table], to_replace=plan.to_replace[table])
             files = [
-                file for key in plan.came[table] for file in _files(folder, table, key) if file not in without
+                file
+                for key in plan.to_replace[table]
+                for file in _files(folder, table, key)
+                if file not in without
             ]
             snapshot.insert(table, folder.store.copy_to_local(files, path.parent, _columns_of(table)))
-            done += len(plan.came[table])
-            watch(done, total)
-        snapshot.seal(settings)
+            done += len(plan.to_replace[table])
+            on_progress(done, total)
+        snapshot.finish(settings)
 
 
 def _columns_of(table: Table) -> list[str] | None:
-    """Name the columns that a table needs of its files: of raw files all but the bodies, which are large."""
+    """Return the columns to read from a table's files: raw files without the bodies, which are large."""
     return [name for name in RAW_SCHEMA.names if name != "body"] if table is PULLS else None
 
 
@@ -223,7 +246,7 @@ def _files(folder: DataFolder, table: Table, key: WindowKey) -> list[str]:
 
 
 def _read_lake(folder: DataFolder, *, without: Collection[str] = ()) -> dict[Table, dict[WindowKey, str]]:
-    target: dict[Table, dict[WindowKey, str]] = {
+    lake_windows: dict[Table, dict[WindowKey, str]] = {
         table: {
             (account, window): fingerprint
             for account in folder.accounts()
@@ -232,14 +255,14 @@ def _read_lake(folder: DataFolder, *, without: Collection[str] = ()) -> dict[Tab
         }
         for table in LAKE_TABLES
     }
-    target[PULLS] = {
+    lake_windows[PULLS] = {
         key: _hash_names([file for file in _raw_files(folder, *key) if file not in without])
-        for key in _ledger_keys(folder)
+        for key in _list_raw_window_keys(folder)
     }
-    return target
+    return lake_windows
 
 
-def _ledger_keys(folder: DataFolder) -> list[WindowKey]:
+def _list_raw_window_keys(folder: DataFolder) -> list[WindowKey]:
     return sorted({key for table in FOLDED_TABLES for key in list_raw_windows(folder, table)})
 
 
@@ -252,10 +275,15 @@ def _hash_names(files: Sequence[str]) -> str:
     return hashlib.sha256(names.encode()).hexdigest()
 
 
-def _make_plan(target: dict[Table, dict[WindowKey, str]], standing: dict[Table, dict[WindowKey, str]]) -> _Plan:
-    came = {
-        table: {key: now for key, now in windows.items() if standing.get(table, {}).get(key) != now}
-        for table, windows in target.items()
+def _make_plan(
+    lake_windows: dict[Table, dict[WindowKey, str]], published_windows: dict[Table, dict[WindowKey, str]]
+) -> _Plan:
+    to_replace = {
+        table: {key: now for key, now in windows.items() if published_windows.get(table, {}).get(key) != now}
+        for table, windows in lake_windows.items()
     }
-    gone = {table: [k for k in standing.get(table, {}) if k not in windows] for table, windows in target.items()}
-    return _Plan(dict(came), gone)
+    to_remove = {
+        table: [k for k in published_windows.get(table, {}) if k not in windows]
+        for table, windows in lake_windows.items()
+    }
+    return _Plan(dict(to_replace), to_remove)

@@ -1,4 +1,4 @@
-"""Making the lake whole before it is published: windows left unfolded, lake files that the disk has spoiled."""
+"""Repair before publishing: folding stale windows and damaged lake files again."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from warehouse.lake.fold import fold_window, is_up_to_date
 from warehouse.raw.log import is_readable
 from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, Table
 from warehouse.storage.paths import DataFolder
-from warehouse.windows import StorageWindow
-
-WindowKey = tuple[str, StorageWindow]
+from warehouse.windows import WindowKey
 
 
 def list_raw_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
-    """List the windows, of every account, for which a table has raw files."""
+    """List the windows with raw files of a table, over all accounts."""
     return sorted(
         {
             (account, window)
@@ -29,38 +27,40 @@ def list_raw_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
 
 
 def fold_stale_windows(folder: DataFolder, damaged: set[str]) -> int:
-    """Fold what a run killed before its second look, or an older version of this code, left behind.
+    """Fold the windows left by killed runs or by an older version, and return their number.
 
-    Gives the number of folds. A damaged raw file is added to `damaged` and keeps back its own window alone.
-    Raises `StorageFailed`.
+    A damaged raw file is added to `damaged`, and only its window is skipped. Raises `StorageFailed`.
     """
-    seen = folder.with_cached_listings()
-    return sum(_fold(folder, table, find_stale_windows(seen, table), damaged) for table in LAKE_TABLES)
+    listed = folder.with_cached_listings()
+    return sum(_fold(folder, table, find_stale_windows(listed, table), damaged) for table in LAKE_TABLES)
 
 
 def find_stale_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
-    """List the windows whose lake file does not stand for all of their raw files."""
+    """List the windows whose lake file does not cover all of their raw files."""
     keys = list_raw_windows(folder, table)
     folded = folder.store.map(lambda key: is_up_to_date(folder, table, *key), keys)
-    return [key for key, is_whole in zip(keys, folded, strict=True) if not is_whole]
+    return [key for key, is_current in zip(keys, folded, strict=True) if not is_current]
 
 
-def fold_unreadable(folder: DataFolder, damaged: set[str]) -> int:
-    """Fold the windows whose lake file can't be read to its end; otherwise like `fold_stale_windows`."""
+def refold_damaged(folder: DataFolder, damaged: set[str]) -> int:
+    """Fold the windows with a damaged lake file; otherwise like `fold_stale_windows`."""
     return sum(
         _fold(
-            folder, table, [k for k in list_raw_windows(folder, table) if not _is_whole(folder, table, k)], damaged
+            folder,
+            table,
+            [k for k in list_raw_windows(folder, table) if not _is_intact(folder, table, k)],
+            damaged,
         )
         for table in LAKE_TABLES
     )
 
 
-def find_unreadable(folder: DataFolder, keys: Iterable[str]) -> set[str]:
-    """Pick the raw files that can't be read to their end."""
+def find_damaged_raw(folder: DataFolder, keys: Iterable[str]) -> set[str]:
+    """Return the raw files that cannot be read completely."""
     return {key for key in keys if not is_readable(folder.store, key)}
 
 
-def _is_whole(folder: DataFolder, table: Table, key: WindowKey) -> bool:
+def _is_intact(folder: DataFolder, table: Table, key: WindowKey) -> bool:
     return read_rows(folder, table, *key) is not None
 
 

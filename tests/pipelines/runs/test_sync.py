@@ -9,7 +9,7 @@ import pytest
 from iplum_resource.standin import Options
 from pipelines.dagster_home import open_instance
 from tests.support.account import Account, now
-from warehouse.checks.data_quality import find_unread
+from warehouse.checks.data_quality import find_unparsed
 from warehouse.schema.tables import USAGE as USAGE_TABLE
 from warehouse.windows import window_of, windows_between
 
@@ -87,7 +87,7 @@ def test_rows_that_cannot_be_read_are_kept_counted_and_stop_nothing(account: Acc
     assert 0 < unread < rows
     read_in_full = account.ask("SELECT count(*) FROM usage WHERE extra IS NULL AND started_at IS NOT NULL")[0][0]
     assert read_in_full > 500
-    assert find_unread(account.folder, USAGE_TABLE) != []
+    assert find_unparsed(account.folder, USAGE_TABLE) != []
 
 
 @pytest.mark.slow

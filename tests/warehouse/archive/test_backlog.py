@@ -76,7 +76,7 @@ def wanted(folder: DataFolder, hours: float) -> list[str]:
 
 
 @pytest.mark.parametrize("harm", ["missing", "damaged"])
-def test_a_lost_file_is_told_each_time_and_wanted_at_once_until_it_is_back(folder: DataFolder, harm: str) -> None:
+def test_a_lost_file_is_reported_and_due_at_once_until_it_is_back(folder: DataFolder, harm: str) -> None:
     stored = find_lost_or_kept(folder)
     if harm == "missing":
         path(folder).unlink()
@@ -91,7 +91,7 @@ def test_a_lost_file_is_told_each_time_and_wanted_at_once_until_it_is_back(folde
 
     keep(folder, SOUND, stored.sha256)
     (told,) = verify(folder, 4)
-    assert "is back and its row does not say so" in told
+    assert "exists again, but its row is marked as lost" in told
     log(folder, 5, stored, "t1", "t2")
     publish(folder)
     assert verify(folder, 6) == []

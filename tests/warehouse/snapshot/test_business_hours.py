@@ -2,13 +2,13 @@
 
 import pytest
 
-from warehouse.snapshot.business_hours import OpenInterval, read_business_hours
+from warehouse.snapshot.business_hours import OpenInterval, parse_business_hours
 
 NINE, FIVE = 9 * 60, 17 * 60
 
 
 def stretches(text: str) -> list[tuple[int, int, int]]:
-    return [(one.weekday, one.opens, one.closes) for one in read_business_hours(text)]
+    return [(one.weekday, one.opens, one.closes) for one in parse_business_hours(text)]
 
 
 def test_days_are_a_range_or_one_and_parts_add_up() -> None:
@@ -21,7 +21,7 @@ def test_ranges_go_over_the_end_of_the_week_and_of_the_day() -> None:
     assert stretches("sat-mon 09:00-17:00") == [(1, NINE, FIVE), (6, NINE, FIVE), (7, NINE, FIVE)]
     assert stretches("sun 22:00-06:00") == [(1, 0, 360), (7, 1320, 1440)]
     assert stretches("tue 00:00-24:00") == [(2, 0, 1440)]
-    assert read_business_hours("tue 00:00-24:00") == (OpenInterval(2, 0, 1440),)
+    assert parse_business_hours("tue 00:00-24:00") == (OpenInterval(2, 0, 1440),)
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_ranges_go_over_the_end_of_the_week_and_of_the_day() -> None:
 )  # fmt: skip
 def test_what_does_not_read_is_refused_with_the_form(text: str) -> None:
     with pytest.raises(ValueError, match="mon-fri 09:00-17:00"):
-        read_business_hours(text)
+        parse_business_hours(text)

@@ -27,7 +27,7 @@ def build(path: Path, lake_file: Path, megabytes_per_core: int = 128) -> None:
     with Snapshot(path, spill_folder=path.parent / "spill", megabytes_per_core=megabytes_per_core) as snapshot:
         snapshot.create()
         snapshot.insert(USAGE, [lake_file])
-        snapshot.seal(MartSettings())
+        snapshot.finish(MartSettings())
 
 
 def test_marts_that_need_more_memory_than_is_meant_for_them_get_it(tmp_path: Path, lake_file: Path) -> None:

@@ -167,7 +167,7 @@ def test_a_row_that_was_taken_out_or_changed_by_hand_is_found(folder: DataFolder
     pq.write_table(content.slice(1), path)
     os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
     told = [str(one) for one in Verification(folder=folder).find_mismatches()]
-    assert [one for one in told if "is not what its raw log says" in one]
+    assert [one for one in told if "differs from its raw log" in one]
     assert [one for one in told if "1 rows of usage" in one]
     path.unlink()
     publish(folder)

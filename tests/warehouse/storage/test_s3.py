@@ -24,7 +24,7 @@ from warehouse.lake.fold import is_up_to_date
 from warehouse.outputs.query import run_query
 from warehouse.raw.log import RawLog
 from warehouse.schema.tables import USAGE
-from warehouse.snapshot.pointer import fetch_snapshot, read_pointer, remove_replaced
+from warehouse.snapshot.pointer import fetch_snapshot, read_pointer, remove_superseded
 from warehouse.snapshot.publish import is_stale, publish
 from warehouse.storage.atomic_files import Modes
 from warehouse.storage.paths import POINTER, SNAPSHOTS, DataFolder
@@ -122,7 +122,7 @@ def test_files_and_their_hashes_are_verified_in_the_bucket(folder: DataFolder) -
     assert b"".join(folder.store.read_chunks(stored.path)) == content
     assert list(MediaStore(folder).list_files()) == [stored.path]
     assert [str(one) for one in Verification(folder=folder).find_mismatches()] == [
-        f"{stored.path} has no row: a killed run left it; the next 'iplum archive' takes it up"
+        f"{stored.path} has no row. A killed run left it; the next 'iplum archive' adds it."
     ]
     assert not list(folder.incoming.iterdir()), "nothing stays on this machine"
 
@@ -240,9 +240,9 @@ def test_replaced_snapshots_go_after_an_hour_and_the_published_one_stays(folder:
         publish(folder)
     keys = sorted(folder.store.list_keys(SNAPSHOTS))
     assert len(keys) == 3, "readers may be at it"
-    remove_replaced(folder, now=lambda: datetime.now(UTC) + timedelta(minutes=59))
+    remove_superseded(folder, now=lambda: datetime.now(UTC) + timedelta(minutes=59))
     assert len(list(folder.store.list_keys(SNAPSHOTS))) == 3
-    remove_replaced(folder, now=lambda: datetime.now(UTC) + timedelta(minutes=61))
+    remove_superseded(folder, now=lambda: datetime.now(UTC) + timedelta(minutes=61))
     assert list(folder.store.list_keys(SNAPSHOTS)) == [keys[-1]]
     assert len(ids(folder)) == 3
 

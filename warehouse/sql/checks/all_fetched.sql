@@ -1,4 +1,4 @@
--- One row per window with records whose body or file was tried for and is not verified.
+-- One row per window with records whose body or file was attempted but is not verified.
 SELECT
     table_name,
     account,

@@ -1,8 +1,8 @@
--- One row per window to which its latest audit brought rows that should have been there before (`pipelines.steps.audit_findings`).
+-- One row per window in which the latest audit found rows that were missing before (`pipelines.steps.audit_findings`).
 WITH answers AS (
     SELECT
         pulls.*,
-        least(window_start + INTERVAL 5 DAY, date_trunc('month', window_start) + INTERVAL 1 MONTH) AT TIME ZONE 'UTC'
+        window_end(window_start)
         + to_days(settings.lookback_days) AS settles_at
     FROM pulls
     INNER JOIN publication.settings AS settings USING (account)

@@ -1,4 +1,4 @@
--- Days of the last thirty on which more than one in a hundred pulled records had no callback.
+-- One row per day of the last 30 on which more than 1 % of the pulled records had no callback.
 SELECT
     dataset AS table_name,
     account,

@@ -1,4 +1,4 @@
--- One row per window with records that are no call, text or fax: the marts count them, but no minutes and by no channel.
+-- One row per window with records that are not a call, text or fax. Marts count them under no channel and without minutes.
 SELECT
     'usage' AS table_name,
     account,

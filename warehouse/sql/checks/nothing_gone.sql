@@ -1,4 +1,4 @@
--- One row per window whose latest complete pull no longer brought rows that are kept here.
+-- One row per window whose latest complete pull no longer returned some of its rows.
 SELECT
     table_name,
     account,

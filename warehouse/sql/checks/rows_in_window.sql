@@ -1,4 +1,4 @@
--- One row per window that holds a row which started outside of it.
+-- One row per window with a row that started outside of it.
 SELECT
     table_name,
     account,
@@ -15,5 +15,5 @@ FROM
 WHERE
     started_at < window_start::TIMESTAMP AT TIME ZONE 'UTC'
     OR started_at
-    >= least(window_start + INTERVAL 5 DAY, date_trunc('month', window_start) + INTERVAL 1 MONTH) AT TIME ZONE 'UTC'
+    >= window_end(window_start)
 GROUP BY table_name, account, window_start

@@ -1,4 +1,4 @@
--- One row per window that holds a record id which its table holds more than once.
+-- One row per window with a record ID that occurs more than once in its table.
 SELECT
     table_name,
     account,

@@ -1,4 +1,4 @@
--- One row per text and fax of the range asked for, oldest first, with its body or file.
+-- One row per text and fax of the selection, oldest first, with its body or file.
 SELECT
     messages.*,
     contents.sha256

@@ -1,4 +1,4 @@
--- One row per recording of the range asked for, oldest first, with its file.
+-- One row per recording of the selection, oldest first, with its file.
 SELECT
     recordings.*,
     recording_files.status,

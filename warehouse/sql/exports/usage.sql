@@ -1,4 +1,4 @@
--- One row per record of the range asked for, oldest first.
+-- One row per record of the selection, oldest first.
 SELECT *
 FROM usage
 WHERE

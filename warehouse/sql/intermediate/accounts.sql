@@ -1,4 +1,4 @@
--- One row per account: its latest pull, up to which it is known.
+-- One row per account, with its latest pull.
 SELECT
     account,
     max(pulled_at) AS as_of

@@ -1,4 +1,4 @@
--- One row per user and counterparty: who they are, and what was between them over all of history.
+-- One row per user and counterparty, with their records over all of history.
 WITH totals AS (
     SELECT
         chat,

@@ -1,5 +1,5 @@
--- One row per account and UTC day with a record: the microseconds that the local clock is ahead; null where it changes
--- that day. A calendar for each of ten million records costs as much as all else that is done to them here.
+-- One row per account and UTC day with a record: the offset of local time in microseconds, null on days when it changes.
+-- Converting the time zone of each of ten million records would double the time of building the marts.
 SELECT
     account,
     utc_day,

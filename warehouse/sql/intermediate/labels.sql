@@ -1,5 +1,5 @@
--- One row per combination of the words that records share, with numbers for all of them, and for channel and direction:
--- cheaper to group by than texts.
+-- One row per combination of channel, type, direction and client reference, with integer codes, which are faster to group
+-- by than texts.
 SELECT
     account,
     client_reference_id,

@@ -1,13 +1,13 @@
--- One row per usage record: its figures, the account's local time, and the numbers of its words, user and counterparty.
--- Instants are microseconds: they sort twice as fast, and subtract without a calendar.
+-- One row per usage record: its figures, local time, and integer codes of its labels, user and counterparty. Instants are
+-- microseconds, which sort twice as fast as timestamps.
 SELECT
     label,
     way,
     member,
     parties.party,
-    -- The user's own number or login, where the counterparty is the account's own too.
+    -- The user's own number or login, if the counterparty belongs to the account too.
     own_parties.party AS own_party,
-    -- One number for both, so that windows have one to sort by.
+    -- One code for user and counterparty, as a single sort key.
     member * 4294967296 + parties.party AS chat,
     record_id,
     epoch_us(started_at) AS starts,

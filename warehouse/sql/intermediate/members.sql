@@ -1,4 +1,4 @@
--- One row per account and user, with a number that is negative for nobody: cheaper to group by than texts.
+-- One row per account and user, with an integer code (negative for null), which is faster to group by than text.
 SELECT
     account,
     user_id,

@@ -1,5 +1,5 @@
--- One row per account, stretch of its business hours, and UTC day from its opening up to the next one (`until`), with the
--- business seconds that passed before it. Joined by the day: DuckDB's ASOF join takes five times as long.
+-- One row per account, business-hours interval, and UTC day from its opening up to the next one (`until`), with the
+-- business seconds before it. Joined by day, because DuckDB's ASOF join takes five times as long.
 WITH dated AS (
     SELECT
         account,
@@ -24,7 +24,7 @@ span AS (
     INNER JOIN publication.settings USING (account)
 ),
 
--- Days of UTC, and what the local clock is ahead of UTC as they begin and end.
+-- UTC days, with the offset of local time at their start and end.
 days AS (
     SELECT
         account,
@@ -36,7 +36,7 @@ days AS (
     WINDOW by_account AS (PARTITION BY account ORDER BY begins)
 ),
 
--- A day on which the clock changes is cut into quarters of an hour, so that each piece has one offset.
+-- A day with a clock change is split into quarters of an hour, so that each part has one offset.
 pieces AS (
     SELECT
         account,
@@ -57,7 +57,7 @@ pieces AS (
     WHERE ahead <> ahead_after
 ),
 
--- A piece can touch two local days.
+-- A part can touch two local days.
 local_days AS (
     SELECT
         *,
@@ -81,7 +81,7 @@ counted AS (
         account,
         opens,
         closes,
-        -- Hours come back each week, so that after the last of these the next would open within eight days.
+        -- Hours repeat weekly, so the next interval opens within eight days.
         lead(opens, 1, closes + 8 * 86400000000) OVER by_account AS until,
         coalesce(
             sum((closes - opens) / 1e6) OVER (by_account ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0

@@ -1,5 +1,5 @@
--- One row per account and counterparty, with a number that is negative for nobody: cheaper to sort by than texts. `is_own`
--- says that it is a number or login of the account's own users too.
+-- One row per account and counterparty, with an integer code (negative for null), which is faster to sort by than text.
+-- `is_own`: it is also a number or login of one of the account's users.
 WITH own_parties AS (
     SELECT DISTINCT
         account,

@@ -1,5 +1,5 @@
--- One row per block of inbound texts, from `texts` as it lies: when it began and ended, what answered it, and its number in
--- the chat. Apart from its mart, since going through rows in their order takes one core, and all else takes all.
+-- One row per block of inbound texts: its start, end, reply, and number within the conversation. Reads `texts` in its stored
+-- order, on one core; it is separate from its mart so that both cores are used.
 WITH placed AS (
     SELECT
         *,
@@ -9,7 +9,7 @@ WITH placed AS (
     FROM texts
 ),
 
--- Of each run its first text and its last, which can be one.
+-- The first and the last text of each run of texts in one direction.
 runs AS (
     SELECT
         chat,

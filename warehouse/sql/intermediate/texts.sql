@@ -1,4 +1,4 @@
--- One row per dated text with a counterparty, in the order of chat, time and record id; read as `timeline` is.
+-- One row per text with a start time and a counterparty, stored in the order of conversation, time and record ID.
 SELECT
     chat,
     starts,

@@ -1,11 +1,10 @@
--- One row per row of `timeline`, as it lies: the number of its thread in the chat and, as `place`, in all of them. A thread
--- ends where nothing follows for 24 hours after the latest end in it. `is_alone` says that the thread has no other record:
--- most have none, and need no grouping. Apart from its mart as `text_blocks` is.
+-- One row per row of `timeline`, in the same order: the number of its thread within the conversation and overall (`place`).
+-- A thread ends when nothing follows for 24 hours after its latest end. `is_alone`: the thread has no other record, as most.
 WITH records AS (
     SELECT
         *,
         row_number() OVER () AS position,
-        -- The chat stands before the latest end in it, so that each chat, as it begins, is above all that were before.
+        -- The conversation code comes first, so that each new conversation exceeds all earlier ones.
         max(chat * 9223372036854775808::HUGEINT + ends) OVER (ROWS UNBOUNDED PRECEDING) AS reached
     FROM timeline
 ),

@@ -1,6 +1,5 @@
--- One row per dated usage record with a counterparty, in the order of chat, time and record: inbound first in one instant.
--- Marts go through it as it lies (DuckDB keeps a table in the order it was filled in), which costs a tenth of sorting once
--- more for each window.
+-- One row per usage record with a start time and a counterparty, stored in the order of conversation, time (inbound first)
+-- and record ID. Marts read it in this order, which DuckDB keeps; sorting again for each window takes ten times as long.
 SELECT
     chat,
     starts,

@@ -1,4 +1,4 @@
--- Grain: account, dataset, channel. What a callback brought first says nothing of how late a pull would have been.
+-- Grain: account, dataset, channel. Records that a callback delivered first are left out.
 WITH arrivals AS (
     SELECT
         account,
@@ -21,7 +21,7 @@ WITH arrivals AS (
     FROM recordings
 ),
 
--- A record that came both ways was first seen by a pull where an answer came in that instant.
+-- A record delivered by both was first seen by a pull if a response was received at that instant.
 pulled AS (
     SELECT
         account,
@@ -82,13 +82,13 @@ lags AS (
         (epoch_us(first_seen_at) - epoch_us(ended_at)) / 1e6 AS lag_seconds
     FROM pulled
     INNER JOIN watched USING (account, dataset, window_start)
-    -- What a first look at a window brings of the time before there was any look was backfilled, not late.
+    -- Records of the time before the first pull were backfilled, not late.
     WHERE
         first_seen_at <= watched_until
         AND (ended_at >= watched_since OR first_seen_at > first_pulled_at)
 ),
 
--- One pass finds all quantiles.
+-- One pass computes all quantiles.
 spread AS (
     SELECT
         account,

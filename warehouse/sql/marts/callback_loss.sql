@@ -1,4 +1,4 @@
--- Grain: account, dataset, local_date; from the first record on that was pushed.
+-- Grain: account, dataset, local_date, from the first callback on.
 WITH records AS (
     SELECT
         account,

@@ -22,7 +22,7 @@ covering AS (
     WHERE complete
 ),
 
--- Pulls whose complete answers cover their window without a hole.
+-- Pulls whose complete responses cover their window without a gap.
 whole AS (
     SELECT
         account,
@@ -34,7 +34,7 @@ whole AS (
     HAVING
         min(request_start) <= window_start::TIMESTAMP AT TIME ZONE 'UTC'
         AND max(request_end)
-        >= least(window_start + INTERVAL 5 DAY, date_trunc('month', window_start) + INTERVAL 1 MONTH) AT TIME ZONE 'UTC'
+        >= window_end(window_start)
         AND NOT bool_or(coalesce(request_start > reached, FALSE))
 ),
 

@@ -1,4 +1,4 @@
--- Grain: account, user_id, counterparty, thread. What began in one second is taken inbound first.
+-- Grain: account, user_id, counterparty, thread. At the same instant, inbound records come first.
 WITH conversations AS (
     SELECT
         chat,

@@ -1,4 +1,4 @@
--- Grain: account, local_date, channel, type; every day from the account's first to its last, and null for undated.
+-- Grain: account, local_date, channel, type; every day from the account's first to its last, and null for records without a start.
 WITH counted AS (
     SELECT
         label,
@@ -16,7 +16,7 @@ spent AS (
         channel,
         type,
         sum(records) AS records,
-        -- Rounded, as the order of summing would else set equal days apart by their last digit.
+        -- Rounded: otherwise the order of summing makes equal days differ in the last digit.
         round(sum(credits), 9) AS credits
     FROM counted
     INNER JOIN labels USING (label)

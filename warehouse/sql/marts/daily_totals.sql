@@ -1,4 +1,4 @@
--- Grain: account, local_date, channel; every day from the account's first to its last, and null for undated records.
+-- Grain: account, local_date, channel; every day from the account's first to its last, and null for records without a start.
 WITH RECURSIVE internal AS (
     SELECT
         label,
@@ -16,7 +16,7 @@ WITH RECURSIVE internal AS (
     WHERE own_party IS NOT NULL AND direction IN ('in', 'out') AND starts IS NOT NULL
 ),
 
--- A burst ends where neither side has anything for more than 5 seconds.
+-- A burst ends when neither side has a record for more than 5 seconds.
 gaps AS (
     SELECT
         *,
@@ -46,8 +46,8 @@ bursts AS (
     HAVING bool_or(direction = 'in') AND bool_or(direction = 'out')
 ),
 
--- Of longer ones the first out goes with the first in. Where these are too far apart, or of one user, the earlier of
--- them has no other side, and the next is looked at instead.
+-- In longer bursts, the first outbound record pairs with the first inbound one. If they are too far apart, or belong to
+-- one user, the earlier one has no pair and the next one is tried.
 queues AS (
     SELECT
         list(

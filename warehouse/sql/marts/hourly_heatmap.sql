@@ -1,4 +1,4 @@
--- Grain: account, weekday, local_hour, channel; every hour of the week, and nulls for undated records.
+-- Grain: account, weekday, local_hour, channel; every hour of the week, and nulls for records without a start.
 WITH counted AS (
     SELECT
         account,

@@ -1,6 +1,6 @@
 -- Grain: account, recording_id.
--- Instants are microseconds here, and days of them: ten times as fast as with a calendar. Rows go by their numbers
--- (`rowid`); only where several fit together are their ids looked at.
+-- Instants and days are counted in microseconds, ten times as fast as timestamps. Rows are identified by `rowid`; IDs are
+-- compared only between equally near candidates.
 WITH calls AS (
     SELECT
         local_usage.rowid AS call_number,
@@ -9,7 +9,7 @@ WITH calls AS (
         starts,
         starts - 120000000 AS earliest,
         starts + 900000000 + greatest(
-            -- A year is longer than any call; without it, one absurd number would stop the publishing.
+            -- No call is longer than a year; without this limit, one absurd duration would make publishing fail.
             (least(coalesce(minutes, 0), 525600) * 60000000)::BIGINT,
             ends - starts
         ) AS latest
@@ -18,7 +18,7 @@ WITH calls AS (
     WHERE channel = 'call' AND direction IN ('in', 'out') AND starts IS NOT NULL AND party > 0 AND member > 0
 ),
 
--- The days that a call's time touches, so that a number with years of calls is looked at day by day.
+-- The days that a call touches, so that candidates are compared day by day.
 called_days AS (
     SELECT
         *,

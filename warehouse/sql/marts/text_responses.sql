@@ -1,4 +1,4 @@
--- Grain: account, user_id, counterparty, block; a block is a run of inbound texts without an outbound one between.
+-- Grain: account, user_id, counterparty, block; a block is a run of inbound texts without an outbound text in between.
 SELECT
     chats.account,
     user_id,

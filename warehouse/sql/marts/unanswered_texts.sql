@@ -1,4 +1,4 @@
--- Grain: account, user_id, counterparty: the blocks that are open, oldest first.
+-- Grain: account, user_id, counterparty: open blocks, oldest first.
 WITH waiting AS (
     SELECT
         text_responses.*,

@@ -8,7 +8,7 @@ WITH earliest AS (
     GROUP BY party
 ),
 
--- Several users can have theirs in one instant: the record id decides.
+-- If several users have their first record at the same instant, the record ID decides.
 introductions AS (
     SELECT
         party,

@@ -1,4 +1,4 @@
--- What callbacks lost, over all days.
+-- Callback loss over all days, per account and dataset.
 SELECT
     account,
     dataset,

@@ -1,4 +1,4 @@
--- Calls and recorded calls, week by week.
+-- Calls and recorded calls per week.
 SELECT
     date_trunc('week', local_date)::DATE AS local_week,
     sum(calls) AS calls,

@@ -1,4 +1,4 @@
--- Credits of each day, and what of them was unusual.
+-- Credits per day, with unusual days marked.
 SELECT
     account,
     local_date,

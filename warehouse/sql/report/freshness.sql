@@ -1,4 +1,4 @@
--- How far each dataset reaches, and how it is proven.
+-- The period covered by each dataset, and its incomplete windows.
 SELECT
     account,
     dataset,

@@ -1,4 +1,4 @@
--- Records of each hour of the week, over all accounts.
+-- Records per hour of the week, over all accounts.
 SELECT
     weekday,
     local_hour,

@@ -1,4 +1,4 @@
--- The last thirty days beside the thirty before, by channel.
+-- The last 30 days and the 30 days before, per channel.
 WITH last_day AS (
     SELECT max(local_date) AS local_date
     FROM marts.daily_totals

@@ -1,4 +1,4 @@
--- How fast texts were answered, week by week, over all users.
+-- Reply times to texts per week, over all users.
 SELECT
     date_trunc('week', block_start AT TIME ZONE time_zone)::DATE AS local_week,
     count(*) AS blocks,

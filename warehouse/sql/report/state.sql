@@ -1,4 +1,4 @@
--- One row per account: when the data were published, up to when they reach, and by which clock; one of nulls at first.
+-- One row per account: publish time, latest pull and time zone. One row of nulls without accounts.
 SELECT
     account,
     published_at AT TIME ZONE coalesce(time_zone, 'UTC') AS published,

@@ -1,4 +1,4 @@
--- The texts that wait, the latest first, twenty-five of them.
+-- The 25 latest conversations with unanswered texts, latest first.
 SELECT
     account,
     user_id,

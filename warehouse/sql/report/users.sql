@@ -1,4 +1,4 @@
--- One row per user: what was done, and how texts were answered.
+-- One row per user: records and reply times.
 WITH answers AS (
     SELECT
         account,

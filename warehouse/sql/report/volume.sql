@@ -1,4 +1,4 @@
--- Records of each day and channel.
+-- Records per day and channel.
 SELECT
     account,
     local_date,

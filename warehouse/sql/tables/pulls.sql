@@ -1,4 +1,4 @@
--- One row per answer of the API, as the raw log holds it.
+-- One row per API response or callback in the raw log.
 SELECT
     regexp_extract(filename, '/account=([^/]+)/window_start=[^/]+/[^/]+$', 1) AS account,
     regexp_extract(filename, '/raw/([a-z_]+)/account=[^/]+/window_start=[^/]+/[^/]+$', 1) AS dataset,

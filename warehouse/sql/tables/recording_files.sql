@@ -1,4 +1,4 @@
--- One row per recording whose file the archive has tried to fetch.
+-- One row per recording whose file the archive has attempted.
 SELECT
     regexp_extract(filename, '/account=([^/]+)/window_start=[^/]+/[^/]+$', 1) AS account,
     record_id,

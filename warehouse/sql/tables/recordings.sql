@@ -1,4 +1,4 @@
--- One row per recording that the vendor announced.
+-- One row per call recording.
 SELECT
     regexp_extract(filename, '/account=([^/]+)/window_start=[^/]+/[^/]+$', 1) AS account,
     record_id,

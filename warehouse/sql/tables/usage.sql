@@ -1,4 +1,4 @@
--- One row per record: every call, text and fax of each user.
+-- One row per call, text or fax.
 SELECT
     regexp_extract(filename, '/account=([^/]+)/window_start=[^/]+/[^/]+$', 1) AS account,
     record_id,

@@ -1,4 +1,4 @@
--- One row per text and fax, with what it held as far as the archive has it.
+-- One row per text or fax, with its content if the archive has it.
 SELECT
     usage.account,
     usage.record_id,
