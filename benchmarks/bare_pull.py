@@ -12,7 +12,7 @@ from functools import partial
 from iplum_resource.usage_types import UsageRequest
 from iplum_resource.window_pull import FetchWindow
 from pipelines.commands.invocation import now, read_settings
-from pipelines.doctor.account import open_client
+from pipelines.doctor.api import open_client
 from pipelines.steps.pull_windows import DatasetLoader
 from pipelines.warehouse_folder import open_folder
 from warehouse.schema.tables import RECORDINGS, USAGE
@@ -42,7 +42,7 @@ def main() -> int:
                 verify=settings.verify,
                 clock=now,
             )
-            outcomes = pull.pull(list(windows_between(first, last)))
+            outcomes = pull.load(list(windows_between(first, last)))
             failed += sum(outcome.error is not None for outcome in outcomes)
     return min(failed, 1)
 

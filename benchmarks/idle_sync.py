@@ -14,7 +14,7 @@ import dagster as dg
 from pipelines.commands.invocation import now, read_settings
 from pipelines.dagster_home import open_instance
 from pipelines.defs.build import build_definitions
-from pipelines.defs.partitions import tag_range
+from pipelines.defs.partitions import build_range_tags
 from pipelines.runs.sync import choose_ranges, run_job
 from pipelines.settings import Settings
 
@@ -55,7 +55,7 @@ def main() -> int:
     failures: list[str] = []
     with open_instance(settings) as instance:
         for stretch in choose_ranges(settings, since=first, until=last, now=now()):
-            failures += run_job(definitions, "sync", instance, tags=tag_range(stretch))
+            failures += run_job(definitions, "sync", instance, tags=build_range_tags(stretch))
     sys.stderr.writelines(f"{failure}\n" for failure in failures)
     return bool(failures)
 

@@ -1,1 +1,1 @@
-"""The joint: Dagster assets, schedules and the command line that bring vendor and warehouse together."""
+"""Dagster, the command line and the callback receiver, which join `iplum_resource` and `warehouse`."""

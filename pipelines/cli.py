@@ -1,8 +1,7 @@
-"""The `iplum` command: its names, its errors in one clear line, and its exit codes.
+"""The `iplum` command: its subcommands, error lines and exit codes.
 
-Exit codes: 0 done, 2 wrong usage or configuration (found before any request), 1 whatever the API, the network or
-the disk refuses; 130, as in every shell, where Ctrl-C or SIGTERM stopped it, which is no failure. Does not belong
-here: a command itself (`pipelines.commands`).
+Exit codes: 0 success; 2 wrong usage or configuration, found before any request; 1 an error of the API, network or
+disk; 130 stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from warehouse.errors import WarehouseError
 
 app = typer.Typer(
     name="iplum",
-    help="Bring an iPlum phone account into a warehouse that you can trust and query.",
+    help="Load an iPlum phone account into a warehouse that you can trust and query.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -71,35 +70,35 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _begin(
+def _callback(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Bring an iPlum phone account into a warehouse that you can trust and query."""
+    """Load an iPlum phone account into a warehouse that you can trust and query."""
 
 
 def main() -> None:
-    """Run the command line and turn every error into one clear line and an exit code."""
+    """Run the command line, and turn every error into one line and an exit code."""
     arguments = sys.argv[1:]
     if "--debug" not in arguments:
-        sys.excepthook = _report_bug
-    # What cron, systemd or a shell's `kill` sends ends a command as Ctrl-C does.
+        sys.excepthook = _print_bug
+    # SIGTERM, as sent by cron, systemd or `kill`, ends a command like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = run(arguments)
     if code == _INTERRUPTED:
-        # Threads that wait for an answer would keep the command from ending; all that they write is atomic.
+        # Threads that wait for a response would keep the process alive; all their writes are atomic.
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and give its exit code; with `--debug`, anywhere, an error's traceback is let through."""
+    """Run one command and return its exit code; `--debug` anywhere lets an error's traceback through."""
     debug = "--debug" in arguments
     try:
-        # Not by calling `app`, which puts a hook of its own in the place of the one above.
+        # Calling `app` would replace the exception hook set in `main`.
         command = typer.main.get_command(app)
         code = command.main([a for a in arguments if a != "--debug"], "iplum", standalone_mode=False)
     except typer.TyperException as error:
@@ -114,13 +113,13 @@ def run(arguments: list[str]) -> int:
         typer.echo(f"error: {error}", err=True)
         return 2 if isinstance(error, SettingsError) else 1
     if code == _INTERRUPTED:
-        typer.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
+        typer.echo("Stopped. Finished work is kept; the same command continues from there.", err=True)
     return code or 0
 
 
-def _report_bug(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:  # noqa: ARG001
+def _print_bug(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:  # noqa: ARG001
     typer.echo(
-        f"error: {kind.__name__} in iplum itself; run it again with --debug and report what it shows", err=True
+        f"error: {kind.__name__} in iplum itself. Run it again with --debug and report the output.", err=True
     )
 
 

@@ -1,6 +1,6 @@
-"""Dagster's own memory: one history that the UI, the daemon and the command line share.
+"""Dagster's home: one history for UI, daemon and command line, and the workarounds for its storage.
 
-`python -m pipelines.dagster_home` prints the folder to use as DAGSTER_HOME, ready to be used.
+`python -m pipelines.dagster_home` prepares the folder and prints its path, for DAGSTER_HOME.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import dagster as dg
 from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.settings import PROJECT, Settings, read_environment
-from pipelines.settings.accounts_file import load_accounts
+from pipelines.settings import PROJECT, Settings, load_accounts, read_environment
 from warehouse.errors import StorageFailed
 from warehouse.storage.atomic_files import Modes, create_folder, write_file
 
-_CONFIGURATION = b"""# Written by iplum: no telemetry, no first-run dialog. Yours to change; it is not overwritten.
+_CONFIGURATION = b"""# Written by iplum: no telemetry, no first-run dialog. Your changes are kept.
 telemetry:
   enabled: false
 nux:
@@ -30,7 +29,7 @@ nux:
 
 
 def prepare_dagster_home(settings: Settings) -> Path:
-    """Make the folder of Dagster's history, private, with its configuration; raises `StorageFailed`."""
+    """Create the private folder of Dagster's history with its configuration; raises `StorageFailed`."""
     home = settings.state / "dagster"
     modes = Modes(settings.file_group)
     create_folder(home, modes)
@@ -42,32 +41,33 @@ def prepare_dagster_home(settings: Settings) -> Path:
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Lend the history that `make ui` shows; raises `StorageFailed`, also where it can't be written later on."""
+    """Open the history that `make ui` shows; raises `StorageFailed`, also if it cannot be written later."""
     home = prepare_dagster_home(settings)
     try:
         with ExitStack() as stack:
-            # Several processes that make Dagster's tables at once would stumble over each other.
+            # Dagster fails if several processes create its tables at once.
             with FileLock(home / "tables.lock", mode=0o600):
                 opened = dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}})
                 instance = stack.enter_context(opened)
                 instance.get_runs(limit=1)
                 instance.get_latest_materialization_event(dg.AssetKey("usage"))
-            stack.enter_context(_hold_open(home / "history"))
+            stack.enter_context(_keep_open(home / "history"))
             yield instance
     except (SQLAlchemyError, sqlite3.Error) as error:
-        # SQLAlchemy's own text quotes the statement and its values over many lines.
+        # SQLAlchemy's text contains the statement and its values.
         words = str(getattr(error, "orig", error))
         raise StorageFailed(
-            f"can't write Dagster's history in {home} ({words}); free some space there or mend its permissions, "
-            "then run again; nothing of the data is lost"
+            f"cannot write Dagster's history in {home}",
+            words,
+            "Free some space there or fix its permissions, then run again; no data is lost",
         ) from error
 
 
 @contextmanager
-def _hold_open(history: Path) -> Iterator[None]:
-    """Keep SQLite from folding its write-ahead log away, and syncing the disk for it, at each of a run's events.
+def _keep_open(history: Path) -> Iterator[None]:
+    """Keep a connection open, so that SQLite does not checkpoint and sync after each event of a run.
 
-    Whoever closes a database last does that, and Dagster opens and closes one for each event.
+    The last connection to close does that, and Dagster opens and closes one for each event.
     """
     with ExitStack() as stack:
         for path in (history / "runs.db", history / "runs" / "index.db"):
@@ -77,8 +77,8 @@ def _hold_open(history: Path) -> Iterator[None]:
         yield
 
 
-def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Take a finished run out of the history, with its files: Dagster empties them and lets them lie."""
+def delete_run(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Delete a finished run with its files, which Dagster only empties."""
     instance.delete_run(run_id)
     home = Path(instance.root_directory)
     (home / "history" / "runs" / f"{run_id}.db").unlink(missing_ok=True)
@@ -86,7 +86,7 @@ def forget_run(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def main() -> None:
-    """Print the folder to use as DAGSTER_HOME."""
+    """Print the folder for DAGSTER_HOME."""
     print(prepare_dagster_home(load_accounts(read_environment(os.environ), PROJECT)[0]))  # noqa: T201
 
 

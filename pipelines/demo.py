@@ -1,4 +1,7 @@
-"""`make demo`: the whole pipeline on this machine alone, against the stand-in API, in a folder of its own."""
+"""`make demo`: the whole pipeline on this machine, with the stand-in API and a folder of its own.
+
+`python -m pipelines.demo --ui` is `make demo-ui`: the Dagster UI on the demo's data.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from rich.console import Console
 
 from pipelines.commands.progress_bar import ProgressBar
 from pipelines.commands.row_formats import write_rows
+from pipelines.dagster_home import prepare_dagster_home
 from pipelines.runs.archive import archive
 from pipelines.runs.sync import sync
 from pipelines.settings import PROJECT, VARIABLES, adopt_environment, load_settings
@@ -24,7 +28,7 @@ from warehouse.outputs.query import run_query
 from warehouse.snapshot.database import count_rows
 
 _DAYS = 90
-_PUSHED_DAYS = 10
+_CALLBACK_DAYS = 10
 FOLDER = PROJECT / "demo-data"
 _SUMMARY = """
 SELECT
@@ -53,39 +57,37 @@ ORDER BY dataset
 
 
 def main() -> None:
-    """Sync and archive ninety invented days into `./demo-data`, show what came; exits 1 when anything failed."""
+    """Load 90 generated days into `./demo-data`, and print a summary; exit with 1 if anything failed."""
     began = _now()
     token = secrets.token_urlsafe(16)
-    # Set to nothing, a variable is not read from a real account's `.env`.
+    # A variable set to an empty text is not read from a real account's `.env`.
     unset = {variable.name: "" for variable in VARIABLES}
     receiver = {**os.environ, **unset, "IPLUM_DATA": str(FOLDER), "IPLUM_CALLBACK_TOKEN": token}
     with (
-        _run("receiver", "--port", "0", environ=receiver) as receiving,
-        run_standin(*_pushing(_read_url(receiving), token)) as (url, standing_in),
+        _run("receiver", "--port", "0", environ=receiver) as receiver_process,
+        run_standin(*_build_callback_options(_read_url(receiver_process), token)) as (url, standin_process),
     ):
         environ = describe_account(url, FOLDER, began=began)
         adopt_environment(environ)
         settings = load_settings(environ, PROJECT)
-        typer.echo(f"{_DAYS} days of invented history, from {url} into {FOLDER.name}/")
-        typer.echo(f"Callbacks of the last {_PUSHED_DAYS} days: {_read_line(standing_in)}")
+        typer.echo(f"Loading {_DAYS} days of generated history from {url} into {FOLDER.name}/")
+        typer.echo(f"Callbacks of the last {_CALLBACK_DAYS} days: {_read_line(standin_process)}")
         with ProgressBar(Console(stderr=True)) as bar:
             report = sync(settings, environ=environ, progress=bar, clock=_now)
-            held = archive(settings, environ=environ, progress=bar, clock=_now)
-    for failure in (*report.failures, *held.failures):
+            archived = archive(settings, environ=environ, progress=bar, clock=_now)
+    for failure in (*report.failures, *archived.failures):
         typer.echo(f"error: {failure}", err=True)
-    if report.failures or held.failures:
+    if report.failures or archived.failures:
         sys.exit(1)
     folder = open_folder(settings)
     write_rows(run_query(folder, _SUMMARY), "table", sys.stdout)
     write_rows(run_query(folder, _CALLBACKS), "table", sys.stdout)
     tables = ", ".join(f"{name} {rows:,}" for name, rows in count_rows(folder.snapshot).items())
     seconds = (_now() - began).total_seconds()
-    typer.echo(
-        f"\nIn {seconds:.0f} s, through Dagster, into {folder.snapshot.relative_to(PROJECT)}: {tables} rows."
-    )
-    typer.echo(f"Look at it:        {folder.report.relative_to(PROJECT)}, in a browser")
-    typer.echo("Ask it something:  IPLUM_DATA=demo-data .venv/bin/iplum sql 'SELECT * FROM usage LIMIT 5'")
-    typer.echo("See it in Dagster: make demo-ui")
+    typer.echo(f"\nLoaded in {seconds:.0f} s into {folder.snapshot.relative_to(PROJECT)}: {tables} rows.")
+    typer.echo(f"Open the report:  {folder.report.relative_to(PROJECT)}")
+    typer.echo("Query the tables: IPLUM_DATA=demo-data .venv/bin/iplum sql 'SELECT * FROM usage LIMIT 5'")
+    typer.echo("Open Dagster:     make demo-ui")
 
 
 def _now() -> datetime:
@@ -94,14 +96,14 @@ def _now() -> datetime:
 
 @contextmanager
 def run_standin(*options: str, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run the stand-in API beside this process for as long as the block lasts; gives its URL and the process."""
+    """Run the stand-in API next to this process for the duration of the block; yields its URL and the process."""
     with _run("standin", "--port", str(port), *options) as process:
         yield _read_url(process), process
 
 
 @contextmanager
 def _run(*command: str, environ: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Run a command of ours beside this process, and stop it."""
+    """Run an `iplum` command next to this process, and stop it afterwards."""
     with subprocess.Popen(  # noqa: S603 our own
         [sys.executable, "-m", "pipelines.cli", *command],
         stdout=subprocess.PIPE,
@@ -123,15 +125,15 @@ def _read_url(process: subprocess.Popen[str]) -> str:
     return _read_line(process).split()[-1]
 
 
-def _pushing(url: str, token: str) -> list[str]:
-    """Say what the stand-in is to push where: some of it twice, some late, some never."""
+def _build_callback_options(url: str, token: str) -> list[str]:
+    """Return the options for the stand-in's callbacks: some sent twice, some late, some never."""
     faults = {"--push-duplicates": "0.05", "--push-reorder": "0.1", "--push-drops": "0.02"}
-    options = {"--push": f"{url}/callbacks/{token}", "--push-past": str(24 * _PUSHED_DAYS), **faults}
+    options = {"--push": f"{url}/callbacks/{token}", "--push-past": str(24 * _CALLBACK_DAYS), **faults}
     return [word for option in options.items() for word in option]
 
 
 def describe_account(url: str, data: Path, *, began: datetime) -> Mapping[str, str]:
-    """Describe the invented account as a user would: the variables, all of this process's others with them."""
+    """Return the environment of the demo account, with this process's unrelated variables."""
     unrelated = {name: value for name, value in os.environ.items() if not name.startswith("IPLUM_")}
     return {
         **unrelated,
@@ -146,5 +148,24 @@ def describe_account(url: str, data: Path, *, began: datetime) -> Mapping[str, s
     }
 
 
+def run_ui(*options: str) -> None:
+    """Run the Dagster UI on the demo's data, with the stand-in, until Ctrl-C; options go to `dagster dev`."""
+    with run_standin() as (url, _):
+        environ = describe_account(url, FOLDER, began=datetime.now(UTC))
+        sys.exit(subprocess.call(build_ui_command(*options), cwd=PROJECT, env=build_ui_environment(environ)))  # noqa: S603 our own
+
+
+def build_ui_environment(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Add DAGSTER_HOME, preparing its folder."""
+    return {**environ, "DAGSTER_HOME": str(prepare_dagster_home(load_settings(environ, PROJECT)))}
+
+
+def build_ui_command(*options: str) -> list[str]:
+    """Return the command that starts Dagster's UI and daemon."""
+    return [str(Path(sys.executable).parent / "dagster"), "dev", "-w", "workspace.yaml", *options]
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--ui"]:
+        run_ui(*sys.argv[2:])
     main()

@@ -1,4 +1,4 @@
-"""The warehouse's folder and the inbox as the settings name them."""
+"""The data folder, mart settings and callback inbox that the settings describe."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def open_folder(settings: Settings) -> DataFolder:
-    """Say where the warehouse stands and who may read it."""
+    """Return the data folder of the settings."""
     modes = Modes(settings.file_group)
     if isinstance(settings.data, Bucket):
         return DataFolder.in_bucket(settings.data, settings.state, modes)
     return DataFolder(settings.data, settings.state, modes)
 
 
-def choose_marts(accounts: Sequence[Settings]) -> MartSettings:
-    """Say what the owner decided about figures, for every account: a part of them would rebuild everything."""
+def build_mart_settings(accounts: Sequence[Settings]) -> MartSettings:
+    """Build the mart settings of all accounts: leaving one out would rebuild the warehouse."""
     from warehouse.snapshot.marts import AccountSettings, MartSettings
 
     chosen = {
@@ -41,12 +41,12 @@ def choose_marts(accounts: Sequence[Settings]) -> MartSettings:
 
 
 def has_inbox(settings: Settings, folder: DataFolder) -> bool:
-    """Say whether there is an inbox: a server that was named, or the file that a receiver made."""
+    """Whether there is an inbox: a database server, or the file created by a receiver."""
     return bool(settings.inbox_url) or folder.inbox.exists()
 
 
 def open_inbox(settings: Settings, folder: DataFolder) -> Inbox:
-    """Open the inbox, made where it isn't there yet; raises `InboxFailed` and `StorageFailed`."""
+    """Open the inbox, creating it if needed; raises `InboxFailed` and `StorageFailed`."""
     from warehouse.raw.inbox import Inbox
 
     return Inbox(settings.inbox_url or f"sqlite:///{folder.inbox}", settings.account, folder.modes)

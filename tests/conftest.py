@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from iplum_resource.standin import Options, Running, running
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import Running, running
 from tests.network_guard import sitecustomize
 from tests.support.postgres import find_binaries, run_postgres
 from tests.support.s3 import S3Server, find_program, run_s3

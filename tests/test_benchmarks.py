@@ -28,7 +28,7 @@ from benchmarks.results import Page
 from benchmarks.rivals import bare_script
 from benchmarks.workshop import Workshop
 from pipelines.defs.build import build_definitions
-from pipelines.defs.partitions import tag_range
+from pipelines.defs.partitions import build_range_tags
 from pipelines.settings import PROJECT, load_settings
 from tests.support.raw_responses import answer, fold
 from warehouse.lake.files import read_rows
@@ -98,7 +98,7 @@ def test_the_run_that_does_nothing_has_the_assets_of_a_sync(tmp_path: Path) -> N
     real = build_definitions(settings).resolve_job_def("sync")
     assert idle.asset_layer.executable_asset_keys == real.asset_layer.executable_asset_keys
     with dg.DagsterInstance.ephemeral() as instance:
-        tags = tag_range([window_of_key("2024-01-01"), window_of_key("2024-01-06")])
+        tags = build_range_tags([window_of_key("2024-01-01"), window_of_key("2024-01-06")])
         result = idle.execute_in_process(instance=instance, tags=tags)
     keys = [event.asset_key for event in result.all_events if event.is_step_materialization]
     assert keys.count(dg.AssetKey("usage")) == 2

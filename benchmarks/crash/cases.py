@@ -16,7 +16,7 @@ from pipelines.runs.sync import SyncReport, sync
 from pipelines.settings import Settings, load_settings
 from pipelines.steps.drain_inbox import Drain
 from pipelines.steps.progress import NoProgress
-from pipelines.warehouse_folder import choose_marts, open_folder, open_inbox
+from pipelines.warehouse_folder import build_mart_settings, open_folder, open_inbox
 from warehouse.outputs.query import run_query
 from warehouse.raw.inbox import Event
 from warehouse.snapshot.publish import publish
@@ -77,7 +77,7 @@ def _through_dagster(command: Callable[..., _Report], account: Account) -> _Repo
 
 def publish_all(account: Account) -> None:
     """Fold what was left unfolded, and publish."""
-    publish(open_folder(account.settings), choose_marts([account.settings]))
+    publish(open_folder(account.settings), build_mart_settings([account.settings]))
 
 
 def drain_all(account: Account) -> None:

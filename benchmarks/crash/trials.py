@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.crash.cases import Account, Case, sync_all
 from benchmarks.crash.victims import Moment, Run
-from pipelines.warehouse_folder import choose_marts, open_folder
+from pipelines.warehouse_folder import build_mart_settings, open_folder
 from warehouse.checks.verification import Verification
 from warehouse.outputs.query import run_query
 
@@ -103,7 +103,7 @@ def describe(account: Account) -> dict[str, Any]:
         )
         for name in _TABLES
     }
-    proof = Verification(folder=folder, settings=choose_marts([account.settings]))
+    proof = Verification(folder=folder, settings=build_mart_settings([account.settings]))
     return {"tables": tables, "differences": [str(difference) for difference in proof.find_mismatches()]}
 
 

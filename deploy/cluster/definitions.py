@@ -7,8 +7,7 @@ import yaml
 from dagster_celery import celery_executor
 
 from pipelines.defs.build import build_definitions
-from pipelines.settings import PROJECT, read_environment
-from pipelines.settings.accounts_file import load_accounts
+from pipelines.settings import PROJECT, load_accounts, read_environment
 
 _CELERY = yaml.safe_load(Path(__file__).with_name("celery.yaml").read_text())
 

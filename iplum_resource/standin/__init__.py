@@ -1,9 +1,5 @@
-"""A stand-in for iPlum's API: a real HTTP server that plays it from the vendor's document alone."""
+"""A stand-in for the iPlum API on a real socket, built from the vendor's documentation.
 
-from iplum_resource.standin.application import create_app
-from iplum_resource.standin.options import Options
-from iplum_resource.standin.push import Pusher, PushReport
-from iplum_resource.standin.server import Running, running, serve
-from iplum_resource.standin.stage import Received
-
-__all__ = ["Options", "PushReport", "Pusher", "Received", "Running", "create_app", "running", "serve"]
+Shares no line with the client, so that the two cannot be wrong together. `options` describes its behavior, and
+`server` runs it.
+"""

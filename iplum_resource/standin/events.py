@@ -1,11 +1,12 @@
-"""What happened on one UTC day: calls, texts and faxes, drawn from the seed and the day alone."""
+"""The simulated users, and the calls, texts and faxes of one UTC day, generated from a seed."""
+
+from __future__ import annotations
 
 import math
 import random
+from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
-
-from iplum_resource.standin.roster import SHORT_CODES, User
 
 DAY = 86_400
 LONGEST_CALL = 3 * 3600
@@ -20,7 +21,7 @@ _EDGES_FROM = 10  # a day with fewer rows than this has no room for the two rows
 
 
 class Event(NamedTuple):
-    """One row to be; times are seconds since the epoch, `late` is the draw that decides on lateness."""
+    """One future row; times are seconds since the epoch, `late` decides whether it appears late."""
 
     start: int
     end: int
@@ -36,33 +37,36 @@ class Event(NamedTuple):
 
 
 def day_of(number: int) -> date:
-    """Name the UTC day that is `number` days after 1970-01-01."""
+    """Return the UTC day that is `number` days after 1970-01-01."""
     return date.fromordinal(_EPOCH_ORDINAL + number)
 
 
-def draw_day(users: tuple[User, ...], day: int, *, seed: int, mean: float) -> list[Event]:
-    """Tell what happened on a day, sorted by start; `day` counts from 1970-01-01, `mean` is rows per day."""
+def generate_day(users: tuple[User, ...], day: int, *, seed: int, mean: float) -> list[Event]:
+    """Generate the events of a day, sorted by start.
+
+    `day` counts from 1970-01-01; `mean` is the average number of rows per day.
+    """
     rng = random.Random(f"{seed}:{day}")  # noqa: S311 - invented data
     weight = _WEEKDAY_WEIGHTS[day_of(day).weekday()]
     count = int(mean * weight * (0.8 + 0.4 * rng.random()) + rng.random())
-    diary = _Diary(users, rng)
+    generator = _EventGenerator(users, rng)
     midnight = day * DAY
-    events = diary.draw_edges(midnight) if count >= _EDGES_FROM else []
+    events = generator.generate_edges(midnight) if count >= _EDGES_FROM else []
     while len(events) < count:
         start = midnight + _HOURS[int(len(_HOURS) * rng.random())] * 3600 + int(3600 * rng.random())
-        events += diary.draw_activity(start, room=count - len(events))
+        events += generator.generate_activity(start, room=count - len(events))
     events.sort(key=lambda event: event.start)
     return events
 
 
-class _Diary:
-    """Draw one thing that happened after the other; every draw is from the same generator, in order."""
+class _EventGenerator:
+    """Generates one event after the other from one random generator."""
 
     def __init__(self, users: tuple[User, ...], rng: random.Random) -> None:
         self._users = users
         self._random = rng.random
 
-    def draw_activity(self, start: int, *, room: int) -> list[Event]:
+    def generate_activity(self, start: int, *, room: int) -> list[Event]:
         user = self._users[self._below(len(self._users))]
         draw = self._random()
         if draw < 0.56:
@@ -77,8 +81,8 @@ class _Diary:
             return [self._text(user, code, start=start, inbound=True, credit=1)]
         return self._texts(user, start)[:room]
 
-    def draw_edges(self, midnight: int) -> list[Event]:
-        """Put a text on the first second and a call over the end: where windows meet, rows get lost."""
+    def generate_edges(self, midnight: int) -> list[Event]:
+        """Generate a text in the first second and a call across the end of the day."""
         user = self._users[self._below(len(self._users))]
         client = self._pick_client(user)
         start, elapsed = midnight + DAY - 60 - self._below(540), 900 + self._below(1800)
@@ -109,7 +113,7 @@ class _Diary:
         return Event(start, start + elapsed, FAX, *sides, user, minutes, minutes, False, self._random())
 
     def _internal(self, start: int) -> list[Event]:
-        """Let two users speak: one event, which the vendor lists twice, out for one and in for the other."""
+        """Generate a conversation between two users: one event that the vendor lists twice, out and in."""
         first, others = self._below(len(self._users)), len(self._users) - 1
         caller = self._users[first]
         called = self._users[(first + 1 + self._below(others)) % len(self._users)]
@@ -152,3 +156,86 @@ class _Diary:
 
     def _wait(self, mean: int) -> int:
         return -int(mean * math.log(1 - self._random()))
+
+
+SHORT_CODES = ("24365", "72975", "387633", "89203")
+CLIENTS_PER_USER = 40
+
+_OWN_AREAS = ("408", "415", "510", "650", "925")
+_CLIENT_AREAS = (
+    *("206", "212", "214", "303", "305", "312", "404", "503", "512", "602"),
+    *("615", "617", "619", "702", "704", "713", "720", "801", "813", "916"),
+)
+_FIRST_NAMES = (
+    *("ada", "ben", "carla", "dev", "elena", "farid", "grace", "hugo", "ines", "jonas", "kaya", "liam"),
+    *("maya", "nils", "olga", "pablo", "quinn", "rosa", "sami", "tara", "uma", "victor", "wanda", "yusuf"),
+)
+_LAST_NAMES = (
+    *(
+        "abbott",
+        "bauer",
+        "costa",
+        "dietz",
+        "ekman",
+        "fox",
+        "garcia",
+        "huang",
+        "ivanov",
+        "jensen",
+        "kim",
+        "lopez",
+    ),
+    *(
+        "meyer",
+        "novak",
+        "okafor",
+        "patel",
+        "quist",
+        "reyes",
+        "singh",
+        "tanaka",
+        "ueda",
+        "varga",
+        "weiss",
+        "young",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One person with an iPlum line; `party` is how external records name them."""
+
+    login: str
+    number: str
+    party: str
+    reference: str | None
+    records_calls: bool
+    clients: tuple[str, ...]
+
+
+def build_users(seed: int, count: int) -> tuple[User, ...]:
+    """Build the users of a history; `count` is at most 500."""
+    rng = random.Random(f"{seed}:roster")  # noqa: S311 - invented data
+    everybody = [_fictional_number(area, line) for area in _CLIENT_AREAS for line in range(100)]
+    return tuple(_build_user(index, tuple(rng.sample(everybody, CLIENTS_PER_USER))) for index in range(count))
+
+
+def _build_user(index: int, clients: tuple[str, ...]) -> User:
+    size = len(_FIRST_NAMES)
+    first, last = _FIRST_NAMES[index % size], _LAST_NAMES[(index * 7 + index // size) % size]
+    login = f"{first}.{last}@clinic.example"
+    number = _fictional_number(_OWN_AREAS[index % len(_OWN_AREAS)], index // len(_OWN_AREAS))
+    return User(
+        login=login,
+        number=number,
+        # The document's own example names the called user by an address; a number is as likely.
+        party=number if index % 3 == 2 else login,
+        reference=None if index % 4 == 3 else str(1234 + index % 4),
+        records_calls=index % 2 == 0,
+        clients=clients,
+    )
+
+
+def _fictional_number(area: str, line: int) -> str:
+    return f"+1{area}55501{line:02d}"

@@ -1,4 +1,4 @@
-"""When a fault strikes: by count or by a seeded draw, never by chance."""
+"""When faults occur: by count or by a seeded draw."""
 
 import hashlib
 import math
@@ -6,19 +6,19 @@ from collections import Counter, deque
 
 
 class Faults:
-    """Decide for each request whether a fault strikes; the n-th request always meets the same fate.
+    """Decides per request whether a fault occurs; the n-th request always has the same result.
 
-    Not for several threads: the event loop asks.
+    Used by the event loop only, not by several threads.
     """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._asked: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
 
-    def strike(self, name: str, *, first: int = 0, share: float = 0) -> bool:
-        """Tell whether the fault strikes now: the `first` requests, and then a `share` of all."""
-        count = self._asked[name]
-        self._asked[name] += 1
+    def occurs(self, name: str, *, first: int = 0, share: float = 0) -> bool:
+        """Whether the fault occurs now: for the `first` requests, then for a `share` of all."""
+        count = self._counts[name]
+        self._counts[name] += 1
         return count < first or self._draw(name, count) < share
 
     def _draw(self, name: str, count: int) -> float:
@@ -27,7 +27,7 @@ class Faults:
 
 
 class RateLimit:
-    """Hold requests to so many a second, over a window that slides; times are monotonic seconds."""
+    """A sliding-window limit on requests per second; times are monotonic seconds."""
 
     def __init__(self, per_second: float) -> None:
         self._span = max(1.0, 1 / per_second)
@@ -35,7 +35,7 @@ class RateLimit:
         self._taken: deque[float] = deque()
 
     def wait_for(self, now: float) -> int:
-        """Take one request in and give 0, or give the whole seconds after which it may come again."""
+        """Accept a request and return 0, or return the whole seconds until it may be sent again."""
         while self._taken and self._taken[0] <= now - self._span:
             self._taken.popleft()
         if len(self._taken) < self._allowed:

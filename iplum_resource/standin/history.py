@@ -8,12 +8,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 
-from iplum_resource.standin.events import DAY, draw_day
-from iplum_resource.standin.identifiers import locate_recording, locate_usage
-from iplum_resource.standin.oddities import ODD_MARK, add_unknown_fields, build_nameless_rows, build_odd_rows
+from iplum_resource.standin.events import DAY, build_users, generate_day
 from iplum_resource.standin.options import Options
-from iplum_resource.standin.roster import build_roster
-from iplum_resource.standin.rows import USAGE_TYPES, Day, Table, render_day
+from iplum_resource.standin.records import (
+    ODD_MARK,
+    USAGE_TYPES,
+    Day,
+    Table,
+    add_unknown_fields,
+    build_nameless_rows,
+    build_odd_rows,
+    format_day,
+    parse_recording_id,
+    parse_usage_id,
+)
 
 Dataset = Literal["usage", "recordings"]
 ALL_KINDS = frozenset(USAGE_TYPES.values())
@@ -33,7 +41,7 @@ class History:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._users = build_roster(options.seed, options.users)
+        self._users = build_users(options.seed, options.users)
         self._days: OrderedDict[int, Day] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -57,7 +65,7 @@ class History:
     def find_row(self, dataset: Dataset, record_id: str) -> dict[str, Any] | None:
         """Find the row that an id stands for, or None if there is none that can be seen at present."""
         locate: Callable[..., tuple[int, int] | None]
-        locate = locate_usage if dataset == "usage" else locate_recording
+        locate = parse_usage_id if dataset == "usage" else parse_recording_id
         genuine_id = record_id.partition(ODD_MARK)[0]
         place = locate(genuine_id, seed=self._options.seed)
         if place is None or not self._oldest() // DAY <= place[0] <= self._newest() // DAY:
@@ -120,7 +128,7 @@ class History:
 
     def _draw(self, number: int) -> Day:
         seed, mean = self._options.seed, self._options.rows_per_day
-        return render_day(draw_day(self._users, number, seed=seed, mean=mean), number, seed=seed)
+        return format_day(generate_day(self._users, number, seed=seed, mean=mean), number, seed=seed)
 
     def _count_kept(self) -> int:
         return sum(len(day.usage.rows) for day in self._days.values())

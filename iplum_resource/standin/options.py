@@ -1,96 +1,106 @@
-"""Every switch of the stand-in, with its default, as plain data."""
+"""The options of the stand-in: default, help text and group of each. The command line is built from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
+
+_HISTORY, _DOCUMENT, _FAULTS, _MEDIA = "History", "Undocumented behavior", "Faults", "Media"
+_CALLBACKS = "Callbacks"
+_HOUR, _SECOND = timedelta(hours=1), timedelta(seconds=1)
 
 
 def utc_now() -> datetime:
-    """Tell the present, so that history reaches up to this moment; aware UTC."""
+    """Return the current time, aware UTC."""
     return datetime.now(UTC)
+
+
+def _option(
+    default: Any, text: str, group: str | None = None, *, unit: timedelta | None = None, secret: bool = False
+) -> Any:
+    """Declare an option; durations are given on the command line in `unit`."""
+    return field(default=default, repr=not secret, metadata={"help": text, "group": group, "unit": unit})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Choose what the vendor is like: its history, its readings of the document, and its faults.
+    """The behavior of the stand-in: its history, how it reads the documentation, and its faults.
 
-    Times are aware UTC and days are UTC days. The history is a function of `seed`, `rows_per_day` and
-    `users` alone; the other fields of that group only hide rows. `now` ends the history, `clock` plus
-    `clock_offset` is the server's own clock: its Date header, and what an epoch is compared with. A fault
-    `…_first=N` strikes the first N requests that reach it, a share strikes by a seeded draw on their
-    count; both count anew when options are set. A fault of the body (`malformed`, `error_object`, `html`)
-    is for answers that are arrays; resets, cuts, 429 and 500 are for all four endpoints, not for media.
-    `push` is the base of the callback URIs, to which `/usage` and `/recordings` are added.
+    Times are aware UTC and days are UTC days. The history depends only on `seed`, `rows_per_day` and `users`; the
+    other fields of that group hide rows. `now` is the end of the history; `clock` plus `clock_offset` is the
+    server's clock, for its Date header and for checking the epoch. A fault `…_first=N` affects the first N
+    requests that reach it; a share affects a seeded random choice. Both count from the start when options are set.
+    Faults of the body (`malformed`, `error_object`, `html`) affect array responses; resets, cuts, 429 and 500
+    affect all four endpoints, but not media.
 
     Raises:
-        ValueError: for `users` outside 1 to 500, or negative `rows_per_day`.
+        ValueError: `users` is not from 1 to 500, or `rows_per_day` is negative.
 
     """
 
-    # credentials
-    access_key: str = field(default="STANDINACCESSKEY", repr=False)
-    secret_key: str = field(default="standin-secret", repr=False)
-    login_id: str = "admin@clinic.example"
-    sign_login: Literal["lower", "typed"] = "lower"
+    access_key: str = _option("STANDINACCESSKEY", "Accepted access key.", secret=True)
+    secret_key: str = _option("standin-secret", "Accepted secret key.", secret=True)
+    login_id: str = _option("admin@clinic.example", "Accepted login ID.")
+    sign_login: Literal["lower", "typed"] = _option("lower", "Case of the login ID in a signature.", _DOCUMENT)
     max_epoch_age: timedelta = timedelta(minutes=5)
     clock: Callable[[], datetime] = utc_now
-    clock_offset: timedelta = timedelta(0)
+    clock_offset: timedelta = _option(timedelta(0), "Seconds that its clock is ahead.", _FAULTS, unit=_SECOND)
 
-    # history
-    seed: int = 1
-    rows_per_day: float = 30
-    users: int = 6
-    first_day: date | None = None
+    seed: int = _option(1, "Seed of the history.", _HISTORY)
+    rows_per_day: float = _option(30, "Usage rows per day.", _HISTORY)
+    users: int = _option(6, "Users of the account, 1 to 500.", _HISTORY)
+    first_day: date | None = _option(None, "First day with records.", _HISTORY)
     now: Callable[[], datetime] = utc_now
-    purge_before: datetime | None = None
-    late_rows: float = 0
-    late_by: timedelta = timedelta(hours=6)
+    purge_before: datetime | None = _option(None, "Time before which records were deleted.", _HISTORY)
+    late_rows: float = _option(0, "Share of rows that appear late.", _HISTORY)
+    late_by: timedelta = _option(timedelta(hours=6), "Hours by which they are late.", _HISTORY, unit=_HOUR)
 
-    # what the document leaves open
-    filter_by: Literal["start", "end"] = "start"
-    end_inclusive: bool = True
-    row_cap: int | None = None
-    unknown_fields: bool = False
-    odd_rows: bool = False
-    content_as: Literal["json", "plain"] = "json"
-    refuse_types: frozenset[str] = frozenset()
-    usage_permission: bool = True
-    recording_plan: bool = True
+    filter_by: Literal["start", "end"] = _option("start", "Time that requests filter by.", _DOCUMENT)
+    end_inclusive: bool = _option(True, "Whether EndDate is included.", _DOCUMENT)
+    row_cap: int | None = _option(
+        None, "Maximum rows of a response; further rows are silently omitted.", _DOCUMENT
+    )
+    unknown_fields: bool = _option(False, "Add undocumented fields.", _DOCUMENT)
+    odd_rows: bool = _option(False, "Add rows that are hard to parse.", _DOCUMENT)
+    content_as: Literal["json", "plain"] = _option("json", "Encoding of a text's content.", _DOCUMENT)
+    refuse_types: frozenset[str] = _option(frozenset(), "Rejected usage types, comma-separated.", _DOCUMENT)
+    usage_permission: bool = _option(True, "Whether usage may be requested.", _DOCUMENT)
+    recording_plan: bool = _option(True, "Whether the account has a recording plan.", _DOCUMENT)
 
-    # faults of the service
-    latency: float = 0
-    rate_limit: float | None = None
-    retry_after: Literal["seconds", "date"] | None = None
-    fail_429_first: int = 0
-    fail_500: float = 0
-    fail_500_first: int = 0
-    fail_500_days: frozenset[date] = frozenset()
-    fail_500_wider_than: timedelta | None = None
-    malformed_first: int = 0
-    error_object_first: int = 0
-    html_first: int = 0
+    latency: float = _option(0, "Seconds before each response.", _FAULTS)
+    rate_limit: float | None = _option(None, "Requests per second before 429.", _FAULTS)
+    retry_after: Literal["seconds", "date"] | None = _option(None, "Form of Retry-After with a 429.", _FAULTS)
+    fail_429_first: int = _option(0, "Respond with 429 to the first N requests.", _FAULTS)
+    fail_500: float = _option(0, "Share of requests with a 500.", _FAULTS)
+    fail_500_first: int = _option(0, "Respond with 500 to the first N requests.", _FAULTS)
+    fail_500_days: frozenset[date] = _option(frozenset(), "Days that always get a 500, comma-separated.", _FAULTS)
+    fail_500_wider_than: timedelta | None = _option(
+        None, "Hours beyond which a window gets a 500.", _FAULTS, unit=_HOUR
+    )
+    malformed_first: int = _option(0, "Send broken JSON to the first N requests.", _FAULTS)
+    error_object_first: int = _option(0, "Send an error object with status 200 to the first N requests.", _FAULTS)
+    html_first: int = _option(0, "Send a web page to the first N requests.", _FAULTS)
+    reset: float = _option(0, "Share of connections that are reset.", _FAULTS)
+    reset_first: int = _option(0, "Reset the first N connections.", _FAULTS)
+    cut: float = _option(0, "Share of bodies that are truncated.", _FAULTS)
+    cut_first: int = _option(0, "Truncate the first N bodies.", _FAULTS)
+    cut_chunked_first: int = _option(0, "Truncate the first N bodies, without Content-Length.", _FAULTS)
 
-    # faults of the connection
-    reset: float = 0
-    reset_first: int = 0
-    cut: float = 0
-    cut_first: int = 0
-    cut_chunked_first: int = 0
+    push: str | None = _option(
+        None, "Base URL of the callbacks, which are sent to URL/usage and URL/recordings.", _CALLBACKS, secret=True
+    )
+    push_past: timedelta = _option(
+        timedelta(0), "Hours of past events to send at the start.", _CALLBACKS, unit=_HOUR
+    )
+    push_duplicates: float = _option(0, "Share of events sent twice.", _CALLBACKS)
+    push_reorder: float = _option(0, "Share of events sent late, after others.", _CALLBACKS)
+    push_drops: float = _option(0, "Share of events never sent.", _CALLBACKS)
 
-    # callbacks
-    push: str | None = field(default=None, repr=False)
-    push_past: timedelta = timedelta(0)
-    push_duplicates: float = 0
-    push_reorder: float = 0
-    push_drops: float = 0
-
-    # media host
-    media_base: str | None = None
-    media_bytes: int = 24_000
-    media_not_ready_first: int = 0
-    media_cut: float = 0
-    media_error_page: float = 0
+    media_base: str | None = _option(None, "Base of media URLs. Default: the server itself.", _MEDIA)
+    media_bytes: int = _option(24_000, "Size of a file in bytes.", _MEDIA)
+    media_not_ready_first: int = _option(0, "Respond with 404 to the first N requests for a file.", _MEDIA)
+    media_cut: float = _option(0, "Share of truncated files.", _MEDIA)
+    media_error_page: float = _option(0, "Share of files replaced by an error page.", _MEDIA)
 
     def __post_init__(self) -> None:
         if not 1 <= self.users <= 500:

@@ -1,4 +1,4 @@
-"""The process: the stand-in on a socket, for a command in the foreground, for tests in a thread."""
+"""The stand-in on a socket: in the foreground for a command, in a thread for tests."""
 
 import signal
 import socket
@@ -10,45 +10,45 @@ from types import FrameType
 
 import uvicorn
 
-from iplum_resource.standin.application import create_staged_app
+from iplum_resource.standin.application import create_shared_app
+from iplum_resource.standin.callbacks import Pusher
+from iplum_resource.standin.fault_responses import Protocol
 from iplum_resource.standin.options import Options
-from iplum_resource.standin.push import Pusher
-from iplum_resource.standin.stage import Play, Received, Stage
-from iplum_resource.standin.wire import Protocol
+from iplum_resource.standin.server_state import Received, ServerState, Simulation
 
-_GRACE = 2  # seconds for the answers under way when the server stops
+_GRACE = 2  # seconds for open responses when the server stops
 
 
 class Running:
-    """Reach a server that runs in the background: where it is, what it received, how it shall behave.
+    """A server running in the background.
 
-    `url` is the base of the API, `media_host` the host and port of its media URLs. `requests` grows while
-    the server runs, and may be cleared.
+    `url` is the base of the API, `media_host` the host and port of its media URLs. `requests` grows while the
+    server runs, and may be cleared.
     """
 
-    def __init__(self, stage: Stage, url: str, *, requests: list[Received]) -> None:
-        self._stage = stage
+    def __init__(self, state: ServerState, url: str, *, requests: list[Received]) -> None:
+        self._state = state
         self.url = url
         self.media_host = url.removeprefix("http://")
         self.requests = requests
 
     @property
     def options(self) -> Options:
-        """The options in force; new ones hold from the next request on, and all faults count anew."""
-        return self._stage.play.options
+        """The current options; new ones apply from the next request on, and restart all fault counters."""
+        return self._state.simulation.options
 
     @options.setter
     def options(self, options: Options) -> None:
-        self._stage.play = Play(options)
+        self._state.simulation = Simulation(options)
 
 
 def serve(options: Options, *, host: str = "127.0.0.1", port: int = 8080) -> None:
-    """Play the API in the foreground until SIGTERM or SIGINT; prints one line with the URL.
+    """Run the API in the foreground until SIGTERM or SIGINT; prints one line with the URL.
 
-    Where it pushes, a second line tells what it pushed of the past; what happens from then on is pushed too.
+    With callbacks, a second line counts the past events that were sent; new events are sent as they happen.
 
     Raises:
-        OSError: where the address can't be had.
+        OSError: The address cannot be used.
 
     """
     listener = _listen(host, port)
@@ -59,35 +59,35 @@ def serve(options: Options, *, host: str = "127.0.0.1", port: int = 8080) -> Non
         base = options.media_base or f"{_url(listener)}/media"
         threading.Thread(target=_push, args=(Pusher(options, media_base=base), stop), daemon=True).start()
     try:
-        _build_server(Stage(options), threading.Event()).run(sockets=[listener])
+        _build_server(ServerState(options), threading.Event()).run(sockets=[listener])
     finally:
         stop.set()
 
 
 @contextmanager
 def running(options: Options) -> Iterator[Running]:
-    """Play the API in a thread, on a free port of 127.0.0.1, as long as the block lasts."""
+    """Run the API in a thread, on a free port of 127.0.0.1, for the duration of the block."""
     listener = _listen("127.0.0.1", 0)
     requests: list[Received] = []
-    stage, url = Stage(options, requests), _url(listener)
+    state, url = ServerState(options, requests), _url(listener)
     ready = threading.Event()
-    server = _build_server(stage, ready)
+    server = _build_server(state, ready)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="standin", daemon=True)
     thread.start()
     ready.wait()
     try:
-        yield Running(stage, url, requests=requests)
+        yield Running(state, url, requests=requests)
     finally:
         server.should_exit = True
         thread.join()
 
 
 def _push(pusher: Pusher, stop: threading.Event) -> None:
-    """Push what is past, say so, and go on with what happens."""
+    """Send callbacks for past events, print the count, and continue with new events."""
     with pusher:
         report = pusher.push()
         sys.stdout.write(
-            f"Pushed {report.acknowledged} events; dropped {report.dropped}, not taken {report.refused}\n"
+            f"Sent {report.acknowledged} callbacks; dropped {report.dropped}, rejected {report.rejected}\n"
         )
         sys.stdout.flush()
         pusher.push_until(stop)
@@ -103,9 +103,9 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _build_server(stage: Stage, ready: threading.Event) -> "_Server":
+def _build_server(state: ServerState, ready: threading.Event) -> "_Server":
     config = uvicorn.Config(
-        create_staged_app(stage),
+        create_shared_app(state),
         http=Protocol,
         loop="asyncio",
         ws="none",
@@ -122,7 +122,7 @@ def _build_server(stage: Stage, ready: threading.Event) -> "_Server":
 
 
 class _Server(uvicorn.Server):
-    """Tell when it listens, and end on a signal without raising it again: a stop is no failure."""
+    """A server that signals when it listens, and ends on a signal without raising it again."""
 
     def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""`iplum archive`: bodies, attachments, faxes and recordings, as far as they are not verified yet."""
+"""`iplum archive`: downloads bodies, attachments, faxes and recordings that are not verified yet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipelines.commands.invocation import (
     AsJson,
     Since,
     Until,
-    end_with,
+    exit_with,
     now,
     open_console,
     read_accounts,
@@ -22,9 +22,9 @@ from pipelines.commands.invocation import (
 def archive(
     since: Since = None, until: Until = None, account: AccountName = None, as_json: AsJson = False
 ) -> None:
-    """Fetch text bodies, attachments, faxes and recording files that are not verified yet, then publish.
+    """Download message texts, attachments, faxes and recordings that are not verified yet, then publish.
 
-    Stopped at any time, the next call goes on from there.
+    When stopped, the next call continues.
 
     Examples: `iplum archive` · `iplum archive --since 2024-03-01` · `iplum archive --json`
     """
@@ -42,10 +42,10 @@ def archive(
         names = ("table", "status", "records", "bytes")
         holdings = [dict(zip(names, row, strict=True)) for row in report.holdings]
         write_json({"holdings": holdings, "failures": report.failures})
-        end_with(report.failures)
+        exit_with(report.failures)
         return
     for table, status, records, size in report.holdings:
         typer.echo(f"{table:<16}{status:<10}{records:>10,} records {size:>16,} bytes")
     if not report.holdings and not report.failures:
-        typer.echo("nothing to fetch: 'iplum sync' first")
-    end_with(report.failures)
+        typer.echo("Nothing to download. Run 'iplum sync' first.")
+    exit_with(report.failures)

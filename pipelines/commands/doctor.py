@@ -1,11 +1,10 @@
-"""`iplum doctor`: what works, what doesn't, and what to do next."""
+"""`iplum doctor`: checks of everything that a sync needs."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.commands.invocation import now, open_console
-from pipelines.doctor.verdict import State, Verdict, choose_exit_code
+from pipelines.doctor.diagnosis import Diagnosis, State, choose_exit_code
 from pipelines.settings import PROJECT, adopt_environment, read_environment
 
 _WORDS = {
@@ -26,57 +25,61 @@ _WORDS = {
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for a program.")] = False,
-    try_alert: Annotated[bool, typer.Option("--try-alert", help="Send an alert, to see that it arrives.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    try_alert: Annotated[bool, typer.Option("--try-alert", help="Send a test alert.")] = False,
 ) -> None:
-    """Look at settings, clock, keys, permissions, data folder and Dagster; a line each, and what to do next.
+    """Check settings, clock, keys, permissions, data folder and Dagster, and suggest fixes.
 
-    Asks iPlum at most about twenty short questions, and a single one where it refuses the keys. Shows no secret
-    and changes nothing. Exit code 0 where a sync can work, 2 for a wrong setting, 1 for what else is in its way.
+    Sends at most about twenty short requests to iPlum, or a single one if it rejects the keys. Shows no secret and
+    changes nothing. Exit code 0 if a sync can work, 2 for a wrong setting, 1 for any other failure.
 
     Examples: `iplum doctor` · `iplum doctor --json` · `iplum doctor --try-alert`
     """
-    from pipelines.doctor import examine
+    from pipelines.doctor import run_diagnosis
 
     environ = read_environment(os.environ, PROJECT)
     adopt_environment(environ)
-    verdicts = examine(environ, PROJECT, clock=now, try_alert=try_alert)
-    code = _write_json(list(verdicts)) if as_json else show_verdicts(verdicts)
+    diagnoses = run_diagnosis(environ, PROJECT, clock=now, try_alert=try_alert)
+    code = _print_json(list(diagnoses)) if as_json else show_diagnoses(diagnoses)
     if code:
         raise typer.Exit(code)
 
 
-def show_verdicts(verdicts: Iterable[Verdict]) -> int:
-    """Print a line for each as soon as it is known, and give the exit code that follows."""
+def show_diagnoses(diagnoses: Iterable[Diagnosis]) -> int:
+    """Print each line as soon as it is known, and return the exit code."""
     console, seen = open_console(), []
-    for verdict in verdicts:
-        seen.append(verdict)
+    for diagnosis in diagnoses:
+        seen.append(diagnosis)
         if console.is_terminal:
-            console.print(_draw(verdict))
+            console.print(_render(diagnosis))
         else:
-            _write_plainly(verdict)
+            _print_plain(diagnosis)
     return choose_exit_code(seen)
 
 
-def _draw(verdict: Verdict) -> Table:
-    word, style = _WORDS[verdict.state]
+def _render(diagnosis: Diagnosis) -> Table:
+    word, style = _WORDS[diagnosis.state]
     line = Table.grid(padding=(0, 2))
     line.add_column(width=4)
     line.add_column(width=19)
     line.add_column(overflow="fold")
-    line.add_row(Text(word, style), Text(verdict.name), Text(verdict.found))
-    if verdict.remedy:
-        line.add_row("", "", Text(f"-> {verdict.remedy}"))
+    line.add_row(Text(word, style), Text(diagnosis.name), Text(diagnosis.found))
+    if diagnosis.fix:
+        line.add_row("", "", Text(f"-> {diagnosis.fix}"))
     return line
 
 
-def _write_plainly(verdict: Verdict) -> None:
-    typer.echo(f"{_WORDS[verdict.state][0]:<6}{verdict.name:<21}{verdict.found}")
-    if verdict.remedy:
-        typer.echo(f"{'':<27}-> {verdict.remedy}")
+def _print_plain(diagnosis: Diagnosis) -> None:
+    typer.echo(f"{_WORDS[diagnosis.state][0]:<6}{diagnosis.name:<21}{diagnosis.found}")
+    if diagnosis.fix:
+        typer.echo(f"{'':<27}-> {diagnosis.fix}")
 
 
-def _write_json(verdicts: list[Verdict]) -> int:
-    code = choose_exit_code(verdicts)
-    typer.echo(json.dumps({"ok": code == 0, "lines": [asdict(verdict) for verdict in verdicts]}, indent=1))
+def _to_json(diagnosis: Diagnosis) -> dict[str, str]:
+    return {"name": diagnosis.name, "state": diagnosis.state, "found": diagnosis.found, "remedy": diagnosis.fix}
+
+
+def _print_json(diagnoses: list[Diagnosis]) -> int:
+    code = choose_exit_code(diagnoses)
+    typer.echo(json.dumps({"ok": code == 0, "lines": [_to_json(diagnosis) for diagnosis in diagnoses]}, indent=1))
     return code

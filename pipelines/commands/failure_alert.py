@@ -1,4 +1,4 @@
-"""Telling of a failed command that nobody watches, as cron runs it."""
+"""Alerts for failed commands that run unattended, as from cron."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from warehouse.errors import WarehouseError
 
 @contextmanager
 def alert_on_failure(settings: Settings, job: str) -> Iterator[list[str]]:
-    """Lend a list of failures, and tell of them in the end where nobody sits at a terminal to read them."""
+    """Yield a list of failures, and send an alert for them afterwards unless a person watches the terminal."""
     failures: list[str] = []
     try:
         yield failures
@@ -24,10 +24,10 @@ def alert_on_failure(settings: Settings, job: str) -> Iterator[list[str]]:
         raise
     finally:
         if failures and settings.alerts.is_on and not sys.stderr.isatty():
-            _tell(settings, job, failures)
+            _send_alert(settings, job, failures)
 
 
-def _tell(settings: Settings, job: str, failures: list[str]) -> None:
+def _send_alert(settings: Settings, job: str, failures: list[str]) -> None:
     from pipelines.alerts import AlertFailed, describe_run, send_alert
 
     try:

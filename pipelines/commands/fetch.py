@@ -1,4 +1,4 @@
-"""`iplum fetch`: the published tables as a file of this machine."""
+"""`iplum fetch`: the published database as a local file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pipelines.commands.invocation import read_settings
 
 
 def fetch() -> None:
-    """Bring this machine's copy of warehouse.duckdb up to what is published, and print its path.
+    """Download the published warehouse.duckdb if it has changed, and print its path.
 
-    For a tool that opens the file, where IPLUM_DATA is a bucket; a folder's own file is printed as it is.
+    For a tool that opens the file while IPLUM_DATA is a bucket. For a folder, the path of its file is printed.
 
     Example: `iplum fetch`
     """

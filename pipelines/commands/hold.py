@@ -1,4 +1,4 @@
-"""`iplum hold`: whose records are kept whatever is deleted."""
+"""`iplum hold`: legal holds."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from pipelines.settings import SettingsError
 
 hold = typer.Typer(
     name="hold",
-    help="Keep a user's, a counterparty's or an account's records whatever is deleted.\n\n"
+    help="Exempt records of a user, counterparty or account from deletion.\n\n"
     "Examples: `iplum hold add --user ann@clinic.example` · `iplum hold list`",
     no_args_is_help=True,
 )
 
-User = Annotated[str | None, typer.Option(help="Of this iPlum user.")]
-Counterparty = Annotated[str | None, typer.Option(help="With this number or login.")]
-Account = Annotated[str | None, typer.Option(help="Of this account; alone, all of it.")]
-Note = Annotated[str | None, typer.Option(help="What it is for; yours to read.")]
+User = Annotated[str | None, typer.Option(help="This iPlum user.")]
+Counterparty = Annotated[str | None, typer.Option(help="This number or login.")]
+Account = Annotated[str | None, typer.Option(help="This account; on its own, all of its records.")]
+Note = Annotated[str | None, typer.Option(help="The reason, for your own use.")]
 
 
 @hold.command()
 def add(user: User = None, counterparty: Counterparty = None, account: Account = None, note: Note = None) -> None:
-    """Declare a hold: records for which all that is named is so stay, from now on.
+    """Add a hold: from now on, records that match all options are not deleted.
 
     Example: `iplum hold add --user ann@clinic.example --counterparty +14085550100 --note "case 17"`
     """
     if not (user or counterparty or account):
-        raise SettingsError("name whom to hold: --user, --counterparty or --account")
+        raise SettingsError("give at least one of --user, --counterparty and --account")
     settings, _ = read_settings()
     from pipelines.warehouse_folder import open_folder
     from warehouse.retention.legal_holds import add_hold
 
-    declared = add_hold(
+    added = add_hold(
         open_folder(settings),
         account=account,
         user=user,
@@ -42,12 +42,12 @@ def add(user: User = None, counterparty: Counterparty = None, account: Account =
         since=now().date(),
         note=note,
     )
-    typer.echo(f"hold {declared.number} is declared")
+    typer.echo(f"Added hold {added.number}.")
 
 
 @hold.command("list")
 def list_holds() -> None:
-    """Show the holds."""
+    """List the holds."""
     settings, _ = read_settings()
     from pipelines.warehouse_folder import open_folder
     from warehouse.retention.legal_holds import read_holds
@@ -60,11 +60,13 @@ def list_holds() -> None:
 
 
 @hold.command()
-def remove(number: Annotated[int, typer.Argument(help="Its number, as 'iplum hold list' shows it.")]) -> None:
-    """Lift a hold: the next deletion takes what only it kept."""
+def remove(
+    number: Annotated[int, typer.Argument(help="Number of the hold, as shown by 'iplum hold list'.")],
+) -> None:
+    """Remove a hold: the next deletion includes the records that only it held."""
     settings, _ = read_settings()
     from pipelines.warehouse_folder import open_folder
     from warehouse.retention.legal_holds import remove_hold
 
     remove_hold(open_folder(settings), number)
-    typer.echo(f"hold {number} is lifted")
+    typer.echo(f"Removed hold {number}.")

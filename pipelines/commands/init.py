@@ -1,4 +1,4 @@
-"""`iplum init`: from two keys to a first sync."""
+"""`iplum init`: the set-up, from two keys to the first sync."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.doctor import show_verdicts
+from pipelines.commands.doctor import show_diagnoses
 from pipelines.commands.invocation import now
 from pipelines.commands.sync import sync_and_show
 from pipelines.settings import (
+    ACCOUNTS_FILE,
     PROJECT,
     VARIABLES,
     Settings,
@@ -24,16 +25,15 @@ from pipelines.settings import (
     load_settings,
     read_env_file,
 )
-from pipelines.settings.accounts_file import FILE_NAME
 
 _ACCESS_KEY, _SECRET_KEY, _LOGIN_ID = "IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID"
 _START_DATE, _TIMEZONE = "IPLUM_START_DATE", "IPLUM_TIMEZONE"
 _QUESTIONS = {
     _ACCESS_KEY: "Access key",
     _SECRET_KEY: "Secret key",
-    _LOGIN_ID: "Login ID of an administrator",
-    _START_DATE: "First day of history",
-    _TIMEZONE: "Time zone of the office, as America/New_York",
+    _LOGIN_ID: "Administrator's login ID",
+    _START_DATE: "First day of history (YYYY-MM-DD)",
+    _TIMEZONE: "Time zone of the office, such as America/New_York",
 }
 _HIDDEN = {_ACCESS_KEY, _SECRET_KEY}
 _DATASETS = 2
@@ -41,70 +41,77 @@ _QUERY = ".venv/bin/iplum sql 'SELECT channel, count(*) FROM usage GROUP BY 1'"
 
 
 def init(
-    login_id: Annotated[str | None, typer.Option(metavar="ID", help="Login ID of an administrator.")] = None,
+    login_id: Annotated[str | None, typer.Option(metavar="ID", help="Administrator's login ID.")] = None,
     start_date: Annotated[str | None, typer.Option(metavar="DAY", help="First day of history.")] = None,
-    timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="IANA name, as America/New_York.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="IANA time zone, such as America/New_York.")
+    ] = None,
     keys_stdin: Annotated[
         bool, typer.Option("--keys-stdin", help="Read access key and secret key from two lines of standard input.")
     ] = False,
     sync: Annotated[
-        bool | None, typer.Option("--sync/--no-sync", help="Begin the first sync without asking, or don't.")
+        bool | None, typer.Option("--sync/--no-sync", help="Start the first sync, or do not, without asking.")
     ] = None,
     env_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The file to write; else .env in this project's folder.")
+        str | None, typer.Option(metavar="FILE", help="File to write. Default: .env in the project's folder.")
     ] = None,
 ) -> None:
-    """Set up: ask for the keys, write `.env` for your eyes only, run the doctor, offer the first sync.
+    """Set up: ask for the keys, write `.env`, run the doctor, and offer the first sync.
 
-    Keys are never given on the command line, where others can read them: without a terminal they come from
-    IPLUM_ACCESS_KEY and IPLUM_SECRET_KEY in the environment, or from standard input. A `.env` that is there keeps
-    its other lines; Enter keeps what it says.
+    Keys are not given on the command line, where other users can read them. Without a terminal, they come from
+    IPLUM_ACCESS_KEY and IPLUM_SECRET_KEY in the environment, or from standard input. An existing `.env` keeps its
+    other lines; press Enter to keep its values.
 
     Examples: `iplum init` · `iplum init --keys-stdin --login-id ann@clinic.example --sync < keys.txt`
     """
-    if (PROJECT / FILE_NAME).exists():
-        raise SettingsError(f"{FILE_NAME} is there: write the accounts there and their keys into .env by hand")
+    if (PROJECT / ACCOUNTS_FILE).exists():
+        raise SettingsError(f"{ACCOUNTS_FILE} exists: add accounts there, and their keys to .env")
     path = PROJECT / ".env" if env_file is None else Path(env_file).expanduser().absolute()
-    standing = read_env_file(path)
+    current = read_env_file(path)
     given = {_LOGIN_ID: login_id, _START_DATE: start_date, _TIMEZONE: timezone}
     if keys_stdin:
         given[_ACCESS_KEY], given[_SECRET_KEY] = (sys.stdin.readline().strip() for _ in range(2))
-    is_asking = not keys_stdin and sys.stdin.isatty() and sys.stderr.isatty()
-    chosen = _choose(given, standing, is_asking=is_asking)
-    environ = {**standing, **os.environ, **chosen}
+    is_interactive = not keys_stdin and sys.stdin.isatty() and sys.stderr.isatty()
+    values = _collect_values(given, current, is_interactive=is_interactive)
+    environ = {**current, **os.environ, **values}
     settings = load_settings(environ, PROJECT)
     check_credentials(environ)
-    from pipelines.settings.env_file import set_variables
+    from pipelines.settings import set_variables
 
-    set_variables(path, {name: value for name, value in chosen.items() if standing.get(name) != value})
-    typer.echo(f"written to {path}, which only you can read\n")
-    os.environ.update(chosen)
+    set_variables(path, {name: value for name, value in values.items() if current.get(name) != value})
+    typer.echo(f"Written to {path}, readable only by you.\n")
+    os.environ.update(values)
     adopt_environment(environ)
-    _examine(environ)
-    _begin(settings, environ, wanted=sync, is_asking=is_asking)
+    _run_doctor(environ)
+    _offer_sync(settings, environ, starts_sync=sync, is_interactive=is_interactive)
 
 
-def _choose(given: Mapping[str, str | None], standing: Mapping[str, str], *, is_asking: bool) -> dict[str, str]:
-    """Find each value: as an option or on standard input, in the environment, by asking, or as it stands."""
-    if is_asking:
-        typer.echo("The keys: https://my.iplum.com, as an administrator, API & Call Backs. They stay hidden here.")
-    chosen = {}
+def _collect_values(
+    given: Mapping[str, str | None], current: Mapping[str, str], *, is_interactive: bool
+) -> dict[str, str]:
+    """Find each value: as an option, on standard input, in the environment, at a prompt, or in `.env`."""
+    if is_interactive:
+        typer.echo(
+            "Find the keys at https://my.iplum.com, as an administrator, under API & Call Backs. Your input is "
+            "hidden."
+        )
+    values = {}
     for name in _QUESTIONS:
         value = given.get(name) or os.environ.get(name)
-        if not value and is_asking:
-            value = _ask(name, standing.get(name, ""))
+        if not value and is_interactive:
+            value = _ask(name, current.get(name, ""))
         if value:
-            chosen[name] = value
-    return chosen
+            values[name] = value
+    return values
 
 
-def _ask(name: str, standing: str) -> str:
-    """Ask until the answer can be meant; what is typed is shown only where it is no key."""
-    default = standing or next(variable.default for variable in VARIABLES if variable.name == name)
+def _ask(name: str, current: str) -> str:
+    """Ask until the value is valid; keys are not shown."""
+    default = current or next(variable.default for variable in VARIABLES if variable.name == name)
     hidden = name in _HIDDEN
     while True:
         value = typer.prompt(
-            _QUESTIONS[name] + (" (Enter keeps the one in .env)" if hidden and standing else ""),
+            _QUESTIONS[name] + (" (Enter keeps the one in .env)" if hidden and current else ""),
             default=default or None,
             hide_input=hidden,
             show_default=not hidden,
@@ -129,36 +136,40 @@ def _check_setting(name: str, value: str) -> None:
 _CHECKS: Mapping[str, Callable[[str, str], None]] = {_START_DATE: _check_setting, _TIMEZONE: _check_setting}
 
 
-def _examine(environ: Mapping[str, str]) -> None:
-    from pipelines.doctor import examine
+def _run_doctor(environ: Mapping[str, str]) -> None:
+    from pipelines.doctor import run_diagnosis
 
-    code = show_verdicts(examine(environ, PROJECT, clock=now))
+    code = show_diagnoses(run_diagnosis(environ, PROJECT, clock=now))
     if code:
-        typer.echo("mend what says FAIL; 'iplum doctor' looks again, 'iplum init' asks again", err=True)
+        typer.echo(
+            "Fix the lines with FAIL, then run 'iplum doctor' again, or 'iplum init' to change values.", err=True
+        )
         raise typer.Exit(code)
 
 
-def _begin(settings: Settings, environ: Mapping[str, str], *, wanted: bool | None, is_asking: bool) -> None:
+def _offer_sync(
+    settings: Settings, environ: Mapping[str, str], *, starts_sync: bool | None, is_interactive: bool
+) -> None:
     from pipelines.defs.schedules import find_due_ranges
 
     windows = sum(map(len, find_due_ranges(settings, now())))
     requests = windows * _DATASETS
     minutes = math.ceil(requests / settings.requests_per_second / 60)
     typer.echo(
-        f"\nThe first sync brings {windows} windows of five days since {settings.start_date}: about {requests} "
-        f"requests, {'a minute' if minutes == 1 else f'{minutes} minutes'} at IPLUM_REQUESTS_PER_SECOND="
-        f"{settings.requests_per_second:g}. Stopped at any time, it goes on from there."
+        f"\nThe first sync covers {windows} five-day windows since {settings.start_date}: about {requests} "
+        "requests, "
+        f"{'1 minute' if minutes == 1 else f'{minutes} minutes'} at IPLUM_REQUESTS_PER_SECOND="
+        f"{settings.requests_per_second:g}. If stopped, it continues the next time."
     )
-    if wanted is None and is_asking:
-        wanted = typer.confirm("Begin it now?", default=True, err=True)
-    if not wanted:
-        typer.echo("Begin it with: .venv/bin/iplum sync")
+    if starts_sync is None and is_interactive:
+        starts_sync = typer.confirm("Start it now?", default=True, err=True)
+    if not starts_sync:
+        typer.echo("Start it with: .venv/bin/iplum sync")
         return
     from pipelines.warehouse_folder import open_folder
 
     sync_and_show(settings, environ=environ)
     typer.echo(
-        f"\nAsk the tables:    {_QUERY}\nLook at them:      {open_folder(settings).report}\n"
-        f"Keep them current: make ui (syncs at {settings.sync_at:%H:%M} {settings.time_zone} while it runs), "
-        "or a line in cron"
+        f"\nQuery:          {_QUERY}\nReport:         {open_folder(settings).report}\n"
+        f"Daily updates:  make ui (syncs at {settings.sync_at:%H:%M} {settings.time_zone} while it runs), or cron"
     )

@@ -1,4 +1,4 @@
-"""Progress as a person sees it: a bar with rate and time left on a terminal, plain lines elsewhere."""
+"""Progress on the command line: bars with rate and time left on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from rich.text import Text
 
 from pipelines.steps.pull_windows import WindowOutcome
 
-#: Under this many columns, a bar would leave no room for what it says.
+#: Below this width, a bar would leave no room for its text.
 _NARROW = 90
 _PUBLISHING = "publishing"
 
 
 class ProgressBar:
-    """Show windows, records or steps being finished; a context manager that leaves the terminal as it was."""
+    """Progress bars for windows, records and other steps; a context manager that restores the terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        # Asked once: while a step runs, Dagster has standard error go to a file.
+        # Checked once: Dagster redirects standard error to a file while a step runs.
         self._is_plain = not console.is_terminal
         self._bar = Progress(*_choose_columns(console.width), console=console, disable=self._is_plain)
         self._tasks: dict[str, TaskID] = {}
-        self._brought: dict[str, int] = {}
-        self._notes = _Notes(console)
-        # Records are finished in threads.
+        self._results: dict[str, int] = {}
+        self._notes = _WarningHandler(console)
+        # Records finish in threads.
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -55,30 +55,30 @@ class ProgressBar:
         logging.getLogger("iplum_resource").removeHandler(self._notes)
 
     def start(self, dataset: str, windows: int) -> None:
-        """Begin a bar of windows, or lengthen the one that a stretch before began."""
+        """Start a bar of windows, or extend the one of an earlier range."""
         self._start(dataset, windows, unit="windows", nothing="0 new rows")
 
     def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
-        """Take one step."""
+        """Advance by one window."""
         if outcome.fold is not None:
-            self._brought[dataset] += outcome.fold.new
+            self._results[dataset] += outcome.fold.new
         steps = 0 if outcome.again else 1
-        self._bar.update(self._tasks[dataset], advance=steps, brought=f"{self._brought[dataset]:,} new rows")
+        self._bar.update(self._tasks[dataset], advance=steps, brought=f"{self._results[dataset]:,} new rows")
         self._show_publishing()
 
     def start_records(self, dataset: str, records: int) -> None:
-        """Begin a bar of records, or lengthen the one that a stretch before began."""
+        """Start a bar of records, or extend the one of an earlier range."""
         self._start(dataset, records, unit="records", nothing=decimal(0))
 
     def finish_record(self, dataset: str, size: int) -> None:
-        """Take one step."""
+        """Advance by one record."""
         with self._lock:
-            self._brought[dataset] += size
-            self._bar.update(self._tasks[dataset], advance=1, brought=decimal(self._brought[dataset]))
+            self._results[dataset] += size
+            self._bar.update(self._tasks[dataset], advance=1, brought=decimal(self._results[dataset]))
             self._show_publishing()
 
-    def watch(self, name: str, unit: str) -> Callable[[int, int], None]:
-        """Give what shows some other work: to be called with the steps done, and all there are."""
+    def track(self, name: str, unit: str) -> Callable[[int, int], None]:
+        """Return a callback that shows other work as a bar: it takes the steps done and the total."""
 
         def show(done: int, total: int) -> None:
             if name not in self._tasks:
@@ -94,19 +94,19 @@ class ProgressBar:
             task = next(task for task in self._bar.tasks if task.id == self._tasks[dataset])
             self._bar.update(task.id, total=(task.total or 0) + total)
             return
-        self._brought[dataset] = 0
+        self._results[dataset] = 0
         self._tasks[dataset] = self._bar.add_task(dataset, total=total, unit=unit, brought=nothing)
         if self._is_plain:
             self._console.print(f"{dataset}: {total:,} {unit}")
 
     def _show_publishing(self) -> None:
-        """Say what a run does when all of its windows are done, or it would seem to hang."""
+        """Show that the run publishes after its last window, which would otherwise look like a hang."""
         if self._bar.finished and _PUBLISHING not in self._tasks:
             self._tasks[_PUBLISHING] = self._bar.add_task(_PUBLISHING, total=None, unit="", brought="")
 
 
 class _Rate(ProgressColumn):
-    """How much is done in a second."""
+    """The steps per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -121,8 +121,8 @@ def _choose_columns(width: int) -> list[ProgressColumn]:
     return [name, BarColumn(), MofNCompleteColumn(), _Rate(), TextColumn("{task.fields[brought]}"), left]
 
 
-class _Notes(logging.Handler):
-    """Shows what the client has to say, a retry or a refused usage type, above the bars."""
+class _WarningHandler(logging.Handler):
+    """Prints warnings of the client, such as retries and rejected usage types, above the bars."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)

@@ -1,4 +1,4 @@
-"""`iplum publish`: the snapshot brought up to the lake."""
+"""`iplum publish`: update of the published database."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pipelines.commands.invocation import AsJson, open_console, read_accounts, w
 
 
 def publish(
-    full: Annotated[bool, typer.Option("--full", help="Rebuild it from nothing.")] = False, as_json: AsJson = False
+    full: Annotated[bool, typer.Option("--full", help="Rebuild it completely.")] = False, as_json: AsJson = False
 ) -> None:
-    """Bring `warehouse.duckdb` up to the lake, without asking iPlum.
+    """Update `warehouse.duckdb` from the lake, without requests to iPlum.
 
-    Stopped at any time, the file that was there stands.
+    When stopped, the previous file stays.
 
     Examples: `iplum publish` · `iplum publish --full` · `iplum publish --json`
     """
     accounts, _ = read_accounts()
     from pipelines.commands.progress_bar import ProgressBar
-    from pipelines.warehouse_folder import choose_marts, open_folder
+    from pipelines.warehouse_folder import build_mart_settings, open_folder
     from warehouse.snapshot.publish import publish as run_publish
 
     folder = open_folder(accounts[0])
     with ProgressBar(open_console(stderr=True)) as bar:
         publication = run_publish(
-            folder, choose_marts(accounts), full=full, on_progress=bar.watch("tables", "windows")
+            folder, build_mart_settings(accounts), full=full, on_progress=bar.track("tables", "windows")
         )
     if as_json:
         replaced = publication.replaced

@@ -10,13 +10,15 @@ from pipelines.commands.invocation import now, read_accounts
 
 
 def receiver(
-    host: Annotated[str, typer.Option(help="Address to listen on; TLS is a proxy's work.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8088,
+    host: Annotated[str, typer.Option(help="Address to listen on. Use a proxy for TLS.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 selects a free one.")] = 8088,
 ) -> None:
-    """Receive what iPlum pushes: on the disk before it is acknowledged, in the tables within a minute.
+    """Receive callbacks from iPlum: stored before they are acknowledged, in the tables within a minute.
 
-    Its paths are /callbacks/IPLUM_CALLBACK_TOKEN/usage and …/recordings; /healthz tells whether it can keep
-    events. It stops with Ctrl-C. Example: `iplum receiver --port 8088`
+    Its paths are /callbacks/IPLUM_CALLBACK_TOKEN/usage and …/recordings; /healthz reports whether events can be
+    stored. It stops with Ctrl-C.
+
+    Example: `iplum receiver --port 8088`
     """
     accounts, environ = read_accounts()
     from pipelines.receiver.server import serve

@@ -1,4 +1,4 @@
-"""`iplum report`: the HTML report of what is published."""
+"""`iplum report`: the HTML report."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from pipelines.commands.invocation import read_settings
 
 def report(
     output: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Where to; else report.html in IPLUM_DATA.")
+        str | None, typer.Option(metavar="FILE", help="File to write. Default: report.html in IPLUM_DATA.")
     ] = None,
 ) -> None:
-    """Write the report of what is published: one HTML file that opens anywhere, without a network.
+    """Write the report: one HTML file that works offline.
 
-    It holds logins and numbers. Example: `iplum report --output ~/iplum.html`
+    It contains logins and phone numbers.
+
+    Example: `iplum report --output ~/iplum.html`
     """
     settings, _ = read_settings()
     from pipelines.warehouse_folder import open_folder
     from warehouse.outputs.report import write_report
 
     path = write_report(open_folder(settings), None if output is None else Path(output).expanduser().absolute())
-    typer.echo(f"written to {path}")
+    typer.echo(f"Written to {path}")

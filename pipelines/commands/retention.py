@@ -1,4 +1,4 @@
-"""`iplum retention`: the deletion of what is old, and the record of it."""
+"""`iplum retention`: deletion of old records, and the list of past deletions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from warehouse.raw.deletion_log import DeletionRecord
 
 OlderThan = Annotated[
-    int | None, typer.Option("--older-than", metavar="DAYS", min=1, help="Delete what is older than so many days.")
+    int | None, typer.Option("--older-than", metavar="DAYS", min=1, help="Delete records older than DAYS days.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would go, and delete nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Don't ask; needed where nobody can answer.")]
-List = Annotated[bool, typer.Option("--list", help="Show what was deleted, and when.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", help="Skip the confirmation prompt (required when not run from a terminal).")
+]
+List = Annotated[bool, typer.Option("--list", help="List past deletions.")]
 
 
 def retention(
@@ -28,39 +30,41 @@ def retention(
     show: List = False,
     account: AccountName = None,
 ) -> None:
-    """Delete old records for good: rows, raw answers, bodies, files; a dated record of counts and hashes stays.
+    """Delete old records permanently: rows, raw responses, message texts and files.
 
-    A five-day window goes when all of it is old enough, but for what 'iplum hold' keeps; it is never pulled again.
-    Copies elsewhere (exports, backups) are yours to delete.
+    A five-day window is deleted when all of it is old enough, except for records under a legal hold, and is never
+    pulled again. A dated record of counts and hashes stays. Delete copies elsewhere (exports, backups) yourself.
 
     Examples: `iplum retention --older-than 2555 --dry-run` · `iplum retention --older-than 2555 --yes`
     """
     accounts, _ = read_accounts()
     from pipelines.runs.retention import carry_out, list_unfinished, plan_deletion
-    from pipelines.settings.accounts_file import choose_accounts
+    from pipelines.settings import choose_accounts
     from pipelines.warehouse_folder import open_folder
 
     chosen = choose_accounts(accounts, account)
     if show:
-        _show_past(chosen)
+        _show_records(chosen)
         return
     if older_than is None:
-        raise SettingsError("say --older-than DAYS, or --list to see what was deleted")
+        raise SettingsError("give --older-than DAYS, or --list to see past deletions")
     if not (dry_run or yes or sys.stdin.isatty()):
-        raise SettingsError("nobody can be asked here: add --yes to delete, or --dry-run to see what would go")
+        raise SettingsError(
+            "not run from a terminal: add --yes to delete, or --dry-run to see what would be deleted"
+        )
     plans = [(settings, plan_deletion(settings, older_than_days=older_than, now=now())) for settings in chosen]
     for settings, deletion in plans:
         unfinished = list_unfinished(settings)
         _show_plan(deletion, dry_run=dry_run)
         if unfinished:
-            typer.echo("a deletion that was stopped before its end is finished first")
+            typer.echo("An interrupted deletion is finished first.")
         if dry_run or not (deletion.windows or deletion.inbox_events or unfinished):
             continue
-        if not yes and not typer.confirm("Delete this for good?"):
-            typer.echo("nothing was deleted")
+        if not yes and not typer.confirm("Delete this permanently?"):
+            typer.echo("Nothing was deleted.")
             continue
         carry_out(accounts, settings, deletion, clock=now)
-        typer.echo(f"deleted and published; the record is in {open_folder(settings).address}/retention")
+        typer.echo(f"Deleted and published. The deletion record is in {open_folder(settings).address}/retention")
 
 
 def _show_plan(deletion: DeletionRecord, *, dry_run: bool) -> None:
@@ -71,14 +75,14 @@ def _show_plan(deletion: DeletionRecord, *, dry_run: bool) -> None:
             typer.echo(f"  {key}  {counts or 'no rows'}, {len(window['raw']):,} raw files")
     held = deletion.held
     for table, rows in deletion.rows.items():
-        typer.echo(f"  {table:<16}{rows:>10,} rows go, {held[table]:,} are held")
+        typer.echo(f"  {table:<16}{rows:>10,} rows to delete, {held[table]:,} held")
     typer.echo(
         f"  {len(deletion.windows):,} windows, {deletion.raw_files:,} raw files, {len(deletion.files):,} media "
-        f"files, {deletion.inbox_events:,} events of the inbox"
+        f"files, {deletion.inbox_events:,} inbox events"
     )
 
 
-def _show_past(chosen: tuple[Settings, ...]) -> None:
+def _show_records(chosen: tuple[Settings, ...]) -> None:
     from pipelines.warehouse_folder import open_folder
     from warehouse.raw.deletion_log import load_deletion_records
 

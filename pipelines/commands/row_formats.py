@@ -1,4 +1,4 @@
-"""Writing a query's rows for a reader: a person, a spreadsheet, a program."""
+"""The output formats of `iplum sql`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from warehouse.outputs.query import QueryResult
 
 
 def write_rows(result: QueryResult, form: Literal["table", "csv", "json"], stream: TextIO) -> None:
-    """Write all rows as an aligned table, as CSV with a header (null is empty), or as one JSON array of objects.
+    """Write all rows as an aligned table, as CSV with a header (null is empty), or as a JSON array of objects.
 
-    Instants are written in ISO 8601, in UTC. A terminal and a spreadsheet obey nothing of what is in a text: only
-    JSON has each text as it is.
+    Instants are in ISO 8601, UTC. Table and CSV escape strangers' text; only JSON has it verbatim.
     """
     {"table": _write_table, "csv": _write_csv, "json": _write_json}[form](result, stream)
 
@@ -30,7 +29,7 @@ def _write_table(result: QueryResult, stream: TextIO) -> None:
         table.add_column(Text(escape_for_terminal(column)), overflow="fold")
     count = 0
     for row in result.rows:
-        table.add_row(*(Text(escape_for_terminal(_write_value(value))) for value in row))
+        table.add_row(*(Text(escape_for_terminal(_format_value(value))) for value in row))
         count += 1
     console = Console(file=stream, width=None if stream.isatty() else 10_000)
     console.print(table)
@@ -41,18 +40,18 @@ def _write_csv(result: QueryResult, stream: TextIO) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(map(escape_for_spreadsheet, result.columns))
     for row in result.rows:
-        writer.writerow(["" if value is None else escape_for_spreadsheet(_write_value(value)) for value in row])
+        writer.writerow(["" if value is None else escape_for_spreadsheet(_format_value(value)) for value in row])
 
 
 def _write_json(result: QueryResult, stream: TextIO) -> None:
     separator = "["
     for row in result.rows:
-        stream.write(separator + json.dumps(dict(zip(result.columns, row, strict=True)), default=_write_value))
+        stream.write(separator + json.dumps(dict(zip(result.columns, row, strict=True)), default=_format_value))
         separator = ",\n "
     stream.write("[]\n" if separator == "[" else "]\n")
 
 
-def _write_value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, datetime | date):

@@ -1,4 +1,4 @@
-"""`iplum sql`: a question to the published tables."""
+"""`iplum sql`: a query on the published tables."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from pipelines.commands.invocation import read_settings
 
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT.")],
-    form: Annotated[
-        Literal["table", "csv", "json"], typer.Option("--format", help="How to write the rows.")
-    ] = "table",
+    form: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="Output format.")] = "table",
 ) -> None:
-    """Ask the published tables; nothing can be changed by it.
+    """Run a read-only query on the published tables.
 
     Example: `iplum sql "SELECT channel, count(*) FROM usage GROUP BY 1"`
     """

@@ -1,107 +1,85 @@
-"""`iplum standin`: the stand-in API on a socket, with a switch for each way in which a vendor can be difficult."""
+"""`iplum standin`: the stand-in API. Its options are built from `iplum_resource.standin.options`."""
 
 from __future__ import annotations
 
-import dataclasses
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+import inspect
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
-_HISTORY, _DOCUMENT, _FAULTS, _MEDIA = "History", "What the document leaves open", "Faults", "Media"
-_CALLBACKS = "Callbacks"
+from iplum_resource.standin.options import Options
+
+_HINTS = get_type_hints(Options)
 
 
-def _switch(text: str, panel: str, *names: str) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel, show_default=True)
+def standin(**given: Any) -> None:
+    """Run a stand-in for the iPlum API on this machine, with generated records that are the same at each request.
 
+    Prints its URL first, and stops with Ctrl-C.
 
-def standin(
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8080,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    *,
-    access_key: Annotated[str, typer.Option(help="The key that it knows.")] = "STANDINACCESSKEY",
-    secret_key: Annotated[str, typer.Option(help="The secret that it knows.")] = "standin-secret",  # noqa: S107 invented
-    login_id: Annotated[str, typer.Option(help="The administrator that it knows.")] = "admin@clinic.example",
-    sign_login: Annotated[
-        Literal["lower", "typed"], _switch("How it reads the login ID in a signature.", _DOCUMENT)
-    ] = "lower",
-    clock_offset: Annotated[float, _switch("Seconds that its clock is ahead.", _FAULTS)] = 0,
-    seed: Annotated[int, _switch("Another seed is another history.", _HISTORY)] = 1,
-    rows_per_day: Annotated[float, _switch("Usage rows a day.", _HISTORY)] = 30,
-    users: Annotated[int, _switch("Users of the account, 1 to 500.", _HISTORY)] = 6,
-    first_day: Annotated[datetime | None, _switch("Nothing happened before this day.", _HISTORY)] = None,
-    purge_before: Annotated[datetime | None, _switch("What is older was deleted.", _HISTORY)] = None,
-    late_rows: Annotated[float, _switch("Share of rows that show late.", _HISTORY)] = 0,
-    late_by: Annotated[float, _switch("How late those are, in hours.", _HISTORY)] = 6,
-    filter_by: Annotated[Literal["start", "end"], _switch("The time it filters by.", _DOCUMENT)] = "start",
-    end_inclusive: Annotated[bool, _switch("Whether EndDate belongs to the range.", _DOCUMENT)] = True,
-    row_cap: Annotated[int | None, _switch("Rows after which an answer is cut, silently.", _DOCUMENT)] = None,
-    unknown_fields: Annotated[bool, _switch("Add fields that no document names.", _DOCUMENT)] = False,
-    odd_rows: Annotated[bool, _switch("Add rows that are hard to read.", _DOCUMENT)] = False,
-    content_as: Annotated[Literal["json", "plain"], _switch("How it sends a text's body.", _DOCUMENT)] = "json",
-    refuse_types: Annotated[str, _switch("Usage types it refuses, comma-separated.", _DOCUMENT)] = "",
-    usage_permission: Annotated[bool, _switch("Whether usage may be read.", _DOCUMENT)] = True,
-    recording_plan: Annotated[bool, _switch("Whether calls are recorded.", _DOCUMENT)] = True,
-    latency: Annotated[float, _switch("Seconds before each answer.", _FAULTS)] = 0,
-    rate_limit: Annotated[float | None, _switch("Requests a second before 429.", _FAULTS)] = None,
-    retry_after: Annotated[
-        Literal["seconds", "date"] | None, _switch("The form of Retry-After with a 429.", _FAULTS)
-    ] = None,
-    fail_429_first: Annotated[int, _switch("Answer the first N with 429.", _FAULTS, "--fail-429-first")] = 0,
-    fail_500: Annotated[float, _switch("Share answered with 500.", _FAULTS, "--fail-500")] = 0,
-    fail_500_first: Annotated[int, _switch("Answer the first N with 500.", _FAULTS, "--fail-500-first")] = 0,
-    fail_500_days: Annotated[
-        str, _switch("Days that always fail with 500, comma-separated.", _FAULTS, "--fail-500-days")
-    ] = "",
-    fail_500_wider_than: Annotated[
-        float | None, _switch("Hours beyond which a window fails with 500.", _FAULTS, "--fail-500-wider-than")
-    ] = None,
-    malformed_first: Annotated[int, _switch("Send the first N as broken JSON.", _FAULTS)] = 0,
-    error_object_first: Annotated[int, _switch("Send an error object with the first N 200s.", _FAULTS)] = 0,
-    html_first: Annotated[int, _switch("Send a web page for the first N.", _FAULTS)] = 0,
-    reset: Annotated[float, _switch("Share of connections reset.", _FAULTS)] = 0,
-    reset_first: Annotated[int, _switch("Reset the first N.", _FAULTS)] = 0,
-    cut: Annotated[float, _switch("Share of bodies cut short.", _FAULTS)] = 0,
-    cut_first: Annotated[int, _switch("Cut the first N bodies short.", _FAULTS)] = 0,
-    cut_chunked_first: Annotated[int, _switch("The same without Content-Length.", _FAULTS)] = 0,
-    push: Annotated[
-        str | None, _switch("Base of the callback URIs; pushes to URL/usage and URL/recordings.", _CALLBACKS)
-    ] = None,
-    push_past: Annotated[float, _switch("Hours of the past to push at the start.", _CALLBACKS)] = 0,
-    push_duplicates: Annotated[float, _switch("Share pushed twice.", _CALLBACKS)] = 0,
-    push_reorder: Annotated[float, _switch("Share pushed late, after others.", _CALLBACKS)] = 0,
-    push_drops: Annotated[float, _switch("Share never pushed.", _CALLBACKS)] = 0,
-    media_base: Annotated[str | None, _switch("Base of the media URLs it gives; else its own.", _MEDIA)] = None,
-    media_bytes: Annotated[int, _switch("Size of a file.", _MEDIA)] = 24_000,
-    media_not_ready_first: Annotated[int, _switch("Files answered with 404 at first, N times.", _MEDIA)] = 0,
-    media_cut: Annotated[float, _switch("Share of files cut short.", _MEDIA)] = 0,
-    media_error_page: Annotated[float, _switch("Share of files swapped for an error page.", _MEDIA)] = 0,
-) -> None:
-    """Play the iPlum API on this machine, with invented rows that are the same whenever they are asked for.
-
-    Its URL is printed first; it stops with Ctrl-C. Example: `iplum standin --row-cap 100 --latency 0.05`
+    Example: `iplum standin --row-cap 100 --latency 0.05`
     """
-    given = {**locals()}
-    from iplum_resource.standin import Options, serve
+    from iplum_resource.standin.server import serve
 
-    given.update(
-        clock_offset=timedelta(seconds=clock_offset),
-        first_day=None if first_day is None else first_day.date(),
-        purge_before=None if purge_before is None else purge_before.replace(tzinfo=UTC),
-        late_by=timedelta(hours=late_by),
-        push_past=timedelta(hours=push_past),
-        refuse_types=frozenset(refuse_types.split(",")) - {""},
-        fail_500_days=frozenset(_read_days(fail_500_days)),
-        fail_500_wider_than=None if fail_500_wider_than is None else timedelta(hours=fail_500_wider_than),
-    )
-    names = {field.name for field in dataclasses.fields(Options)}
+    host, port = given.pop("host"), given.pop("port")
     try:
-        options = Options(**{name: value for name, value in given.items() if name in names})
+        options = Options(**{name: _parse(name, value) for name, value in given.items()})
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     serve(options, host=host, port=port)
 
 
-def _read_days(text: str) -> list[Any]:
-    return [datetime.fromisoformat(day).date() for day in text.split(",") if day]
+def _list_parameters() -> Iterator[inspect.Parameter]:
+    yield _parameter("port", int, 8080, typer.Option(help="Port; 0 selects a free one."))
+    yield _parameter("host", str, "127.0.0.1", typer.Option(help="Address to listen on."))
+    for option in fields(Options):
+        if "help" in option.metadata:
+            kind, default = _to_command_line(option.name, option.default, option.metadata["unit"])
+            info = typer.Option(
+                f"--{option.name.replace('_', '-')}"
+                + (f"/--no-{option.name.replace('_', '-')}" if kind is bool else ""),
+                help=option.metadata["help"],
+                rich_help_panel=option.metadata["group"],
+            )
+            yield _parameter(option.name, kind, default, info)
+
+
+def _parameter(name: str, kind: Any, default: Any, info: Any) -> inspect.Parameter:
+    annotation = Annotated[kind, info]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _to_command_line(name: str, default: Any, unit: timedelta | None) -> tuple[Any, Any]:
+    """Return the type and default of an option on the command line.
+
+    Durations are numbers, and sets are comma-separated words.
+    """
+    kind = _HINTS[name]
+    if unit is not None:
+        return (float, default / unit) if kind is timedelta else (float | None, None)
+    if kind in (frozenset[str], frozenset[date]):
+        return str, ""
+    return (datetime | None, None) if kind in (date | None, datetime | None) else (kind, default)
+
+
+def _parse(name: str, value: Any) -> Any:
+    """Convert a command line value into the value of an option."""
+    kind = _HINTS[name]
+    unit = next(option.metadata["unit"] for option in fields(Options) if option.name == name)
+    if value is not None and unit is not None:
+        return value * unit
+    if kind in (frozenset[str], frozenset[date]):
+        (element,) = get_args(kind)
+        words = [word for word in value.split(",") if word]
+        return frozenset(words if element is str else map(date.fromisoformat, words))
+    if isinstance(value, datetime):
+        return value.date() if kind == date | None else value.replace(tzinfo=UTC)
+    return value
+
+
+_PARAMETERS = list(_list_parameters())
+standin.__signature__ = inspect.Signature(_PARAMETERS)  # type: ignore[attr-defined] # read by typer
+standin.__annotations__ = {one.name: one.annotation for one in _PARAMETERS}

@@ -1,4 +1,4 @@
-"""`iplum sync`: what the daily schedule does, or a range, with a progress bar."""
+"""`iplum sync`: the daily sync, or the sync of a range, with a progress bar."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipelines.commands.invocation import (
     AsJson,
     Since,
     Until,
-    end_with,
+    exit_with,
     now,
     open_console,
     read_accounts,
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 
 def sync(since: Since = None, until: Until = None, account: AccountName = None, as_json: AsJson = False) -> None:
-    """Pull what is new, missing or due, and publish it.
+    """Sync new and missing data, then update the warehouse.
 
-    Without days it does what the daily schedule does: the window still open, the look-back, and every hole since
-    IPLUM_START_DATE. With days, all windows that overlap them are pulled again. Stopped at any time, what was
-    finished is kept, and the next sync goes on from there.
+    Without days, it does what the daily schedule does: it requests the open window, the look-back, and every gap
+    since IPLUM_START_DATE. With days, it requests all windows that overlap them again. When stopped, finished
+    windows are kept, and the next sync continues.
 
     Examples: `iplum sync` · `iplum sync --since 2024-03-01 --until 2024-04-01` · `iplum sync --json`
     """
@@ -50,7 +50,7 @@ def sync_and_show(
     until: date | None = None,
     as_json: bool = False,
 ) -> None:
-    """Sync with a progress bar, say what came, and end the command with 1 when anything failed."""
+    """Sync with a progress bar, print the result, and exit with 1 if anything failed."""
     from pipelines.commands.progress_bar import ProgressBar
     from pipelines.runs.sync import sync as run_sync
 
@@ -59,7 +59,7 @@ def sync_and_show(
         failures += report.failures
     if as_json:
         write_json(asdict(report))
-        end_with(report.failures)
+        exit_with(report.failures)
     else:
         _show_report(report, accounts[0])
 
@@ -68,15 +68,16 @@ def _show_report(report: SyncReport, settings: Settings) -> None:
     for name, tally in report.datasets.items():
         if tally.refused:
             typer.echo(
-                f"warning: iplum refuses {name} for this account (403): it needs a call recording plan", err=True
+                f"warning: iPlum refuses {name} for this account (HTTP 403): it needs a call recording plan",
+                err=True,
             )
         typer.echo(
             f"{name:<12}{tally.windows:>5} windows {tally.new:>9,} new {tally.changed:>9,} changed"
-            f"{report.rows.get(name, 0):>12,} rows in all"
+            f"{report.rows.get(name, 0):>12,} rows in total"
         )
     if not report.datasets and not report.failures:
         typer.echo("nothing is due")
-    end_with(report.failures)
+    exit_with(report.failures)
     from pipelines.warehouse_folder import open_folder
 
     typer.echo(f"published {open_folder(settings).published}")

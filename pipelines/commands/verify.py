@@ -1,4 +1,4 @@
-"""`iplum verify`: the proof that all of it is here, and that it is what it was."""
+"""`iplum verify`: comparison with iPlum, and verification of files, lake and tables."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipelines.commands.invocation import (
     AsJson,
     Since,
     Until,
-    begin_day,
-    end_with,
+    exit_with,
     now,
     open_console,
     read_accounts,
     read_range,
+    start_of_day,
     write_json,
 )
 from pipelines.settings import Settings
@@ -28,7 +28,7 @@ from warehouse.progress import ProgressCallback
 if TYPE_CHECKING:
     from pipelines.runs.sync import SyncReport
 
-Offline = Annotated[bool, typer.Option("--offline", help="Prove what lies here, without asking iPlum.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Verify local data only, without requests to iPlum.")]
 
 
 def verify(
@@ -38,11 +38,11 @@ def verify(
     account: AccountName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prove it: iPlum's records against those here, every file and body against its hash, the tables against both.
+    """Compare records with iPlum, files with their hashes, and tables with both.
 
-    Each window is asked for once more, whole and in halves, so that an answer that was cut off is found out. What
-    was missing is kept and published. A file that is missing or damaged is marked, and 'iplum archive' fetches it
-    again. Prints a line for each difference and exits with 1 when there is one.
+    Each window is requested again, whole and in halves, so that truncated responses are found. Missing records are
+    stored and published. Missing or damaged files are marked, and 'iplum archive' downloads them again. Prints a
+    line for each difference, and exits with 1 if there is one.
 
     Examples: `iplum verify` · `iplum verify --since 2024-01-01 --until 2024-02-01` · `iplum verify --offline`
     """
@@ -51,7 +51,7 @@ def verify(
     from pipelines.commands.progress_bar import ProgressBar
 
     with (
-        alert_on_failure(accounts[0], "verify") as differences,
+        alert_on_failure(accounts[0], "verify") as mismatches,
         ProgressBar(open_console(stderr=True)) as bar,
     ):
         if not offline:
@@ -60,16 +60,16 @@ def verify(
             report = audit(
                 *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
             )
-            differences += [*report.failures, *_list_differences(report)]
-        watch = bar.watch("archive", "windows")
-        sizes = _verify_here(accounts, since=first, until=last, watch=watch, differences=differences)
+            mismatches += [*report.failures, *_list_findings(report)]
+        on_progress = bar.track("archive", "windows")
+        sizes = _verify_here(accounts, since=first, until=last, on_progress=on_progress, mismatches=mismatches)
     if as_json:
-        write_json({"files": len(sizes), "bytes": sum(sizes), "differences": differences})
+        write_json({"files": len(sizes), "bytes": sum(sizes), "differences": mismatches})
     else:
         if not offline:
             _show_audit(report)
-        typer.echo(f"{len(sizes):,} files hashed, {sum(sizes):,} bytes; {len(differences):,} differences")
-    end_with(differences)
+        typer.echo(f"{len(sizes):,} files hashed, {sum(sizes):,} bytes; {len(mismatches):,} differences")
+    exit_with(mismatches)
 
 
 def _verify_here(
@@ -77,11 +77,11 @@ def _verify_here(
     *,
     since: date | None,
     until: date | None,
-    watch: ProgressCallback,
-    differences: list[str],
+    on_progress: ProgressCallback,
+    mismatches: list[str],
 ) -> list[int]:
-    """Add what differs here, mark what is lost, and give the sizes of the files that were hashed."""
-    from pipelines.warehouse_folder import choose_marts, open_folder
+    """Verify local data: add the mismatches, mark lost files, and return the sizes of the hashed files."""
+    from pipelines.warehouse_folder import build_mart_settings, open_folder
     from warehouse.archive.backlog import LostFiles, mark_lost
     from warehouse.checks.verification import Verification
     from warehouse.snapshot.publish import publish
@@ -90,14 +90,14 @@ def _verify_here(
     losses: list[LostFiles] = []
     verification = Verification(
         folder=open_folder(accounts[0]),
-        settings=choose_marts(accounts),
-        since=begin_day(since),
-        until=begin_day(until),
+        settings=build_mart_settings(accounts),
+        since=start_of_day(since),
+        until=start_of_day(until),
         on_file=sizes.append,
         on_loss=losses.append,
-        on_progress=watch,
+        on_progress=on_progress,
     )
-    differences.extend(map(str, verification.find_mismatches()))
+    mismatches.extend(map(str, verification.find_mismatches()))
     if losses:
         mark_lost(verification.folder, losses, at=now())
         publish(verification.folder, verification.settings)
@@ -106,20 +106,20 @@ def _verify_here(
 
 def _show_audit(report: SyncReport) -> None:
     for name, tally in report.datasets.items():
-        found = tally.differences
+        found = tally.findings
         refused = " (refused: no recording plan)" if tally.refused else ""
         typer.echo(
-            f"{name:<12}{tally.windows:>5} windows asked for again{refused}: {found.missing:,} rows were missing, "
-            f"{found.changed:,} have changed, {found.gone:,} are gone at iPlum"
+            f"{name:<12}{tally.windows:>5} windows requested again{refused}: {found.missing:,} rows missing, "
+            f"{found.changed:,} changed, {found.deleted:,} deleted at iPlum"
         )
 
 
-def _list_differences(report: SyncReport) -> Iterator[str]:
+def _list_findings(report: SyncReport) -> Iterator[str]:
     for name, tally in report.datasets.items():
-        found = tally.differences
+        found = tally.findings
         if found.missing:
-            yield f"{name}: {found.missing:,} rows were missing here: they came with this audit and are published"
+            yield f"{name}: {found.missing:,} rows were missing; this audit added and published them"
         if found.changed:
-            yield f"{name}: {found.changed:,} rows have changed at iPlum since: they are up to date now"
-        if found.gone:
-            yield f"{name}: {found.gone:,} rows are gone at iPlum: they are kept here, with absent_since"
+            yield f"{name}: {found.changed:,} rows have changed at iPlum; they are now up to date"
+        if found.deleted:
+            yield f"{name}: {found.deleted:,} rows were deleted at iPlum; they are kept here with absent_since"

@@ -1,4 +1,4 @@
-"""When somebody must be told: a run that failed, and data that are no longer new."""
+"""Sensors that send alerts: for failed runs, and for data that is out of date."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from warehouse.errors import WarehouseError
 from warehouse.lake.due_windows import find_latest_pull
 from warehouse.schema.tables import USAGE
 
-#: What sensors start again after a failure would else be told each time.
-_TOLD_ONCE_IN = timedelta(hours=20)
-_RUNS_LOOKED_AT = 500
-_TOLD_TAG = "iplum/alerted"
-_NOBODY = "nobody to tell: neither IPLUM_ALERT_WEBHOOK nor IPLUM_ALERT_SMTP is set"
+#: Sensors restart failed jobs; without this pause, each failure would send an alert.
+_REPEAT_AFTER = timedelta(hours=20)
+_MAX_RUNS = 500
+_ALERTED_TAG = "iplum/alerted"
+_NO_RECIPIENT = "no recipient: neither IPLUM_ALERT_WEBHOOK nor IPLUM_ALERT_SMTP is set"
 
 
 def build_failure_alert(accounts: Sequence[Settings], *, clock: Callable[[], datetime]) -> dg.SensorDefinition:
-    """Make `failure_alert`: one message for each run that failed, off while there is nobody to tell.
+    """Build `failure_alert`: one alert per failed run, off without a recipient.
 
-    A job that goes on failing on the same windows is told once in 20 hours, until it succeeds.
+    A job that keeps failing on the same windows is alerted once in 20 hours, until it succeeds.
     """
     settings = accounts[0]
 
@@ -35,64 +35,62 @@ def build_failure_alert(accounts: Sequence[Settings], *, clock: Callable[[], dat
         name="failure_alert",
         minimum_interval_seconds=30,
         default_status=_choose_status(settings),
-        description="Tells the webhook or mailbox of each run that failed: which windows, and why.",
+        description="Sends an alert for each failed run: which windows, and why.",
     )
     def failure_alert(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         run = context.dagster_run
         if not settings.alerts.is_on:
-            return dg.SkipReason(_NOBODY)
-        if _was_told(context.instance, run, since=clock() - _TOLD_ONCE_IN):
-            return dg.SkipReason("this job failed on the same windows before, and that was told")
+            return dg.SkipReason(_NO_RECIPIENT)
+        if _was_alerted(context.instance, run, since=clock() - _REPEAT_AFTER):
+            return dg.SkipReason("this failure was alerted before")
         failures = [describe_failure(event) for event in context.get_step_failure_events()]
-        _send(describe_run(run.job_name, _locate(run), failures, settings), settings)
-        context.instance.add_run_tags(run.run_id, {_TOLD_TAG: "true"})
+        _send(describe_run(run.job_name, _describe_windows(run), failures, settings), settings)
+        context.instance.add_run_tags(run.run_id, {_ALERTED_TAG: "true"})
         return None
 
     return failure_alert
 
 
 def build_freshness_alert(accounts: Sequence[Settings], *, clock: Callable[[], datetime]) -> dg.SensorDefinition:
-    """Make `freshness_alert`: a message once an account's data are older than IPLUM_ALERT_AFTER_HOURS."""
+    """Build `freshness_alert`: one alert when an account's data is older than IPLUM_ALERT_AFTER_HOURS."""
     settings = accounts[0]
 
     @dg.sensor(
         name="freshness_alert",
         minimum_interval_seconds=600,
         default_status=_choose_status(settings),
-        description="Tells the webhook or mailbox, once, of data older than IPLUM_ALERT_AFTER_HOURS.",
+        description="Sends one alert when data is older than IPLUM_ALERT_AFTER_HOURS.",
     )
     def freshness_alert(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         if not settings.alerts.is_on:
-            return dg.SkipReason(_NOBODY)
+            return dg.SkipReason(_NO_RECIPIENT)
         try:
             stale = dict(_find_stale(accounts, now=clock()))
         except WarehouseError as error:
             raise fail(error) from error
-        told = set((context.cursor or "").split(","))
-        if stale.keys() - told:
+        alerted = set((context.cursor or "").split(","))
+        if stale.keys() - alerted:
             _send(_describe_staleness(stale), settings)
         context.update_cursor(",".join(sorted(stale)))
         if not stale:
-            return dg.SkipReason("the data are new enough")
-        return dg.SkipReason(f"told that the data of {', '.join(sorted(stale))} are old")
+            return dg.SkipReason("the data is up to date")
+        return dg.SkipReason(f"alert sent: the data of {', '.join(sorted(stale))} is out of date")
 
     return freshness_alert
 
 
 def _find_stale(accounts: Sequence[Settings], *, now: datetime) -> Iterator[tuple[str, datetime]]:
-    """Go through the accounts that were pulled once, and not since; where nothing came yet, a run says why."""
+    """Yield the accounts with a pull that is too old. Accounts without data are reported by their failing runs."""
     for settings in accounts:
-        reach = find_latest_pull(open_folder(settings), USAGE, settings.account)
-        if reach is not None and now - reach > settings.alerts.after:
-            yield settings.account, reach
+        latest = find_latest_pull(open_folder(settings), USAGE, settings.account)
+        if latest is not None and now - latest > settings.alerts.after:
+            yield settings.account, latest
 
 
 def _describe_staleness(stale: Mapping[str, datetime]) -> Alert:
-    lines = [
-        f"account {account}: nothing newer than {reach:%Y-%m-%d %H:%M} UTC" for account, reach in stale.items()
-    ]
-    remedy = "No sync has brought the newest window since then. 'iplum doctor' says what is in the way."
-    return Alert("iPlum warehouse: the data are old", "\n".join([*lines, remedy]))
+    lines = [f"account {account}: no data after {latest:%Y-%m-%d %H:%M} UTC" for account, latest in stale.items()]
+    fix = "No sync has completed the newest window since. Run 'iplum doctor' to find the cause."
+    return Alert("iPlum warehouse: data is out of date", "\n".join([*lines, fix]))
 
 
 def _send(alert: Alert, settings: Settings) -> None:
@@ -102,24 +100,24 @@ def _send(alert: Alert, settings: Settings) -> None:
         raise fail(error) from None
 
 
-def _was_told(instance: dg.DagsterInstance, run: dg.DagsterRun, *, since: datetime) -> bool:
-    """Say whether the same job on the same windows failed before, was told, and hasn't succeeded since."""
+def _was_alerted(instance: dg.DagsterInstance, run: dg.DagsterRun, *, since: datetime) -> bool:
+    """Whether the same job failed on the same windows, was alerted, and has not succeeded since."""
     recent = dg.RunsFilter(
         job_name=run.job_name,
         created_after=since,
         statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS],
     )
-    for record in instance.get_run_records(recent, limit=_RUNS_LOOKED_AT):
+    for record in instance.get_run_records(recent, limit=_MAX_RUNS):
         other = record.dagster_run
-        if other.run_id == run.run_id or _locate(other) != _locate(run):
+        if other.run_id == run.run_id or _describe_windows(other) != _describe_windows(run):
             continue
-        if other.status == dg.DagsterRunStatus.SUCCESS or _TOLD_TAG in other.tags:
+        if other.status == dg.DagsterRunStatus.SUCCESS or _ALERTED_TAG in other.tags:
             return other.status == dg.DagsterRunStatus.FAILURE
     return False
 
 
-def _locate(run: dg.DagsterRun) -> str:
-    """Say whose windows a run went through, and which."""
+def _describe_windows(run: dg.DagsterRun) -> str:
+    """Describe the account and windows of a run."""
     account = run.tags.get(ACCOUNT_TAG, "")
     return ", ".join(part for part in (f"account {account}" if account else "", describe_range(run.tags)) if part)
 

@@ -1,11 +1,11 @@
-"""Asset checks: what a person should look at, said as warnings, so that good data is never held back."""
+"""Asset checks of data quality. They only warn, so that good data is never held back."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import dagster as dg
 
-from pipelines.defs.assets.warehouse_tables import key_of_table
+from pipelines.defs.assets.warehouse_tables import build_table_key
 from pipelines.defs.failures import fail
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
@@ -19,7 +19,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Check:
-    """A question about a table, what a finding means, and how it is found."""
+    """A check of a table: its name, description, and how failing rows are found."""
 
     name: str
     description: str
@@ -31,58 +31,58 @@ def _select(name: str) -> Callable[[DataFolder, Table], list[CheckResult]]:
 
 
 _ON_EVERY_TABLE = (
-    Check("unique_ids", "Each record id stands once in its account.", _select("unique_ids")),
-    Check("rows_in_window", "Each row started in the window it is filed in.", _select("rows_in_window")),
+    Check("unique_ids", "Each record ID occurs once per account.", _select("unique_ids")),
+    Check("rows_in_window", "Each row started in its window.", _select("rows_in_window")),
     Check(
         "all_read",
-        "Every element of every answer could be read. What couldn't stays in the raw log, its fields in `extra`.",
+        "Every record and every value could be parsed. Others stay in the raw log, and values in `extra`.",
         find_unparsed,
     ),
     Check(
         "nothing_gone",
-        "iPlum still has every row that it once brought. Rows it no longer has are kept, with `absent_since`.",
+        "iPlum still has every row. Rows it no longer has are kept, with `absent_since`.",
         _select("nothing_gone"),
     ),
 )
 _AUDITED = Check(
     "audits_agree",
-    "The latest audit of each window brought no row that should have been here before it.",
+    "The latest audit of each window found no missing row.",
     _select("audits_agree"),
 )
-_COUNTED = Check(
+_KNOWN_CHANNELS = Check(
     "known_channels",
-    "Every record is a call, text or fax. The marts count others too, but give them no minutes and no column.",
+    "Every record is a call, text or fax. Marts count others under no channel and without minutes.",
     _select("known_channels"),
 )
-_PUSHED = Check(
+_CALLBACKS_KEPT = Check(
     "callbacks_kept",
-    "Of each day's records, in the last thirty days, at most one in a hundred lacks its callback.",
+    "On each of the last 30 days, at most 1 % of the pulled records had no callback.",
     _select("callbacks_kept"),
 )
 _PERMITTED = Check(
     "permitted",
-    "iPlum lets this account have its recordings. A 403 means that the account lacks a call recording plan.",
+    "The account may request recordings. A 403 means that it has no call recording plan.",
     find_refused,
 )
 
 
-_FETCHED = Check(
+_ALL_FETCHED = Check(
     "all_fetched",
-    "Every body and file that was asked for came whole. What didn't has a row that says why, and is tried again.",
+    "Every attempted body and file is verified. Rows of others say why, and they are retried.",
     _select("all_fetched"),
 )
 
 
 def list_checks(table: Table) -> tuple[Check, ...]:
-    """List the checks that stand on a table."""
+    """List the checks of a table."""
     if table in ARCHIVE_TABLES:
-        return (_FETCHED,)
-    checks = (*_ON_EVERY_TABLE, _AUDITED, _PUSHED)
-    return (*checks, _PERMITTED if table is RECORDINGS else _COUNTED)
+        return (_ALL_FETCHED,)
+    checks = (*_ON_EVERY_TABLE, _AUDITED, _CALLBACKS_KEPT)
+    return (*checks, _PERMITTED if table is RECORDINGS else _KNOWN_CHANNELS)
 
 
 def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
-    """Make one step of checks for each table; they run with every publishing."""
+    """Build one step of checks per table; they run with every publish."""
     return [_build_table_checks(table, settings) for table in LAKE_TABLES]
 
 
@@ -93,7 +93,7 @@ def _build_table_checks(table: Table, settings: Settings) -> dg.AssetChecksDefin
         name=f"check_{table.name}",
         can_subset=True,
         specs=[
-            dg.AssetCheckSpec(check.name, asset=key_of_table(table), description=check.description)
+            dg.AssetCheckSpec(check.name, asset=build_table_key(table), description=check.description)
             for check in checks
         ],
     )
@@ -103,21 +103,21 @@ def _build_table_checks(table: Table, settings: Settings) -> dg.AssetChecksDefin
         try:
             for check in checks:
                 if check.name in chosen:
-                    yield _judge(check, table, check.find(folder, table))
+                    yield _build_result(check, table, check.find(folder, table))
         except WarehouseError as error:
             raise fail(error) from error
 
     return check_table
 
 
-def _judge(check: Check, table: Table, findings: list[CheckResult]) -> dg.AssetCheckResult:
+def _build_result(check: Check, table: Table, results: list[CheckResult]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        asset_key=key_of_table(table),
+        asset_key=build_table_key(table),
         check_name=check.name,
-        passed=not findings,
+        passed=not results,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
-            "rows": sum(finding.rows for finding in findings),
-            "windows": ", ".join(f"{f.account} {f.window.key}" for f in findings[:_SHOWN]) or "none",
+            "rows": sum(result.rows for result in results),
+            "windows": ", ".join(f"{f.account} {f.window.key}" for f in results[:_SHOWN]) or "none",
         },
     )

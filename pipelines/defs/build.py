@@ -1,4 +1,4 @@
-"""The assembly: every asset, check, job, schedule, sensor and resource, of one account or of many, in one list."""
+"""Assembly of all definitions: assets, checks, jobs, schedules, sensors and resources of all accounts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.defs.alert_sensors import build_failure_alert, build_freshness_al
 from pipelines.defs.asset_checks import build_checks
 from pipelines.defs.assets.archive import CONTENT_ARCHIVE, RECORDING_ARCHIVE, build_archive_assets
 from pipelines.defs.assets.callbacks import build_callbacks_asset
-from pipelines.defs.assets.catalog import catalogue
+from pipelines.defs.assets.catalog import add_catalog_entries
 from pipelines.defs.assets.recordings import build_recordings_assets
 from pipelines.defs.assets.report import build_report_asset
 from pipelines.defs.assets.usage import build_usage_assets
@@ -35,18 +35,17 @@ def build_definitions(
     progress: Progress | None = None,
     executor: dg.ExecutorDefinition = dg.in_process_executor,
 ) -> dg.Definitions:
-    """Assemble assets, checks, jobs, schedules and sensors; `clock` gives aware UTC.
+    """Build the definitions; `clock` returns aware UTC.
 
-    An account alone has assets and jobs without prefix, and each of its runs publishes. Where there are many, each
-    has its own under its name and its own limit, and their runs leave publishing, which is of all accounts, to
-    the sensor `stale_snapshot`. They share one data folder.
+    With a single account, assets and jobs have no prefix, and each run publishes. With several, each has its own
+    assets and rate limit, and the sensor `stale_snapshot` publishes for all. They share one data folder.
     """
-    watcher = progress or NoProgress()
+    progress_ = progress or NoProgress()
     tables, report = build_tables_assets(accounts), build_report_asset(accounts[0])
-    own = [
-        catalogue(assets, owner=settings.account)
+    account_assets = [
+        add_catalog_entries(assets, owner=settings.account)
         for settings in accounts
-        for assets in _build_account(settings, clock, watcher)
+        for assets in _build_account(settings, clock, progress_)
     ]
     jobs = {
         name: made for job in JOBS for name, made in job.define(accounts, tables=tables, report=report).items()
@@ -54,11 +53,15 @@ def build_definitions(
     publish = dg.define_asset_job(
         "publish",
         selection=dg.AssetSelection.assets(tables, report),
-        description="Bring warehouse.duckdb and the report up to the lake, without asking iPlum.",
+        description="Update warehouse.duckdb and the report from the lake, without requests to iPlum.",
     )
-    whose = accounts[0].account if len(accounts) == 1 else "all_accounts"
+    owner = accounts[0].account if len(accounts) == 1 else "all_accounts"
     return dg.Definitions(
-        assets=[*own, catalogue(tables, owner=whose), catalogue(report, owner=whose)],
+        assets=[
+            *account_assets,
+            add_catalog_entries(tables, owner=owner),
+            add_catalog_entries(report, owner=owner),
+        ],
         asset_checks=build_checks(accounts[0]),
         jobs=[*jobs.values(), publish],
         schedules=[
@@ -96,7 +99,7 @@ def _build_account(
 
 
 def build_resource(settings: Settings) -> IPlumResource:
-    """Make the client's factory: Dagster is told which variables hold the keys, never the keys."""
+    """Build the client's resource: Dagster sees the names of the variables with the keys, never the keys."""
     return IPlumResource(
         access_key=dg.EnvVar(settings.secrets.access_key),
         secret_key=dg.EnvVar(settings.secrets.secret_key),
@@ -106,5 +109,5 @@ def build_resource(settings: Settings) -> IPlumResource:
         login_case=settings.login_case,
         requests_per_second=settings.requests_per_second,
         limiter_file=str(open_folder(settings).limiter_file(settings.account)),
-        limiter_database=dg.EnvVar("IPLUM_LIMITER_URL") if settings.has_limiter_database else None,
+        limiter_database=dg.EnvVar("IPLUM_LIMITER_URL") if settings.limiter_url else None,
     )

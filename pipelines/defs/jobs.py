@@ -1,8 +1,8 @@
-"""The jobs of accounts: which assets each goes through, and how a run is held to one account's.
+"""The jobs of accounts: their assets, and how a run is limited to one account.
 
-Dagster looks at every asset for every job, so that three jobs for each of three hundred accounts would take longer
-to load than all else together. Accounts whose history begins in the same window share their jobs instead, and a
-run is told which account's assets it is of.
+Dagster resolves every asset for every job, so three jobs for each of three hundred accounts would take longer to
+load than everything else. Accounts whose history starts in the same window therefore share jobs, and a run selects
+its account's assets.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from dagster import UnresolvedAssetJobDefinition
 
 
-#: Whose run it is, where there are many accounts.
+#: The account of a run, with several accounts.
 ACCOUNT_TAG = "iplum/account"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AccountJob:
-    """A job over `assets` of each account; `has_report` says whether an account alone gets its report with it."""
+    """A job over `assets` of each account; `has_report` adds the report, with a single account."""
 
     name: str
     assets: tuple[str, ...]
@@ -37,27 +37,27 @@ class AccountJob:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def name_for(self, settings: Settings) -> str:
-        """Name the job that this account's runs are of."""
+        """Return the name of the job for this account."""
         if not settings.is_one_of_many or not self.is_partitioned:
             return self.name
         return f"{self.name}__{window_of(settings.start_date).key.replace('-', '_')}"
 
     def tags_for(self, settings: Settings) -> dict[str, str]:
-        """Tag a run so that it can be told from those of other accounts."""
+        """Return the tags that identify an account's runs."""
         return {ACCOUNT_TAG: settings.account} if settings.is_one_of_many else {}
 
     def select(self, settings: Settings) -> list[dg.AssetKey] | None:
-        """List the assets that a run of this account is held to; None for all that the job has."""
+        """Return the assets of a run of this account; None for all assets of the job."""
         return self.list_keys(settings) if settings.is_one_of_many else None
 
     def list_keys(self, settings: Settings) -> list[dg.AssetKey]:
-        """List the account's own assets that the job goes through."""
+        """List the account's assets in this job."""
         return [dg.AssetKey(settings.key(name)) for name in self.assets]
 
     def define(
         self, accounts: Sequence[Settings], *, tables: dg.AssetsDefinition, report: dg.AssetsDefinition
     ) -> dict[str, UnresolvedAssetJobDefinition]:
-        """Make the job, or one for each start of history, by name; an account alone publishes in each run."""
+        """Build the job, or one per start of history, by name; with a single account, each run publishes."""
         published = [tables, report] if self.has_report else [tables]
         if accounts[0].is_one_of_many:
             published = []
@@ -78,29 +78,26 @@ class AccountJob:
 SYNC = AccountJob(
     name="sync",
     assets=("raw_usage", "usage", "raw_recordings", "recordings", "callbacks"),
-    description="Pull and fold a range of windows, take in what was pushed, publish: what runs each day.",
+    description="Daily sync: pull a range of windows, store callbacks, and publish.",
 )
 ARCHIVE = AccountJob(
     name="archive",
     assets=("contents", "recording_files"),
-    description="Fetch bodies, attachments, faxes and recording files not yet verified, then publish.",
+    description="Download texts, attachments, faxes and recordings that are not verified yet, then publish.",
 )
 AUDIT = AccountJob(
     name="audit",
     assets=("raw_usage", "usage", "raw_recordings", "recordings"),
-    description=(
-        "Ask for a range of windows once more, each in halves too, tell what differs from what is here, and "
-        "publish."
-    ),
+    description=("Request a range of windows again, whole and in halves, report differences, and publish."),
     tags={AUDIT_TAG: "true"},
 )
 DRAIN = AccountJob(
     name="drain",
     assets=("callbacks",),
-    description="Move what was pushed from the inbox to the tables.",
+    description="Move callbacks from the inbox to the tables.",
     is_partitioned=False,
     has_report=False,
-    # What tells runs that drain from all others, whosever account.
+    # Identifies drains of any account.
     tags={"iplum/drains": "inbox"},
 )
 JOBS = (SYNC, ARCHIVE, AUDIT, DRAIN)

@@ -1,4 +1,4 @@
-"""The calendar of windows as Dagster knows it: partitions, backfills, and the tags of a run over several."""
+"""Windows as Dagster partitions: definition, backfill policy, and the tags of a run over a range."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import dagster as dg
 
 from warehouse.windows import StorageWindow, window_of
 
-#: A year of windows: a run costs seconds whatever it does, and one of a year ends in reasonable time.
+#: About a year. A run has seconds of overhead, and a year finishes in reasonable time.
 MAX_WINDOWS_PER_RUN = 80
 
 BACKFILL_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=MAX_WINDOWS_PER_RUN)
 
-#: The tag by which a run asks for its windows as an audit does: each in halves, and compared with what is here.
+#: Marks the runs of an audit, which request each window whole and in halves and report differences.
 AUDIT_TAG = "iplum/audit"
 
 _RANGE_START = "dagster/asset_partition_range_start"
@@ -23,10 +23,10 @@ _SINGLE = "dagster/partition"
 
 
 def build_partitions(start_date: date) -> dg.TimeWindowPartitionsDefinition:
-    """Give assets a partition a window, from the window of `start_date` to the one still open.
+    """Build the partitions of an account: one per window, up to the one still open.
 
-    A start inside a window would silently drop the days up to the next boundary, so it is aligned down. Keys
-    are the windows' first days (UTC).
+    The start date is moved back to its window's start, because Dagster silently drops the days up to the next
+    boundary. Keys are the windows' first days (UTC).
     """
     return dg.TimeWindowPartitionsDefinition(
         cron_schedule="0 0 */5 * *",
@@ -37,13 +37,13 @@ def build_partitions(start_date: date) -> dg.TimeWindowPartitionsDefinition:
     )
 
 
-def tag_range(stretch: Sequence[StorageWindow]) -> dict[str, str]:
-    """Tag a run so that it goes through a contiguous stretch of windows, oldest first in `stretch`."""
-    return {_RANGE_START: stretch[0].key, _RANGE_END: stretch[-1].key}
+def build_range_tags(window_range: Sequence[StorageWindow]) -> dict[str, str]:
+    """Return the tags of a run over a contiguous range of windows, oldest first."""
+    return {_RANGE_START: window_range[0].key, _RANGE_END: window_range[-1].key}
 
 
 def describe_range(tags: Mapping[str, str]) -> str:
-    """Say which windows a run's tags are about; empty for a run without windows."""
+    """Describe the windows in a run's tags; empty for a run without windows."""
     if _SINGLE in tags:
         return f"window {tags[_SINGLE]}"
     if _RANGE_START not in tags:

@@ -1,4 +1,4 @@
-"""When windows are pulled: each day, whatever is missing or due by then, and each week some that are not."""
+"""Schedules: the daily sync, the daily archive and the weekly audit, with the windows of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import dagster as dg
 
 from pipelines.defs.failures import fail
 from pipelines.defs.jobs import ARCHIVE, AUDIT, SYNC, AccountJob
-from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, tag_range
+from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_range_tags
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
 from warehouse.archive.backlog import find_backlog
@@ -19,23 +19,23 @@ from warehouse.raw.deletion_log import find_first_kept_window
 from warehouse.schema.tables import ARCHIVE_TABLES, FOLDED_TABLES
 from warehouse.windows import StorageWindow, window_of, windows_between
 
-#: A year of windows: at five requests a second, five minutes.
+#: About a year: five minutes at five requests per second.
 WINDOWS_PER_AUDIT = 80
 _AUDIT_HOURS_AFTER_SYNC = 3
 
 
 def find_first_window(settings: Settings) -> StorageWindow:
-    """Say with which window an account's history begins: that of its start date, or the first not deleted."""
-    floor = find_first_kept_window(open_folder(settings), settings.account)
+    """Return the first window of an account: that of its start date, or the first one not deleted."""
+    first_kept = find_first_kept_window(open_folder(settings), settings.account)
     start = window_of(settings.start_date)
-    return start if floor is None else max(start, floor)
+    return start if first_kept is None else max(start, first_kept)
 
 
 def find_due_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
-    """List what a sync at `now` (aware UTC) owes: stretches of windows for one run each, newest first.
+    """List the due windows at `now` (aware UTC) as one range per run, newest first.
 
-    A window is owed when usage or recordings are: what no complete pull covers, the look-back, holes. One that
-    was deleted is not.
+    A window is due if usage or recordings are: without a complete pull, in the look-back, or never pulled. Deleted
+    windows are not.
     """
     since = find_first_window(settings).start
     windows = list(windows_between(since, now + timedelta(microseconds=1)))
@@ -56,40 +56,41 @@ def find_due_ranges(settings: Settings, now: datetime) -> list[list[StorageWindo
 def build_daily_sync(
     settings: Settings, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition, *, clock: Callable[[], datetime]
 ) -> dg.ScheduleDefinition:
-    """Make `daily_sync`, which is on from the start.
+    """Build `daily_sync`, which is on by default.
 
-    Dagster doesn't catch up on ticks missed while the machine was off; what they would have pulled is due.
+    Dagster does not run missed ticks later; their windows stay due.
     """
 
     @dg.schedule(
         name=settings.name("daily_sync"),
         job=job,
-        cron_schedule=_write_cron(settings.sync_at),
+        cron_schedule=_format_cron(settings.sync_at),
         execution_timezone=settings.time_zone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            "Each day: the window still open, the look-back, and every hole since IPLUM_START_DATE, in runs of at "
-            "most a year, newest first."
+            "Daily: the open window, the look-back, and every gap since IPLUM_START_DATE, in runs of about a year "
+            "at "
+            "most, newest first."
         ),
     )
     def daily_sync(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest]:
         try:
-            stretches = find_due_ranges(settings, clock())
+            ranges = find_due_ranges(settings, clock())
         except WarehouseError as error:
             raise fail(error) from error
-        return _request_runs(context, stretches, SYNC, settings)
+        return _request_runs(context, ranges, SYNC, settings)
 
     return daily_sync
 
 
 def find_backlog_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
-    """List the windows with something to fetch at `now` (aware UTC): stretches for one run each, newest first."""
+    """List the windows with something to download at `now` (aware UTC) as one range per run, newest first."""
     folder = open_folder(settings).with_cached_listings(settings.account)
     windows = {
         window
         for table in ARCHIVE_TABLES
-        for announced_by in FOLDED_TABLES
-        for window in folder.lake_windows(announced_by.name, settings.account)
+        for source in FOLDED_TABLES
+        for window in folder.lake_windows(source.name, settings.account)
         if window >= window_of(settings.start_date)
         and find_backlog(folder, table, settings.account, window, now=now)
     }
@@ -99,31 +100,32 @@ def find_backlog_ranges(settings: Settings, now: datetime) -> list[list[StorageW
 def build_daily_archive(
     settings: Settings, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition, *, clock: Callable[[], datetime]
 ) -> dg.ScheduleDefinition:
-    """Make `daily_archive`, which is off until somebody decides to keep what was said (DESIGN 14)."""
+    """Build `daily_archive`, which is off by default (docs/design.md, "Privacy")."""
 
     @dg.schedule(
         name=settings.name("daily_archive"),
         job=job,
-        cron_schedule=_write_cron(time((settings.sync_at.hour + 1) % 24, settings.sync_at.minute)),
+        cron_schedule=_format_cron(time((settings.sync_at.hour + 1) % 24, settings.sync_at.minute)),
         execution_timezone=settings.time_zone,
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description=(
-            "Each day, an hour after the sync: bodies, attachments, faxes and recording files that are not "
-            "verified yet. Off until you switch it on."
+            "Daily, an hour after the sync: downloads message texts, attachments, faxes and recordings that are "
+            "not "
+            "verified yet. Off until you turn it on."
         ),
     )
     def daily_archive(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest]:
         try:
-            stretches = find_backlog_ranges(settings, clock())
+            ranges = find_backlog_ranges(settings, clock())
         except WarehouseError as error:
             raise fail(error) from error
-        return _request_runs(context, stretches, ARCHIVE, settings)
+        return _request_runs(context, ranges, ARCHIVE, settings)
 
     return daily_archive
 
 
 def find_audit_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
-    """List the windows that the weekly audit at `now` (aware UTC) asks for: stretches for one run each."""
+    """List the windows of the weekly audit at `now` (aware UTC) as one range per run."""
     since = find_first_window(settings).start
     windows = list(windows_between(since, now))
     folder = open_folder(settings).with_cached_listings(settings.account)
@@ -135,7 +137,7 @@ def find_audit_ranges(settings: Settings, now: datetime) -> list[list[StorageWin
 def build_weekly_audit(
     settings: Settings, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition, *, clock: Callable[[], datetime]
 ) -> dg.ScheduleDefinition:
-    """Make `weekly_audit`, which is on from the start: the only thing that asks for old windows again."""
+    """Build `weekly_audit`, which is on by default. Nothing else requests old windows again."""
     hour = (settings.sync_at.hour + _AUDIT_HOURS_AFTER_SYNC) % 24
 
     @dg.schedule(
@@ -145,37 +147,38 @@ def build_weekly_audit(
         execution_timezone=settings.time_zone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            f"Each Sunday: {WINDOWS_PER_AUDIT} windows asked for once more and proven in halves, those first that "
-            "were proven never or the longest ago. So it goes round five years in five weeks."
+            f"Every Sunday: requests {WINDOWS_PER_AUDIT} windows again with a split check, starting with those "
+            "never "
+            "audited or audited longest ago. Five years take five weeks."
         ),
     )
     def weekly_audit(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest]:
         try:
-            stretches = find_audit_ranges(settings, clock())
+            ranges = find_audit_ranges(settings, clock())
         except WarehouseError as error:
             raise fail(error) from error
-        return _request_runs(context, stretches, AUDIT, settings)
+        return _request_runs(context, ranges, AUDIT, settings)
 
     return weekly_audit
 
 
 def _request_runs(
     context: dg.ScheduleEvaluationContext,
-    stretches: Sequence[Sequence[StorageWindow]],
+    ranges: Sequence[Sequence[StorageWindow]],
     job: AccountJob,
     settings: Settings,
 ) -> list[dg.RunRequest]:
-    # Dagster wants a key on each where there are several; a tick that is repeated repeats its keys.
+    # Dagster requires keys for several requests; a repeated tick has the same keys.
     tick = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
     return [
         dg.RunRequest(
-            run_key=f"{tick}/{stretch[0].key}",
+            run_key=f"{tick}/{window_range[0].key}",
             asset_selection=job.select(settings),
-            tags={**tag_range(stretch), **job.tags_for(settings)},
+            tags={**build_range_tags(window_range), **job.tags_for(settings)},
         )
-        for stretch in stretches
+        for window_range in ranges
     ]
 
 
-def _write_cron(at: time) -> str:
+def _format_cron(at: time) -> str:
     return f"{at.minute} {at.hour} * * *"

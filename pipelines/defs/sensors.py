@@ -1,4 +1,4 @@
-"""What is started by a change rather than by the clock."""
+"""Sensors that start a run after a change: `stale_snapshot` and `callback_inbox`."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from pipelines.dagster_home import forget_run
+from pipelines.dagster_home import delete_run
 from pipelines.defs.failures import fail
 from pipelines.defs.jobs import DRAIN
 from pipelines.settings import Settings
-from pipelines.warehouse_folder import choose_marts, has_inbox, open_folder, open_inbox
+from pipelines.warehouse_folder import build_mart_settings, has_inbox, open_folder, open_inbox
 from warehouse.errors import WarehouseError
 from warehouse.snapshot.publish import is_stale
 
-_UNDER_WAY = [
+_ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
-# A run that was killed stays "started" in Dagster's history for good, and must not hold this up for as long.
-_PATIENCE = timedelta(hours=1)
-# The runs of many accounts don't publish themselves; while they follow each other, what they bring is published
-# this often. One that was killed then costs no more than the pause.
-_PATIENCE_WITH_MANY = timedelta(days=1)
-_PAUSE_WITH_MANY = timedelta(minutes=15)
-# Draining beside another run does no harm, so a killed one need not be waited for as long.
-_DRAIN_PATIENCE = timedelta(minutes=1)
-_DRAIN_REST = timedelta(minutes=5)
-# A busy account has thousands of drains a day, and each leaves a third of a megabyte in Dagster's history.
+# A killed run stays "started" in Dagster's history forever, so older runs are ignored.
+_RUN_TIMEOUT = timedelta(hours=1)
+# Runs of several accounts do not publish themselves; while they run, their data is published at this interval.
+_RUN_TIMEOUT_MULTI = timedelta(days=1)
+_PUBLISH_INTERVAL_MULTI = timedelta(minutes=15)
+# Concurrent drains are harmless, so a killed one is not waited for long.
+_DRAIN_TIMEOUT = timedelta(minutes=1)
+_DRAIN_PAUSE = timedelta(minutes=5)
+# A busy account has thousands of drains per day, each with a third of a megabyte of history.
 _DRAINS_KEPT_FOR = timedelta(days=1)
-_DRAINS_FORGOTTEN_AT_ONCE = 20
+_DRAINS_DELETED_PER_TICK = 20
 
 
 def build_stale_snapshot(
@@ -41,11 +40,10 @@ def build_stale_snapshot(
     *,
     clock: Callable[[], datetime],
 ) -> dg.SensorDefinition:
-    """Make `stale_snapshot`, which starts `publish` whenever the lake is ahead of the snapshot.
+    """Build `stale_snapshot`, which starts `publish` when the lake is ahead of the snapshot.
 
-    That is so after a run that failed in part, one that was killed, and a backfill of single assets. With many
-    accounts, whose runs don't publish, it is so all the time while they sync: it then publishes every quarter of
-    an hour, and once when they have ended.
+    That is so after a run that failed in part or was killed, and after a backfill of single assets. With several
+    accounts, whose runs do not publish, it publishes every quarter of an hour while they run, and once afterwards.
     """
     folder = open_folder(accounts[0])
     do_runs_publish = not accounts[0].is_one_of_many
@@ -55,26 +53,26 @@ def build_stale_snapshot(
         job=job,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Publishes whenever the lake holds what warehouse.duckdb doesn't and no run is under way.",
+        description="Publishes when the lake is ahead of warehouse.duckdb and no run is active.",
     )
     def stale_snapshot(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = clock()
-        if do_runs_publish and _is_under_way(context.instance, since=now - _PATIENCE):
-            return dg.SkipReason("a run is under way that may publish itself")
-        if _is_under_way(context.instance, since=now - _PATIENCE_WITH_MANY) and _has_begun(
-            context.instance, job.name, since=now - _PAUSE_WITH_MANY
+        if do_runs_publish and _is_active(context.instance, since=now - _RUN_TIMEOUT):
+            return dg.SkipReason("a run is active that may publish")
+        if _is_active(context.instance, since=now - _RUN_TIMEOUT_MULTI) and _has_started(
+            context.instance, job.name, since=now - _PUBLISH_INTERVAL_MULTI
         ):
-            return dg.SkipReason(
-                "runs are under way that bring more, and what they brought was published just now"
-            )
+            return dg.SkipReason("runs are active, and their data was published recently")
         try:
-            behind = is_stale(folder, choose_marts(accounts))
+            stale = is_stale(folder, build_mart_settings(accounts))
         except WarehouseError as error:
             raise fail(error) from error
-        if not behind:
+        if not stale:
             return dg.SkipReason("the snapshot is up to date")
-        if _has_just_failed(context.instance, job.name, since=now - _PATIENCE):
-            return dg.SkipReason("publishing failed within the last hour; see its run, or start `publish` by hand")
+        if _has_just_failed(context.instance, job.name, since=now - _RUN_TIMEOUT):
+            return dg.SkipReason(
+                "publishing failed within the last hour; see its run, or start `publish` manually"
+            )
         return dg.RunRequest()
 
     return stale_snapshot
@@ -86,9 +84,9 @@ def build_callback_inbox(
     *,
     clock: Callable[[], datetime],
 ) -> dg.SensorDefinition:
-    """Make `callback_inbox`, which starts `drain` whenever events wait: within a minute they are in the tables.
+    """Build `callback_inbox`, which starts `drain` when events are pending.
 
-    `accounts` share the inbox; each is drained by runs of its own.
+    `accounts` share the inbox; each is drained by its own runs.
     """
     folder = open_folder(accounts[0])
 
@@ -98,62 +96,62 @@ def build_callback_inbox(
         minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Moves what iPlum pushed from the receiver's inbox to the tables, within a minute. Its runs that "
-            "succeeded leave the history after a day."
+            "Moves callbacks from the receiver's inbox to the tables within a minute. Successful runs are removed "
+            "from the history after a day."
         ),
     )
     def callback_inbox(context: dg.SensorEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         if not has_inbox(accounts[0], folder):
-            return dg.SkipReason("there is no inbox: no receiver has run yet")
+            return dg.SkipReason("no inbox: the receiver has not run yet")
         try:
             with open_inbox(accounts[0], folder) as inbox:
-                waiting = inbox.list_accounts_with_events()
+                pending = inbox.list_accounts_with_events()
         except WarehouseError as error:
             raise fail(error) from error
         now = clock()
-        _forget_drains(context.instance, before=now - _DRAINS_KEPT_FOR)
+        _delete_old_drains(context.instance, before=now - _DRAINS_KEPT_FOR)
         requests, obstacles = [], []
-        for settings in [one for one in accounts if one.account in waiting]:
-            obstacle = _tell_obstacle(context.instance, settings, now)
+        for settings in [one for one in accounts if one.account in pending]:
+            obstacle = _find_obstacle(context.instance, settings, now)
             if obstacle is None:
                 requests.append(
                     dg.RunRequest(asset_selection=DRAIN.select(settings), tags=DRAIN.tags_for(settings))
                 )
             else:
                 obstacles.append(obstacle)
-        return requests or dg.SkipReason(next(iter(obstacles), "nothing waits"))
+        return requests or dg.SkipReason(next(iter(obstacles), "no pending events"))
 
     return callback_inbox
 
 
-def _tell_obstacle(instance: dg.DagsterInstance, settings: Settings, now: datetime) -> str | None:
+def _find_obstacle(instance: dg.DagsterInstance, settings: Settings, now: datetime) -> str | None:
     tags = DRAIN.tags_for(settings)
-    if _is_under_way(instance, since=now - _DRAIN_PATIENCE, job_name=DRAIN.name, tags=tags):
-        return "a run is draining it"
-    if _has_just_failed(instance, DRAIN.name, since=now - _DRAIN_REST, tags=tags):
-        return "draining failed in the last minutes; see its run"
+    if _is_active(instance, since=now - _DRAIN_TIMEOUT, job_name=DRAIN.name, tags=tags):
+        return "a drain is active"
+    if _has_just_failed(instance, DRAIN.name, since=now - _DRAIN_PAUSE, tags=tags):
+        return "a drain failed in the last minutes; see its run"
     return None
 
 
-def _is_under_way(
+def _is_active(
     instance: dg.DagsterInstance,
     *,
     since: datetime,
     job_name: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> bool:
-    under_way = dg.RunsFilter(job_name=job_name, created_after=since, statuses=_UNDER_WAY, tags=tags)
-    return bool(instance.get_run_records(under_way, limit=1))
+    active = dg.RunsFilter(job_name=job_name, created_after=since, statuses=_ACTIVE, tags=tags)
+    return bool(instance.get_run_records(active, limit=1))
 
 
-def _has_begun(instance: dg.DagsterInstance, job_name: str, *, since: datetime) -> bool:
+def _has_started(instance: dg.DagsterInstance, job_name: str, *, since: datetime) -> bool:
     return bool(instance.get_run_records(dg.RunsFilter(job_name=job_name, created_after=since), limit=1))
 
 
-def _forget_drains(instance: dg.DagsterInstance, *, before: datetime) -> None:
+def _delete_old_drains(instance: dg.DagsterInstance, *, before: datetime) -> None:
     succeeded = dg.RunsFilter(tags=DRAIN.tags, created_before=before, statuses=[dg.DagsterRunStatus.SUCCESS])
-    for record in instance.get_run_records(succeeded, limit=_DRAINS_FORGOTTEN_AT_ONCE, ascending=True):
-        forget_run(instance, record.dagster_run.run_id)
+    for record in instance.get_run_records(succeeded, limit=_DRAINS_DELETED_PER_TICK, ascending=True):
+        delete_run(instance, record.dagster_run.run_id)
 
 
 def _has_just_failed(

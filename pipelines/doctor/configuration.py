@@ -1,4 +1,4 @@
-"""Whether the settings can work, before anybody is asked."""
+"""Checks of the settings, without any request."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipelines.doctor.verdict import State, Verdict
+from pipelines.doctor.diagnosis import Diagnosis, State
 from pipelines.settings import (
+    ACCOUNTS_FILE,
     VARIABLES,
     Settings,
     SettingsError,
@@ -15,7 +16,6 @@ from pipelines.settings import (
     check_credentials,
     read_callback_token,
 )
-from pipelines.settings.accounts_file import FILE_NAME as ACCOUNTS_FILE
 from pipelines.warehouse_folder import open_folder
 from warehouse.errors import StorageFailed
 
@@ -23,50 +23,52 @@ _PREFIX = "IPLUM_"
 _OTHERS = 0o077
 
 
-def examine_environment(environ: Mapping[str, str], root: Path) -> Iterator[Verdict]:
-    """Say what is odd about the variables and the `.env` file at `root`."""
-    unknown = sorted(set(_list_own(environ)) - {variable.name for variable in VARIABLES})
-    if unknown and not (root / ACCOUNTS_FILE).exists():  # there, variables have names of their owner's choice
-        yield Verdict("configuration", State.WARNING, f"nobody reads {', '.join(unknown)}", _suggest(unknown[0]))
+def diagnose_environment(environ: Mapping[str, str], root: Path) -> Iterator[Diagnosis]:
+    """Check for unknown variables and for a readable `.env` file at `root`."""
+    unknown = sorted(set(_list_iplum_variables(environ)) - {variable.name for variable in VARIABLES})
+    if unknown and not (root / ACCOUNTS_FILE).exists():  # accounts.toml may use variables of any name
+        yield Diagnosis("configuration", State.WARNING, f"unknown: {', '.join(unknown)}", _suggest(unknown[0]))
     file = root / ".env"
     if file.is_file() and file.stat().st_mode & _OTHERS:
-        yield Verdict("configuration", State.WARNING, f"others can read the keys in {file}", f"chmod 600 {file}")
+        yield Diagnosis(
+            "configuration", State.WARNING, f"other users can read the keys in {file}", f"Run: chmod 600 {file}"
+        )
 
 
-def examine_settings(settings: Settings) -> Iterator[Verdict]:
-    """Say whether an account's settings fit the data that are there."""
+def diagnose_settings(settings: Settings) -> Iterator[Diagnosis]:
+    """Check an account's settings against existing data."""
     try:
         check_account(settings, open_folder(settings).accounts())
     except SettingsError as error:
-        yield Verdict("configuration", State.WRONG, str(error))
+        yield Diagnosis("configuration", State.WRONG, str(error))
     except StorageFailed:
-        pass  # the data folder has a line of its own, which says why
-    found = f"account {settings.account!r} from {settings.start_date} on, {settings.base_url}"
-    yield Verdict("configuration", State.OK, found)
+        pass  # reported by the check of the data folder
+    found = f"account {settings.account!r} since {settings.start_date}, {settings.base_url}"
+    yield Diagnosis("configuration", State.OK, found)
 
 
-def examine_secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[Verdict]:
-    """Say whether the credentials look like what they are, and the receiver's token, where there is one."""
+def diagnose_secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """Check the credentials, and the callback token if there is one."""
     try:
         check_credentials(environ, settings.secrets)
     except SettingsError as error:
-        yield Verdict("credentials", State.WRONG, str(error), "run 'iplum init', which asks for them")
+        yield Diagnosis("credentials", State.WRONG, str(error), "Run 'iplum init'.")
     else:
-        yield Verdict("credentials", State.OK, "access key, secret key and login ID are set")
+        yield Diagnosis("credentials", State.OK, "access key, secret key and login ID are set")
     if not environ.get(settings.secrets.callback_token):
         return
     try:
         read_callback_token(environ, settings.secrets)
     except SettingsError as error:
-        yield Verdict("receiver", State.WRONG, str(error))
+        yield Diagnosis("receiver", State.WRONG, str(error))
     else:
-        yield Verdict("receiver", State.OK, "the token of the callback paths is set")
+        yield Diagnosis("receiver", State.OK, "the callback token is set")
 
 
-def _list_own(environ: Mapping[str, str]) -> Iterator[str]:
+def _list_iplum_variables(environ: Mapping[str, str]) -> Iterator[str]:
     return (name for name in environ if name.startswith(_PREFIX))
 
 
 def _suggest(unknown: str) -> str:
     close = difflib.get_close_matches(unknown, [variable.name for variable in VARIABLES], n=1)
-    return f"did you mean {close[0]}?" if close else "take it out, or see .env.example for what there is"
+    return f"Did you mean {close[0]}?" if close else "Remove it; .env.example lists all variables."

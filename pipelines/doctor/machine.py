@@ -1,4 +1,4 @@
-"""What this machine has to offer: the data folder, what it holds, and Dagster's history with its daemon."""
+"""Checks of this machine: data folder, data, Dagster with its daemon, and alerts."""
 
 from __future__ import annotations
 
@@ -9,123 +9,145 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipelines.doctor.verdict import State, Verdict
+from pipelines.alerts import Alert, AlertFailed, send_alert
+from pipelines.doctor.diagnosis import Diagnosis, State
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
 from warehouse.errors import StorageFailed
 from warehouse.storage.paths import DataFolder
 
 _GIGABYTE = 1 << 30
-#: Dagster's daemon says twice a minute that it lives.
+#: Dagster's daemon reports twice a minute.
 _SILENCE = timedelta(minutes=5)
 _SCHEDULE = "daily_sync"
-_FIRST_SYNC = "not there yet; the first sync makes it"
+_FIRST_SYNC = "does not exist yet; the first sync creates it"
 
 
-def examine_folder(settings: Settings) -> Iterator[Verdict]:
-    """Say whether the data can be written, who else may, and how much room there is on this machine."""
+def diagnose_folder(settings: Settings) -> Iterator[Diagnosis]:
+    """Check that the data folder is writable and private, and the free space."""
     folder = open_folder(settings)
     name = "data folder"
     if folder.bucket is not None:
-        yield _examine_bucket(folder)
+        yield _diagnose_bucket(folder)
         name = "local copy"
-    standing = _find_standing(folder.root)
+    existing = _find_existing_parent(folder.root)
     try:
-        with tempfile.TemporaryFile(dir=standing):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        failed = str(StorageFailed.during("write to", standing, error))
-        yield Verdict(name, State.FAILED, *_split(failed))
+        yield _fail(name, StorageFailed.during("write to", existing, error))
         return
-    free = f"{shutil.disk_usage(standing).free / _GIGABYTE:,.1f} GB free"
-    if standing != folder.root:
-        yield Verdict(name, State.OK, f"{folder.root}: {_FIRST_SYNC}; {free}")
+    free = f"{shutil.disk_usage(existing).free / _GIGABYTE:,.1f} GB free"
+    if existing != folder.root:
+        yield Diagnosis(name, State.OK, f"{folder.root} {_FIRST_SYNC}; {free}")
     else:
-        yield Verdict(name, State.OK, f"{folder.root}: can be written, {free}")
-        yield from _examine_mode(folder.root, folder.modes.folder)
-    if shutil.disk_usage(standing).free < _GIGABYTE:
-        yield Verdict(name, State.WARNING, f"only {free}", "Free some space before a long backfill.")
+        yield Diagnosis(name, State.OK, f"{folder.root} is writable, {free}")
+        yield from _diagnose_mode(folder.root, folder.modes.folder)
+    if shutil.disk_usage(existing).free < _GIGABYTE:
+        yield Diagnosis(name, State.WARNING, f"only {free}", "Free some space before a long backfill.")
 
 
-def _examine_bucket(folder: DataFolder) -> Verdict:
+def _diagnose_bucket(folder: DataFolder) -> Diagnosis:
     try:
         folder.check()
     except StorageFailed as error:
-        return Verdict("data folder", State.FAILED, *_split(str(error)))
-    return Verdict("data folder", State.OK, f"{folder.address}: can be written, read and deleted from")
+        return _fail("data folder", error)
+    return Diagnosis("data folder", State.OK, f"{folder.address}: files can be written, read and deleted")
 
 
-def examine_data(settings: Settings, now: datetime) -> Verdict:
-    """Say up to when the data are there."""
+def diagnose_data(settings: Settings, now: datetime) -> Diagnosis:
+    """Check up to when data exists."""
     from warehouse.lake.due_windows import find_latest_pull
     from warehouse.schema.tables import USAGE
 
     try:
-        reach = find_latest_pull(open_folder(settings), USAGE, settings.account)
+        latest = find_latest_pull(open_folder(settings), USAGE, settings.account)
     except StorageFailed as error:
-        return Verdict("data", State.FAILED, *_split(str(error)))
-    if reach is None:
-        return Verdict("data", State.WARNING, "nothing was pulled yet", "Run 'iplum sync'.")
-    found = f"pulled up to {reach:%Y-%m-%d %H:%M} UTC"
-    if now - reach > settings.alerts.after:
-        return Verdict("data", State.WARNING, found, "Run 'iplum sync', and see that something does each day.")
-    return Verdict("data", State.OK, found)
+        return _fail("data", error)
+    if latest is None:
+        return Diagnosis("data", State.WARNING, "no data yet", "Run 'iplum sync'.")
+    found = f"pulled up to {latest:%Y-%m-%d %H:%M} UTC"
+    if now - latest > settings.alerts.after:
+        return Diagnosis("data", State.WARNING, found, "Run 'iplum sync', and schedule it daily.")
+    return Diagnosis("data", State.OK, found)
 
 
-def examine_dagster(accounts: Sequence[Settings], now: datetime) -> Iterator[Verdict]:
-    """Say whether Dagster's history can be opened, whether a daemon lives, and whether the daily syncs are on."""
+def diagnose_dagster(accounts: Sequence[Settings], now: datetime) -> Iterator[Diagnosis]:
+    """Check Dagster's history, its daemon, and the daily schedules."""
     settings = accounts[0]
     home = settings.state / "dagster"
     if not home.is_dir():
-        yield Verdict("Dagster", State.OK, f"its history in {home}: {_FIRST_SYNC}")
+        yield Diagnosis("Dagster", State.OK, f"the history in {home} {_FIRST_SYNC}")
         return
     from pipelines.dagster_home import open_instance
 
     try:
         with open_instance(settings) as instance:
-            beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
+            heartbeats = [heartbeat.timestamp for heartbeat in instance.get_daemon_heartbeats().values()]
             switches = [(state.instigator_name, state.status.value) for state in instance.all_instigator_state()]
     except StorageFailed as error:
-        yield Verdict("Dagster", State.FAILED, *_split(str(error)))
+        yield _fail("Dagster", error)
         return
-    yield Verdict("Dagster", State.OK, f"its history in {home} can be opened")
-    yield _judge_daemon(beats, now)
+    yield Diagnosis("Dagster", State.OK, f"the history in {home} can be opened")
+    yield _diagnose_daemon(heartbeats, now)
     for settings in accounts:
-        yield _judge_schedule(settings, switches)
+        yield _diagnose_schedule(settings, switches)
 
 
-def _examine_mode(path: Path, allowed: int) -> Iterator[Verdict]:
+def _diagnose_mode(path: Path, allowed: int) -> Iterator[Diagnosis]:
     mode = path.stat().st_mode & 0o777
     if mode & ~allowed:
-        found = f"others may look into {path} (mode {mode:04o})"
-        yield Verdict("data folder", State.WARNING, found, f"chmod {allowed:o} {path}")
+        found = f"other users may read {path} (mode {mode:04o})"
+        yield Diagnosis("data folder", State.WARNING, found, f"Run: chmod {allowed:o} {path}")
 
 
-def _judge_daemon(beats: list[float], now: datetime) -> Verdict:
-    remedy = "Keep 'make ui' or the daemon running, or put 'iplum sync' into cron."
-    if not beats:
-        return Verdict("daemon", State.WARNING, "none has run: nothing is synced by itself", remedy)
-    last = datetime.fromtimestamp(max(beats), UTC)
+def _diagnose_daemon(heartbeats: list[float], now: datetime) -> Diagnosis:
+    fix = "Keep 'make ui' or the daemon running, or run 'iplum sync' from cron."
+    if not heartbeats:
+        return Diagnosis("daemon", State.WARNING, "no daemon has run, so schedules do nothing", fix)
+    last = datetime.fromtimestamp(max(heartbeats), UTC)
     if now - last > _SILENCE:
-        return Verdict("daemon", State.WARNING, f"was last seen at {last:%Y-%m-%d %H:%M} UTC", remedy)
-    return Verdict("daemon", State.OK, "is running")
+        return Diagnosis("daemon", State.WARNING, f"last seen at {last:%Y-%m-%d %H:%M} UTC", fix)
+    return Diagnosis("daemon", State.OK, "running")
 
 
-def _judge_schedule(settings: Settings, switches: Sequence[tuple[str, str]]) -> Verdict:
+def _diagnose_schedule(settings: Settings, switches: Sequence[tuple[str, str]]) -> Diagnosis:
     name = settings.name(_SCHEDULE)
     if {switch for schedule, switch in switches if schedule == name} == {"STOPPED"}:
-        return Verdict("daily sync", State.WARNING, f"{name} is switched off", "Switch it on in the UI.")
-    return Verdict("daily sync", State.OK, f"{name} is on, at {settings.sync_at:%H:%M} {settings.time_zone}")
+        return Diagnosis("daily sync", State.WARNING, f"{name} is off", "Turn it on in the Dagster UI.")
+    return Diagnosis("daily sync", State.OK, f"{name} is on, at {settings.sync_at:%H:%M} {settings.time_zone}")
 
 
-def _find_standing(path: Path) -> Path:
-    """Give the folder itself, or the nearest one above it that is there."""
+def _find_existing_parent(path: Path) -> Path:
+    """Return the folder itself, or its nearest existing parent."""
     while not os.path.lexists(path) and path != path.parent:
         path = path.parent
     return path
 
 
-def _split(text: str) -> tuple[str, str]:
-    """Take an error's text apart, which says the cause and, after a semicolon, the remedy."""
-    found, _, remedy = text.partition("; ")
-    return found, remedy
+def _fail(name: str, error: StorageFailed) -> Diagnosis:
+    return Diagnosis(name, State.FAILED, f"{error.failed}: {error.cause}", f"{error.fix}.")
+
+
+def diagnose_alerts(settings: Settings, *, send_test: bool) -> Iterator[Diagnosis]:
+    """Check whether alerts are on; with `send_test`, send a test alert."""
+    hours = settings.alerts.after.total_seconds() / 3600
+    if not settings.alerts.is_on:
+        if send_test:
+            fix = "Set IPLUM_ALERT_WEBHOOK, or IPLUM_ALERT_SMTP, _FROM and _TO."
+            yield Diagnosis("alerts", State.WRONG, "no recipient is set", fix)
+        return
+    if not send_test:
+        found = f"sent for failures and for data older than {hours:g} h; 'iplum doctor --try-alert' sends a test"
+        yield Diagnosis("alerts", State.OK, found)
+        return
+    test_alert = Alert(
+        f"iPlum warehouse, account {settings.account}: test alert", "Nothing failed. Alerts arrive here."
+    )
+    try:
+        send_alert(test_alert, settings.alerts)
+    except AlertFailed as error:
+        found, _, fix = str(error).partition("; ")
+        yield Diagnosis("alerts", State.FAILED, found, fix)
+    else:
+        yield Diagnosis("alerts", State.OK, "a test alert was sent; check that it arrived")

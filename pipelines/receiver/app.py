@@ -1,7 +1,7 @@
-"""The receiver: what iPlum pushes is in the inbox, on the disk, before it is told so.
+"""The receiver's HTTP application: an event is committed and synced before it is acknowledged.
 
-Callbacks carry no signature (DESIGN 13), so the token in the path is all that tells iPlum from a stranger. Nothing
-here writes a path, a body or a number to a log.
+iPlum does not sign callbacks, so the token in the path authenticates them (docs/design.md, "Callbacks"). No path,
+body or number is logged.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from pipelines.receiver.group_commit import GroupCommit, Overloaded
 from warehouse.errors import WarehouseError
 from warehouse.raw.inbox import Event, Inbox
 
-LARGEST_BODY = 1_000_000
+MAX_BODY = 1_000_000
 _DATASETS: dict[CallbackKind, str] = {"usage": "usage_callbacks", "recordings": "recording_callbacks"}
 _log = logging.getLogger("iplum.receiver")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mailbox:
-    """What is pushed with `token` in its path is of `account`; `keep_content` keeps the words of texts."""
+    """The account of callbacks with `token` in their path; `keep_content` stores message texts."""
 
     account: str
     token: str = field(repr=False)
@@ -41,26 +41,26 @@ class Mailbox:
 
 @dataclass(frozen=True, kw_only=True)
 class Receiver:
-    """What a request is judged by: one mailbox an account; `clock` gives aware UTC."""
+    """The inbox, the mailbox of each account, and a clock that returns aware UTC."""
 
     inbox: Inbox
     mailboxes: Sequence[Mailbox]
     clock: Callable[[], datetime]
 
     def find_mailbox(self, token: str) -> Mailbox | None:
-        """Tell whose token it is; it takes the same time whether the first fits, the last, or none."""
-        fitting = [box for box in self.mailboxes if hmac.compare_digest(token.encode(), box.token.encode())]
-        return fitting[0] if fitting else None
+        """Return the mailbox of a token, in constant time."""
+        matching = [box for box in self.mailboxes if hmac.compare_digest(token.encode(), box.token.encode())]
+        return matching[0] if matching else None
 
 
 def create_app(receiver: Receiver) -> Starlette:
-    """Make the receiver as an ASGI application for one worker process."""
+    """Build the receiver as an ASGI application for one worker process."""
     commit = GroupCommit(receiver.inbox.append)
     routes = [
         Route(f"/callbacks/{{token}}/{kind}", partial(_receive, receiver, commit, kind), methods=["POST"])
         for kind in _DATASETS
     ]
-    routes.append(Route("/healthz", partial(_tell_health, receiver), methods=["GET"]))
+    routes.append(Route("/healthz", partial(_report_health, receiver), methods=["GET"]))
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False
     return app
@@ -69,11 +69,11 @@ def create_app(receiver: Receiver) -> Starlette:
 async def _receive(receiver: Receiver, commit: GroupCommit, kind: CallbackKind, request: Request) -> Response:
     mailbox = receiver.find_mailbox(request.path_params["token"])
     if mailbox is None:
-        return _answer(HTTPStatus.NOT_FOUND, "not found")
+        return _build_error(HTTPStatus.NOT_FOUND, "not found")
     try:
         body = await _read_body(request)
         if body is None:
-            return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {LARGEST_BODY} bytes")
+            return _build_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_BODY} bytes")
         records = parse_callback(body, kind)
         now = receiver.clock()
         events = [
@@ -89,40 +89,40 @@ async def _receive(receiver: Receiver, commit: GroupCommit, kind: CallbackKind, 
         if events:
             await commit.put(events)
     except UnreadableCallback as error:
-        return _answer(HTTPStatus.BAD_REQUEST, str(error))
+        return _build_error(HTTPStatus.BAD_REQUEST, str(error))
     except Overloaded:
-        return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "too much is waiting; come again later")
+        return _build_error(HTTPStatus.SERVICE_UNAVAILABLE, "too many events are waiting; try again later")
     except WarehouseError as error:
-        _log.error("%d pushed records were not kept, and not acknowledged: %s", len(records), error)
-        return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "can't be kept at present; come again later")
+        _log.error("%d callback records were not stored and not acknowledged: %s", len(records), error)
+        return _build_error(HTTPStatus.SERVICE_UNAVAILABLE, "cannot store events at present; try again later")
     except ClientDisconnect:
         return Response(status_code=HTTPStatus.BAD_REQUEST)
     return JSONResponse({"accepted": len(events)})
 
 
 async def _read_body(request: Request) -> bytes | None:
-    """Read a body up to the cap; None for one beyond it, of which no more is read than that."""
-    announced = request.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > LARGEST_BODY:
+    """Read a body up to the maximum size; None for a larger one, of which no more is read."""
+    content_length = request.headers.get("content-length", "0")
+    if content_length.isdecimal() and int(content_length) > MAX_BODY:
         return None
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > LARGEST_BODY:
+        if size > MAX_BODY:
             return None
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _tell_health(receiver: Receiver, request: Request) -> Response:  # noqa: ARG001 a route's signature
-    """Say whether the inbox can be reached; Starlette runs this in a thread."""
+def _report_health(receiver: Receiver, request: Request) -> Response:  # noqa: ARG001 a route's signature
+    """Report whether the inbox can be reached; Starlette runs this in a thread."""
     try:
-        waiting = receiver.inbox.count_pending()
+        pending = receiver.inbox.count_pending()
     except WarehouseError:
-        return JSONResponse({"status": "the inbox can't be reached"}, HTTPStatus.SERVICE_UNAVAILABLE)
-    return JSONResponse({"status": "ok", "waiting": waiting})
+        return JSONResponse({"status": "the inbox cannot be reached"}, HTTPStatus.SERVICE_UNAVAILABLE)
+    return JSONResponse({"status": "ok", "waiting": pending})
 
 
-def _answer(status: HTTPStatus, reason: str) -> Response:
+def _build_error(status: HTTPStatus, reason: str) -> Response:
     return JSONResponse({"error": reason}, status)

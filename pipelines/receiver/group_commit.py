@@ -1,4 +1,4 @@
-"""One commit for all who wait: durability at the price of one sync for many events."""
+"""Group commit: one sync of the disk for the events of many requests."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from warehouse.raw.inbox import Event
 
 
 class Overloaded(Exception):
-    """More waits for the disk than may; whoever pushes should come again later."""
+    """Too many bytes are waiting; the sender should try again later."""
 
 
 class GroupCommit:
-    """Hand events of many requests to `append` together; for one event loop.
+    """Passes the events of many requests to `append` together; for one event loop.
 
-    While one commit is under way in its thread, what comes waits for the next, so that a commit takes as many as
-    there are, and a single one does not wait for company. At most `bytes_waiting` of bodies wait.
+    While one commit runs in its thread, new events wait for the next, which takes them all; a single event does
+    not wait. At most `bytes_waiting` of bodies wait.
     """
 
     def __init__(self, append: Callable[[Sequence[Event]], None], *, bytes_waiting: int = 64_000_000) -> None:
@@ -27,7 +27,7 @@ class GroupCommit:
         self._committing: asyncio.Task[None] | None = None
 
     async def put(self, events: Sequence[Event]) -> None:
-        """Return when the events are durable; raises `Overloaded`, and `WarehouseError` if they can't be kept."""
+        """Return when the events are durable; raises `Overloaded` and `WarehouseError`."""
         size = sum(len(event.body) + len(event.content or "") for event in events)
         if size > self._room:
             raise Overloaded
@@ -42,19 +42,19 @@ class GroupCommit:
             self._room += size
 
     async def _commit(self) -> None:
-        taken: list[tuple[Sequence[Event], asyncio.Future[None]]] = []
+        batch: list[tuple[Sequence[Event], asyncio.Future[None]]] = []
         try:
             while self._waiting:
-                taken, self._waiting = self._waiting, []
+                batch, self._waiting = self._waiting, []
                 error: WarehouseError | None = None
                 try:
-                    await asyncio.to_thread(self._append, [event for events, _ in taken for event in events])
-                except WarehouseError as refusal:
-                    error = refusal
-                _settle([done for _, done in taken], error)
+                    await asyncio.to_thread(self._append, [event for events, _ in batch for event in events])
+                except WarehouseError as failure:
+                    error = failure
+                _settle([done for _, done in batch], error)
         finally:
-            # Whatever else went wrong, nobody waits for ever, and the next to come starts anew.
-            for _, done in [*taken, *self._waiting]:
+            # After any other error, release the waiting requests; the next event starts a new commit.
+            for _, done in [*batch, *self._waiting]:
                 done.cancel()
             self._waiting = []
             self._committing = None
@@ -63,7 +63,7 @@ class GroupCommit:
 def _settle(futures: Sequence[asyncio.Future[None]], error: WarehouseError | None) -> None:
     for future in futures:
         if future.done():
-            continue  # its client has gone; the event is kept all the same
+            continue  # the client has disconnected; the event is stored nevertheless
         if error is None:
             future.set_result(None)
         else:

@@ -1,4 +1,4 @@
-"""`iplum receiver` on a socket, until it is told to stop."""
+"""The callback receiver on a socket."""
 
 from __future__ import annotations
 
@@ -23,25 +23,29 @@ _GRACE_SECONDS = 10
 def serve(
     *accounts: Settings, environ: Mapping[str, str], host: str, port: int, clock: Callable[[], datetime]
 ) -> None:
-    """Receive callbacks until SIGTERM or SIGINT, then finish what is under way; prints one line with the address.
+    """Receive callbacks until SIGTERM or SIGINT, then finish open requests; prints one line with the address.
 
-    Raises `SettingsError` without a fit token, `InboxFailed` and `StorageFailed` where nothing could be kept, and
-    `OSError` where the address can't be had.
+    Raises:
+        SettingsError: There is no usable token.
+        InboxFailed: The inbox cannot be used.
+        StorageFailed: The state folder cannot be written.
+        OSError: The address cannot be used.
+
     """
     mailboxes = list_mailboxes(accounts, environ)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     with open_inbox(accounts[0], open_folder(accounts[0])) as inbox, _listen(host, port) as listener:
         receiver = Receiver(inbox=inbox, mailboxes=mailboxes, clock=clock)
         where = listener.getsockname()
-        sys.stdout.write(f"Receiving callbacks at http://{_write_host(where[0])}:{where[1]}\n")
+        sys.stdout.write(f"Receiving callbacks at http://{_format_host(where[0])}:{where[1]}\n")
         sys.stdout.flush()
-        _Server(_configure(receiver)).run(sockets=[listener])
+        _Server(_build_config(receiver)).run(sockets=[listener])
 
 
 def list_mailboxes(accounts: Sequence[Settings], environ: Mapping[str, str]) -> list[Mailbox]:
-    """Give each account that has a callback token its mailbox; of many, those without one receive nothing.
+    """List the mailboxes of all accounts with a callback token.
 
-    Raises `SettingsError` for a token that is unfit or shared, and where there is none.
+    Raises `SettingsError` for an unusable or shared token, or if there is none.
     """
     mailboxes: dict[str, Mailbox] = {}
     for settings in accounts:
@@ -51,21 +55,21 @@ def list_mailboxes(accounts: Sequence[Settings], environ: Mapping[str, str]) -> 
         if token in mailboxes:
             raise SettingsError(
                 f"the accounts {mailboxes[token].account} and {settings.account} have the same callback token: "
-                "give each its own, or nobody can tell whose callback it is"
+                "give each its own, so that callbacks can be assigned"
             )
         mailboxes[token] = Mailbox(account=settings.account, token=token, keep_content=settings.keep_content)
     if not mailboxes:
-        raise SettingsError("no account of accounts.toml has a callback_token: name the variable that holds it")
+        raise SettingsError("no account of accounts.toml has a callback_token: set it to the name of a variable")
     return list(mailboxes.values())
 
 
-def _configure(receiver: Receiver) -> uvicorn.Config:
+def _build_config(receiver: Receiver) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(receiver),
         ws="none",
         lifespan="off",
         log_config=None,
-        access_log=False,  # a path holds the token
+        access_log=False,  # a path contains the token
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
@@ -76,12 +80,12 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=1024)
 
 
-def _write_host(host: str) -> str:
+def _format_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
 class _Server(uvicorn.Server):
-    """End on a signal without raising it again: a stop is no failure."""
+    """A server that ends on a signal without raising it again."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

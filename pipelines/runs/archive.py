@@ -1,4 +1,4 @@
-"""An archive run from start to end, through Dagster and recorded in its history: what `iplum archive` runs."""
+"""An archive run from start to end, run through Dagster and recorded in its history."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from pipelines.defs.build import build_definitions
 from pipelines.defs.jobs import ARCHIVE
 from pipelines.defs.schedules import find_backlog_ranges
 from pipelines.runs.sync import choose_ranges, run_account_job, run_job
-from pipelines.settings import Settings, check_account, check_credentials
-from pipelines.settings.accounts_file import choose_accounts
+from pipelines.settings import Settings, check_account, check_credentials, choose_accounts
 from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder
 from warehouse.outputs.query import run_query
@@ -35,7 +34,7 @@ ORDER BY table_name, status DESC
 
 @dataclass
 class ArchiveReport:
-    """What the archive holds after a run, as (table, status, records, bytes), and what went wrong, a line each."""
+    """The archive after a run, as (table, status, records, bytes), and one line per failure."""
 
     holdings: list[tuple[str, str, int, int]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -50,11 +49,10 @@ def archive(
     progress: Progress,
     clock: Callable[[], datetime],
 ) -> ArchiveReport:
-    """Fetch what is not verified yet, publish, and report; `environ` holds the credentials.
+    """Download what is not verified yet, publish, and return the result; `environ` holds the credentials.
 
-    Without days, all of history; with them, the windows that overlap them (UTC; `until` excluded). Raises
-    `SettingsError` before any request where the settings can't work, and `WarehouseError` where the data folder
-    can't be used. What fails after that is in the report.
+    Without days, all of history; with them, the windows that overlap them (UTC; `until` excluded). Raises as
+    `sync` does.
     """
     folder = open_folder(accounts[0])
     chosen = choose_accounts(accounts, only)
@@ -62,18 +60,18 @@ def archive(
         check_credentials(environ, settings.secrets)
         check_account(settings, folder.accounts())
     now = clock()
-    bounded = since is not None or until is not None
-    stretches = [
+    has_days = since is not None or until is not None
+    ranges = [
         choose_ranges(settings, since=since, until=until, now=now)
-        if bounded
+        if has_days
         else find_backlog_ranges(settings, now)
         for settings in chosen
     ]
     report = ArchiveReport()
     definitions = build_definitions(*accounts, clock=clock, progress=progress)
     with open_instance(accounts[0]) as instance:
-        for settings, wanted in zip(chosen, stretches, strict=True):
-            report.failures += _archive_account(settings, wanted, definitions, instance)
+        for settings, account_ranges in zip(chosen, ranges, strict=True):
+            report.failures += _archive_account(settings, account_ranges, definitions, instance)
         if report.failures or accounts[0].is_one_of_many:
             report.failures += run_job(definitions, "publish", instance)
     if find_snapshot(folder) is not None:
@@ -83,12 +81,12 @@ def archive(
 
 def _archive_account(
     settings: Settings,
-    stretches: Sequence[Sequence[StorageWindow]],
+    ranges: Sequence[Sequence[StorageWindow]],
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
 ) -> list[str]:
-    for stretch in stretches:
-        failures = run_account_job(definitions, ARCHIVE, settings, instance=instance, stretch=stretch)
+    for window_range in ranges:
+        failures = run_account_job(definitions, ARCHIVE, settings, instance=instance, window_range=window_range)
         if failures:
             return (
                 [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures

@@ -1,4 +1,4 @@
-"""An audit from start to end, through Dagster and recorded in its history: what `iplum verify` asks the API."""
+"""An audit from start to end, run through Dagster and recorded in its history."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 
 from pipelines.defs.jobs import AUDIT
-from pipelines.runs.sync import SyncReport, choose_ranges, run_pulls
+from pipelines.runs.sync import SyncReport, choose_ranges, run_windows
 from pipelines.settings import Settings
 from pipelines.steps.progress import Progress
 
@@ -20,11 +20,11 @@ def audit(
     progress: Progress,
     clock: Callable[[], datetime],
 ) -> SyncReport:
-    """Ask for windows once more, in halves too, and report what differs from what is here.
+    """Request windows again, whole and in halves, and return the differences.
 
-    Without days, all of history. What was missing is kept and published. Takes and raises what `sync` does.
+    Without days, all of history. Missing records are stored and published. Arguments and errors as for `sync`.
     """
-    return run_pulls(
+    return run_windows(
         *accounts,
         environ=environ,
         only=only,

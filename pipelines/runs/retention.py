@@ -1,4 +1,4 @@
-"""A deletion from start to end: planned, written down, carried out, published, written down again."""
+"""A deletion from start to end: planned, recorded, carried out, published, and recorded again."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from pipelines.settings import Settings, SettingsError
-from pipelines.steps.drain_inbox import TABLES, file_events
-from pipelines.warehouse_folder import choose_marts, has_inbox, open_folder, open_inbox
+from pipelines.steps.drain_inbox import TABLES, group_by_window
+from pipelines.warehouse_folder import build_mart_settings, has_inbox, open_folder, open_inbox
 from warehouse.outputs.report import write_report
 from warehouse.raw.deletion_log import DeletionRecord, load_deletion_records, save_deletion_record
 from warehouse.raw.inbox import Inbox
@@ -20,11 +20,11 @@ _EVENTS_AT_A_TIME = 5_000
 
 
 def plan_deletion(settings: Settings, *, older_than_days: int, now: datetime) -> DeletionRecord:
-    """Say what would go; changes nothing. Raises `SettingsError` for days that the sync still looks back at."""
+    """Return what would be deleted; changes nothing. Raises `SettingsError` for days in the look-back."""
     if older_than_days <= settings.lookback_days:
         raise SettingsError(
             f"--older-than {older_than_days} must be more than IPLUM_LOOKBACK_DAYS ({settings.lookback_days}): "
-            "the sync still brings rows of those days"
+            "the sync still updates these days"
         )
     folder = open_folder(settings)
     deletion = Retention(folder, settings.account).plan(older_than_days=older_than_days, now=now)
@@ -35,7 +35,7 @@ def plan_deletion(settings: Settings, *, older_than_days: int, now: datetime) ->
 
 
 def list_unfinished(settings: Settings) -> list[DeletionRecord]:
-    """List the deletions that a killed run began."""
+    """List the deletions that were interrupted."""
     return [
         one for one in load_deletion_records(open_folder(settings), settings.account) if one.finished_at is None
     ]
@@ -44,11 +44,11 @@ def list_unfinished(settings: Settings) -> list[DeletionRecord]:
 def carry_out(
     accounts: Sequence[Settings], settings: Settings, deletion: DeletionRecord, *, clock: Callable[[], datetime]
 ) -> None:
-    """Delete what was planned, and what a killed run left of earlier plans, for good.
+    """Delete what was planned, and what interrupted deletions left, permanently.
 
-    The record is written before anything goes, and again when the tables are published without it: the database is
-    built anew, so that no byte of what went is left in it. Killed at any moment, the next call finishes. Raises
-    `WarehouseError`.
+    The record is saved before anything is deleted, and again once the tables are published without it. The
+    database is rebuilt, so that no deleted byte remains in it. If the process is killed, the next call continues.
+    Raises `WarehouseError`.
     """
     folder = open_folder(settings)
     retention = Retention(folder, settings.account)
@@ -63,7 +63,7 @@ def carry_out(
         with open_inbox(settings, folder) as inbox:
             for numbers in filter(None, _find_events(inbox, before=deletion.first_kept)):
                 inbox.remove(numbers)
-    publish(folder, choose_marts(accounts), full=True)
+    publish(folder, build_mart_settings(accounts), full=True)
     remove_superseded(folder, grace=timedelta())
     if folder.store.exists(folder.report.name):
         write_report(folder)
@@ -73,14 +73,14 @@ def carry_out(
 
 
 def _find_events(inbox: Inbox, *, before: StorageWindow) -> Iterator[list[int]]:
-    """Go through the numbers of the drained events about records of windows that go."""
+    """Yield the numbers of drained events about records of deleted windows."""
     after = 0
     while events := inbox.read_drained(after=after, at_most=_EVENTS_AT_A_TIME):
         after = events[-1].number
         yield [
             event.number
             for dataset, table in TABLES.items()
-            for window, filed in file_events([e for e in events if e.dataset == dataset], table).items()
+            for window, filed in group_by_window([e for e in events if e.dataset == dataset], table).items()
             if window < before
             for event, _ in filed
         ]

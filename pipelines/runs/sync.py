@@ -1,4 +1,4 @@
-"""A sync from start to end, through Dagster and recorded in its history: what `iplum sync` and the demo run."""
+"""A sync from start to end, run through Dagster and recorded in its history."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from pipelines.dagster_home import open_instance
 from pipelines.defs.build import build_definitions
 from pipelines.defs.failures import describe_failure, is_interruption
 from pipelines.defs.jobs import DRAIN, SYNC, AccountJob
-from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, tag_range
+from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_range_tags
 from pipelines.defs.schedules import find_due_ranges, find_first_window
-from pipelines.settings import Settings, SettingsError, check_account, check_credentials
-from pipelines.settings.accounts_file import choose_accounts
-from pipelines.steps.audit_findings import NO_FINDINGS, AuditFindings
+from pipelines.settings import Settings, SettingsError, check_account, check_credentials, choose_accounts
+from pipelines.steps.audit_windows import NO_FINDINGS, AuditFindings
 from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import WindowOutcome
 from pipelines.warehouse_folder import has_inbox, open_folder
@@ -28,41 +27,39 @@ from warehouse.snapshot.database import count_rows
 from warehouse.snapshot.pointer import find_snapshot
 from warehouse.windows import StorageWindow, windows_between
 
-# By this tag the page of a job in Dagster's UI finds its runs; what the UI or the daemon launches has it already.
-_OF_THIS_LOCATION = {".dagster/repository": "__repository__@pipelines.definitions"}
+# The page of a job in Dagster's UI finds its runs by this tag, which runs started by the UI or the daemon have
+# too.
+_LOCATION_TAG = {".dagster/repository": "__repository__@pipelines.definitions"}
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass
 class DatasetTally:
-    """What a sync did to one dataset: windows gone through, rows new and changed, windows that failed.
-
-    `differences` is what an audit found.
-    """
+    """Counts of a sync for one dataset: windows, new and changed rows, failed windows; and an audit's findings."""
 
     windows: int = 0
     new: int = 0
     changed: int = 0
     failed: int = 0
     refused: bool = False
-    differences: AuditFindings = NO_FINDINGS
+    findings: AuditFindings = NO_FINDINGS
 
 
 @dataclass
 class SyncReport:
-    """What a sync did: a tally per dataset, the rows now published, and what went wrong, a line each."""
+    """The result of a sync: counts per dataset, published rows, and one line per failure."""
 
     datasets: dict[str, DatasetTally] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
 
-class _Tallying:
-    """Counts what a run does, and passes it on to whoever watches."""
+class _TallyingProgress:
+    """Counts the outcomes of a run, and passes them on."""
 
     def __init__(self, report: SyncReport, progress: Progress) -> None:
         self.report = report
-        self.final: Exception | None = None
+        self.fatal: Exception | None = None
         self._progress = progress
 
     def start(self, dataset: str, windows: int) -> None:
@@ -73,12 +70,12 @@ class _Tallying:
         tally.windows += not outcome.again
         tally.failed += outcome.error is not None
         tally.refused |= outcome.refused
-        tally.differences += outcome.differences
+        tally.findings += outcome.findings
         if outcome.fold is not None:
             tally.new += outcome.fold.new
             tally.changed += outcome.fold.changed
         if isinstance(outcome.error, AccountError | StorageFailed):
-            self.final = outcome.error
+            self.fatal = outcome.error
         self._progress.finish_window(dataset, outcome)
 
     def start_records(self, dataset: str, records: int) -> None:
@@ -91,10 +88,10 @@ class _Tallying:
 def choose_ranges(
     settings: Settings, *, since: date | None, until: date | None, now: datetime
 ) -> list[list[StorageWindow]]:
-    """List the windows to sync, a stretch for each run, newest first; without days, what is due.
+    """List the windows to sync as one range per run, newest first; without days, the due ones.
 
-    `since` is included and `until` excluded (UTC days); windows that overlap the range are taken whole. Raises
-    `SettingsError` for days that can't be synced.
+    `since` is included and `until` excluded (UTC days); windows that overlap the range are synced whole. Raises
+    `SettingsError` for days that cannot be synced.
     """
     if since is None and until is None:
         return find_due_ranges(settings, now)
@@ -109,7 +106,7 @@ def choose_ranges(
     if first > now.date():
         raise SettingsError(f"--since {first} is in the future (it is {now:%Y-%m-%d} in UTC)")
     if until is not None and until <= first:
-        raise SettingsError(f"--until {until} leaves nothing after --since {first}: it is excluded")
+        raise SettingsError(f"--until {until} must be after --since {first}: it is excluded")
     end = now + timedelta(microseconds=1)
     if until is not None:
         end = min(end, datetime.combine(until, time(), UTC))
@@ -126,14 +123,17 @@ def sync(
     progress: Progress,
     clock: Callable[[], datetime],
 ) -> SyncReport:
-    """Pull, fold and publish, and report; `environ` holds the credentials.
+    """Pull, fold and publish, and return the result; `environ` holds the credentials.
 
-    Of many accounts, one after the other is pulled (or `only` the one of that name), and all are published in the
-    end, as a history of many years is: what stops one leaves the others alone. Raises `SettingsError` before any
-    request where the settings can't work, and `WarehouseError` where the data folder can't be used. What fails
-    after that is in the report.
+    Several accounts (or the one named `only`) are pulled one after the other and published together; the failure
+    of one does not stop the others. Failures of a run are in the result.
+
+    Raises:
+        SettingsError: The settings cannot work; raised before any request.
+        WarehouseError: The data folder cannot be used.
+
     """
-    return run_pulls(
+    return run_windows(
         *accounts,
         environ=environ,
         only=only,
@@ -144,7 +144,7 @@ def sync(
     )
 
 
-def run_pulls(
+def run_windows(
     *accounts: Settings,
     environ: Mapping[str, str],
     only: str | None,
@@ -153,21 +153,21 @@ def run_pulls(
     progress: Progress,
     clock: Callable[[], datetime],
 ) -> SyncReport:
-    """Run a job that pulls over the stretches that are chosen for each account, publish, and report as `sync`."""
+    """Run a job on the ranges chosen for each account, publish, and return the result as `sync` does."""
     folder = open_folder(accounts[0])
     chosen = choose_accounts(accounts, only)
     for settings in chosen:
         check_credentials(environ, settings.secrets)
         check_account(settings, folder.accounts())
-    stretches = [choose(settings) for settings in chosen]
+    ranges = [choose(settings) for settings in chosen]
     report = SyncReport()
-    watcher = _Tallying(report, progress)
-    definitions = build_definitions(*accounts, clock=clock, progress=watcher)
+    tally = _TallyingProgress(report, progress)
+    definitions = build_definitions(*accounts, clock=clock, progress=tally)
     with open_instance(accounts[0]) as instance:
-        for settings, owed in zip(chosen, stretches, strict=True):
-            if not isinstance(watcher.final, StorageFailed):
+        for settings, account_ranges in zip(chosen, ranges, strict=True):
+            if not isinstance(tally.fatal, StorageFailed):
                 report.failures += _pull_account(
-                    settings, job, owed, definitions=definitions, instance=instance, watcher=watcher
+                    settings, job, account_ranges, definitions=definitions, instance=instance, tally=tally
                 )
         if accounts[0].is_one_of_many:
             report.failures += run_job(definitions, "publish", instance)
@@ -181,28 +181,33 @@ def run_pulls(
 def _pull_account(
     settings: Settings,
     job: AccountJob,
-    stretches: Sequence[Sequence[StorageWindow]],
+    ranges: Sequence[Sequence[StorageWindow]],
     *,
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
-    watcher: _Tallying,
+    tally: _TallyingProgress,
 ) -> list[str]:
     failures: list[str] = []
     failed: list[str] = []
-    watcher.final = None
-    for stretch in stretches:
+    tally.fatal = None
+    for window_range in ranges:
         failed = run_account_job(
-            definitions, job, settings, instance=instance, stretch=stretch, publishes=stretch is stretches[-1]
+            definitions,
+            job,
+            settings,
+            instance=instance,
+            window_range=window_range,
+            publishes=window_range is ranges[-1],
         )
         failures += failed
-        if watcher.final is not None:
-            # It stopped every dataset, and would stop every further stretch, for the same reason.
+        if tally.fatal is not None:
+            # It stopped every dataset, and would stop every further range.
             break
     if failed and not settings.is_one_of_many:
         failures += run_job(definitions, "publish", instance)
-    if watcher.final is not None:
-        failures = [str(watcher.final)]
-    if not stretches and has_inbox(settings, open_folder(settings)):
+    if tally.fatal is not None:
+        failures = [str(tally.fatal)]
+    if not ranges and has_inbox(settings, open_folder(settings)):
         failures += run_account_job(definitions, DRAIN, settings, instance=instance)
     return [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures
 
@@ -213,14 +218,14 @@ def run_account_job(
     settings: Settings,
     *,
     instance: dg.DagsterInstance,
-    stretch: Sequence[StorageWindow] = (),
+    window_range: Sequence[StorageWindow] = (),
     publishes: bool = True,
 ) -> list[str]:
-    """Run a job of one account over a stretch of windows, as `run_job` does.
+    """Run a job of one account on a range of windows, as `run_job` does.
 
-    Without `publishes`, what it brings is left to the publishing of a later run.
+    Without `publishes`, publishing is left to a later run.
     """
-    tags = {**(tag_range(stretch) if stretch else {}), **job.tags_for(settings)}
+    tags = {**(build_range_tags(window_range) if window_range else {}), **job.tags_for(settings)}
     selection = job.select(settings) if publishes else job.list_keys(settings)
     return run_job(definitions, job.name_for(settings), instance, tags=tags, selection=selection)
 
@@ -233,21 +238,21 @@ def run_job(
     tags: Mapping[str, str] | None = None,
     selection: Sequence[dg.AssetKey] | None = None,
 ) -> list[str]:
-    """Run a job in this process, recorded in Dagster's history; gives what failed, a line for each step.
+    """Run a job in this process, recorded in Dagster's history; return one line per failed step.
 
-    `selection` holds the run to some of the job's assets.
+    `selection` limits the run to some of the job's assets.
     """
-    # Dagster's own log goes to its history; on a terminal it would drown the progress.
+    # Dagster's log is in its history; on the terminal it would hide the progress.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     result = definitions.resolve_job_def(name).execute_in_process(
         instance=instance,
         asset_selection=selection,
-        tags={**_OF_THIS_LOCATION, **(tags or {})},
+        tags={**_LOCATION_TAG, **(tags or {})},
         run_config=_QUIET,
         raise_on_error=False,
     )
     failed = [event for event in result.all_events if event.is_step_failure]
     if any(map(is_interruption, failed)):
-        # Dagster makes a failed step of it; going on with the next run is not what was asked for.
+        # Dagster turns an interrupt into a failed step; do not continue with the next run.
         raise KeyboardInterrupt
     return [describe_failure(event) for event in failed]

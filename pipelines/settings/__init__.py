@@ -1,12 +1,26 @@
-"""What the user decides: every environment variable, its default and its check, read in this one place."""
+"""Settings of accounts, from the environment, `.env` and `accounts.toml`.
 
-from pipelines.settings.account import AlertSettings, Settings, check_account, load_settings
-from pipelines.settings.credentials import SecretNames, check_credentials, read_callback_token, read_limiter_url
+Everything outside imports from here.
+"""
+
+from pipelines.settings.accounts_file import ACCOUNT_OPTIONS, ACCOUNTS_FILE, choose_accounts, load_accounts
+from pipelines.settings.credentials import check_credentials, read_callback_token
+from pipelines.settings.env_file import render_env_example, set_variables
 from pipelines.settings.environment import PROJECT, adopt_environment, read_env_file, read_environment
-from pipelines.settings.values import SettingsError, read_day
-from pipelines.settings.variables import VARIABLES, Variable
+from pipelines.settings.parsers import SettingsError, parse_day_text
+from pipelines.settings.settings import (
+    VARIABLES,
+    AlertSettings,
+    SecretNames,
+    Settings,
+    Variable,
+    check_account,
+    load_settings,
+)
 
 __all__ = [
+    "ACCOUNTS_FILE",
+    "ACCOUNT_OPTIONS",
     "PROJECT",
     "VARIABLES",
     "AlertSettings",
@@ -17,10 +31,13 @@ __all__ = [
     "adopt_environment",
     "check_account",
     "check_credentials",
+    "choose_accounts",
+    "load_accounts",
     "load_settings",
+    "parse_day_text",
     "read_callback_token",
-    "read_day",
     "read_env_file",
     "read_environment",
-    "read_limiter_url",
+    "render_env_example",
+    "set_variables",
 ]

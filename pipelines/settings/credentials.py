@@ -1,57 +1,39 @@
-"""The secrets: the names of their variables, and the refusal of what can't be one.
-
-A secret is read where it is used and never kept in `Settings`; no refusal shows one.
-"""
+"""Checks of the secrets. They are read where they are used and never stored in `Settings`; no error shows one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from pipelines.settings.values import SettingsError, Values
+from iplum_resource.credentials import find_credential_problem
+from pipelines.settings.parsers import SettingsError
+from pipelines.settings.settings import OWN_SECRETS, SecretNames
 
-_SHORTEST_TOKEN = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class SecretNames:
-    """Which variables hold an account's secrets: the names, never the values."""
-
-    access_key: str = "IPLUM_ACCESS_KEY"
-    secret_key: str = "IPLUM_SECRET_KEY"  # noqa: S105 a variable's name
-    login_id: str = "IPLUM_LOGIN_ID"
-    callback_token: str = "IPLUM_CALLBACK_TOKEN"  # noqa: S105 a variable's name
-
-
-OWN_SECRETS = SecretNames()
+_MIN_TOKEN_LENGTH = 16
 
 
 def check_credentials(environ: Mapping[str, str], names: SecretNames = OWN_SECRETS) -> None:
-    """Refuse credentials that are missing or were pasted with white space or quotes, by name, never by value."""
+    """Raise `SettingsError` for credentials that are missing or were pasted badly."""
     for name in (names.access_key, names.secret_key, names.login_id):
         value = environ.get(name, "")
         if not value:
-            raise SettingsError(f"{name} is not set; put it into .env (see .env.example) or the environment")
-        if value != value.strip() or value[0] in "'\"`" or value[-1] in "'\"`" or re.search(r"\s", value):
-            raise SettingsError(f"{name} has white space or quotes in or around it; give the bare value")
-        if not value.isprintable():
-            raise SettingsError(f"{name} has an invisible character in it; copy it again")
-
-
-def read_limiter_url(environ: Mapping[str, str]) -> str | None:
-    """Read where several machines keep one ceiling of requests; raises `SettingsError`."""
-    return Values(environ).limiter_url("IPLUM_LIMITER_URL")
+            raise SettingsError(f"{name} is not set: add it to .env (see .env.example) or to the environment")
+        problem = find_credential_problem(value)
+        if problem:
+            raise SettingsError(f"{name} {problem}: enter the value alone")
 
 
 def read_callback_token(environ: Mapping[str, str], names: SecretNames = OWN_SECRETS) -> str:
-    """Read the secret part of the callback paths; raises `SettingsError` where it could be guessed or misread."""
+    """Return the secret part of the callback paths; raises `SettingsError` if it is weak or not fit for a URL."""
     token = environ.get(names.callback_token, "")
-    if len(token) < _SHORTEST_TOKEN:
+    if len(token) < _MIN_TOKEN_LENGTH:
         raise SettingsError(
-            f"{names.callback_token} must have {_SHORTEST_TOKEN} characters or more: who knows it can push rows; "
-            "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            f"{names.callback_token} must have at least {_MIN_TOKEN_LENGTH} characters, because anyone who knows "
+            "it can "
+            "send records. Create one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
         )
     if not re.fullmatch(r"[!$&-.0-;=@-Z_a-z~]+", token):
-        raise SettingsError(f"{names.callback_token} must be of letters, digits and - _ . ~: it is part of a URL")
+        raise SettingsError(
+            f"{names.callback_token} must consist of letters, digits and - _ . ~, because it is part of a URL"
+        )
     return token

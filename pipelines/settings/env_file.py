@@ -1,4 +1,4 @@
-"""The `.env` file as a person keeps it: some lines replaced, everything else left as it stands."""
+"""Writing `.env`, and rendering `.env.example`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,33 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.generate_docs import render_env_example
+from pipelines.settings.settings import VARIABLES
 from warehouse.errors import StorageFailed
 from warehouse.storage.atomic_files import Modes, write_file
 
+_HEADER = (
+    "# Copy this file to .env and fill in the first three lines. Values after a # are the defaults.",
+    "# Write values without quotes or spaces.",
+    "# After a change, restart what runs all the time: 'make ui' (or its services) and 'iplum receiver'.",
+    "",
+)
+
+
+def render_env_example() -> str:
+    """Return `.env.example`: every variable with its description and default."""
+    lines = list(_HEADER)
+    for variable in VARIABLES:
+        lines.append(f"# {variable.description}")
+        lines.append(f"{'# ' if variable.default else ''}{variable.name}={variable.default}")
+        lines.append("")
+    return "\n".join(lines)
+
 
 def set_variables(path: Path, values: Mapping[str, str]) -> None:
-    """Put variables into a `.env` file, whole or not at all, readable by its owner alone (0600).
+    """Set variables in a `.env` file atomically, with mode 0600; raises `StorageFailed`.
 
-    A file that is there keeps its other lines and comments; a new one begins as `.env.example`. Values stand bare,
-    so they hold neither white space nor quotes around them. Raises `StorageFailed`.
+    Other lines and comments of an existing file stay; a new file starts as `.env.example`. Values are written
+    without quotes, so they must not start or end with white space or quotes.
     """
     target = path.resolve()  # a link stays a link
     try:
@@ -28,7 +45,7 @@ def set_variables(path: Path, values: Mapping[str, str]) -> None:
 
 
 def _set_line(text: str, name: str, line: str) -> str:
-    """Replace each line that sets the variable; without one, stand below its commented default, or at the end."""
+    """Replace each line that sets the variable; else insert one below its commented default, or at the end."""
     lines = text.splitlines()
     setting = re.compile(rf"\s*(export\s+)?{name}\s*=")
     if any(setting.match(old) for old in lines):

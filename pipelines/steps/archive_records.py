@@ -1,4 +1,4 @@
-"""Archiving of records: message bodies, attachments, faxes and recording files of a window."""
+"""Archiving: downloads of message texts, attachments, faxes and recordings, window by window."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from warehouse.schema.tables import Table
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
 
-#: What a try can end in.
+#: Statuses of an attempt.
 STATUSES = ("verified", "pending", "failed")
-# A killed run fetches at most so many records of a window once more.
+# A killed run downloads at most this many records of a window again.
 _BATCH = 100
-# So many records failing with none succeeding is an outage: more requests would only make it worse.
-_OUTAGE = 20
+# This many failed records without a success are an outage: the run stops.
+_OUTAGE_FAILURES = 20
 
 
 class Fetch(Protocol):
-    """Fetch what one record holds; raises `IPlumError` or `WarehouseError`."""
+    """A function that downloads the content of one record; raises `IPlumError` or `WarehouseError`."""
 
     def __call__(self, record_id: str, sha256: str | None = None) -> Fetched:
-        """Return it, a file being verified and in place; with `sha256`, that file and no other."""
+        """Return the content, with files verified and stored; with `sha256`, only that file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveOutcome:
-    """What became of one window: the tries of this run by status, the bytes that came, and what ended it."""
+    """The result of one window: attempts by status, downloaded bytes, and the error that ended it."""
 
     window: StorageWindow
     statuses: dict[str, int] = field(default_factory=dict)
@@ -65,21 +65,21 @@ class _Task:
 
 
 @dataclass(frozen=True)
-class _Tried:
-    """A try at one record: what became of it, or the error for which no other record can be had either."""
+class _Result:
+    """The result of one record: its attempt, or an error for which no other record can succeed either."""
 
     task: _Task
     attempt: DownloadAttempt | None = None
     error: IPlumError | WarehouseError | None = None
-    is_unanswered: bool = False
+    is_outage: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordArchiver:
-    """Bring what the records of some windows hold into the archive; only what isn't verified is asked for.
+    """Downloads the contents of records that are not verified yet.
 
-    `on_try` hears of each record that was tried, with the bytes it brought. Memory holds the answers of
-    `concurrency` requests; files go to the disk as they come.
+    `on_attempt` receives the bytes of each attempted record. Memory holds the responses of `concurrency` requests;
+    files are streamed to disk.
     """
 
     folder: DataFolder
@@ -88,106 +88,108 @@ class RecordArchiver:
     fetch: Fetch
     concurrency: int
     clock: Callable[[], datetime]
-    on_try: Callable[[int], None]
+    on_attempt: Callable[[int], None]
 
     def list_backlog(self, windows: Sequence[StorageWindow]) -> dict[StorageWindow, list[str]]:
-        """List what is to be tried now, by window, newest first."""
+        """List the records to attempt now, by window, newest first."""
         now = self.clock()
         return {
             window: find_backlog(self.folder, self.table, self.account, window, now=now)
             for window in sorted(windows, reverse=True)
         }
 
-    def pull(self, wanted: dict[StorageWindow, list[str]]) -> Iterator[ArchiveOutcome]:
-        """Try each record, and give each window's outcome as it is finished.
+    def archive(self, backlog: dict[StorageWindow, list[str]]) -> Iterator[ArchiveOutcome]:
+        """Attempt each record, and yield each outcome when its window is finished.
 
-        A record that can't be had does not fail its window: its row says why. Windows that are left out, because
-        no further record can be had, get no outcome.
+        A failing record does not fail its window: its row says why. Windows skipped because no further record can
+        succeed have no outcome.
         """
-        tasks = [task for window, ids in wanted.items() for task in self._make_tasks(window, ids)]
-        for window in [window for window, ids in wanted.items() if not ids]:
+        tasks = [task for window, ids in backlog.items() for task in self._build_tasks(window, ids)]
+        for window in [window for window, ids in backlog.items() if not ids]:
             yield ArchiveOutcome(window=window)
-        for window, tried in groupby(self._try_side_by_side(tasks), key=lambda one: one.task.window):
-            outcome = self._finish(window, tried)
+        for window, result in groupby(self._archive_concurrently(tasks), key=lambda one: one.task.window):
+            outcome = self._finish(window, result)
             yield outcome
             if isinstance(outcome.error, StorageFailed):
                 return
 
-    def _make_tasks(self, window: StorageWindow, ids: Sequence[str]) -> list[_Task]:
+    def _build_tasks(self, window: StorageWindow, ids: Sequence[str]) -> list[_Task]:
         lost = find_lost_files(self.folder, self.table, self.account, window) if ids else {}
         return [_Task(window, record_id, lost.get(record_id)) for record_id in ids]
 
-    def _try_side_by_side(self, tasks: Sequence[_Task]) -> Iterator[_Tried]:
-        """Try the first record alone, so that a refusal costs one request, then the others in threads."""
+    def _archive_concurrently(self, tasks: Sequence[_Task]) -> Iterator[_Result]:
+        """Attempt the first record alone, so that a refusal costs one request, then the others in threads."""
         threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"archive-{self.table.name}")
         is_over = threading.Event()
         failed = succeeded = 0
 
-        def attempt(task: _Task) -> _Tried | None:
-            return None if is_over.is_set() else self._try(task)
+        def attempt(task: _Task) -> _Result | None:
+            return None if is_over.is_set() else self._archive(task)
 
-        def attempt_all() -> Iterator[_Tried | None]:
+        def attempt_all() -> Iterator[_Result | None]:
             yield from map(attempt, tasks[:1])
             yield from threads.map(attempt, tasks[1:])
 
         try:
-            for tried in attempt_all():
-                if tried is None:
+            for result in attempt_all():
+                if result is None:
                     continue
-                failed += tried.is_unanswered
-                succeeded += not tried.is_unanswered
-                if tried.error is not None or (failed >= _OUTAGE and not succeeded):
+                failed += result.is_outage
+                succeeded += not result.is_outage
+                if result.error is not None or (failed >= _OUTAGE_FAILURES and not succeeded):
                     is_over.set()
-                yield tried
+                yield result
         finally:
-            # Whoever is interrupted here does not wait for the requests under way.
+            # After an interrupt, do not wait for requests in flight.
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _try(self, task: _Task) -> _Tried:
+    def _archive(self, task: _Task) -> _Result:
         try:
             fetched = self._fetch(task)
         except (AccountError, StorageFailed) as error:
-            return _Tried(task, error=error)
+            return _Result(task, error=error)
         except (MediaExpired, InvalidRequest) as error:
-            # A 404 of the API may also mean a wrong address, for which nothing is ever given up.
+            # A 404 of the API may also mean a wrong base URL, so the record is not given up.
             is_absent = isinstance(error, MediaExpired) or error.status == HTTPStatus.BAD_REQUEST
-            return _Tried(task, self._note(task, "pending" if is_absent else "failed", error))
+            return _Result(task, self._build_attempt(task, "pending" if is_absent else "failed", error))
         except (WindowError, WarehouseError) as error:
-            is_unanswered = isinstance(error, WindowError) and not isinstance(error, MediaRefused)
-            return _Tried(task, self._note(task, "failed", error), is_unanswered=is_unanswered)
+            is_outage = isinstance(error, WindowError) and not isinstance(error, MediaRefused)
+            return _Result(task, self._build_attempt(task, "failed", error), is_outage=is_outage)
         attempt = _describe(fetched, task.record_id, self.clock())
-        self.on_try(attempt.bytes or 0)
-        return _Tried(task, attempt)
+        self.on_attempt(attempt.bytes or 0)
+        return _Result(task, attempt)
 
     def _fetch(self, task: _Task) -> Fetched:
         if task.lost is None:
             return self.fetch(task.record_id)
-        # It may have been restored from a backup, or have come with another record that has the same file.
+        # The file may be back from a backup, or with another record.
         if MediaStore(self.folder).check(task.lost.path, task.lost.sha256):
             return Fetched(file=task.lost)
         return self.fetch(task.record_id, task.lost.sha256)
 
-    def _note(self, task: _Task, status: Literal["pending", "failed"], error: Exception) -> DownloadAttempt:
-        self.on_try(0)
+    def _build_attempt(
+        self, task: _Task, status: Literal["pending", "failed"], error: Exception
+    ) -> DownloadAttempt:
+        self.on_attempt(0)
         return DownloadAttempt(
             record_id=task.record_id, attempted_at=self.clock(), status=status, error=str(error)
         )
 
-    def _finish(self, window: StorageWindow, all_tried: Iterator[_Tried]) -> ArchiveOutcome:
+    def _finish(self, window: StorageWindow, results: Iterator[_Result]) -> ArchiveOutcome:
         log = DownloadLog(self.folder, self.account, self.table.datasets[0])
         statuses: dict[str, int] = {}
-        brought = 0
+        downloaded = 0
         error: IPlumError | WarehouseError | None = None
         fold: FoldResult | None = None
         try:
-            for attempts in _cut_into_batches(all_tried):
-                error = error or next((tried.error for tried in attempts if tried.error), None)
-                made = [tried.attempt for tried in attempts if tried.attempt is not None]
-                if made:
-                    log.append(window, made)
-                for attempt in made:
+            for attempts in _split_batches(results):
+                error = error or next((result.error for result in attempts if result.error), None)
+                done = [result.attempt for result in attempts if result.attempt is not None]
+                if done:
+                    log.append(window, done)
+                for attempt in done:
                     statuses[attempt.status] = statuses.get(attempt.status, 0) + 1
-                    brought += attempt.bytes or 0
+                    downloaded += attempt.bytes or 0
             if statuses:
                 fold = fold_download_log(self.folder, self.table, self.account, window)
         except WarehouseError as failure:
@@ -196,15 +198,15 @@ class RecordArchiver:
         return ArchiveOutcome(
             window=window,
             statuses=statuses,
-            bytes=brought,
+            bytes=downloaded,
             fold=fold,
             refused=refused,
             error=None if refused else error,
         )
 
 
-def _cut_into_batches(tried: Iterator[_Tried]) -> Iterator[list[_Tried]]:
-    while batch := list(islice(tried, _BATCH)):
+def _split_batches(result: Iterator[_Result]) -> Iterator[list[_Result]]:
+    while batch := list(islice(result, _BATCH)):
         yield batch
 
 

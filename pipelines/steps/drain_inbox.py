@@ -1,4 +1,4 @@
-"""The drain: from the inbox to the raw log, then a fold of the windows that were touched."""
+"""Draining the inbox: events are moved to the raw log, and their windows folded."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE, Table
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of
 
-#: So long a drained event can still be looked at.
-KEPT_FOR = timedelta(days=30)
+#: How long drained events stay in the inbox.
+DRAINED_EVENTS_KEPT_FOR = timedelta(days=30)
 _BATCH = 5_000
-#: The table of each dataset that is pushed.
+#: The table of each callback dataset.
 TABLES = {"usage_callbacks": USAGE, "recording_callbacks": RECORDINGS}
 
-Filed = Sequence[tuple[Event, str]]  # with its record's id
+EventsWithIds = Sequence[tuple[Event, str]]  # with its record's id
 
 
 @dataclass
 class DrainOutcome:
-    """What a drain moved: events, the bodies among them, and per table the windows that were folded for it.
+    """The result of a drain: events, message texts among them, and the folded windows per table.
 
-    `dropped` counts the events about records of windows that were deleted, which are not moved.
+    `dropped` counts events of deleted windows, which are not moved.
     """
 
     events: int = 0
@@ -44,11 +44,11 @@ class DrainOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Drain:
-    """Move an account's pushed events to where pulled answers are, batch by batch.
+    """Moves an account's callback events to the raw log, batch by batch.
 
-    Killed at any moment and run again, or run beside another, it files each event once: a batch's events never
-    change, and its files are named after it. What was filed but not folded is folded by the next publishing.
-    Memory holds one batch of events, then the fold of one window.
+    Each event is stored once, even if a drain is killed and repeated or runs twice: batches never change, and
+    files are named after them. Windows that were not folded are folded by the next publish. Memory holds one
+    batch, then the fold of one window.
     """
 
     folder: DataFolder
@@ -57,7 +57,7 @@ class Drain:
     clock: Callable[[], datetime]
 
     def run(self) -> DrainOutcome:
-        """Drain what is there; raises `InboxFailed`, `StorageFailed` and `RawDamaged`."""
+        """Drain all events; raises `InboxFailed`, `StorageFailed` and `RawDamaged`."""
         outcome = DrainOutcome()
         for batch in self._batches():
             self._move(batch, outcome)
@@ -65,7 +65,7 @@ class Drain:
         for name, windows in outcome.touched.items():
             for window in sorted(windows):
                 self._fold(name, window)
-        outcome.removed = self.inbox.remove_drained(self.clock() - KEPT_FOR)
+        outcome.removed = self.inbox.remove_drained(self.clock() - DRAINED_EVENTS_KEPT_FOR)
         return outcome
 
     def _batches(self) -> Iterator[str]:
@@ -77,25 +77,25 @@ class Drain:
         events = self.inbox.read(batch)
         holds = read_holds(self.folder, self.account)
         for dataset, table in TABLES.items():
-            pushed = [event for event in events if event.dataset == dataset]
-            for window, came in file_events(pushed, table).items():
-                filed = came
+            dataset_events = [event for event in events if event.dataset == dataset]
+            for window, window_events in group_by_window(dataset_events, table).items():
+                stored = window_events
                 if is_deleted(self.folder, self.account, window):
-                    filed = [(event, record_id) for event, record_id in came if _is_held(event, holds)]
-                    outcome.dropped += len(came) - len(filed)
-                if not filed:
+                    stored = [(event, record_id) for event, record_id in window_events if _is_held(event, holds)]
+                    outcome.dropped += len(window_events) - len(stored)
+                if not stored:
                     continue
-                name = _name_file(batch, dataset, window, filed)
-                rows = [_make_answer(event, batch) for event, _ in filed]
+                name = _build_file_name(batch, dataset, window, stored)
+                rows = [_build_row(event, batch) for event, _ in stored]
                 RawLog(self.folder, self.account, dataset).append_callbacks_once(window, rows, name)
                 outcome.touched.setdefault(table.name, set()).add(window)
-                self._keep_bodies(window, filed, name, outcome)
+                self._store_texts(window, stored, name, outcome)
         outcome.events += len(events)
 
-    def _keep_bodies(self, window: StorageWindow, filed: Filed, name: str, outcome: DrainOutcome) -> None:
+    def _store_texts(self, window: StorageWindow, stored: EventsWithIds, name: str, outcome: DrainOutcome) -> None:
         bodies = [
             DownloadAttempt.of_body(record_id, event.content, event.received_at)
-            for event, record_id in filed
+            for event, record_id in stored
             if event.content is not None
         ]
         if bodies:
@@ -111,18 +111,18 @@ class Drain:
         fold_window(self.folder, table, self.account, window)
 
 
-def file_events(events: Sequence[Event], table: Table) -> Mapping[StorageWindow, Filed]:
-    """Sort events into the windows of their records' starts; without one that reads, of the time they came."""
-    filed: dict[StorageWindow, list[tuple[Event, str]]] = {}
+def group_by_window(events: Sequence[Event], table: Table) -> Mapping[StorageWindow, EventsWithIds]:
+    """Group events by the window of their record's start, or of their arrival if that is unreadable."""
+    stored: dict[StorageWindow, list[tuple[Event, str]]] = {}
     if not events:
-        return filed
+        return stored
     normalized = normalize_response(b"[" + b",".join(event.body for event in events) + b"]", table)
     starts = dict(zip(normalized.places, normalized.rows[table.started].to_pylist(), strict=True))
     ids = dict(zip(normalized.places, normalized.rows["record_id"].to_pylist(), strict=True))
     for position, event in enumerate(events):
         window = window_of(starts.get(position) or event.received_at)
-        filed.setdefault(window, []).append((event, str(ids.get(position, ""))))
-    return filed
+        stored.setdefault(window, []).append((event, str(ids.get(position, ""))))
+    return stored
 
 
 def _is_held(event: Event, holds: Sequence[Hold]) -> bool:
@@ -131,13 +131,13 @@ def _is_held(event: Event, holds: Sequence[Hold]) -> bool:
     )
 
 
-def _name_file(batch: str, dataset: str, window: StorageWindow, filed: Filed) -> str:
+def _build_file_name(batch: str, dataset: str, window: StorageWindow, stored: EventsWithIds) -> str:
     digest = hashlib.sha256(f"{batch}/{dataset}/{window.key}".encode()).hexdigest()[:16]
-    return f"{format_file_time(max(event.received_at for event, _ in filed))}-{digest}"
+    return f"{format_file_time(max(event.received_at for event, _ in stored))}-{digest}"
 
 
-def _make_answer(event: Event, batch: str) -> RawResponse:
-    """Write an event as the raw log has answers: it asked for nothing, so its request is the moment it came."""
+def _build_row(event: Event, batch: str) -> RawResponse:
+    """Build the raw log row of an event; its request is the instant it was received."""
     return RawResponse(
         request_start=event.received_at,
         request_end=event.received_at,

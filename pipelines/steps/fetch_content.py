@@ -1,4 +1,4 @@
-"""Fetching what one record holds: its body, or its file, downloaded and verified."""
+"""Downloads of one record's content: its text, or its file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from warehouse.errors import FileRefused
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a record turned out to hold: a body as it was sent, or a file that stands in the store."""
+    """The content of a record: a text, or a verified file."""
 
     body: str | None = field(default=None, repr=False)
     file: StoredFile | None = None
@@ -23,10 +23,9 @@ class Fetched:
 
 @dataclass(frozen=True)
 class ContentFetcher:
-    """Fetch a text's body, or the file of an attachment or fax.
+    """Downloads a text, or the file of an attachment or fax.
 
-    A content is a file only if the whole of it is one URL on the listed hosts: a stranger can text a URL, so any
-    other is a body and is never fetched (DESIGN 11; document, "Get Usage Content").
+    A content is a file only if it is one URL on the listed hosts (docs/design.md, "Text or media URL").
     """
 
     client: IPlumClient
@@ -34,42 +33,44 @@ class ContentFetcher:
     store: MediaStore
 
     def __call__(self, record_id: str, sha256: str | None = None) -> Fetched:
-        """Return what the record holds, where given the file of this hash alone.
+        """Return the record's content; with `sha256`, only the file with this hash.
 
         Raises `IPlumError` and `WarehouseError`.
         """
 
-        def ask() -> str:
+        def fetch_text() -> str:
             return self.client.fetch_content(record_id).text
 
-        text = ask()
+        text = fetch_text()
         if self.media.find_url(text) is None:
             if sha256 is not None:
                 raise FileRefused(DIFFERENT_FILE)
             return Fetched(body=text)
-        return Fetched(file=_download(text, ask, self.media, self.store, expected="any", sha256=sha256))
+        return Fetched(file=_download(text, fetch_text, self.media, self.store, expected="any", sha256=sha256))
 
 
 @dataclass(frozen=True)
 class RecordingFetcher:
-    """Fetch the file of a call recording (document, "Get Recording File")."""
+    """Downloads the file of a call recording (docs/iplum-api.md, "Get Recording File")."""
 
     client: IPlumClient
     media: MediaClient
     store: MediaStore
 
     def __call__(self, record_id: str, sha256: str | None = None) -> Fetched:
-        """Return the file, where given only that of this hash; raises `IPlumError` and `WarehouseError`."""
+        """Return the file; with `sha256`, only the one with this hash."""
 
-        def ask() -> str:
+        def fetch_text() -> str:
             return self.client.fetch_recording_url(record_id)
 
-        return Fetched(file=_download(ask(), ask, self.media, self.store, expected="audio", sha256=sha256))
+        return Fetched(
+            file=_download(fetch_text(), fetch_text, self.media, self.store, expected="audio", sha256=sha256)
+        )
 
 
 def _download(
     text: str,
-    ask_again: Callable[[], str],
+    fetch_text_again: Callable[[], str],
     media: MediaClient,
     store: MediaStore,
     *,
@@ -80,5 +81,5 @@ def _download(
         try:
             media.download(text, incoming.sink)
         except MediaExpired:
-            media.download(ask_again(), incoming.sink)
+            media.download(fetch_text_again(), incoming.sink)
         return store.store(incoming, expected=expected, sha256=sha256)

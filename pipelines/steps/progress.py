@@ -1,4 +1,4 @@
-"""How a run tells a person, while it goes, what is done: a protocol, and the silent default."""
+"""The progress of a run: a protocol, and an implementation that does nothing."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from pipelines.steps.pull_windows import WindowOutcome
 
 
 class Progress(Protocol):
-    """See windows being finished, as they are."""
+    """Receives the progress of a run."""
 
     def start(self, dataset: str, windows: int) -> None:
-        """A step begins that has so many windows to go through."""
+        """A step starts that has this many windows."""
 
     def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
-        """A window of the step is done, or has failed."""
+        """A window is finished, or has failed."""
 
     def start_records(self, dataset: str, records: int) -> None:
-        """A step begins that has so many records to fetch something for."""
+        """A step starts that has this many records to download."""
 
     def finish_record(self, dataset: str, size: int) -> None:
-        """One of them was tried, and brought so many bytes."""
+        """A record was attempted; `size` is the number of downloaded bytes."""
 
 
 class NoProgress:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
     def start(self, dataset: str, windows: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def start_records(self, dataset: str, records: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def finish_record(self, dataset: str, size: int) -> None:
-        """Say nothing."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Pulling windows side by side: each answer is kept the moment it comes, each finished window is folded."""
+"""Pulling windows concurrently: each response is stored when it arrives, each finished window is folded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from iplum_resource.errors import AccountError, Forbidden, IPlumError
 from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import Window
 from iplum_resource.window_pull import FetchWindow, PulledResponse, PullReason, ResponseSizes, WindowPull
-from pipelines.steps.audit_findings import NO_FINDINGS, AuditFindings, find_mismatches
+from pipelines.steps.audit_windows import NO_FINDINGS, AuditFindings, find_audit_findings
 from warehouse.errors import StorageFailed, WarehouseError
 from warehouse.lake.due_windows import read_states
 from warehouse.lake.fold import FoldResult, fold_window, is_up_to_date
@@ -23,37 +23,40 @@ from warehouse.schema.tables import Table
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
 
-# So many windows failing with none succeeding is an outage: more requests would only make it worse.
-_OUTAGE = 8
+# This many failed windows without a success are an outage: the run stops.
+_OUTAGE_FAILURES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowOutcome:
-    """What became of one window: its fold, what was asked for it, and what went wrong, if anything.
+    """The result of one window.
 
-    `again` marks one that was heard of before, or that only received rows of a neighbour's answer. `refused`
-    says that the account may not have this dataset. `differences` is what an audit found.
+    `again` marks a window that was reported before, or that only received out-of-window records. `refused` is
+    whether the account may not request this dataset (HTTP 403). `findings` are those of an audit.
     """
 
     window: StorageWindow
     fold: FoldResult | None = None
-    answers: int = 0
+    responses: int = 0
     body_bytes: int = 0
-    proven_in_halves: bool = False
+    split_checked: bool = False
     refused: bool = False
     again: bool = False
-    differences: AuditFindings = NO_FINDINGS
+    findings: AuditFindings = NO_FINDINGS
     error: IPlumError | WarehouseError | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetLoader:
-    """Bring the windows of one dataset of one account from the API into the lake.
+    """Pulls the windows of one dataset of one account, stores their responses and folds them.
 
-    `fetch` sends one request, `fetch_once` one without retries. `refusable` says that a 403 is a plan
-    that lacks the dataset, not a wrong login. With the reason `audit`, what windows out of the `lookback` hold
-    otherwise than the API is told. Memory holds the answers of `concurrency` requests and the fold of
-    one window.
+    Args:
+        fetch: Sends one request with retries.
+        fetch_once: Sends one request without retries.
+        refusable: Whether a 403 means that the plan lacks the dataset, and not a wrong login.
+        reason: `pull` or `audit`; an audit reports findings in windows outside the `lookback`.
+    Memory holds the responses of `concurrency` requests and the fold of one window.
+
     """
 
     folder: DataFolder
@@ -68,120 +71,123 @@ class DatasetLoader:
     reason: PullReason = "pull"
     lookback: timedelta = timedelta(0)
 
-    def pull(self, windows: Sequence[StorageWindow]) -> Iterator[WindowOutcome]:
-        """Go through the windows, oldest first, and give each one's outcome as it is finished.
+    def load(self, windows: Sequence[StorageWindow]) -> Iterator[WindowOutcome]:
+        """Pull the windows, oldest first, and yield each outcome when its window is finished.
 
-        A window's error is in its outcome. Windows that are left out, because no further one can succeed, get
-        no outcome. Windows found to hold an answer that was cut off, and those that got rows of a neighbour's
-        answer after they were folded, come once more.
+        A window's error is in its outcome. Windows skipped because no further one can succeed have no outcome.
+        Windows found to be truncated, and those that received out-of-window records after they were folded, are
+        yielded again.
         """
-        sizes = self._recall_sizes(windows)
-        trusted: dict[StorageWindow, set[int]] = {}
-        owed: set[StorageWindow] = set()
-        for outcome in self._pull_side_by_side(sorted(windows), sizes, trusted):
-            owed |= outcome.fold.other_windows if outcome.fold else set()
+        sizes = self._load_sizes(windows)
+        unchecked_sizes: dict[StorageWindow, set[int]] = {}
+        to_fold: set[StorageWindow] = set()
+        for outcome in self._pull_concurrently(sorted(windows), sizes, unchecked_sizes):
+            to_fold |= outcome.fold.other_windows if outcome.fold else set()
             yield outcome
-        # That answers are cut off at a size shows at the second of that size; the first was believed.
-        cut_off = sorted(window for window in trusted if trusted[window] & sizes.row_caps)
-        for outcome in self._pull_side_by_side(cut_off, sizes, {}):
+        # A row cap shows at the second response of that size; windows with the first one are pulled again.
+        truncated = sorted(window for window in unchecked_sizes if unchecked_sizes[window] & sizes.row_caps)
+        for outcome in self._pull_concurrently(truncated, sizes, {}):
             yield replace(outcome, again=True)
-        for window in sorted(owed):
+        for window in sorted(to_fold):
             if not is_up_to_date(self.folder, self.table, self.account, window):
-                yield self._fold(_Keeper(self._log, window), again=True)
+                yield self._fold(_ResponseRecorder(self._log, window), again=True)
 
     @property
     def _log(self) -> RawLog:
         return RawLog(self.folder, self.account, self.table.datasets[0])
 
-    def _pull_side_by_side(
-        self, windows: Sequence[StorageWindow], sizes: ResponseSizes, trusted: dict[StorageWindow, set[int]]
+    def _pull_concurrently(
+        self,
+        windows: Sequence[StorageWindow],
+        sizes: ResponseSizes,
+        unchecked_sizes: dict[StorageWindow, set[int]],
     ) -> Iterator[WindowOutcome]:
-        """Pull in threads and fold here, in order: what an answer sends to the next window is there in time.
+        """Pull in threads and fold in this one, in order, so that out-of-window records are there in time.
 
-        The first window goes alone, so that a refusal costs one request. Then threads run ahead of the folding;
-        what they bring waits on the disk, not in memory.
+        The first window is pulled alone, so that a refusal costs one request. The threads run ahead of the folds;
+        their responses wait on disk, not in memory.
         """
         failed = succeeded = 0
         threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"pull-{self.table.name}")
         is_over = threading.Event()
 
-        def pull(window: StorageWindow) -> _Keeper | None:
-            return None if is_over.is_set() else self._pull_window(window, sizes, trusted)
+        def load(window: StorageWindow) -> _ResponseRecorder | None:
+            return None if is_over.is_set() else self._pull_window(window, sizes, unchecked_sizes)
 
-        def pull_all() -> Iterator[_Keeper | None]:
-            yield from map(pull, windows[:1])
-            yield from threads.map(pull, windows[1:])
+        def load_all() -> Iterator[_ResponseRecorder | None]:
+            yield from map(load, windows[:1])
+            yield from threads.map(load, windows[1:])
 
         try:
-            for keeper in pull_all():
-                if keeper is None:
+            for recorder in load_all():
+                if recorder is None:
                     continue
-                outcome = self._fold(keeper)
+                outcome = self._fold(recorder)
                 failed += outcome.error is not None
                 succeeded += outcome.error is None
-                if _is_final(outcome) or (failed >= _OUTAGE and not succeeded):
+                if _is_final(outcome) or (failed >= _OUTAGE_FAILURES and not succeeded):
                     is_over.set()
                 yield outcome
         finally:
-            # Whoever is interrupted here does not wait for the requests under way.
+            # After an interrupt, do not wait for requests in flight.
             threads.shutdown(wait=False, cancel_futures=True)
 
     def _pull_window(
-        self, window: StorageWindow, sizes: ResponseSizes, trusted: dict[StorageWindow, set[int]]
-    ) -> _Keeper:
-        keeper = _Keeper(self._log, window)
-        asked = Window(window.start, window.end)
+        self, window: StorageWindow, sizes: ResponseSizes, unchecked_sizes: dict[StorageWindow, set[int]]
+    ) -> _ResponseRecorder:
+        recorder = _ResponseRecorder(self._log, window)
+        request_window = Window(window.start, window.end)
         try:
             for pulled in WindowPull(
                 self.fetch,
-                asked,
+                request_window,
                 sizes,
                 verify=self.verify,
                 now=self.clock,
                 reason=self.reason,
                 fetch_once=self.fetch_once,
             ):
-                keeper.keep(pulled)
-            trusted[window] = keeper.trusted
-        except Forbidden as refusal:
+                recorder.record(pulled)
+            unchecked_sizes[window] = recorder.unchecked_sizes
+        except Forbidden as error:
             if self.refusable:
-                keeper.keep_refusal(self.clock())
+                recorder.record_refusal(self.clock())
             else:
-                keeper.error = refusal
+                recorder.error = error
         except (IPlumError, WarehouseError) as failure:
-            keeper.error = failure
-        return keeper
+            recorder.error = failure
+        return recorder
 
-    def _fold(self, keeper: _Keeper, *, again: bool = False) -> WindowOutcome:
+    def _fold(self, recorder: _ResponseRecorder, *, again: bool = False) -> WindowOutcome:
         fold: FoldResult | None = None
-        error = keeper.error
-        if keeper.answers or keeper.refused or again:
+        error = recorder.error
+        if recorder.responses or recorder.refused or again:
             try:
-                fold = fold_window(self.folder, self.table, self.account, keeper.window)
+                fold = fold_window(self.folder, self.table, self.account, recorder.window)
             except WarehouseError as failure:
                 error = error or failure
         return WindowOutcome(
-            window=keeper.window,
+            window=recorder.window,
             fold=fold,
-            answers=keeper.answers,
-            body_bytes=keeper.body_bytes,
-            proven_in_halves=keeper.proven_in_halves,
-            refused=keeper.refused,
+            responses=recorder.responses,
+            body_bytes=recorder.body_bytes,
+            split_checked=recorder.split_checked,
+            refused=recorder.refused,
             again=again,
-            differences=self._compare(fold, keeper.window),
+            findings=self._find_findings(fold, recorder.window),
             error=error,
         )
 
-    def _compare(self, fold: FoldResult | None, window: StorageWindow) -> AuditFindings:
+    def _find_findings(self, fold: FoldResult | None, window: StorageWindow) -> AuditFindings:
         if fold is None or self.reason != "audit":
             return NO_FINDINGS
-        return find_mismatches(fold, window, now=self.clock(), lookback=self.lookback)
+        return find_audit_findings(fold, window, now=self.clock(), lookback=self.lookback)
 
-    def _recall_sizes(self, windows: Sequence[StorageWindow]) -> ResponseSizes:
-        """Begin with what earlier runs saw, so that a daily run of two windows knows the largest answers too."""
-        seen = self.folder.with_cached_listings(self.account)
-        known = seen.lake_windows(self.table.name, self.account)
-        states = read_states(seen, self.table, self.account, [w for w in known if w not in windows])
+    def _load_sizes(self, windows: Sequence[StorageWindow]) -> ResponseSizes:
+        """Start with the row counts of earlier runs, so that a daily run of two windows knows the largest ones."""
+        listed = self.folder.with_cached_listings(self.account)
+        known = listed.lake_windows(self.table.name, self.account)
+        states = read_states(listed, self.table, self.account, [w for w in known if w not in windows])
         return ResponseSizes(
             {Window(window.start, window.end): state.largest_answer for window, state in states.items()}
         )
@@ -191,35 +197,35 @@ def _is_final(outcome: WindowOutcome) -> bool:
     return outcome.refused or isinstance(outcome.error, AccountError | StorageFailed)
 
 
-class _Keeper:
-    """Keeps the answers of one pull of one window in the raw log."""
+class _ResponseRecorder:
+    """Stores the responses of one pull of one window in the raw log."""
 
     def __init__(self, log: RawLog, window: StorageWindow) -> None:
         self.window = window
-        self.answers = 0
+        self.responses = 0
         self.body_bytes = 0
-        self.proven_in_halves = False
-        self.trusted: set[int] = set()
+        self.split_checked = False
+        self.unchecked_sizes: set[int] = set()
         self.refused = False
         self.error: IPlumError | WarehouseError | None = None
         self._log = log
         self._pull_id = uuid.uuid4().hex
-        self._doubted: set[Window] = set()
+        self._unconfirmed: set[Window] = set()
 
-    def keep(self, pulled: PulledResponse) -> None:
+    def record(self, pulled: PulledResponse) -> None:
         response = pulled.response
-        self._log.append(self.window, self._make_row(response, pulled.reason, complete=pulled.complete))
-        if pulled.complete and response.window not in self._doubted:
-            self.trusted.add(response.rows)
+        self._log.append(self.window, self._build_row(response, pulled.reason, complete=pulled.complete))
+        if pulled.complete and response.window not in self._unconfirmed:
+            self.unchecked_sizes.add(response.rows)
         if not pulled.complete:
-            self._doubted.add(response.window)
-        if not (pulled.complete and response.window in self._doubted):
-            self.answers += 1
+            self._unconfirmed.add(response.window)
+        if not (pulled.complete and response.window in self._unconfirmed):
+            self.responses += 1
             self.body_bytes += len(response.body)
-        self.proven_in_halves |= pulled.reason == "halves"
+        self.split_checked |= pulled.reason == "halves"
 
-    def keep_refusal(self, refused_at: datetime) -> None:
-        """Note in the ledger that the account may not have this window: no rows, no body, not pulled."""
+    def record_refusal(self, refused_at: datetime) -> None:
+        """Store that the account may not request this window: no rows, no body, not pulled."""
         row = RawResponse(
             request_start=self.window.start,
             request_end=self.window.end,
@@ -234,7 +240,7 @@ class _Keeper:
         self._log.append(self.window, row)
         self.refused = True
 
-    def _make_row(self, response: WindowResponse, reason: PullReason, *, complete: bool) -> RawResponse:
+    def _build_row(self, response: WindowResponse, reason: PullReason, *, complete: bool) -> RawResponse:
         return RawResponse(
             request_start=response.window.start,
             request_end=response.window.end,

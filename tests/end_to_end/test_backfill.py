@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Page
 
-from iplum_resource.standin import Running
+from iplum_resource.standin.server import Running
 from tests.support.account import Account, now
 from tests.support.browser import find_chromium, launch_backfill, open_backfill, open_browser
 from tests.support.dagster_dev import DagsterDev, run_dagster_dev, wait_for

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from iplum_resource.standin import Running
+from iplum_resource.standin.server import Running
 from pipelines.settings import PROJECT
 from tests.support.account import Account
 from tests.support.dagster_dev import run_dagster_dev, wait_for

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from iplum_resource.standin import Running
+from iplum_resource.standin.server import Running
 from pipelines.settings import PROJECT
 from tests.end_to_end.test_backfill import STATUS
 from tests.support.account import DAYS, Account

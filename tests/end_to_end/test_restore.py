@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iplum_resource.standin import Running
+from iplum_resource.standin.server import Running
 from pipelines.runs.archive import archive
 from pipelines.settings import PROJECT
 from pipelines.steps.progress import NoProgress

@@ -11,7 +11,8 @@ import pytest
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import Unauthorized
 from iplum_resource.resource import IPlumResource
-from iplum_resource.standin import Options, Running
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import Running
 from tests.support.window_pulls import LATER, TYPES
 from tests.support.window_requests import WIDE
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from iplum_resource.errors import InvalidDate, InvalidRequest, ServerFailed, Unauthorized
-from iplum_resource.standin import Options, Running
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import Running
 from iplum_resource.usage_types import UsageRequest
 from iplum_resource.window import Window
 from tests.support.scripted_server import ScriptedServer, respond

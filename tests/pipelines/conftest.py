@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from iplum_resource.standin import Running
+from iplum_resource.standin.server import Running
 from tests.support.account import Account
 
 

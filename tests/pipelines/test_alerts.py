@@ -13,7 +13,7 @@ from pipelines import cli
 from pipelines.alerts import Alert, AlertFailed, describe_run, send_alert
 from pipelines.commands.failure_alert import alert_on_failure
 from pipelines.defs.build import build_definitions
-from pipelines.defs.partitions import tag_range
+from pipelines.defs.partitions import build_range_tags
 from pipelines.runs.sync import run_job
 from pipelines.settings import Settings, SettingsError, load_settings
 from pipelines.warehouse_folder import open_folder
@@ -185,7 +185,7 @@ def test_a_failed_run_of_windows_says_which_and_tells_nobody_s_name(account: Acc
     with dg.DagsterInstance.ephemeral() as instance:
         daemon = Daemon(settings, instance, "failure_alert", account.began)
         daemon.tick()
-        assert run_job(build_definitions(settings), "sync", instance, tags=tag_range([window])) != []
+        assert run_job(build_definitions(settings), "sync", instance, tags=build_range_tags([window])) != []
         daemon.tick()
     (told,) = hook.received
     assert f"sync failed (windows {window.key} to {window.key})" in told["text"]

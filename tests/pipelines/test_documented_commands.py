@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer
 
-from iplum_resource.standin import Running
+from iplum_resource.standin.server import Running
 from pipelines import cli
 from pipelines.generate_docs import list_pages
 from pipelines.settings import PROJECT

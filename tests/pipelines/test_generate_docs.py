@@ -7,8 +7,8 @@ import pytest
 import typer
 
 from pipelines import cli
-from pipelines.generate_docs import list_pages, render_env_example, render_page
-from pipelines.settings import PROJECT, VARIABLES, load_settings
+from pipelines.generate_docs import list_pages, render_page
+from pipelines.settings import PROJECT, VARIABLES, load_settings, render_env_example
 from warehouse.outputs.query import run_query
 from warehouse.schema.marts import MARTS
 from warehouse.schema.tables import PUBLISHED_TABLES

@@ -9,8 +9,9 @@ from typing import Any
 
 import duckdb
 
-from iplum_resource.standin import Options, Running
 from iplum_resource.standin.history import History
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import Running
 from pipelines.runs.sync import SyncReport, sync
 from pipelines.settings import Settings, load_settings
 from pipelines.steps.progress import NoProgress

@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from pipelines.demo_ui import prepare_environment, write_command
+from pipelines.demo import build_ui_command, build_ui_environment
 from pipelines.settings import PROJECT
 from tests.support.account import Account
 
@@ -54,9 +54,9 @@ def run_dagster(environ: Mapping[str, str], *, log: Path, home: Path | None = No
     with log.open("a") as output:
         # A shell's background job would ignore the signal by which it is stopped; a group of its own does not.
         process = subprocess.Popen(
-            write_command("-p", str(port)),
+            build_ui_command("-p", str(port)),
             cwd=PROJECT if home is None else home,
-            env=prepare_environment(environ) if home is None else {**environ, "DAGSTER_HOME": str(home)},
+            env=build_ui_environment(environ) if home is None else {**environ, "DAGSTER_HOME": str(home)},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

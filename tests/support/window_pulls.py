@@ -9,7 +9,8 @@ from typing import Any
 
 from iplum_resource.errors import IPlumError, ServerFailed
 from iplum_resource.http.responses import WindowResponse
-from iplum_resource.standin import Options, Running
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import Running
 from iplum_resource.window import Window
 from iplum_resource.window_pull import FetchWindow, PulledResponse, ResponseSizes, Verify, WindowPull
 from tests.support.window_requests import CREDENTIALS, WIDE, Clock, build_client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 # Variables passed on to the library. It reads others on its own, such as those of a machine's role.
@@ -22,7 +22,6 @@ OPTIONS = (
     "AWS_SSE_KMS_KEY_ID",
 )
 _ADDRESS = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9])((?:/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*)/?")
-_LOOPBACK = re.compile(r"localhost|::1|127(\.[0-9]{1,3}){3}")
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,21 @@ class Bucket:
         """The address as users write it: `s3://bucket/prefix`."""
         return f"s3://{self.name}/{self.prefix}".rstrip("/")
 
+    @property
+    def endpoint(self) -> str:
+        """The URL of the S3 server."""
+        options = dict(self.options)
+        return options.get("AWS_ENDPOINT_URL_S3") or options.get("AWS_ENDPOINT_URL") or "https://s3.amazonaws.com"
+
     def __str__(self) -> str:
         return self.address
 
 
 def parse_bucket(address: str, environ: Mapping[str, str]) -> Bucket:
-    """Parse an address and its AWS variables; raises `ValueError`, which names the wrong one."""
+    """Parse an address and its AWS variables; raises `ValueError`, which names the wrong one.
+
+    Whether plain http is acceptable is decided by the settings.
+    """
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise ValueError("IPLUM_DATA must be a folder or s3://bucket/prefix (letters, digits and - _ . =)")
@@ -52,13 +60,10 @@ def parse_bucket(address: str, environ: Mapping[str, str]) -> Bucket:
         raise ValueError(
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both, or neither to use a role"
         )
-    endpoint = urlsplit(options.get("AWS_ENDPOINT_URL_S3") or options.get("AWS_ENDPOINT_URL") or "https://s3")
+    bucket = Bucket(match[1], match[2].strip("/"), tuple(options.items()))
+    endpoint = urlsplit(bucket.endpoint)
     if endpoint.scheme not in {"http", "https"} or not endpoint.hostname or endpoint.username:
         raise ValueError("AWS_ENDPOINT_URL must be a plain URL such as https://s3.eu-central-1.amazonaws.com")
     if endpoint.scheme == "http":
-        if not _LOOPBACK.fullmatch(endpoint.hostname) and options.get("AWS_ALLOW_HTTP", "").lower() != "true":
-            raise ValueError(
-                "AWS_ENDPOINT_URL must be https; on your own network, AWS_ALLOW_HTTP=true allows http"
-            )
         options["AWS_ALLOW_HTTP"] = "true"
-    return Bucket(match[1], match[2].strip("/"), tuple(options.items()))
+    return replace(bucket, options=tuple(options.items()))

@@ -1,4 +1,4 @@
-"""The archive's assets: what texts and faxes held, and the files of recordings; off until it is switched on."""
+"""The assets `contents` and `recording_files`, which download on demand."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import dagster as dg
 from iplum_resource.client import IPlumClient
 from iplum_resource.media.client import MediaClient
 from iplum_resource.resource import IPlumResource
-from pipelines.defs.assets.columns import build_column_schema
+from pipelines.defs.assets.catalog import build_column_schema
 from pipelines.defs.failures import fail, fail_records
 from pipelines.defs.partitions import BACKFILL_POLICY, build_partitions
 from pipelines.settings import Settings, SettingsError, check_account
@@ -23,34 +23,29 @@ from warehouse.schema.tables import CONTENTS, RECORDING_FILES, RECORDINGS, USAGE
 from warehouse.storage.atomic_files import create_folder
 from warehouse.windows import StorageWindow, window_of_key
 
-_ON_DEMAND = "Off until the schedule `daily_archive` is switched on, or `iplum archive` is called."
+_ON_DEMAND = "Off until you turn on the schedule `daily_archive` or run `iplum archive`."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """One kind of thing to fetch: its table, the table that announces it, and how one record's is fetched."""
+    """One archive table: the table whose records it downloads for, and how one record is downloaded."""
 
     table: Table
-    announced_by: Table
+    source: Table
     description: str
     build_fetch: Callable[[IPlumClient, MediaClient, MediaStore], Fetch]
 
 
 CONTENT_ARCHIVE = Archive(
     table=CONTENTS,
-    announced_by=USAGE,
-    description=(
-        "Bodies of texts, attachments and faxes, each verified; what was verified is never asked for again. "
-        f"{_ON_DEMAND}"
-    ),
+    source=USAGE,
+    description=(f"Message texts, attachments and faxes. Verified ones are not requested again. {_ON_DEMAND}"),
     build_fetch=ContentFetcher,
 )
 RECORDING_ARCHIVE = Archive(
     table=RECORDING_FILES,
-    announced_by=RECORDINGS,
-    description=(
-        f"Files of call recordings, each verified; what was verified is never asked for again. {_ON_DEMAND}"
-    ),
+    source=RECORDINGS,
+    description=(f"Files of call recordings. Verified ones are not requested again. {_ON_DEMAND}"),
     build_fetch=RecordingFetcher,
 )
 
@@ -58,7 +53,7 @@ RECORDING_ARCHIVE = Archive(
 def build_archive_assets(
     archive: Archive, settings: Settings, *, clock: Callable[[], datetime], progress: Progress
 ) -> dg.AssetsDefinition:
-    """Make the partitioned asset of one archive table."""
+    """Build the partitioned asset of one archive table."""
     key = dg.AssetKey(settings.key(archive.table.name))
     label = "/".join(key.path)
 
@@ -70,7 +65,7 @@ def build_archive_assets(
         specs=[
             dg.AssetSpec(
                 key,
-                deps=[settings.key(archive.announced_by.name)],
+                deps=[settings.key(archive.source.name)],
                 description=archive.description,
                 group_name="archive",
                 kinds={"python", "parquet"},
@@ -84,16 +79,16 @@ def build_archive_assets(
         windows = [window_of_key(key) for key in context.partition_keys]
         iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
         with MediaClient(settings.media_hosts) as media:
-            pull = _open_pull(archive, settings, iplum, media=media, clock=clock, progress=progress)
-            wanted = pull.list_backlog(windows)
-            progress.start_records(label, sum(map(len, wanted.values())))
-            outcomes = list(pull.pull(wanted))
+            archiver = _build_archiver(archive, settings, iplum, media=media, clock=clock, progress=progress)
+            backlog = archiver.list_backlog(windows)
+            progress.start_records(label, sum(map(len, backlog.values())))
+            outcomes = list(archiver.archive(backlog))
         _report(context, key, windows, outcomes)
 
     return fetch
 
 
-def _open_pull(
+def _build_archiver(
     archive: Archive,
     settings: Settings,
     iplum: IPlumResource,
@@ -118,7 +113,7 @@ def _open_pull(
         fetch=fetch,
         concurrency=settings.concurrency,
         clock=clock,
-        on_try=lambda size: progress.finish_record("/".join(settings.key(archive.table.name)), size),
+        on_attempt=lambda size: progress.finish_record("/".join(settings.key(archive.table.name)), size),
     )
 
 
@@ -132,8 +127,8 @@ def _report(
     is_refused = any(outcome.refused for outcome in outcomes)
     if is_refused:
         context.log.warning(
-            f"iPlum refuses {key.path[-1]} for this account (403): it lacks the plan or the permission. "
-            "The rest goes on without."
+            f"iPlum refuses {key.path[-1]} for this account (HTTP 403): the plan or permission is missing. "
+            "Everything else continues."
         )
     finished = {outcome.window: outcome for outcome in outcomes if outcome.error is None}
     left_out = len(windows) - len(finished)

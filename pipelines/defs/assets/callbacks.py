@@ -1,4 +1,4 @@
-"""Callbacks: what iPlum pushed since the last time, moved to the raw log and folded where it belongs."""
+"""The asset `callbacks`, which drains the inbox."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -12,21 +12,21 @@ from pipelines.warehouse_folder import has_inbox, open_folder, open_inbox
 from warehouse.errors import WarehouseError
 
 
-def key_of_callbacks(settings: Settings) -> dg.AssetKey:
-    """Name an account's asset of what was pushed."""
+def build_callbacks_key(settings: Settings) -> dg.AssetKey:
+    """Return the key of an account's callbacks asset."""
     return dg.AssetKey(settings.key("callbacks"))
 
 
 def build_callbacks_asset(settings: Settings, *, clock: Callable[[], datetime]) -> dg.AssetsDefinition:
-    """Make the asset `callbacks`; without an inbox it has nothing to do."""
+    """Build the asset `callbacks`; without an inbox it does nothing."""
 
     @dg.asset(
-        key=key_of_callbacks(settings),
+        key=build_callbacks_key(settings),
         group_name="raw",
         kinds={"python", "parquet"},
         description=(
-            "What iPlum pushed since the last time, moved from the receiver's inbox to the raw log; only the "
-            "windows it touches are folded again. The sensor `callback_inbox` starts it."
+            "Callbacks since the last run, moved from the receiver's inbox to the raw log. Only their windows are "
+            "folded again. Started by the sensor `callback_inbox`."
         ),
     )
     def callbacks() -> dg.MaterializeResult:  # type: ignore[type-arg]

@@ -1,8 +1,10 @@
-"""What Dagster's catalog says of every asset alike: whose it is, what it holds, and where to read on."""
+"""Catalog entries of assets: owner, privacy, documentation page, columns and freshness."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import dagster as dg
+import pyarrow as pa
 
 from pipelines.settings import PROJECT
 from warehouse.schema.marts import MARTS
@@ -16,7 +18,7 @@ _PAGES = {
     "marts": "docs/marts.md",
     "report": "README.md",
 }
-#: The most private thing of a row, the most private first; what has none of these columns is counts.
+#: Classes of privacy, the most private first, with columns that imply them; other tables hold counts.
 _PRIVACY = {
     "content": {"body", "path"},
     "numbers": {"counterparty", "from_party", "phone_number"},
@@ -24,28 +26,51 @@ _PRIVACY = {
 }
 
 
-def catalogue(asset: dg.AssetsDefinition, *, owner: str) -> dg.AssetsDefinition:
-    """Give each asset of a step its owner, the tag `holds` (how private it is), and its page to read on."""
+def add_catalog_entries(asset: dg.AssetsDefinition, *, owner: str) -> dg.AssetsDefinition:
+    """Add to each asset its owner, the tag `holds` (how private it is), and its documentation page."""
     columns = _list_columns()
 
-    def describe(spec: dg.AssetSpec) -> dg.AssetSpec:
+    def add(spec: dg.AssetSpec) -> dg.AssetSpec:
         page = PROJECT / _PAGES[spec.group_name or "raw"]
         return spec.merge_attributes(
             owners=[f"team:{owner}"],
-            tags={"holds": _tell_privacy(columns.get(spec.key.path[-1]))},
+            tags={"holds": _classify_privacy(columns.get(spec.key.path[-1]))},
             metadata={"read_on": dg.MetadataValue.path(page)},
         )
 
-    return asset.map_asset_specs(describe)
+    return asset.map_asset_specs(add)
 
 
 def _list_columns() -> Mapping[str, tuple[Column, ...]]:
     return {table.name: table.columns for table in (*PUBLISHED_TABLES, *VIEWS, *MARTS)}
 
 
-def _tell_privacy(columns: tuple[Column, ...] | None) -> str:
+def _classify_privacy(columns: tuple[Column, ...] | None) -> str:
     if columns is None:
-        # Raw answers, callbacks and the report: who called whom.
+        # Raw responses, callbacks and the report contain numbers.
         return "numbers"
     names = {column.name for column in columns}
     return next((word for word, private in _PRIVACY.items() if names & private), "counts")
+
+
+#: The daily sync publishes every night: one missed night warns, two fail.
+FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
+
+_TYPES = {
+    pa.string(): "text",
+    pa.float64(): "double",
+    pa.int64(): "bigint",
+    pa.bool_(): "boolean",
+    pa.date32(): "date",
+    pa.binary(): "blob",
+}
+
+
+def build_column_schema(columns: Sequence[Column]) -> dg.TableSchema:
+    """Return the columns with types and descriptions, as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(column.name, _TYPES.get(column.type, "timestamptz"), description=column.description)
+            for column in columns
+        ]
+    )

@@ -1,24 +1,24 @@
-"""The marts as assets: what each is made of."""
+"""The marts as assets."""
 
 import dagster as dg
 
-from pipelines.defs.assets.columns import FRESHNESS, build_column_schema
+from pipelines.defs.assets.catalog import FRESHNESS, build_column_schema
 from warehouse.schema.marts import Mart
 from warehouse.snapshot.marts import read_mart
 
 _PREFIX = "marts."
 
 
-def key_of_mart(name: str) -> dg.AssetKey:
-    """Name the asset of a mart."""
+def build_mart_key(name: str) -> dg.AssetKey:
+    """Return the key of a mart's asset."""
     return dg.AssetKey(["marts", name])
 
 
 def build_mart_spec(mart: Mart) -> dg.AssetSpec:
     """Build the asset spec of a mart: description, columns, SELECT and upstream assets."""
     return dg.AssetSpec(
-        key_of_mart(mart.name),
-        deps=[_key_of_source(source) for source in mart.sources],
+        build_mart_key(mart.name),
+        deps=[_build_source_key(source) for source in mart.sources],
         description=f"{mart.description} One row per {', '.join(mart.grain)}.",
         freshness_policy=FRESHNESS,
         group_name="marts",
@@ -31,7 +31,7 @@ def build_mart_spec(mart: Mart) -> dg.AssetSpec:
     )
 
 
-def _key_of_source(source: str) -> dg.AssetKey:
+def _build_source_key(source: str) -> dg.AssetKey:
     if source.startswith(_PREFIX):
-        return key_of_mart(source.removeprefix(_PREFIX))
+        return build_mart_key(source.removeprefix(_PREFIX))
     return dg.AssetKey(["warehouse", source])

@@ -1,4 +1,4 @@
-"""Recordings: what was recorded and when; the files themselves are fetched by the archive."""
+"""The assets `raw_recordings` and `recordings`. Files are downloaded by the archive."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,7 +17,7 @@ from warehouse.schema.tables import RECORDINGS
 def build_recordings_assets(
     settings: Settings, *, clock: Callable[[], datetime], progress: Progress
 ) -> dg.AssetsDefinition:
-    """Make `raw_recordings` and `recordings`; an account without a recording plan keeps them empty and green."""
+    """Build the assets `raw_recordings` and `recordings`; without a recording plan they stay empty."""
 
     def build_fetches(iplum: IPlumResource) -> tuple[FetchWindow, FetchWindow]:
         client = iplum.get_client()
@@ -26,12 +26,12 @@ def build_recordings_assets(
     dataset = Dataset(
         table=RECORDINGS,
         raw_description=(
-            "Every answer of iPlum's recordings endpoint, verbatim and append-only, one file each, with its "
-            "request and time; a refusal (no recording plan) leaves a note here and no rows."
+            "Responses of the recordings endpoint, verbatim and append-only, with their requests and times. A "
+            "refusal (no recording plan) is stored without rows."
         ),
         description=(
-            "Call recordings of a window as iPlum announces them, one row a recording, folded like usage. "
-            "Says nothing of the files: those are the archive's."
+            "Call recordings of a window, one row per recording, merged like usage. Their files are in "
+            "`recording_files`."
         ),
         build_fetches=build_fetches,
         refusable=True,

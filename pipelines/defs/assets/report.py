@@ -1,8 +1,8 @@
-"""The report as an asset, to be found from Dagster's UI."""
+"""The asset `report`."""
 
 import dagster as dg
 
-from pipelines.defs.assets.marts import key_of_mart
+from pipelines.defs.assets.marts import build_mart_key
 from pipelines.defs.failures import fail
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
@@ -11,20 +11,19 @@ from warehouse.schema.marts import MARTS
 
 
 def build_report_asset(settings: Settings) -> dg.AssetsDefinition:
-    """Make the asset `report`."""
+    """Build the asset `report`."""
 
     @dg.asset(
         name="report",
-        deps=[key_of_mart(mart.name) for mart in MARTS],
+        deps=[build_mart_key(mart.name) for mart in MARTS],
         group_name="report",
         kinds={"altair", "html"},
         description=(
-            "One HTML page about the account that opens anywhere, without a network. To see it, copy `path` below "
-            "into the browser's address bar."
+            "The HTML report, which works offline. To open it, copy `path` below into the browser's address bar."
         ),
     )
     def report() -> dg.MaterializeResult:  # type: ignore[type-arg]
-        # Drawing takes longer to import than all else that Dagster loads.
+        # Importing the charts takes longer than everything else that Dagster loads.
         from warehouse.outputs.report import write_report
 
         try:
@@ -32,7 +31,7 @@ def build_report_asset(settings: Settings) -> dg.AssetsDefinition:
             path = write_report(folder).absolute()
         except WarehouseError as error:
             raise fail(error) from error
-        # A browser follows no link from a page of Dagster's to a file, so it is a path, to be copied.
+        # Browsers do not follow links from the UI to a file, so the path is shown to be copied.
         place = path if folder.bucket is None else folder.store.locate(path.name)
         return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(place), "bytes": path.stat().st_size})
 

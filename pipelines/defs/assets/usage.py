@@ -1,4 +1,4 @@
-"""Usage: every call, text and fax, asked for in the types that the API takes."""
+"""The assets `raw_usage` and `usage`."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,7 +17,7 @@ from warehouse.schema.tables import USAGE
 def build_usage_assets(
     settings: Settings, *, clock: Callable[[], datetime], progress: Progress
 ) -> dg.AssetsDefinition:
-    """Make `raw_usage` and `usage`."""
+    """Build the assets `raw_usage` and `usage`."""
 
     def build_fetches(iplum: IPlumResource) -> tuple[FetchWindow, FetchWindow]:
         request = UsageRequest(iplum.get_client(), settings.usage_types)
@@ -26,12 +26,12 @@ def build_usage_assets(
     dataset = Dataset(
         table=USAGE,
         raw_description=(
-            "Every answer of iPlum's usage endpoint, verbatim and append-only, one file each, with its request "
-            "and time. All else is made from it, without asking iPlum again."
+            "Responses of the usage endpoint, verbatim and append-only, with their requests and times. Everything "
+            "else is computed from them, without further requests."
         ),
         description=(
-            "Calls, texts and faxes of a window, one row a record: the union of all answers about it, the newest "
-            "field by field. What iPlum no longer has stays, with the date since when."
+            "Calls, texts and faxes of a window, one row per record, merged from all its responses and callbacks. "
+            "Records that iPlum no longer has are kept, with `absent_since`."
         ),
         build_fetches=build_fetches,
     )

@@ -1,15 +1,15 @@
-"""The published tables: one step that brings `warehouse.duckdb` up to the lake."""
+"""The published tables and marts as assets: one step that updates `warehouse.duckdb`."""
 
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from pipelines.defs.assets.callbacks import key_of_callbacks
-from pipelines.defs.assets.columns import FRESHNESS, build_column_schema
-from pipelines.defs.assets.marts import build_mart_spec, key_of_mart
+from pipelines.defs.assets.callbacks import build_callbacks_key
+from pipelines.defs.assets.catalog import FRESHNESS, build_column_schema
+from pipelines.defs.assets.marts import build_mart_key, build_mart_spec
 from pipelines.defs.failures import fail
 from pipelines.settings import Settings
-from pipelines.warehouse_folder import choose_marts, open_folder
+from pipelines.warehouse_folder import build_mart_settings, open_folder
 from warehouse.errors import WarehouseError
 from warehouse.outputs.query import run_query
 from warehouse.schema.marts import MARTS
@@ -34,32 +34,32 @@ ORDER BY local_date DESC, channel
 """
 
 
-def key_of_table(table: Table) -> dg.AssetKey:
-    """Name the asset of a published table."""
+def build_table_key(table: Table) -> dg.AssetKey:
+    """Return the key of a published table's asset."""
     return dg.AssetKey(["warehouse", table.name])
 
 
 def build_tables_assets(accounts: Sequence[Settings]) -> dg.AssetsDefinition:
-    """Make the assets `warehouse/<table>` and `marts/<mart>`, of all accounts, published together."""
+    """Build the assets `warehouse/<table>` and `marts/<mart>`, published together for all accounts."""
     specs = [_build_spec(table, accounts) for table in (*PUBLISHED_TABLES, *VIEWS)]
     folder = open_folder(accounts[0])
 
     @dg.multi_asset(name="publish_tables", specs=[*specs, *map(build_mart_spec, MARTS)])
     def publish_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
         try:
-            publication = publish(folder, choose_marts(accounts))
+            publication = publish(folder, build_mart_settings(accounts))
         except WarehouseError as error:
             raise fail(error) from error
-        context.log.info(f"{publication.refolded} windows were folded again before publishing")
+        context.log.info(f"Folded {publication.refolded} windows before publishing.")
         for table in (*PUBLISHED_TABLES, *VIEWS):
             yield dg.MaterializeResult(
-                asset_key=key_of_table(table), metadata=_describe_publication(publication, table)
+                asset_key=build_table_key(table), metadata=_describe_publication(publication, table)
             )
         preview = _preview(folder)
         for mart in MARTS:
             metadata = {"dagster/row_count": publication.marts[mart.name]}
             yield dg.MaterializeResult(
-                asset_key=key_of_mart(mart.name),
+                asset_key=build_mart_key(mart.name),
                 metadata={**metadata, "preview": preview} if mart.name == "daily_totals" else metadata,
             )
 
@@ -67,7 +67,7 @@ def build_tables_assets(accounts: Sequence[Settings]) -> dg.AssetsDefinition:
 
 
 def _preview(folder: DataFolder) -> dg.MetadataValue:
-    """Show the latest days as counts: nobody's number or login."""
+    """Return a table of the latest days, which contains counts only."""
     latest = run_query(folder, _LATEST_DAYS)
     lines = [" | ".join(latest.columns), " | ".join("---" for _ in latest.columns)]
     lines += [" | ".join(map(str, row)) for row in latest.rows]
@@ -86,10 +86,10 @@ def _describe_publication(publication: Publication, table: Table) -> dict[str, i
 
 def _build_spec(table: Table, accounts: Sequence[Settings]) -> dg.AssetSpec:
     return dg.AssetSpec(
-        key_of_table(table),
+        build_table_key(table),
         deps=[
             *_find_sources(table, accounts),
-            *(map(key_of_callbacks, accounts) if table in FOLDED_TABLES else ()),
+            *(map(build_callbacks_key, accounts) if table in FOLDED_TABLES else ()),
         ],
         description=table.description,
         freshness_policy=FRESHNESS,
@@ -104,7 +104,7 @@ def _build_spec(table: Table, accounts: Sequence[Settings]) -> dg.AssetSpec:
 
 def _find_sources(table: Table, accounts: Sequence[Settings]) -> list[dg.AssetKey]:
     if table is MESSAGES:
-        return [key_of_table(USAGE), key_of_table(CONTENTS)]
+        return [build_table_key(USAGE), build_table_key(CONTENTS)]
     if table is PULLS:
         return [dg.AssetKey(one.key(f"raw_{folded.name}")) for one in accounts for folded in FOLDED_TABLES]
     return [dg.AssetKey(one.key(table.name)) for one in accounts]

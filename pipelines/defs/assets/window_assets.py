@@ -1,4 +1,4 @@
-"""The step that usage and recordings share: pull a range of windows, fold each, and say what came of it."""
+"""The two assets of a dataset, raw and folded, made by one step that pulls and folds a range of windows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -9,12 +9,12 @@ import dagster as dg
 
 from iplum_resource.resource import IPlumResource
 from iplum_resource.window_pull import FetchWindow
-from pipelines.defs.assets.columns import build_column_schema
+from pipelines.defs.assets.catalog import build_column_schema
 from pipelines.defs.failures import fail, fail_windows
 from pipelines.defs.partitions import AUDIT_TAG, BACKFILL_POLICY, build_partitions
 from pipelines.defs.schedules import find_first_window
 from pipelines.settings import Settings, SettingsError, check_account
-from pipelines.steps.audit_findings import NO_FINDINGS
+from pipelines.steps.audit_windows import NO_FINDINGS
 from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import DatasetLoader, WindowOutcome
 from pipelines.warehouse_folder import open_folder
@@ -31,7 +31,7 @@ _DELETED: Metadata = {"deleted_by_retention": True}
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """One dataset of the vendor: its table, its descriptions, how it is asked for: patiently, and once."""
+    """One dataset: its table, descriptions, and functions that fetch a window with and without retries."""
 
     table: Table
     raw_description: str
@@ -40,17 +40,17 @@ class Dataset:
     refusable: bool = False
 
     def keys(self, settings: Settings) -> tuple[dg.AssetKey, dg.AssetKey]:
-        """Name an account's raw asset and its folded one."""
+        """Return an account's raw asset key and its folded one."""
         return dg.AssetKey(settings.key(f"raw_{self.table.name}")), dg.AssetKey(settings.key(self.table.name))
 
 
 def build_window_assets(
     dataset: Dataset, settings: Settings, *, clock: Callable[[], datetime], progress: Progress
 ) -> dg.AssetsDefinition:
-    """Make the assets `raw_<name>` and `<name>`, pulled and folded in one step (DESIGN 6).
+    """Build the assets `raw_<name>` and `<name>`, pulled and folded in one step.
 
-    A failed step skips all that stands downstream in its run, so pull and fold are one: the step goes through
-    all its windows, and if some failed, records the finished ones before it raises.
+    A failed step skips everything downstream in its run, so pull and fold are one step, which records finished
+    windows before it raises (docs/design.md, "Runs and backfills").
     """
     raw_key, key = dataset.keys(settings)
     label = "/".join(key.path)
@@ -81,17 +81,17 @@ def build_window_assets(
         ],
     )
     def pull(context: dg.AssetExecutionContext) -> tuple[None, None]:
-        asked = [window_of_key(key) for key in context.partition_keys]
+        partitions = [window_of_key(key) for key in context.partition_keys]
         first = find_first_window(settings)
-        windows = [window for window in asked if window >= first]
-        for window in (window for window in asked if window < first):
+        windows = [window for window in partitions if window >= first]
+        for window in (window for window in partitions if window < first):
             for key in dataset.keys(settings):
                 context.add_asset_metadata(_DELETED, asset_key=key, partition_key=window.key)
         iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
         progress.start(label, len(windows))
         outcomes: list[WindowOutcome] = []
         is_audit = AUDIT_TAG in context.run.tags
-        for outcome in _open_pull(dataset, settings, iplum, clock=clock, is_audit=is_audit).pull(windows):
+        for outcome in _build_loader(dataset, settings, iplum, clock=clock, is_audit=is_audit).load(windows):
             outcomes.append(outcome)
             progress.finish_window(label, outcome)
         _report(context, dataset, windows, outcomes=outcomes, settings=settings)
@@ -100,7 +100,7 @@ def build_window_assets(
     return pull
 
 
-def _open_pull(
+def _build_loader(
     dataset: Dataset,
     settings: Settings,
     iplum: IPlumResource,
@@ -142,14 +142,14 @@ def _report(
     latest = {outcome.window: outcome for outcome in outcomes if outcome.window in windows}
     if any(outcome.refused for outcome in outcomes):
         context.log.warning(
-            f"iPlum refuses {dataset.table.name} for this account (403): it needs a call recording plan. "
-            "The rest goes on without."
+            f"iPlum refuses {dataset.table.name} for this account (HTTP 403): it needs a call recording plan. "
+            "Everything else continues."
         )
-    found = sum((outcome.differences for outcome in outcomes), NO_FINDINGS)
-    if found.total:
+    findings = sum((outcome.findings for outcome in outcomes), NO_FINDINGS)
+    if findings.total:
         context.log.warning(
-            f"The audit of {dataset.table.name} found {found.missing} rows missing here, {found.changed} changed "
-            f"and {found.gone} gone at iPlum. What came is kept; nothing was removed."
+            f"The audit of {dataset.table.name} found {findings.missing} rows missing here, {findings.changed} "
+            f"changed and {findings.deleted} deleted at iPlum. New data was stored; nothing was removed."
         )
     if not failed:
         for window in windows:
@@ -165,24 +165,24 @@ def _report(
 def _describe(
     dataset: Dataset, settings: Settings, outcome: WindowOutcome | None
 ) -> list[tuple[dg.AssetKey, Metadata]]:
-    """Say what Dagster keeps of a window: counts, never content."""
+    """Return the metadata of a window: counts, never content."""
     raw_key, key = dataset.keys(settings)
     if outcome is None or outcome.fold is None or outcome.refused:
         return [(raw_key, {"refused": True}), (key, {"refused": True})]
     raw = {
-        "answers": outcome.answers,
+        "responses": outcome.responses,
         "body_bytes": outcome.body_bytes,
-        "proven_in_halves": outcome.proven_in_halves,
+        "split_checked": outcome.split_checked,
     }
-    return [(raw_key, raw), (key, {**_count(outcome.fold), **_count_differences(outcome)})]
+    return [(raw_key, raw), (key, {**_count_rows(outcome.fold), **_count_findings(outcome)})]
 
 
-def _count_differences(outcome: WindowOutcome) -> Metadata:
-    found = asdict(outcome.differences) if outcome.differences.total else {}
-    return {f"audit_{name}": rows for name, rows in found.items()}
+def _count_findings(outcome: WindowOutcome) -> Metadata:
+    findings = asdict(outcome.findings) if outcome.findings.total else {}
+    return {f"audit_{name}": rows for name, rows in findings.items()}
 
 
-def _count(fold: FoldResult) -> Metadata:
+def _count_rows(fold: FoldResult) -> Metadata:
     return {
         "dagster/partition_row_count": fold.state.rows,
         "rows": fold.state.rows,

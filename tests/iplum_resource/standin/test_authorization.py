@@ -10,7 +10,8 @@ from typing import Literal
 import pytest
 import requests
 
-from iplum_resource.standin import Options, Running, running
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import Running, running
 from tests.iplum_resource.standin.test_signing import (
     CONTENT,
     RECORDING_FILE,

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iplum_resource.standin import Options, Running, running
 from iplum_resource.standin.history import History
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import Running, running
 from tests.iplum_resource.standin.test_signing import list_recordings, list_usage
 
 NOW = datetime(2024, 3, 20, 15, 30, tzinfo=UTC)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from iplum_resource.standin import Options, Running, running
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import Running, running
 from tests.iplum_resource.standin.test_signing import (
     CONTENT,
     RECORDING_FILE,

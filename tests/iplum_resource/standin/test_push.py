@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from iplum_resource.standin import Options, Pusher
+from iplum_resource.standin.callbacks import Pusher
 from iplum_resource.standin.history import History
+from iplum_resource.standin.options import Options
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 MEDIA = "http://media.example"
@@ -68,7 +69,7 @@ def test_each_event_of_the_past_is_pushed_once_in_the_documented_form(sink: Sink
         report = pusher.push()
         assert pusher.push().acknowledged == 0
     assert sorted(record["recordId"] for _, record in sink.taken) == expected_ids(options, NOW - timedelta(3), NOW)
-    assert (report.acknowledged, report.dropped, report.refused) == (len(sink.taken), 0, 0)
+    assert (report.acknowledged, report.dropped, report.rejected) == (len(sink.taken), 0, 0)
     usage = [record for path, record in sink.taken if path == "/callbacks/token/usage"]
     recordings = [record for path, record in sink.taken if path == "/callbacks/token/recordings"]
     assert {"source", "clientReferenceId", "usage", "recordId", "from", "to", "startTimeUTC", "endTimeUTC"} | {
@@ -108,7 +109,7 @@ def test_what_is_not_taken_is_counted_and_not_tried_again(sink: Sink) -> None:
     sink.status = 503
     with Pusher(play(sink), media_base=MEDIA) as pusher:
         report = pusher.push()
-        assert report.refused == len(sink.taken) > 0
-        assert pusher.push().refused == 0
+        assert report.rejected == len(sink.taken) > 0
+        assert pusher.push().rejected == 0
     with Pusher(play(sink, push="http://127.0.0.1:1"), media_base=MEDIA) as pusher:
         assert pusher.push().acknowledged == 0

@@ -12,11 +12,16 @@ import pytest
 import requests
 from starlette.applications import Starlette
 
-from iplum_resource.standin import Options, create_app, running, serve
+from iplum_resource.standin.application import create_app
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import running, serve
 from tests.iplum_resource.standin.test_signing import RECORDINGS, USAGE, WINDOW, build_headers, call
 
 BODY = {"Usage": "fax", **WINDOW}
-PROGRAM = "from iplum_resource.standin import Options, serve; serve(Options(), port=0)"
+PROGRAM = (
+    "from iplum_resource.standin.options import Options; from iplum_resource.standin.server import serve; "
+    "serve(Options(), port=0)"
+)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

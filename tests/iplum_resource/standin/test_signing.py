@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import requests
 
-from iplum_resource.standin import Options, Running, running
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import Running, running
 
 USAGE = "/usage/getusage"
 CONTENT = "/usage/getcontent"

@@ -10,7 +10,8 @@ import pytest
 from iplum_resource.client import IPlumClient
 from iplum_resource.errors import Unauthorized
 from iplum_resource.limits.rate_limiter import RateLimiter
-from iplum_resource.standin import Options, Running
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import Running
 from iplum_resource.window import Window
 from iplum_resource.window_pull import ResponseSizes, WindowPull
 from tests.support.scripted_server import ScriptedServer, respond

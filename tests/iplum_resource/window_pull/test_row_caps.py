@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from iplum_resource.standin import Running
+from iplum_resource.standin.server import Running
 from iplum_resource.window import Window
 from iplum_resource.window_pull import ResponseSizes
 from tests.support.window_pulls import LATER, asking, ids_of, list_true_ids, pull

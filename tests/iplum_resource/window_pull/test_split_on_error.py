@@ -19,7 +19,7 @@ from iplum_resource.errors import (
     Unauthorized,
 )
 from iplum_resource.http.responses import WindowResponse
-from iplum_resource.standin import Running
+from iplum_resource.standin.server import Running
 from iplum_resource.window import Window
 from iplum_resource.window_pull import ResponseSizes
 from tests.support.scripted_server import ScriptedServer, hang, respond

@@ -16,7 +16,7 @@ import pytest
 import requests
 import typer
 
-from iplum_resource.standin import Options
+from iplum_resource.standin.options import Options
 from pipelines import cli
 from pipelines.settings import SettingsError
 from tests.support.account import Account

@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines import cli
-from pipelines.generate_docs import render_env_example
-from pipelines.settings import SettingsError, check_credentials, read_env_file
-from pipelines.settings.env_file import set_variables
+from pipelines.settings import SettingsError, check_credentials, read_env_file, render_env_example, set_variables
 from tests.support.account import Account
 from tests.support.terminal import on_terminal
 

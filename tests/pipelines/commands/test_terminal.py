@@ -47,7 +47,7 @@ def draw(width: int, *, is_terminal: bool = True) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=is_terminal, color_system=None)
     with ProgressBar(console) as bar:
-        show = bar.watch("files", "files")
+        show = bar.track("files", "files")
         for done in range(1, 4):
             show(done, 3)
             time.sleep(0.01)

@@ -9,9 +9,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipelines.dagster_home import forget_run, open_instance
+from pipelines.dagster_home import delete_run, open_instance
 from pipelines.defs.build import build_definitions
-from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_partitions, tag_range
+from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_partitions, build_range_tags
 from pipelines.runs.sync import run_job
 from pipelines.settings import PROJECT, load_settings
 from pipelines.steps.progress import NoProgress
@@ -138,8 +138,8 @@ def test_the_schedule_asks_for_what_is_due_newest_first_a_year_a_run(tmp_path: P
     windows = list(windows_between(datetime(2022, 11, 1, tzinfo=UTC), NOW))
     newest = windows[-MAX_WINDOWS_PER_RUN:]
     assert due_tags(tmp_path, IPLUM_START_DATE="2022-11-01") == [
-        tag_range(newest),
-        tag_range(windows[: -len(newest)]),
+        build_range_tags(newest),
+        build_range_tags(windows[: -len(newest)]),
     ]
 
 
@@ -211,7 +211,7 @@ def test_a_forgotten_run_leaves_no_file_behind(tmp_path: Path) -> None:
         (run,) = instance.get_runs()
         left = [path for path in (settings.state / "dagster").rglob("*") if run.run_id in str(path)]
         assert left
-        forget_run(instance, run.run_id)
+        delete_run(instance, run.run_id)
         assert instance.get_runs() == []
         assert not [path for path in left if path.exists()]
 
@@ -255,7 +255,7 @@ def test_a_range_run_records_each_window_once_with_its_counts(account: Account) 
     defs = build_definitions(account.settings, clock=now, progress=watcher)
     windows = list(windows_between(account.began - timedelta(days=12), account.began))
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run_job(defs, "sync", instance, tags=tag_range(windows)) == []
+        assert run_job(defs, "sync", instance, tags=build_range_tags(windows)) == []
         for name in ("raw_usage", "usage", "raw_recordings", "recordings"):
             records = instance.fetch_materializations(dg.AssetKey(name), limit=100).records
             assert sorted(str(record.partition_key) for record in records) == [window.key for window in windows]
@@ -272,7 +272,7 @@ def test_checks_warn_and_leave_the_run_green(account: Account) -> None:
     defs = build_definitions(account.settings, clock=now, progress=NoProgress())
     windows = list(windows_between(account.began - timedelta(days=6), account.began))
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run_job(defs, "sync", instance, tags=tag_range(windows)) == []
+        assert run_job(defs, "sync", instance, tags=build_range_tags(windows)) == []
         (run,) = instance.get_runs()
         logs = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
         found = {

@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 
 from pipelines import cli
 from pipelines.dagster_home import open_instance
-from pipelines.doctor import examine
-from pipelines.doctor.reach import find_earliest
-from pipelines.doctor.verdict import State, Verdict, choose_exit_code
+from pipelines.doctor import run_diagnosis
+from pipelines.doctor.api import find_earliest
+from pipelines.doctor.diagnosis import Diagnosis, State, choose_exit_code
 from tests.support.account import Account, now
 from tests.support.mailboxes import webhook
 from tests.support.raw_responses import answer, call, fold
 from warehouse.windows import window_of
 
 
-def look(account: Account, **changes: str) -> list[Verdict]:
-    return list(examine({**account.environ, **changes}, account.path, clock=now))
+def look(account: Account, **changes: str) -> list[Diagnosis]:
+    return list(run_diagnosis({**account.environ, **changes}, account.path, clock=now))
 
 
-def read(verdicts: list[Verdict]) -> Mapping[str, Verdict]:
+def read(verdicts: list[Diagnosis]) -> Mapping[str, Diagnosis]:
     """Give the weightiest line of each name."""
     order = [State.OK, State.SKIPPED, State.WARNING, State.FAILED, State.WRONG]
     return {verdict.name: verdict for verdict in sorted(verdicts, key=lambda verdict: order.index(verdict.state))}
@@ -45,7 +45,7 @@ def test_a_wrong_key_costs_one_request_and_is_told_from_a_wrong_clock(account: A
     assert len(account.server.requests) == 1
     assert verdicts["clock"].state is State.OK
     assert verdicts["signature"].state is State.FAILED
-    assert "API & Call Backs" in verdicts["signature"].remedy
+    assert "API & Call Backs" in verdicts["signature"].fix
     assert "c4nary" not in str(verdicts)
     assert verdicts["data folder"].state is State.OK, "this machine is looked at all the same"
 
@@ -54,7 +54,7 @@ def test_a_wrong_key_costs_one_request_and_is_told_from_a_wrong_clock(account: A
     assert len(account.server.requests) == 1
     assert verdicts["clock"].state is State.FAILED
     assert "behind" in verdicts["clock"].found
-    assert "NTP" in verdicts["signature"].remedy
+    assert "NTP" in verdicts["signature"].fix
 
 
 def test_an_unknown_host_is_a_matter_of_the_connection(account: Account) -> None:
@@ -86,7 +86,7 @@ def test_each_permission_has_its_line(
     account.play(**options)
     verdicts = look(account)
     assert {name: read(verdicts)[name].state for name in expected} == expected
-    assert all(v.remedy for v in verdicts if v.state in {State.FAILED, State.WARNING})
+    assert all(v.fix for v in verdicts if v.state in {State.FAILED, State.WARNING})
     assert choose_exit_code(verdicts) == (State.FAILED in expected.values())
     assert len(account.server.requests) <= 20
 
@@ -109,9 +109,9 @@ def test_the_search_finds_the_first_that_holds_something(empty: int, full: int) 
         asked.append(step)
         return step >= empty
 
-    assert find_earliest(steps, holds, questions=11) == empty
+    assert find_earliest(steps, holds, max_requests=11) == empty
     assert len(asked) <= 11
-    assert find_earliest(steps, lambda _: False, questions=11) is None
+    assert find_earliest(steps, lambda _: False, max_requests=11) is None
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_wrong_setting_is_2_and_asks_nobody(account: Account, changes: dict[st
 def test_what_is_odd_about_the_settings_is_said(account: Account) -> None:
     (account.path / ".env").touch(mode=0o644)
     found = [verdict for verdict in look(account, IPLUM_START_DAY="2024-01-01") if verdict.state is State.WARNING]
-    assert {verdict.remedy for verdict in found} >= {
+    assert {verdict.fix for verdict in found} >= {
         "did you mean IPLUM_START_DATE?",
         f"chmod 600 {account.path / '.env'}",
     }
@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_written_is_said(account: Account) -> None:
     (account.path / "file").touch()
     verdict = read(look(account, IPLUM_DATA=str(account.path / "file")))["data folder"]
     assert verdict.state is State.FAILED
-    assert "a file is in the place of a folder" in verdict.remedy
+    assert "a file is in the place of a folder" in verdict.fix
 
 
 def test_folder_data_and_dagster_are_looked_at_once_they_are_there(account: Account) -> None:
@@ -150,7 +150,7 @@ def test_folder_data_and_dagster_are_looked_at_once_they_are_there(account: Acco
     with open_instance(account.settings):
         account.folder.root.chmod(0o755)
     verdicts = read(look(account))
-    assert f"chmod 700 {account.folder.root}" in verdicts["data folder"].remedy
+    assert f"chmod 700 {account.folder.root}" in verdicts["data folder"].fix
     assert verdicts["data"].state is State.WARNING
     assert "pulled up to 2023-03-26" in verdicts["data"].found
     assert verdicts["Dagster"].state is State.OK
@@ -190,10 +190,10 @@ def test_an_alert_is_sent_on_request_alone(account: Account) -> None:
         on = {**account.environ, "IPLUM_ALERT_WEBHOOK": hook.url}
         assert "--try-alert" in read(look(account, IPLUM_ALERT_WEBHOOK=hook.url))["alerts"].found
         assert hook.received == []
-        tried = read(list(examine(on, account.path, clock=now, try_alert=True)))
+        tried = read(list(run_diagnosis(on, account.path, clock=now, try_alert=True)))
         assert tried["alerts"].state is State.OK
         assert "a trial" in hook.received[0]["text"]
-    off = read(list(examine(account.environ, account.path, clock=now, try_alert=True)))
+    off = read(list(run_diagnosis(account.environ, account.path, clock=now, try_alert=True)))
     assert off["alerts"].state is State.WRONG
 
 

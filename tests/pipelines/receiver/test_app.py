@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from pipelines.receiver.app import LARGEST_BODY
+from pipelines.receiver.app import MAX_BODY
 from pipelines.settings import PROJECT
 from tests.support.pushing import TOKEN, RunningReceiver, record, run_receiver
 
@@ -75,7 +75,7 @@ def test_one_record_and_an_array_are_kept_before_the_answer(receiver: RunningRec
         (b'{"recordId": "x"}', "usage", f"{TOKEN}%00", 404),
         (b'{"recordId": "x"}', "usage", "%F0%9F%99%8F", 404),
         (b'{"recordId": "x"}', "faxes", TOKEN, 404),
-        (b"[" + b" " * LARGEST_BODY + b"]", "usage", TOKEN, 413),
+        (b"[" + b" " * MAX_BODY + b"]", "usage", TOKEN, 413),
     ],
 )
 def test_what_may_not_be_taken_is_refused_and_not_kept(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from iplum_resource.standin import Running
+from iplum_resource.standin.server import Running
 from pipelines import cli
 from pipelines.runs.archive import ArchiveReport, archive
 from pipelines.steps.progress import NoProgress

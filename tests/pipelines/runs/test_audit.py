@@ -18,11 +18,11 @@ from iplum_resource.window import Window
 from iplum_resource.window_pull import PullReason, Verify
 from pipelines import cli
 from pipelines.defs.build import build_definitions
-from pipelines.defs.partitions import tag_range
+from pipelines.defs.partitions import build_range_tags
 from pipelines.defs.schedules import WINDOWS_PER_AUDIT, find_audit_ranges
 from pipelines.runs.sync import run_job
 from pipelines.settings import load_settings
-from pipelines.steps.audit_findings import NO_FINDINGS, AuditFindings
+from pipelines.steps.audit_windows import NO_FINDINGS, AuditFindings
 from pipelines.steps.progress import NoProgress
 from pipelines.steps.pull_windows import DatasetLoader, WindowOutcome
 from tests.support.account import Account, now
@@ -76,7 +76,7 @@ def pull(
         reason=reason,
         lookback=timedelta(days=7),
     )
-    return list(windows.pull(WINDOWS))
+    return list(windows.load(WINDOWS))
 
 
 def audit(folder: DataFolder, records: Mapping[str, Mapping[str, Any]], at: datetime, **how: Any) -> AuditFindings:
@@ -84,7 +84,7 @@ def audit(folder: DataFolder, records: Mapping[str, Mapping[str, Any]], at: date
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if errors:
         raise errors[0]
-    return sum((outcome.differences for outcome in outcomes), NO_FINDINGS)
+    return sum((outcome.findings for outcome in outcomes), NO_FINDINGS)
 
 
 def held(folder: DataFolder) -> set[str]:
@@ -97,7 +97,7 @@ def held(folder: DataFolder) -> set[str]:
     seconds=st.lists(st.integers(0, SECONDS - 1), min_size=10, max_size=40, unique=True),
     lost=st.sets(st.integers(0, 39)),
     changed=st.sets(st.integers(0, 39)),
-    gone=st.sets(st.integers(0, 39)),
+    deleted=st.sets(st.integers(0, 39)),
     cap=st.sampled_from([None, 10, 13]),
 )
 def test_an_audit_counts_what_is_missing_changed_and_gone_and_then_all_is_here(
@@ -118,7 +118,7 @@ def test_an_audit_counts_what_is_missing_changed_and_gone_and_then_all_is_here(
         found = audit(folder, now_there, LATER + timedelta(days=1), cap=cap)
         assert found.missing == len(now_there.keys() - before)
         assert found.changed == len({f"r{n}" for n in changed} & before & now_there.keys())
-        assert found.gone == len(before - now_there.keys())
+        assert found.deleted == len(before - now_there.keys())
         assert held(folder) == before | now_there.keys()
         assert audit(folder, now_there, LATER + timedelta(days=2), cap=cap) == NO_FINDINGS
 
@@ -132,7 +132,7 @@ def test_what_the_next_sync_would_have_brought_is_no_difference(tmp_path: Path) 
     days_on = soon + timedelta(days=60)
     more = build_records([0, 1, 6 * 86400, 10 * 86400])
     assert audit(folder, more, days_on) == NO_FINDINGS, "no sync came since they left the look-back"
-    assert audit(folder, {}, days_on + timedelta(days=1)) == AuditFindings(gone=4)
+    assert audit(folder, {}, days_on + timedelta(days=1)) == AuditFindings(deleted=4)
 
 
 def test_a_window_that_never_was_whole_lacks_all_that_comes(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_the_audits_run_shows_differences_window_by_window(account: Account) -> 
     windows = list(windows_between(account.began - timedelta(days=20), account.began - timedelta(days=14)))
     defs = build_definitions(account.settings, clock=now, progress=NoProgress())
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run_job(defs, "audit", instance, tags=tag_range(windows)) == []
+        assert run_job(defs, "audit", instance, tags=build_range_tags(windows)) == []
         records = instance.fetch_materializations(dg.AssetKey("usage"), limit=100).records
         counts = {
             str(record.partition_key): record.asset_materialization.metadata["audit_missing"].value

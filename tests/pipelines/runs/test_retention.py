@@ -9,7 +9,7 @@ import pytest
 
 from pipelines import cli
 from pipelines.defs.build import build_definitions
-from pipelines.defs.partitions import tag_range
+from pipelines.defs.partitions import build_range_tags
 from pipelines.defs.schedules import find_audit_ranges, find_due_ranges, find_first_window
 from pipelines.runs.retention import carry_out, plan_deletion
 from pipelines.runs.sync import run_job
@@ -103,7 +103,7 @@ def test_what_was_deleted_is_never_pulled_again(account: Account, old: StorageWi
     assert account.server.requests == []
     defs = build_definitions(account.settings, clock=now)
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run_job(defs, "sync", instance, tags=tag_range([old])) == []
+        assert run_job(defs, "sync", instance, tags=build_range_tags([old])) == []
         (materialized,) = instance.fetch_materializations(dg.AssetKey("usage"), limit=9).records
     assert materialized.asset_materialization is not None
     assert materialized.asset_materialization.metadata["deleted_by_retention"].value is True

@@ -6,7 +6,7 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from iplum_resource.standin import Options
+from iplum_resource.standin.options import Options
 from pipelines.dagster_home import open_instance
 from tests.support.account import Account, now
 from warehouse.checks.data_quality import find_unparsed

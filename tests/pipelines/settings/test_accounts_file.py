@@ -11,13 +11,20 @@ import dagster as dg
 import duckdb
 import pytest
 
-from iplum_resource.standin import Options, Running, running
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import Running, running
 from pipelines.defs.build import build_definitions
 from pipelines.receiver.app import Mailbox, Receiver
 from pipelines.receiver.server import list_mailboxes
 from pipelines.runs.sync import sync
-from pipelines.settings import PROJECT, SettingsError, load_settings
-from pipelines.settings.accounts_file import OPTIONS, choose_accounts, load_accounts
+from pipelines.settings import (
+    ACCOUNT_OPTIONS,
+    PROJECT,
+    SettingsError,
+    choose_accounts,
+    load_accounts,
+    load_settings,
+)
 from pipelines.steps.progress import NoProgress
 from pipelines.warehouse_folder import open_folder, open_inbox
 from tests.support.account import now
@@ -67,23 +74,23 @@ callback_token = "EAST_TOKEN"
     assert east.data == west.data
     assert choose_accounts((east, west), None) == (east, west)
     assert choose_accounts((east, west), "west") == (west,)
-    with pytest.raises(SettingsError, match="there are east, west"):
+    with pytest.raises(SettingsError, match="known are east, west"):
         choose_accounts((east, west), "north")
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "names no account"),
+        ("", "has no account"),
         ("east = 1", "must be a table"),
-        ("[east", "is no TOML"),
-        (EAST + 'data = "elsewhere"', "'data', which is none of"),
+        ("[east", "is not valid TOML"),
+        (EAST + 'data = "elsewhere"', "unknown option 'data'"),
         (EAST + 'timezone = "Mars/Base"', r"\[east\]: IPLUM_TIMEZONE must be an IANA time zone"),
         (EAST.replace('secret_key = "EAST_SECRET"', ""), "secret_key is missing"),
         (EAST.replace("EAST_SECRET", "s3cr/t=="), "secret_key must be the name of an environment variable"),
         (EAST.replace("[east]", '["e st"]'), "IPLUM_ACCOUNT must be"),
-        (EAST.replace("[east]", "[a-b]") + WEST.replace("[west]", "[a_b]"), "too much alike"),
-        (EAST + WEST.replace("WEST_KEY", "EAST_KEY"), "too much alike"),
+        (EAST.replace("[east]", "[a-b]") + WEST.replace("[west]", "[a_b]"), "cannot be distinguished"),
+        (EAST + WEST.replace("WEST_KEY", "EAST_KEY"), "cannot be distinguished"),
     ],
 )
 def test_a_file_that_can_t_be_meant_is_refused_by_name_and_no_secret_is_repeated(
@@ -229,4 +236,4 @@ def test_the_page_tells_what_the_file_may_hold(tmp_path: Path) -> None:
     east, west = load_accounts({}, tmp_path)
     assert (east.account, west.business_hours) == ("clinic-east", "mon-sat 08:00-18:00")
     listed = page.split("[variable](settings.md) means: ")[1].split(". What")[0]
-    assert [name.strip("`\n ") for name in listed.split(",")] == list(OPTIONS)
+    assert [name.strip("`\n ") for name in listed.split(",")] == list(ACCOUNT_OPTIONS)

@@ -9,7 +9,7 @@ import pytest
 
 from iplum_resource.callbacks import parse_callback
 from pipelines.steps import drain_inbox as draining
-from pipelines.steps.drain_inbox import KEPT_FOR, Drain
+from pipelines.steps.drain_inbox import DRAINED_EVENTS_KEPT_FOR, Drain
 from tests.support.pushing import record
 from warehouse.archive.backlog import find_backlog
 from warehouse.archive.download_log import DownloadLog
@@ -164,6 +164,6 @@ def test_more_than_a_batch_is_drained_in_one_run(
 def test_drained_events_stay_for_thirty_days(folder: DataFolder, inbox: Inbox) -> None:
     push(inbox, record("a", "2026-03-01T00:00:00Z"))
     make_drain(folder, inbox).run()
-    assert make_drain(folder, inbox, NOW + KEPT_FOR).run().removed == 0
-    assert make_drain(folder, inbox, NOW + KEPT_FOR + timedelta(seconds=1)).run().removed == 1
+    assert make_drain(folder, inbox, NOW + DRAINED_EVENTS_KEPT_FOR).run().removed == 0
+    assert make_drain(folder, inbox, NOW + DRAINED_EVENTS_KEPT_FOR + timedelta(seconds=1)).run().removed == 1
     assert ids(folder) == ["a"]

@@ -1,4 +1,4 @@
--- One row per window in which the latest audit found rows that were missing before (`pipelines.steps.audit_findings`).
+-- One row per window in which the latest audit found rows that were missing before (`pipelines.steps.audit_windows`).
 WITH answers AS (
     SELECT
         pulls.*,

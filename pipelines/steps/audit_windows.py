@@ -12,35 +12,37 @@ from warehouse.windows import StorageWindow
 
 @dataclass(frozen=True)
 class AuditFindings:
-    """Rows that were missing here, whose fields have changed at the API, and that the API no longer has."""
+    """Rows that were missing here, that have changed at iPlum, and that were deleted at iPlum."""
 
     missing: int = 0
     changed: int = 0
-    gone: int = 0
+    deleted: int = 0
 
     @property
     def total(self) -> int:
-        """How many rows differ in any way."""
-        return self.missing + self.changed + self.gone
+        """The number of differing rows."""
+        return self.missing + self.changed + self.deleted
 
     def __add__(self, other: AuditFindings) -> AuditFindings:
-        return AuditFindings(self.missing + other.missing, self.changed + other.changed, self.gone + other.gone)
+        return AuditFindings(
+            self.missing + other.missing, self.changed + other.changed, self.deleted + other.deleted
+        )
 
 
 NO_FINDINGS = AuditFindings()
 
 
-def find_mismatches(
+def find_audit_findings(
     fold: FoldResult, window: StorageWindow, *, now: datetime, lookback: timedelta
 ) -> AuditFindings:
-    """Say what an audit's fold brought that should have been here before; `now` is aware UTC.
+    """Return what an audit's fold added that should have been here before; `now` is aware UTC.
 
-    What the next sync would have brought anyway is no difference: rows of a window that is still looked back at,
-    or that was not pulled since it left the look-back. A window that never was whole lacks all that comes.
+    Rows that the next sync would have added are not findings: those in the look-back, and those of windows not
+    pulled since they left it. In a window that was never complete, all added rows are findings.
     """
     before = fold.before
-    was_whole = before is not None and before.complete_at is not None
-    if window.end + lookback > now or (was_whole and not is_settled(before, window, lookback)):
+    was_complete = before is not None and before.complete_at is not None
+    if window.end + lookback > now or (was_complete and not is_settled(before, window, lookback)):
         return NO_FINDINGS
     absent_before = 0 if before is None else before.absent
     return AuditFindings(fold.new, fold.changed, max(0, fold.state.absent - absent_before))

@@ -1,4 +1,4 @@
-"""What a server has on stage: options, with the history and the fault counts that belong to them."""
+"""The state of a running stand-in: its options, history, fault counters and received requests."""
 
 import time
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from iplum_resource.standin.options import Options
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Tell of one request: where to, its JSON body if it had one, and what was answered.
+    """One request: method, path, JSON body, and response status.
 
-    `status` is None where the connection was reset. `at` is in seconds of the monotonic clock.
+    `status` is None if the connection was reset. `at` is in seconds of the monotonic clock.
     """
 
     method: str
@@ -23,8 +23,8 @@ class Received:
     at: float
 
 
-class Play:
-    """Hold one set of options and all that follows from it; another set is another play."""
+class Simulation:
+    """One set of options with its history and fault counters."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -33,14 +33,17 @@ class Play:
         self.rate_limit = RateLimit(options.rate_limit) if options.rate_limit else None
 
 
-class Stage:
-    """Hold the play that is on; a new one takes the next request. `requests` is appended to if given."""
+class ServerState:
+    """The current simulation, which can be replaced while the server runs.
+
+    Received requests are appended to `requests`, if given.
+    """
 
     def __init__(self, options: Options, requests: list[Received] | None = None) -> None:
-        self.play = Play(options)
+        self.simulation = Simulation(options)
         self._requests = requests
 
     def record(self, method: str, path: str, *, body: dict[str, Any] | None, status: int | None) -> None:
-        """Write a request down, if anybody wants to read it."""
+        """Add a request to the list, if there is one."""
         if self._requests is not None:
             self._requests.append(Received(method, path, body, status, time.monotonic()))

@@ -1,0 +1,221 @@
+"""Parsers of settings: one for each kind of value. Each raises `SettingsError`, which names the variable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from iplum_resource.http.url_rules import find_base_url_problem, is_loopback_host
+from warehouse.snapshot.business_hours import parse_business_hours as parse_intervals
+from warehouse.storage.s3_config import Bucket, parse_bucket
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the text names it and the expected form."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The text of a setting, its variable, the whole environment, and the folder of `.env`."""
+
+    name: str
+    text: str
+    environ: Mapping[str, str]
+    root: Path
+
+    def fail(self, expected: str, *, show: bool = True) -> SettingsError:
+        """Build the error "NAME must be EXPECTED"; the text is shown unless it may be a secret."""
+        return SettingsError(f"{self.name} must be {expected}" + (f", not {self.text!r}" if show else ""))
+
+
+Parser = Callable[[Raw], Any]
+
+
+def matching(pattern: str, expected: str) -> Parser:
+    """Return a parser of texts that match a pattern, described by `expected`."""
+
+    def parse(raw: Raw) -> str:
+        if not re.fullmatch(pattern, raw.text):
+            raise raw.fail(expected)
+        return raw.text
+
+    return parse
+
+
+def one_of(*words: str) -> Parser:
+    """Return a parser of one of some words."""
+    return matching("|".join(words), f"one of {', '.join(words)}")
+
+
+def number(low: float, high: float, kind: Callable[[float], Any] = float) -> Parser:
+    """Return a parser of numbers from `low` to `high`; `kind` int accepts whole numbers only."""
+
+    def parse(raw: Raw) -> Any:
+        try:
+            value = float(int(raw.text) if kind is int else raw.text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise raw.fail(f"a number from {low:g} to {high:g}")
+        return kind(value)
+
+    return parse
+
+
+def parse_hours(raw: Raw) -> timedelta:
+    """Parse a number of hours, from one to a year."""
+    return timedelta(hours=number(1, 8760)(raw))
+
+
+def parse_bool(raw: Raw) -> bool:
+    """Parse `true` or `false`."""
+    return bool(one_of("true", "false")(raw) == "true")
+
+
+def parse_usage_types(raw: Raw) -> tuple[str, ...]:
+    """Parse comma-separated usage types."""
+    words = _split(raw)
+    if not words or not all(re.fullmatch(r"[A-Za-z]+", word) for word in words):
+        raise raw.fail("a comma-separated list of usage types")
+    return words
+
+
+def parse_hosts(raw: Raw) -> frozenset[str]:
+    """Parse comma-separated hosts, with or without a port; lower-cased."""
+    hosts = frozenset(word.lower() for word in _split(raw))
+    if not hosts or not all(re.fullmatch(r"(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?", host) for host in hosts):
+        raise raw.fail("a comma-separated list of hosts such as 'media.iplum.com'")
+    return hosts
+
+
+def parse_addresses(raw: Raw) -> tuple[str, ...]:
+    """Parse comma-separated mail addresses."""
+    addresses = _split(raw)
+    if not all(re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address) for address in addresses):
+        raise raw.fail("mail addresses such as 'it@clinic.example'", show=False)
+    return addresses
+
+
+def parse_day(raw: Raw) -> date:
+    """Parse a UTC day, `YYYY-MM-DD`."""
+    return parse_day_text(raw.text, raw.name)
+
+
+def parse_day_text(text: str, name: str) -> date:
+    """Parse a UTC day, `YYYY-MM-DD`, given as the variable or option `name`."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or len(text) != len("YYYY-MM-DD") or not 2000 <= day.year < 2100:
+        raise SettingsError(f"{name} must be a day such as 2024-01-31, not {text!r}")
+    return day
+
+
+def parse_time_of_day(raw: Raw) -> time:
+    """Parse a time of day, `HH:MM`."""
+    return time.fromisoformat(matching(r"([01][0-9]|2[0-3]):[0-5][0-9]", "a time of day such as 02:15")(raw))
+
+
+def parse_time_zone(raw: Raw) -> str:
+    """Parse the IANA name of a time zone that this machine knows."""
+    try:
+        ZoneInfo(raw.text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise raw.fail("an IANA time zone such as 'America/New_York'") from error
+    return raw.text
+
+
+def parse_business_hours(raw: Raw) -> str:
+    """Check business hours, and return their text."""
+    try:
+        parse_intervals(raw.text)
+    except ValueError as error:
+        raise SettingsError(f"{raw.fail('hours such as mon-fri 09:00-17:00')}: {error}") from error
+    return raw.text
+
+
+def parse_group(raw: Raw) -> int | None:
+    """Return the numeric ID of a group of this machine; None for an empty text."""
+    import grp
+
+    if not raw.text:
+        return None
+    try:
+        return grp.getgrnam(raw.text).gr_gid
+    except KeyError as error:
+        raise raw.fail("a group of this machine") from error
+
+
+def parse_base_url(raw: Raw) -> str:
+    """Parse the API's endpoint, without the trailing slash."""
+    problem = find_base_url_problem(raw.text)
+    if problem:
+        raise SettingsError(f"{raw.name} {problem}")
+    return raw.text.rstrip("/")
+
+
+def parse_data(raw: Raw) -> Path | Bucket:
+    """Parse a folder, relative to the folder of `.env`, or `s3://bucket/prefix` with its AWS variables."""
+    if "://" not in raw.text:
+        return raw.root / Path(raw.text).expanduser()
+    try:
+        bucket = parse_bucket(raw.text, raw.environ)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    endpoint = urlsplit(bucket.endpoint)
+    is_allowed = raw.environ.get("AWS_ALLOW_HTTP", "").lower() == "true"
+    if endpoint.scheme == "http" and not is_allowed and not is_loopback_host(endpoint.hostname or ""):
+        raise SettingsError("AWS_ENDPOINT_URL must be https; on your own network, AWS_ALLOW_HTTP=true allows http")
+    return bucket
+
+
+def parse_state(raw: Raw) -> Path:
+    """Parse a folder; if empty, the data folder, or `./data` for data in a bucket."""
+    if raw.text:
+        return raw.root / Path(raw.text).expanduser()
+    data = raw.environ.get("IPLUM_DATA") or "./data"
+    return raw.root / Path("./data" if "://" in data else data).expanduser()
+
+
+def parse_inbox_url(raw: Raw) -> str:
+    """Parse the SQLAlchemy URL of an inbox; empty for the file in the state folder."""
+    # SQLite in memory is invisible to other processes, and a relative path differs between them.
+    if raw.text and not re.fullmatch(r"postgresql(\+[a-z0-9]+)?://.+|sqlite:////[^?]+", raw.text):
+        raise raw.fail("like postgresql+psycopg2://user@host/name or sqlite:////folder/file", show=False)
+    return raw.text
+
+
+def parse_postgres_url(raw: Raw) -> str | None:
+    """Parse a libpq URL, which may contain a password; None if empty."""
+    if raw.text and not re.fullmatch(r"postgresql://.+", raw.text):
+        raise raw.fail("like postgresql://user@host/database", show=False)
+    return raw.text or None
+
+
+def secret_url(*schemes: str, example: str) -> Parser:
+    """Return a parser of URLs that are secrets; plain http is only for a loopback host."""
+
+    def parse(raw: Raw) -> str:
+        try:
+            parts = urlsplit(raw.text)
+            is_usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            is_usable = False
+        if raw.text and (not is_usable or not raw.text.isprintable() or " " in raw.text):
+            raise raw.fail(f"a URL like {example}", show=False)
+        if raw.text and parts.scheme == "http" and not is_loopback_host(str(parts.hostname)):
+            raise raw.fail("https: plain http is only for a loopback address", show=False)
+        return raw.text
+
+    return parse
+
+
+def _split(raw: Raw) -> tuple[str, ...]:
+    return tuple(word.strip() for word in raw.text.split(",") if word.strip())

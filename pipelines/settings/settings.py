@@ -1,0 +1,316 @@
+"""The settings: one declaration each, with variable, default, description and parser.
+
+Loading, `accounts.toml`, `.env.example`, the settings page and the doctor all follow from these declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import date, time, timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pipelines.settings.environment import PROJECT
+from pipelines.settings.parsers import (
+    Parser,
+    Raw,
+    SettingsError,
+    matching,
+    number,
+    one_of,
+    parse_addresses,
+    parse_base_url,
+    parse_bool,
+    parse_business_hours,
+    parse_data,
+    parse_day,
+    parse_group,
+    parse_hosts,
+    parse_hours,
+    parse_inbox_url,
+    parse_postgres_url,
+    parse_state,
+    parse_time_of_day,
+    parse_time_zone,
+    parse_usage_types,
+    secret_url,
+)
+from warehouse.storage.s3_config import Bucket
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An environment variable as the documentation shows it; `per_account` allows it in `accounts.toml`."""
+
+    name: str
+    default: str
+    description: str
+    parse: Parser = str
+    per_account: bool = False
+
+
+def _setting(
+    name: str,
+    default: str,
+    description: str,
+    parse: Parser,
+    *,
+    per_account: bool = False,
+    secret: bool = False,
+) -> Any:
+    return field(repr=not secret, metadata={"variable": Variable(name, default, description, parse, per_account)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretNames:
+    """The names of the variables that hold an account's secrets, never the values."""
+
+    access_key: str = "IPLUM_ACCESS_KEY"
+    secret_key: str = "IPLUM_SECRET_KEY"  # noqa: S105 a variable's name
+    login_id: str = "IPLUM_LOGIN_ID"
+    callback_token: str = "IPLUM_CALLBACK_TOKEN"  # noqa: S105 a variable's name
+
+
+OWN_SECRETS = SecretNames()
+_SECRETS = (
+    Variable("IPLUM_ACCESS_KEY", "", "Access key, from my.iplum.com under API & Call Backs."),
+    Variable("IPLUM_SECRET_KEY", "", "Secret key, from the same page."),
+    Variable("IPLUM_LOGIN_ID", "", "Login ID of an administrator of the account."),
+    Variable(
+        "IPLUM_CALLBACK_TOKEN",
+        "",
+        "Secret part of the callback paths, at least 16 characters. The receiver needs it.",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertSettings:
+    """Where alerts are sent; off without a webhook or a mail server."""
+
+    webhook: str = _setting(
+        "IPLUM_ALERT_WEBHOOK",
+        "",
+        "Webhook URL, such as one from Slack, that receives an alert for each failure. Keep it secret.",
+        secret_url("http", "https", example="https://hooks.slack.com/services/…"),
+        secret=True,
+    )
+    smtp: str = _setting(
+        "IPLUM_ALERT_SMTP",
+        "",
+        "Mail server for alerts: smtps://user:password@host or smtp://host:25. Keep it secret.",
+        secret_url("smtp", "smtps", example="smtps://user:password@host"),
+        secret=True,
+    )
+    sender: tuple[str, ...] = _setting(
+        "IPLUM_ALERT_FROM", "", "Mail address that alerts are sent from.", parse_addresses, secret=True
+    )
+    recipients: tuple[str, ...] = _setting(
+        "IPLUM_ALERT_TO", "", "Mail addresses, comma-separated, that receive alerts.", parse_addresses, secret=True
+    )
+    after: timedelta = _setting(
+        "IPLUM_ALERT_AFTER_HOURS", "30", "Hours without new data after which an alert is sent.", parse_hours
+    )
+
+    def __post_init__(self) -> None:
+        if len(self.sender) > 1:
+            raise SettingsError("IPLUM_ALERT_FROM must be one mail address")
+        if self.smtp and not (self.sender and self.recipients):
+            raise SettingsError("IPLUM_ALERT_FROM and IPLUM_ALERT_TO must be set if IPLUM_ALERT_SMTP is set")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether alerts are sent anywhere."""
+        return bool(self.webhook or self.smtp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The checked settings of one account. Contains no key, so its repr shows none.
+
+    `is_one_of_many` is whether the account is listed in `accounts.toml`; its assets and jobs then carry its name.
+    """
+
+    base_url: str = _setting(
+        "IPLUM_BASE_URL",
+        "https://api.iplum.com",
+        "Endpoint of the API. Plain http is allowed only to a loopback address.",
+        parse_base_url,
+        per_account=True,
+    )
+    account: str = _setting(
+        "IPLUM_ACCOUNT",
+        "default",
+        "Name of the account on every row: 1 to 64 letters, digits, _ or -.",
+        matching(r"[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, _ or -"),
+    )
+    data: Path | Bucket = _setting(
+        "IPLUM_DATA",
+        "./data",
+        "Folder of the warehouse, relative to the project's folder, or s3://bucket/prefix with the AWS variables.",
+        parse_data,
+    )
+    state: Path = _setting(
+        "IPLUM_STATE",
+        "",
+        "Folder for locks, the callback inbox and Dagster's history. Default: IPLUM_DATA, or ./data with a "
+        "bucket.",
+        parse_state,
+    )
+    start_date: date = _setting(
+        "IPLUM_START_DATE",
+        "2024-01-01",
+        "First day of history (UTC), moved back to the start of its window.",
+        parse_day,
+        per_account=True,
+    )
+    lookback_days: int = _setting(
+        "IPLUM_LOOKBACK_DAYS",
+        "7",
+        "Days back that the daily sync requests again.",
+        number(0, 3660, int),
+        per_account=True,
+    )
+    usage_types: tuple[str, ...] = _setting(
+        "IPLUM_USAGE_TYPES",
+        "iPlumtext,iplumcall,externalcall,externaltext,fax",
+        "Requested usage types, comma-separated.",
+        parse_usage_types,
+        per_account=True,
+    )
+    requests_per_second: float = _setting(
+        "IPLUM_REQUESTS_PER_SECOND",
+        "5",
+        "Maximum requests per second per access key. Lowered automatically after HTTP 429.",
+        number(0.01, 100_000),
+        per_account=True,
+    )
+    concurrency: int = _setting(
+        "IPLUM_CONCURRENCY", "8", "Maximum requests in flight.", number(1, 256, int), per_account=True
+    )
+    verify: Literal["auto", "always", "off"] = _setting(
+        "IPLUM_VERIFY",
+        "auto",
+        "Split check for truncated responses: auto (suspicious row counts only), always or off.",
+        one_of("auto", "always", "off"),
+        per_account=True,
+    )
+    language: str = _setting(
+        "IPLUM_LANG",
+        "en",
+        "Language of the API's messages, ISO 639-1.",
+        matching(r"[a-z]{2}", "two letters of ISO 639-1 such as 'en'"),
+        per_account=True,
+    )
+    login_case: Literal["lower", "typed"] = _setting(
+        "IPLUM_LOGIN_CASE",
+        "lower",
+        "Send and sign the login ID in lower case (lower) or unchanged (typed).",
+        one_of("lower", "typed"),
+        per_account=True,
+    )
+    media_hosts: frozenset[str] = _setting(
+        "IPLUM_MEDIA_HOSTS",
+        "media.iplum.com",
+        "Hosts that files may be downloaded from, comma-separated, with the port if it is not the default.",
+        parse_hosts,
+        per_account=True,
+    )
+    keep_content: bool = _setting(
+        "IPLUM_KEEP_CONTENT",
+        "false",
+        "Store the message text that callbacks deliver (true or false).",
+        parse_bool,
+        per_account=True,
+    )
+    inbox_url: str = _setting(
+        "IPLUM_INBOX_URL",
+        "",
+        "SQLAlchemy URL of the callback inbox, such as postgresql+psycopg2://…. Default: inbox.sqlite in "
+        "IPLUM_STATE.",
+        parse_inbox_url,
+        secret=True,
+    )
+    time_zone: str = _setting(
+        "IPLUM_TIMEZONE",
+        "UTC",
+        "IANA time zone for local dates and hours, and for IPLUM_SYNC_AT.",
+        parse_time_zone,
+        per_account=True,
+    )
+    business_hours: str = _setting(
+        "IPLUM_BUSINESS_HOURS",
+        "mon-fri 09:00-17:00",
+        "Business hours in local time; separate parts with commas.",
+        parse_business_hours,
+        per_account=True,
+    )
+    sync_at: time = _setting(
+        "IPLUM_SYNC_AT", "02:15", "Local time of the daily sync.", parse_time_of_day, per_account=True
+    )
+    limiter_url: str | None = _setting(
+        "IPLUM_LIMITER_URL",
+        "",
+        "PostgreSQL database, such as postgresql://user@host/database, in which several machines share the rate "
+        "limit. Default: a file, shared by one machine.",
+        parse_postgres_url,
+        secret=True,
+    )
+    file_group: int | None = _setting(
+        "IPLUM_FILE_GROUP", "", "Group that may read the files. Default: only their owner may.", parse_group
+    )
+    alerts: AlertSettings
+    secrets: SecretNames = OWN_SECRETS
+    is_one_of_many: bool = False
+
+    def key(self, *path: str) -> list[str]:
+        """Return the path of an asset key, below the account's name if there are many accounts."""
+        return [self.account, *path] if self.is_one_of_many else list(path)
+
+    def name(self, base: str) -> str:
+        """Return the Dagster name of a job, schedule or resource: letters, digits and _ only."""
+        return f"{base}__{self.account.replace('-', '_')}" if self.is_one_of_many else base
+
+
+def _list_variables(kind: type[Any]) -> dict[str, Variable]:
+    return {one.name: one.metadata["variable"] for one in fields(kind) if "variable" in one.metadata}
+
+
+#: All variables, in the order of the documentation.
+VARIABLES: tuple[Variable, ...] = (
+    *_SECRETS,
+    *_list_variables(Settings).values(),
+    *_list_variables(AlertSettings).values(),
+)
+
+
+def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
+    """Parse all settings except the credentials; raises `SettingsError` for the first unusable one.
+
+    An empty variable counts as not set. `root` is the folder of `.env`, to which paths are relative.
+    """
+    return _load(Settings, environ, root, alerts=_load(AlertSettings, environ, root))
+
+
+def _load(kind: type[_T], environ: Mapping[str, str], root: Path, **others: object) -> _T:
+    values = {
+        name: variable.parse(Raw(variable.name, environ.get(variable.name) or variable.default, environ, root))
+        for name, variable in _list_variables(kind).items()
+    }
+    return kind(**values, **others)
+
+
+def check_account(settings: Settings, accounts: Sequence[str]) -> None:
+    """Raise `SettingsError` if the account was renamed while data exists under the old name.
+
+    A sync would otherwise pull the whole history again and count every record twice. With `accounts.toml`, a new
+    account is allowed.
+    """
+    if accounts and settings.account not in accounts and not settings.is_one_of_many:
+        raise SettingsError(
+            f"IPLUM_ACCOUNT is {settings.account!r}, but the data in {settings.data} belongs to "
+            f"{', '.join(repr(name) for name in accounts)}: set it back, or choose another IPLUM_DATA"
+        )
