@@ -32,7 +32,7 @@ bench: setup
 
 # The UI on what `make demo` made, with the stand-in API behind it: backfills, retries, anything can be tried there.
 demo-ui: demo-data/warehouse.duckdb
-	@exec $(BIN)/python -m pipelines.demo
+	@exec $(BIN)/python -m pipelines.demo --ui
 
 demo-data/warehouse.duckdb: | .venv/ready
 	@$(BIN)/python -m pipelines.demo

@@ -77,7 +77,7 @@ def send_alert(alert: Alert, settings: AlertSettings, *, sleep: Callable[[float]
         except AlertFailed as error:
             problems.append(str(error))
     if problems:
-        raise AlertFailed("; ".join(problems))
+        raise AlertFailed(" ".join(problems))
 
 
 def _post(alert: Alert, settings: AlertSettings) -> None:

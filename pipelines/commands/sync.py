@@ -58,10 +58,20 @@ def sync_and_show(
         report = run_sync(*accounts, environ=environ, only=only, since=since, until=until, progress=bar, clock=now)
         failures += report.failures
     if as_json:
-        write_json(asdict(report))
+        write_json(_to_json(report))
         exit_with(report.failures)
     else:
         _show_report(report, accounts[0])
+
+
+def _to_json(report: SyncReport) -> dict[str, object]:
+    result = asdict(report)
+    for tally in result["datasets"].values():
+        findings = tally.pop("findings")
+        tally["differences"] = {name: findings[name] for name in ("missing", "changed")} | {
+            "gone": findings["deleted"]
+        }
+    return result
 
 
 def _show_report(report: SyncReport, settings: Settings) -> None:

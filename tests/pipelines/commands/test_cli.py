@@ -225,7 +225,7 @@ def test_interrupted_a_sync_ends_soon_and_the_next_goes_on(account: Account) -> 
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
-    assert error.splitlines()[-1] == "stopped; what was finished is kept, and the same command goes on from there"
+    assert error.splitlines()[-1] == "Stopped. Finished work is kept; the same command continues from there."
     assert "error" not in error
     assert not account.folder.snapshot.exists(), "it was told to stop, not to publish"
     account.play()

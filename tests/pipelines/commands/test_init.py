@@ -79,8 +79,8 @@ def test_without_a_terminal_the_keys_come_from_the_environment(
         name: account.environ[name]
         for name in ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID", "IPLUM_START_DATE")
     } | {"IPLUM_START_DATE": str(account.first_day)}
-    assert re.search(r"brings [56] windows .* about 1[02] requests", shown.out)
-    assert "Begin it with: .venv/bin/iplum sync" in shown.out
+    assert re.search(r"covers [56] five-day windows .* about 1[02] requests", shown.out)
+    assert "Start it with: .venv/bin/iplum sync" in shown.out
     assert account.environ["IPLUM_SECRET_KEY"] not in shown.out + shown.err
     assert not account.folder.root.exists()
 
@@ -142,13 +142,13 @@ def test_on_a_terminal_it_asks_hides_the_keys_and_offers_the_sync(account: Accou
         terminal.wait_for("quotes")
         terminal.wait_for("Secret key: ")
         terminal.type("standin-secret")
-        terminal.wait_for("Login ID")
+        terminal.wait_for("login ID")
         terminal.type("admin@clinic.example")
-        terminal.wait_for("First day of history [2024-01-01]")
+        terminal.wait_for("First day of history (YYYY-MM-DD) [2024-01-01]")
         terminal.type(str(account.first_day))
         terminal.wait_for("Time zone")
         terminal.type("America/New_York")
-        terminal.wait_for("Begin it now? [Y/n]")
+        terminal.wait_for("Start it now? [Y/n]")
         terminal.type("n")
         assert terminal.finish() == 0
         assert "standin-secret" not in terminal.raw

@@ -38,7 +38,7 @@ def test_a_sync_shows_its_rate_and_ends_on_sigterm_as_on_ctrl_c(account: Account
         terminal.wait_for("windows/s")
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.finish() == 130
-    assert "goes on from there" in terminal.shown
+    assert "continues from there" in terminal.shown
     assert "Traceback" not in terminal.shown
     assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l"), "the cursor is back"
 

@@ -179,17 +179,17 @@ def test_the_inbox_is_drained_when_something_waits_and_left_alone_when_that_fail
     defs = build_definitions(settings, clock=lambda: clock)
     folder = open_folder(settings)
     with dg.DagsterInstance.ephemeral() as instance:
-        assert tick_sensor(defs, instance, "callback_inbox") == (0, "there is no inbox: no receiver has run yet")
+        assert tick_sensor(defs, instance, "callback_inbox") == (0, "no inbox: the receiver has not run yet")
         with open_inbox(settings, folder) as inbox:
-            assert tick_sensor(defs, instance, "callback_inbox") == (0, "nothing waits")
+            assert tick_sensor(defs, instance, "callback_inbox") == (0, "no pending events")
             body = b'{"recordId":"a","startTimeUTC":"2024-03-01T00:00:00Z"}'
             inbox.append([Event(dataset="usage_callbacks", received_at=NOW, body=body)])
             assert tick_sensor(defs, instance, "callback_inbox") == (1, "")
             assert run_job(defs, "drain", instance) == []
-            assert tick_sensor(defs, instance, "callback_inbox") == (0, "nothing waits")
+            assert tick_sensor(defs, instance, "callback_inbox") == (0, "no pending events")
             assert instance.get_runs_count() == 1
             days_on = build_definitions(settings, clock=lambda: clock + timedelta(days=2))
-            assert tick_sensor(days_on, instance, "callback_inbox") == (0, "nothing waits")
+            assert tick_sensor(days_on, instance, "callback_inbox") == (0, "no pending events")
             assert instance.get_runs_count() == 0, "a drain each minute would fill the disk with its history"
             inbox.append([Event(dataset="usage_callbacks", received_at=NOW, body=body)])
         folder.snapshot.unlink()

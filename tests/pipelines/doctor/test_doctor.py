@@ -133,8 +133,8 @@ def test_what_is_odd_about_the_settings_is_said(account: Account) -> None:
     (account.path / ".env").touch(mode=0o644)
     found = [verdict for verdict in look(account, IPLUM_START_DAY="2024-01-01") if verdict.state is State.WARNING]
     assert {verdict.fix for verdict in found} >= {
-        "did you mean IPLUM_START_DATE?",
-        f"chmod 600 {account.path / '.env'}",
+        "Did you mean IPLUM_START_DATE?",
+        f"Run: chmod 600 {account.path / '.env'}",
     }
 
 
@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_written_is_said(account: Account) -> None:
     (account.path / "file").touch()
     verdict = read(look(account, IPLUM_DATA=str(account.path / "file")))["data folder"]
     assert verdict.state is State.FAILED
-    assert "a file is in the place of a folder" in verdict.fix
+    assert "a file is in the place of a folder" in verdict.found
 
 
 def test_folder_data_and_dagster_are_looked_at_once_they_are_there(account: Account) -> None:
@@ -155,7 +155,7 @@ def test_folder_data_and_dagster_are_looked_at_once_they_are_there(account: Acco
     assert "pulled up to 2023-03-26" in verdicts["data"].found
     assert verdicts["Dagster"].state is State.OK
     assert verdicts["daily sync"].state is State.OK
-    assert "none has run" in verdicts["daemon"].found
+    assert "no daemon has run" in verdicts["daemon"].found
 
     database = account.settings.state / "dagster" / "history" / "runs.db"
     database.write_bytes(b"no database, " * 100)
@@ -181,7 +181,7 @@ def test_each_of_many_accounts_has_its_lines(account: Account) -> None:
         (State.FAILED, "west:"),
     ]
     assert [v.found for v in look(account, WEST_KEY="STANDINACCESSKEY") if v.state is State.WRONG] == [
-        "west: WEST_SECRET is not set; put it into .env (see .env.example) or the environment"
+        "west: WEST_SECRET is not set: add it to .env (see .env.example) or to the environment"
     ]
 
 
@@ -192,7 +192,7 @@ def test_an_alert_is_sent_on_request_alone(account: Account) -> None:
         assert hook.received == []
         tried = read(list(run_diagnosis(on, account.path, clock=now, try_alert=True)))
         assert tried["alerts"].state is State.OK
-        assert "a trial" in hook.received[0]["text"]
+        assert "test alert" in hook.received[0]["text"]
     off = read(list(run_diagnosis(account.environ, account.path, clock=now, try_alert=True)))
     assert off["alerts"].state is State.WRONG
 

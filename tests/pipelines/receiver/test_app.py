@@ -169,7 +169,7 @@ def test_what_can_not_be_kept_is_not_acknowledged(tmp_path: Path) -> None:
         assert refused.status_code == 503
         assert requests.get(f"{running.url}/healthz", timeout=30).status_code == 503
         running.stop()
-    assert "1 pushed records were not kept" in running.output
+    assert "1 callback records were not stored" in running.output
     assert TOKEN not in running.output
 
 

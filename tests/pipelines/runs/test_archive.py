@@ -192,7 +192,7 @@ def test_a_lost_file_is_fetched_again_and_no_other_in_its_place(
     synced.play(media_bytes=10_000)
     run(synced)
     assert count(synced, "recording_files")["failed"] == 2
-    assert synced.ask("SELECT count(*) FROM recording_files WHERE error LIKE '%another file%'") == [(2,)]
+    assert synced.ask("SELECT count(*) FROM recording_files WHERE error LIKE '%different file%'") == [(2,)]
     assert not missing.exists()
 
     synced.play()

@@ -97,7 +97,7 @@ def held(folder: DataFolder) -> set[str]:
     seconds=st.lists(st.integers(0, SECONDS - 1), min_size=10, max_size=40, unique=True),
     lost=st.sets(st.integers(0, 39)),
     changed=st.sets(st.integers(0, 39)),
-    deleted=st.sets(st.integers(0, 39)),
+    gone=st.sets(st.integers(0, 39)),
     cap=st.sampled_from([None, 10, 13]),
 )
 def test_an_audit_counts_what_is_missing_changed_and_gone_and_then_all_is_here(
@@ -171,7 +171,7 @@ def test_verify_finds_what_a_cap_took_brings_it_and_is_content_then(
     true_ids = account.expected_ids()
     assert len(whole) > len(believed) + 50
     assert {record_id for (record_id,) in whole} <= set(true_ids)
-    missing = re.search(r"usage: (\d+) rows were missing here: they came", capsys.readouterr().err)
+    missing = re.search(r"usage: (\d+) rows were missing; this audit added", capsys.readouterr().err)
     assert missing is not None
     assert int(missing[1]) in (len(whole) - len(believed), len(whole) - len(believed) + 1), "or one on the edge"
     proofs = f"SELECT DISTINCT verified_by FROM marts.completeness WHERE dataset = 'usage' AND {inside}"
@@ -181,7 +181,7 @@ def test_verify_finds_what_a_cap_took_brings_it_and_is_content_then(
 
     account.play(row_cap=73, recording_plan=False, purge_before=first.end)
     assert cli.run(["verify", *range_]) == 1
-    assert "are gone at iPlum: they are kept here" in capsys.readouterr().err
+    assert "were deleted at iPlum; they are kept here" in capsys.readouterr().err
     assert find_by_select(account.folder, "audits_agree", USAGE) == []
     assert cli.run(["verify", *range_]) == 0, "that they are gone is known now"
     assert account.ask(ids) == whole

@@ -84,5 +84,5 @@ def test_a_disk_that_may_only_be_read_is_named_and_can_be_asked(
 def test_a_full_disk_under_dagsters_history_is_named(account: Account, disk: Disk) -> None:
     account.changes.update(IPLUM_STATE=str(disk.path))
     disk.change("size=200k")
-    with pytest.raises(StorageFailed, match=r"Dagster's history .* free some space"):
+    with pytest.raises(StorageFailed, match=r"Dagster's history .* Free some space"):
         account.sync()

@@ -116,10 +116,10 @@ PLAYED = [fault for fault in FAULTS if fault.step is not None]
 def test_a_fault_that_lasts_is_named_and_loses_nothing(fault: Fault, case: Case) -> None:
     vendor = Vendor()
     with running(vendor) as url:
-        assert all(outcome.error is None for outcome in case.load(url).values())
+        assert all(outcome.error is None for outcome in case.pull(url).values())
         known = case.when_complete(MIDDLE)
         vendor.fault = fault.step
-        outcomes = case.load(url, **build_options(fault))
+        outcomes = case.pull(url, **build_options(fault))
         case.check_nothing_is_lost()
         error = outcomes[MIDDLE].error
         assert type(error) is fault.error
@@ -134,7 +134,7 @@ def test_a_fault_that_lasts_is_named_and_loses_nothing(fault: Fault, case: Case)
         assert vendor.met[whole] == fault.attempts
 
         vendor.fault = None
-        assert all(outcome.error is None for outcome in case.load(url).values())
+        assert all(outcome.error is None for outcome in case.pull(url).values())
         assert case.when_complete(MIDDLE) > known
         case.check_nothing_is_lost()
 
@@ -144,7 +144,7 @@ def test_a_fault_that_passes_is_ridden_out(fault: Fault, case: Case) -> None:
     vendor = Vendor()
     vendor.fault, vendor.times = fault.step, 2
     with running(vendor) as url:
-        outcomes = case.load(url, **build_options(fault))
+        outcomes = case.pull(url, **build_options(fault))
     assert [outcome.error for outcome in outcomes.values()] == [None, None, None]
     assert vendor.met.total() == 2
     case.check_nothing_is_lost()
@@ -178,7 +178,7 @@ def test_a_trusted_certificate_of_another_host_is_refused_at_once(
         monkeypatch.delenv(name, raising=False)
     with presenting(certificate.context) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy)
-        error = case.load("https://api.invalid")[FIRST].error
+        error = case.pull("https://api.invalid")[FIRST].error
     assert type(error) is fault.error
     assert "ostname mismatch" in str(error)
     assert len(case.clock.slept[1:]) == fault.attempts - 1
@@ -186,7 +186,7 @@ def test_a_trusted_certificate_of_another_host_is_refused_at_once(
 
 def test_a_host_that_is_not_found_ends_the_run(case: Case) -> None:
     (fault,) = (one for one in FAULTS if one.name == "host name not found")
-    error = case.load("https://api.invalid")[FIRST].error
+    error = case.pull("https://api.invalid")[FIRST].error
     assert type(error) is fault.error
     assert "host name was not found" in str(error)
     assert len(case.clock.slept[1:]) == fault.attempts - 1

@@ -86,7 +86,7 @@ def test_a_wrong_key_of_the_bucket_is_one_line_and_1(
     assert run(*command) == 1
     error = capsys.readouterr().err.strip()
     assert error.count("\n") == 0
-    assert "mend AWS_SECRET_ACCESS_KEY" in error
+    assert "Correct AWS_SECRET_ACCESS_KEY" in error
     assert "a-wrong-secret" not in error
     assert in_bucket.server.requests == [], "iPlum is not asked for what can't be kept"
 
@@ -96,8 +96,8 @@ def test_the_doctor_tries_the_bucket(
 ) -> None:
     s3_server.gate = lambda method, _path: (403, "AccessDenied") if method == "PUT" else None
     assert run("doctor") == 1
-    assert "let these keys list, read, write and delete" in capsys.readouterr().out
+    assert "Let these keys list, read, write and delete" in capsys.readouterr().out
     s3_server.gate = lambda _method, _path: None
     run("doctor")
-    assert f"{bucket_of(in_bucket).address}: can be written, read and deleted from" in capsys.readouterr().out
+    assert f"{bucket_of(in_bucket).address}: files can be written, read and deleted" in capsys.readouterr().out
     assert s3_server.list_keys(bucket_of(in_bucket)) == []

@@ -60,7 +60,7 @@ def test_a_deletion_is_shown_asked_for_carried_out_and_listed(
     assert run(*DELETE, "--dry-run") == 0
     shown = capsys.readouterr().out
     assert f"{old.key}  1 usage, 1 raw files" in shown
-    assert "usage                    1 rows go, 1 are held" in shown
+    assert "usage                    1 rows to delete, 1 held" in shown
     assert run(*DELETE) == 2, "nobody is there to be asked"
     assert load_deletion_records(account.folder, "default") == []
     assert published(account) == ["gone", "held", "young"]
@@ -138,7 +138,7 @@ def test_a_deletion_that_was_killed_before_its_end_is_finished_by_the_next(
     deletion = plan_deletion(account.settings, older_than_days=12, now=now())
     save_deletion_record(account.folder, deletion)
     assert run(*DELETE, "--yes") == 0
-    assert "stopped before its end is finished first" in capsys.readouterr().out
+    assert "An interrupted deletion is finished first" in capsys.readouterr().out
     assert published(account) == ["young"]
     finished = load_deletion_records(account.folder, "default")
     assert all(one.finished_at for one in finished)

@@ -235,5 +235,5 @@ def test_the_page_tells_what_the_file_may_hold(tmp_path: Path) -> None:
     write(tmp_path, page.split("```")[1].removeprefix("toml\n"))
     east, west = load_accounts({}, tmp_path)
     assert (east.account, west.business_hours) == ("clinic-east", "mon-sat 08:00-18:00")
-    listed = page.split("[variable](settings.md) means: ")[1].split(". What")[0]
+    listed = page.split("[variable](settings.md): ")[1].split(". An option")[0]
     assert [name.strip("`\n ") for name in listed.split(",")] == list(ACCOUNT_OPTIONS)
