@@ -16,7 +16,8 @@ from benchmarks.history import CLIENTS, KINDS, LOGINS, NUMBERS, Column, Records,
 from warehouse.lake.files import WindowState, fold_version, write_lake_file
 from warehouse.lake.fold import list_raw
 from warehouse.raw.log import RawLog, RawResponse
-from warehouse.schema.tables import INSTANT, USAGE
+from warehouse.schema.duckdb_types import INSTANT
+from warehouse.schema.tables import USAGE
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of_key
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipelines.settings import PROJECT, VARIABLES, render_env_example
 from warehouse.schema.marts import MARTS, Mart
-from warehouse.schema.tables import PUBLISHED_TABLES, Table
+from warehouse.schema.tables import TABLES, Table
 
 
 def list_pages(root: Path) -> list[Path]:
@@ -22,7 +22,7 @@ def render_page(text: str) -> str:
     """Replace the generated sections of a page, between their marks."""
     sections = {
         "variables": _render_variables(),
-        "tables": _render_tables(PUBLISHED_TABLES),
+        "tables": _render_tables(TABLES.values()),
         "marts": _render_tables(MARTS),
     }
     for name, section in sections.items():
@@ -52,7 +52,7 @@ def _render_tables(tables: Iterable[Table | Mart]) -> str:
             "| column | type | description |",
             "|---|---|---|",
         ]
-        lines += [f"| `{c.name}` | {str(c.type).split('[')[0]} | {c.description} |" for c in table.columns]
+        lines += [f"| `{c.name}` | {c.duckdb_type} | {c.description} |" for c in table.columns]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 

@@ -67,7 +67,7 @@ def ask(sql):
 
 at = "2024-03-02T10:00:00Z"
 keep(schemas.USAGE, recordId="a", usage="call", userId="u", startTimeUTC=at, duration="7", agentName="Ada")
-keep(schemas.VOICEMAILS, recordId="b", userId="u", dateTimeUTC=at)
+keep(schemas.TABLES["voicemails"], recordId="b", userId="u", dateTimeUTC=at)
 publish(folder)
 assert ask("SELECT user_id, longest_minutes FROM marts.longest_calls") == [("u", 7.0)]
 assert ask("SELECT agent FROM usage") == [("Ada",)]

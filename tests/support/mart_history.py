@@ -6,8 +6,7 @@ from typing import Any
 
 import duckdb
 
-from warehouse.schema.duckdb_types import format_duckdb_type
-from warehouse.schema.tables import PULLS, RECORDINGS, USAGE, Table
+from warehouse.schema.tables import PULLS, RECORDINGS, USAGE, Table, render_ddl
 from warehouse.snapshot.marts import AccountSettings, MartSettings, build_marts
 from warehouse.windows import window_of
 
@@ -121,8 +120,7 @@ class History:
 
 def fill(connection: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[Row]) -> None:
     """Make a table with its published columns, and put rows in; what a row doesn't say is null."""
-    columns = ", ".join(f'"{column.name}" {format_duckdb_type(column.type)}' for column in table.columns)
-    connection.execute(f"CREATE TABLE {table.name} ({columns})")
+    connection.execute(f"CREATE TABLE {table.name} ({render_ddl(table.columns)})")
     marks = ", ".join("?" for _ in table.columns)
     values = [[row.get(column.name) for column in table.columns] for row in rows]
     if values:

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse.raw.json_records import JsonRecords, parse_json_records
-from warehouse.schema.tables import INSTANT, Column, Table
+from warehouse.schema.duckdb_types import INSTANT
+from warehouse.schema.tables import Column, Table
 
 UNKNOWN = "unknown"
 UNREAD = "unread"

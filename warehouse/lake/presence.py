@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse.raw.log import RawResponse
-from warehouse.schema.tables import INSTANT
+from warehouse.schema.duckdb_types import INSTANT
 from warehouse.windows import StorageWindow
 
 # The usage type that returns records of a channel and type (docs/iplum-api.md, "Get Usage Records").

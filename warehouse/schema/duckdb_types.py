@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-_TYPES = {
+INSTANT = pa.timestamp("us", tz="UTC")
+DUCKDB_TYPES = {
     pa.string(): "VARCHAR",
     pa.float64(): "DOUBLE",
     pa.int64(): "BIGINT",
     pa.bool_(): "BOOLEAN",
     pa.date32(): "DATE",
-    pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
+    pa.binary(): "BLOB",
+    INSTANT: "TIMESTAMPTZ",
 }
-
-
-def format_duckdb_type(kind: pa.DataType) -> str:
-    """Return a column type as DuckDB's DDL writes it."""
-    return _TYPES[kind]
+ARROW_TYPES = {name: kind for kind, name in DUCKDB_TYPES.items()}

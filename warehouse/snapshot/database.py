@@ -9,9 +9,8 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.schema.duckdb_types import format_duckdb_type
 from warehouse.schema.marts import MARTS
-from warehouse.schema.tables import PUBLISHED_TABLES, VIEWS, Table
+from warehouse.schema.tables import PUBLISHED_TABLES, VIEWS, Table, render_ddl
 from warehouse.snapshot.marts import MartSettings, build_marts, describe_marts
 from warehouse.sql import read_sql
 from warehouse.windows import StorageWindow, WindowKey, window_of_key
@@ -91,8 +90,7 @@ class Snapshot:
             "(table_name VARCHAR, account VARCHAR, window_start DATE, fingerprint VARCHAR)"
         )
         for table in PUBLISHED_TABLES:
-            columns = ", ".join(f'"{column.name}" {format_duckdb_type(column.type)}' for column in table.columns)
-            self._connection.execute(f"CREATE TABLE {table.name} ({columns})")
+            self._connection.execute(f"CREATE TABLE {table.name} ({render_ddl(table.columns)})")
             self._add_comments(table, "TABLE")
         for view in VIEWS:
             self._connection.execute(f"CREATE VIEW {view.name} AS {read_select(view)}")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from warehouse.schema.duckdb_types import format_duckdb_type
 from warehouse.schema.marts import MARTS, Mart
+from warehouse.schema.tables import PUBLICATION_TABLES, render_ddl
 from warehouse.snapshot.business_hours import parse_business_hours
 from warehouse.sql import read_sql
 
@@ -121,14 +121,8 @@ def _create_intermediate(connection: duckdb.DuckDBPyConnection, set_search_path:
 
 
 def _write_settings(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -> None:
-    connection.execute(
-        "CREATE OR REPLACE TABLE publication.settings "
-        "(account VARCHAR, time_zone VARCHAR, business_hours VARCHAR, lookback_days INTEGER, as_of TIMESTAMPTZ)"
-    )
-    connection.execute(
-        "CREATE OR REPLACE TABLE publication.business_hours "
-        "(account VARCHAR, weekday INTEGER, opens_minute INTEGER, closes_minute INTEGER)"
-    )
+    for table in PUBLICATION_TABLES:
+        connection.execute(f"CREATE OR REPLACE TABLE {table.name} ({render_ddl(table.columns)})")
     for account, as_of in connection.execute(read_sql("intermediate", "accounts")).fetchall():
         chosen = settings.of(account)
         connection.execute(
@@ -145,8 +139,7 @@ def _write_settings(connection: duckdb.DuckDBPyConnection, settings: MartSetting
 
 
 def _build_mart(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:
-    columns = ", ".join(f'"{column.name}" {format_duckdb_type(column.type)}' for column in mart.columns)
-    connection.execute(f"CREATE TABLE marts.{mart.name} ({columns})")
+    connection.execute(f"CREATE TABLE marts.{mart.name} ({render_ddl(mart.columns)})")
     connection.execute(f"INSERT INTO marts.{mart.name} BY NAME {read_mart(mart)}")
 
 

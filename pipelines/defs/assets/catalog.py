@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipelines.settings import PROJECT
 from warehouse.schema.marts import MARTS
-from warehouse.schema.tables import PUBLISHED_TABLES, VIEWS, Column
+from warehouse.schema.tables import TABLES, Column
 
 _PAGES = {
     "raw": "docs/trust.md",
@@ -42,7 +42,10 @@ def add_catalog_entries(asset: dg.AssetsDefinition, *, owner: str) -> dg.AssetsD
 
 
 def _list_columns() -> Mapping[str, tuple[Column, ...]]:
-    return {table.name: table.columns for table in (*PUBLISHED_TABLES, *VIEWS, *MARTS)}
+    return {
+        **{table.name: table.columns for table in TABLES.values()},
+        **{mart.name: mart.columns for mart in MARTS},
+    }
 
 
 def _classify_privacy(columns: tuple[Column, ...] | None) -> str:

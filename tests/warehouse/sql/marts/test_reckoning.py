@@ -11,7 +11,6 @@ import pytest
 from tests.support.mart_history import NEW_YORK, SYDNEY, Row
 from tests.support.mart_invention import ROWS, invent
 from tests.support.mart_reckoning import Reckoning
-from warehouse.schema.duckdb_types import format_duckdb_type
 from warehouse.schema.marts import MARTS, Mart
 from warehouse.schema.tables import PULLS, RECORDINGS, USAGE
 from warehouse.snapshot.marts import MartSettings, build_marts
@@ -36,7 +35,7 @@ def database(rows: tuple[list[Row], list[Row], list[Row]]) -> Iterator[duckdb.Du
             for column in table.columns:
                 if column.name not in frame:
                     frame[column.name] = None
-            columns = ", ".join(f'"{c.name}"::{format_duckdb_type(c.type)} AS "{c.name}"' for c in table.columns)
+            columns = ", ".join(f'"{c.name}"::{c.duckdb_type} AS "{c.name}"' for c in table.columns)
             connection.register("frame", frame)
             connection.execute(f"CREATE TABLE {table.name} AS SELECT {columns} FROM frame")
             connection.unregister("frame")
