@@ -39,9 +39,7 @@ def build_idle(settings: Settings) -> dg.Definitions:
     """Make the definitions with a job `sync` over the same assets."""
     real = build_definitions(settings)
     keys = set(real.resolve_job_def("sync").asset_layer.executable_asset_keys)
-    assets = [
-        asset for asset in real.assets or () if isinstance(asset, dg.AssetsDefinition) and asset.keys <= keys
-    ]
+    assets = [asset for asset in real.assets or () if isinstance(asset, dg.AssetsDefinition) and asset.keys <= keys]
     idle = [empty(asset) for asset in assets]
     job = dg.define_asset_job("sync", selection=dg.AssetSelection.assets(*idle))
     return dg.Definitions(assets=idle, jobs=[job], executor=dg.in_process_executor)

@@ -29,9 +29,7 @@ def find_seconds(stats: pstats.Stats, module: str, function: str) -> float:
 
 def share_out(stats: pstats.Stats, parts: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:
     """Say how long each part took; a part is a list of functions, each a module and a name."""
-    return {
-        part: sum(find_seconds(stats, *function) for function in functions) for part, functions in parts.items()
-    }
+    return {part: sum(find_seconds(stats, *function) for function in functions) for part, functions in parts.items()}
 
 
 def render_profile(stats: pstats.Stats) -> str:

@@ -89,12 +89,7 @@ class Workshop:
         return self.measure(IPLUM, *arguments, environ=self.account(data, api, **settings))
 
     def profile(
-        self,
-        timer: Literal["wall", "cpu"],
-        *arguments: str,
-        data: Path,
-        api: Api | None = None,
-        **settings: str,
+        self, timer: Literal["wall", "cpu"], *arguments: str, data: Path, api: Api | None = None, **settings: str
     ) -> pstats.Stats:
         """Run `iplum` under the profiler of the standard library, by the clock or by the processor."""
         out = self.folder / "profile.stats"

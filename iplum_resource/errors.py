@@ -34,9 +34,7 @@ Each error is built from its plain arguments, so it can be copied and pickled.
 
 from datetime import datetime, timedelta
 
-_API_SWITCH = (
-    'Log in at https://my.iplum.com, open "API & Call Backs", check that the API is on and compare the keys.'
-)
+_API_SWITCH = 'Log in at https://my.iplum.com, open "API & Call Backs", check that the API is on and compare the keys.'
 
 
 class IPlumError(Exception):

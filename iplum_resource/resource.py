@@ -51,9 +51,7 @@ class IPlumResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                     login_case=self.login_case,
                     limiter=RateLimiter(
                         self.requests_per_second,
-                        store=open_state_store(
-                            self.access_key, file=self.limiter_file, database=self.limiter_database
-                        ),
+                        store=open_state_store(self.access_key, file=self.limiter_file, database=self.limiter_database),
                     ),
                 )
             return self._client

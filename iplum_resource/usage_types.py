@@ -58,9 +58,7 @@ class UsageRequest:
         if accepted and refused:
             self._accepted = accepted
             _logger.warning(
-                "iPlum rejects the usage types %s. The sync continues with %s.",
-                ", ".join(refused),
-                ", ".join(accepted),
+                "iPlum rejects the usage types %s. The sync continues with %s.", ", ".join(refused), ", ".join(accepted)
             )
         # Set last: after a probe that failed for another reason, the next window probes again.
         self._probed = True

@@ -13,14 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from iplum_resource.errors import (
-    ResponseTooLarge,
-    RowCapReached,
-    ServerFailed,
-    SplitCheckFailed,
-    TimedOut,
-    WindowError,
-)
+from iplum_resource.errors import ResponseTooLarge, RowCapReached, ServerFailed, SplitCheckFailed, TimedOut, WindowError
 from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import WIDEST, Window
 

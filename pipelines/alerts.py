@@ -86,10 +86,7 @@ def _post(alert: Alert, settings: AlertSettings) -> None:
     problem = ""
     try:
         response = requests.post(
-            settings.webhook,
-            json={"text": f"{alert.subject}\n{alert.text}"},
-            timeout=_SECONDS,
-            allow_redirects=False,
+            settings.webhook, json={"text": f"{alert.subject}\n{alert.text}"}, timeout=_SECONDS, allow_redirects=False
         )
         if not response.ok or response.is_redirect:
             problem = f"HTTP {response.status_code}"

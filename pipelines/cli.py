@@ -118,9 +118,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _print_bug(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:  # noqa: ARG001
-    typer.echo(
-        f"error: {kind.__name__} in iplum itself. Run it again with --debug and report the output.", err=True
-    )
+    typer.echo(f"error: {kind.__name__} in iplum itself. Run it again with --debug and report the output.", err=True)
 
 
 if __name__ == "__main__":

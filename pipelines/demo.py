@@ -105,11 +105,7 @@ def run_standin(*options: str, port: int = 0) -> Iterator[tuple[str, subprocess.
 def _run(*command: str, environ: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """Run an `iplum` command next to this process, and stop it afterwards."""
     with subprocess.Popen(  # noqa: S603 our own
-        [sys.executable, "-m", "pipelines.cli", *command],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=PROJECT,
-        env=environ,
+        [sys.executable, "-m", "pipelines.cli", *command], stdout=subprocess.PIPE, text=True, cwd=PROJECT, env=environ
     ) as process:
         try:
             yield process

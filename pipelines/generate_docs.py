@@ -44,14 +44,7 @@ def _render_variables() -> str:
 def _render_tables(tables: Iterable[Table | Mart]) -> str:
     blocks = []
     for table in tables:
-        lines = [
-            f"## `{table.name}`",
-            "",
-            table.description,
-            "",
-            "| column | type | description |",
-            "|---|---|---|",
-        ]
+        lines = [f"## `{table.name}`", "", table.description, "", "| column | type | description |", "|---|---|---|"]
         lines += [f"| `{c.name}` | {c.duckdb_type} | {c.description} |" for c in table.columns]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)

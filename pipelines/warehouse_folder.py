@@ -29,9 +29,7 @@ def build_mart_settings(accounts: Sequence[Settings]) -> MartSettings:
 
     chosen = {
         settings.account: AccountSettings(
-            time_zone=settings.time_zone,
-            business_hours=settings.business_hours,
-            lookback_days=settings.lookback_days,
+            time_zone=settings.time_zone, business_hours=settings.business_hours, lookback_days=settings.lookback_days
         )
         for settings in accounts
     }

@@ -42,15 +42,7 @@ def test_what_is_local(host: object) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    [
-        OUTSIDE,
-        "10.0.0.1",
-        "169.254.169.254",
-        "::ffff:192.0.2.1",
-        "fe80::1%eth0",
-        "api.iplum.com",
-        "invalid.example",
-    ],
+    [OUTSIDE, "10.0.0.1", "169.254.169.254", "::ffff:192.0.2.1", "fe80::1%eth0", "api.iplum.com", "invalid.example"],
 )
 def test_what_is_not(host: str) -> None:
     assert not is_local(host)

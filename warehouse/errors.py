@@ -101,9 +101,7 @@ class NothingPublished(WarehouseError):
     """There is no snapshot to query yet."""
 
     def __init__(self, place: str) -> None:
-        super().__init__(
-            f"there is no warehouse at {place} yet", fix="Run 'iplum sync' (or 'iplum publish') first"
-        )
+        super().__init__(f"there is no warehouse at {place} yet", fix="Run 'iplum sync' (or 'iplum publish') first")
 
 
 class PublisherBusy(WarehouseError):

@@ -18,8 +18,7 @@ def run(workshop: Workshop) -> Findings:
     """Build them several times, then ask each."""
     data = workshop.prepare_lake(FIRST, LAST, count_rows(workshop))
     walls = [
-        read_publishing(workshop.profile("wall", "publish", "--full", data=data)).marts
-        for _ in range(workshop.rounds)
+        read_publishing(workshop.profile("wall", "publish", "--full", data=data)).marts for _ in range(workshop.rounds)
     ]
     cpu = read_publishing(workshop.profile("cpu", "publish", "--full", data=data)).marts
     out = workshop.folder / "questions.json"

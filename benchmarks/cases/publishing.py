@@ -64,9 +64,7 @@ def run(workshop: Workshop) -> Findings:
     all_tables, one_window = (median(one.tables for one in many) for many in (full, changed))
     return Findings(
         [
-            at_most(
-                "one changed window of ten million rows, wall against a full build", one_window / all_tables, 0.2
-            ),
+            at_most("one changed window of ten million rows, wall against a full build", one_window / all_tables, 0.2),
             Line("the same with the marts", f"{_take(changed) / _take(full):.2f} \u00d7", "", None),
         ],
         table=[

@@ -18,10 +18,7 @@ def run(workshop: Workshop) -> Findings:
     environ = workshop.account(workshop.new_folder("receiver"), callback_token=token)
     out = workshop.folder / "pushed.json"
     with subprocess.Popen(  # noqa: S603 - our own
-        [IPLUM, "receiver", "--port", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**workshop.environ, **environ},
+        [IPLUM, "receiver", "--port", "0"], stdout=subprocess.PIPE, text=True, env={**workshop.environ, **environ}
     ) as process:
         try:
             url = process.stdout.readline().split()[-1] if process.stdout else ""

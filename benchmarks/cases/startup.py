@@ -37,11 +37,7 @@ def run(workshop: Workshop) -> Findings:
         table=[
             ("", "CPU s", "wall s"),
             ("iplum --help", f"{shown.cpu:.2f}", f"{shown.wall:.2f}"),
-            (
-                "iplum sync of one window, to its end",
-                f"{take_median(used).cpu:.2f}",
-                f"{take_median(used).wall:.2f}",
-            ),
+            ("iplum sync of one window, to its end", f"{take_median(used).cpu:.2f}", f"{take_median(used).wall:.2f}"),
         ],
         profiles={"imports": _list_imports(workshop)},
     )

@@ -34,15 +34,10 @@ def run(workshop: Workshop) -> Findings:
             ours.append(workshop.iplum("sync", *days, data=data, api=api))
             api_cpu.append(api.read_diary().cpu)
             environ = workshop.account(workshop.new_folder("windows"), api)
-            idle.append(
-                workshop.measure(sys.executable, "-m", "benchmarks.idle_sync", FIRST, LAST, environ=environ)
-            )
+            idle.append(workshop.measure(sys.executable, "-m", "benchmarks.idle_sync", FIRST, LAST, environ=environ))
     work, nothing, allowed = take_median(ours), take_median(idle), median(api_cpu)
     return Findings(
-        [
-            _compare("wall", work.wall - allowed, nothing.wall),
-            _compare("CPU", work.cpu, nothing.cpu),
-        ],
+        [_compare("wall", work.wall - allowed, nothing.wall), _compare("CPU", work.cpu, nothing.cpu)],
         table=[
             COST_HEADING,
             write_cost("thirty windows", work),

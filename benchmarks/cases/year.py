@@ -51,9 +51,7 @@ def run(workshop: Workshop) -> Findings:
                 workshop.measure(sys.executable, "-m", "benchmarks.rivals.bare_script", api.url, *days, file)
             )
             environ = workshop.account(workshop.new_folder("idle"), api)
-            costs[IDLE].append(
-                workshop.measure(sys.executable, "-m", "benchmarks.idle_sync", *days, environ=environ)
-            )
+            costs[IDLE].append(workshop.measure(sys.executable, "-m", "benchmarks.idle_sync", *days, environ=environ))
             if not workshop.offline:
                 folder = workshop.new_folder("dlt-data")
                 script = "benchmarks.rivals.dlt_pipeline"

@@ -70,9 +70,7 @@ def archive_all(account: Account) -> None:
 
 def _through_dagster(command: Callable[..., _Report], account: Account) -> _Report:
     environ = account.environ
-    return command(
-        account.settings, environ=environ, since=_SINCE, until=_UNTIL, progress=NoProgress(), clock=_now
-    )
+    return command(account.settings, environ=environ, since=_SINCE, until=_UNTIL, progress=NoProgress(), clock=_now)
 
 
 def publish_all(account: Account) -> None:

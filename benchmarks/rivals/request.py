@@ -27,9 +27,4 @@ def build_headers() -> dict[str, str]:
 
 def build_body(start: date, end: date) -> dict[str, str]:
     """Ask for all types of a window."""
-    return {
-        "Lang": "en",
-        "Usage": TYPES,
-        "StartDate": f"{start} 00:00:00.000",
-        "EndDate": f"{end} 00:00:00.000",
-    }
+    return {"Lang": "en", "Usage": TYPES, "StartDate": f"{start} 00:00:00.000", "EndDate": f"{end} 00:00:00.000"}

@@ -56,9 +56,7 @@ class RetryPolicy:
 
     def build_loop(self, sleep: Callable[[float], None]) -> Retrying:
         """Build the retry loop of one call. An error that is not retried is raised unchanged."""
-        return Retrying(
-            retry=self._is_retried, wait=self._compute_wait, sleep=sleep, before_sleep=_log, reraise=True
-        )
+        return Retrying(retry=self._is_retried, wait=self._compute_wait, sleep=sleep, before_sleep=_log, reraise=True)
 
     def _is_retried(self, state: RetryCallState) -> bool:
         error = _get_error(state)
@@ -107,6 +105,4 @@ def _get_error(state: RetryCallState) -> IPlumError | None:
 def _log(state: RetryCallState) -> None:
     error, wait = _get_error(state), 0.0 if state.next_action is None else state.next_action.sleep
     if error is not None:
-        _logger.warning(
-            "%s: %s; attempt %d, next in %.1f s", error.request, error.cause, state.attempt_number, wait
-        )
+        _logger.warning("%s: %s; attempt %d, next in %.1f s", error.request, error.cause, state.attempt_number, wait)

@@ -62,12 +62,7 @@ def _walk_causes(error: BaseException) -> Iterator[BaseException]:
         if isinstance(current, BaseException) and id(current) not in seen:
             seen.add(id(current))
             yield current
-            waiting += [
-                current.__cause__,
-                current.__context__,
-                getattr(current, "reason", None),
-                *current.args,
-            ]
+            waiting += [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
 
 
 def _find(causes: tuple[BaseException, ...], kind: type[_E]) -> _E | None:

@@ -108,12 +108,7 @@ class MediaClient:
                 succeed.
 
         """
-        retries = RetryPolicy(
-            attempts_500=_ATTEMPTS,
-            is_over=lambda: False,
-            clock=self._clock,
-            random=self._random,
-        )
+        retries = RetryPolicy(attempts_500=_ATTEMPTS, is_over=lambda: False, clock=self._clock, random=self._random)
         retries.build_loop(self._sleep)(self._attempt, text, sink)
 
     def close(self) -> None:

@@ -59,8 +59,7 @@ def create_app(options: Options) -> Starlette:
 def create_shared_app(state: ServerState) -> Starlette:
     """Build the application around a state that can be replaced while it runs."""
     routes = [
-        Route(path, partial(_handle_api, state, endpoint), methods=["POST"])
-        for path, endpoint in ENDPOINTS.items()
+        Route(path, partial(_handle_api, state, endpoint), methods=["POST"]) for path, endpoint in ENDPOINTS.items()
     ]
     routes.append(Route("/media/{name}", partial(_handle_media, state)))
     app = Starlette(routes=routes, middleware=[Middleware(_RequestLog, state)])

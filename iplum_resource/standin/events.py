@@ -171,34 +171,8 @@ _FIRST_NAMES = (
     *("maya", "nils", "olga", "pablo", "quinn", "rosa", "sami", "tara", "uma", "victor", "wanda", "yusuf"),
 )
 _LAST_NAMES = (
-    *(
-        "abbott",
-        "bauer",
-        "costa",
-        "dietz",
-        "ekman",
-        "fox",
-        "garcia",
-        "huang",
-        "ivanov",
-        "jensen",
-        "kim",
-        "lopez",
-    ),
-    *(
-        "meyer",
-        "novak",
-        "okafor",
-        "patel",
-        "quist",
-        "reyes",
-        "singh",
-        "tanaka",
-        "ueda",
-        "varga",
-        "weiss",
-        "young",
-    ),
+    *("abbott", "bauer", "costa", "dietz", "ekman", "fox", "garcia", "huang", "ivanov", "jensen", "kim", "lopez"),
+    *("meyer", "novak", "okafor", "patel", "quist", "reyes", "singh", "tanaka", "ueda", "varga", "weiss", "young"),
 )
 
 

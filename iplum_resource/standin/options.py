@@ -57,9 +57,7 @@ class Options:
 
     filter_by: Literal["start", "end"] = _option("start", "Time that requests filter by.", _DOCUMENT)
     end_inclusive: bool = _option(True, "Whether EndDate is included.", _DOCUMENT)
-    row_cap: int | None = _option(
-        None, "Maximum rows of a response; further rows are silently omitted.", _DOCUMENT
-    )
+    row_cap: int | None = _option(None, "Maximum rows of a response; further rows are silently omitted.", _DOCUMENT)
     unknown_fields: bool = _option(False, "Add undocumented fields.", _DOCUMENT)
     odd_rows: bool = _option(False, "Add rows that are hard to parse.", _DOCUMENT)
     content_as: Literal["json", "plain"] = _option("json", "Encoding of a text's content.", _DOCUMENT)
@@ -89,9 +87,7 @@ class Options:
     push: str | None = _option(
         None, "Base URL of the callbacks, which are sent to URL/usage and URL/recordings.", _CALLBACKS, secret=True
     )
-    push_past: timedelta = _option(
-        timedelta(0), "Hours of past events to send at the start.", _CALLBACKS, unit=_HOUR
-    )
+    push_past: timedelta = _option(timedelta(0), "Hours of past events to send at the start.", _CALLBACKS, unit=_HOUR)
     push_duplicates: float = _option(0, "Share of events sent twice.", _CALLBACKS)
     push_reorder: float = _option(0, "Share of events sent late, after others.", _CALLBACKS)
     push_drops: float = _option(0, "Share of events never sent.", _CALLBACKS)

@@ -8,16 +8,7 @@ import string
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from iplum_resource.standin.events import (
-    DAY,
-    EXTERNAL_CALL,
-    EXTERNAL_TEXT,
-    FAX,
-    IPLUM_CALL,
-    IPLUM_TEXT,
-    Event,
-    day_of,
-)
+from iplum_resource.standin.events import DAY, EXTERNAL_CALL, EXTERNAL_TEXT, FAX, IPLUM_CALL, IPLUM_TEXT, Event, day_of
 
 USAGE_TYPES = {
     "iPlumtext": IPLUM_TEXT,
@@ -64,8 +55,7 @@ def format_day(events: list[Event], day: int, *, seed: int) -> Day:
     rng = random.Random(f"{seed}:{day}:rows")  # noqa: S311 - invented data
     identifiers = Identifiers.of(seed, day)
     recorded = sorted(
-        ((_start_recording(event, rng), event) for event in events if event.recorded),
-        key=lambda pair: pair[0],
+        ((_start_recording(event, rng), event) for event in events if event.recorded), key=lambda pair: pair[0]
     )
     return Day(
         _render_usage(events, identifiers.name_usage(len(events), rng), day=day),

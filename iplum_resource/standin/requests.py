@@ -128,12 +128,7 @@ class ApiError(Exception):
     """An error response; `code` is the documented errorCode, for 400 and 500."""
 
     def __init__(
-        self,
-        status: int,
-        code: str = "",
-        *,
-        description: str = "",
-        headers: Mapping[str, str] | None = None,
+        self, status: int, code: str = "", *, description: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(f"{status} {code}".rstrip())
         self.status = status

@@ -19,9 +19,7 @@ from pipelines.commands.invocation import (
 )
 
 
-def archive(
-    since: Since = None, until: Until = None, account: AccountName = None, as_json: AsJson = False
-) -> None:
+def archive(since: Since = None, until: Until = None, account: AccountName = None, as_json: AsJson = False) -> None:
     """Download message texts, attachments, faxes and recordings that are not verified yet, then publish.
 
     When stopped, the next call continues.
@@ -34,9 +32,7 @@ def archive(
     from pipelines.runs.archive import archive as run_archive
 
     with alert_on_failure(accounts[0], "archive") as failures, ProgressBar(open_console(stderr=True)) as bar:
-        report = run_archive(
-            *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
-        )
+        report = run_archive(*accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now)
         failures += report.failures
     if as_json:
         names = ("table", "status", "records", "bytes")

@@ -35,9 +35,7 @@ def export(
 
     selection = Selection(since=first, until=last, user=user, counterparty=counterparty)
     with ProgressBar(open_console(stderr=True)) as bar:
-        extract = write_extract(
-            open_folder(settings), selection, Path(folder), on_progress=bar.track("files", "files")
-        )
+        extract = write_extract(open_folder(settings), selection, Path(folder), on_progress=bar.track("files", "files"))
     for part, rows in extract.rows.items():
         typer.echo(f"{part:<12}{rows:>10,} rows")
     typer.echo(f"{'files':<12}{extract.files:>10,}")

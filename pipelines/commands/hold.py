@@ -35,12 +35,7 @@ def add(user: User = None, counterparty: Counterparty = None, account: Account =
     from warehouse.retention.legal_holds import add_hold
 
     added = add_hold(
-        open_folder(settings),
-        account=account,
-        user=user,
-        counterparty=counterparty,
-        since=now().date(),
-        note=note,
+        open_folder(settings), account=account, user=user, counterparty=counterparty, since=now().date(), note=note
     )
     typer.echo(f"Added hold {added.number}.")
 
@@ -60,9 +55,7 @@ def list_holds() -> None:
 
 
 @hold.command()
-def remove(
-    number: Annotated[int, typer.Argument(help="Number of the hold, as shown by 'iplum hold list'.")],
-) -> None:
+def remove(number: Annotated[int, typer.Argument(help="Number of the hold, as shown by 'iplum hold list'.")]) -> None:
     """Remove a hold: the next deletion includes the records that only it held."""
     settings, _ = read_settings()
     from pipelines.warehouse_folder import open_folder

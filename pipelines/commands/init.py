@@ -92,8 +92,7 @@ def _collect_values(
     """Find each value: as an option, on standard input, in the environment, at a prompt, or in `.env`."""
     if is_interactive:
         typer.echo(
-            "Find the keys at https://my.iplum.com, as an administrator, under API & Call Backs. Your input is "
-            "hidden."
+            "Find the keys at https://my.iplum.com, as an administrator, under API & Call Backs. Your input is hidden."
         )
     values = {}
     for name in _QUESTIONS:

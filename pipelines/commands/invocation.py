@@ -12,14 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines.settings import (
-    PROJECT,
-    Settings,
-    adopt_environment,
-    load_accounts,
-    parse_day_text,
-    read_environment,
-)
+from pipelines.settings import PROJECT, Settings, adopt_environment, load_accounts, parse_day_text, read_environment
 
 _NO_WRAP = 10_000
 

@@ -49,9 +49,7 @@ def retention(
     if older_than is None:
         raise SettingsError("give --older-than DAYS, or --list to see past deletions")
     if not (dry_run or yes or sys.stdin.isatty()):
-        raise SettingsError(
-            "not run from a terminal: add --yes to delete, or --dry-run to see what would be deleted"
-        )
+        raise SettingsError("not run from a terminal: add --yes to delete, or --dry-run to see what would be deleted")
     plans = [(settings, plan_deletion(settings, older_than_days=older_than, now=now())) for settings in chosen]
     for settings, deletion in plans:
         unfinished = list_unfinished(settings)

@@ -68,9 +68,7 @@ def _to_json(report: SyncReport) -> dict[str, object]:
     result = asdict(report)
     for tally in result["datasets"].values():
         findings = tally.pop("findings")
-        tally["differences"] = {name: findings[name] for name in ("missing", "changed")} | {
-            "gone": findings["deleted"]
-        }
+        tally["differences"] = {name: findings[name] for name in ("missing", "changed")} | {"gone": findings["deleted"]}
     return result
 
 
@@ -78,8 +76,7 @@ def _show_report(report: SyncReport, settings: Settings) -> None:
     for name, tally in report.datasets.items():
         if tally.refused:
             typer.echo(
-                f"warning: iPlum refuses {name} for this account (HTTP 403): it needs a call recording plan",
-                err=True,
+                f"warning: iPlum refuses {name} for this account (HTTP 403): it needs a call recording plan", err=True
             )
         typer.echo(
             f"{name:<12}{tally.windows:>5} windows {tally.new:>9,} new {tally.changed:>9,} changed"

@@ -50,16 +50,11 @@ def verify(
     first, last = read_range(since, until)
     from pipelines.commands.progress_bar import ProgressBar
 
-    with (
-        alert_on_failure(accounts[0], "verify") as mismatches,
-        ProgressBar(open_console(stderr=True)) as bar,
-    ):
+    with alert_on_failure(accounts[0], "verify") as mismatches, ProgressBar(open_console(stderr=True)) as bar:
         if not offline:
             from pipelines.runs.audit import audit
 
-            report = audit(
-                *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now
-            )
+            report = audit(*accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now)
             mismatches += [*report.failures, *_list_findings(report)]
         on_progress = bar.track("archive", "windows")
         sizes = _verify_here(accounts, since=first, until=last, on_progress=on_progress, mismatches=mismatches)

@@ -103,9 +103,7 @@ def _send(alert: Alert, settings: Settings) -> None:
 def _was_alerted(instance: dg.DagsterInstance, run: dg.DagsterRun, *, since: datetime) -> bool:
     """Whether the same job failed on the same windows, was alerted, and has not succeeded since."""
     recent = dg.RunsFilter(
-        job_name=run.job_name,
-        created_after=since,
-        statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS],
+        job_name=run.job_name, created_after=since, statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS]
     )
     for record in instance.get_run_records(recent, limit=_MAX_RUNS):
         other = record.dagster_run

@@ -44,11 +44,7 @@ _ON_EVERY_TABLE = (
         _select("nothing_gone"),
     ),
 )
-_AUDITED = Check(
-    "audits_agree",
-    "The latest audit of each window found no missing row.",
-    _select("audits_agree"),
-)
+_AUDITED = Check("audits_agree", "The latest audit of each window found no missing row.", _select("audits_agree"))
 _KNOWN_CHANNELS = Check(
     "known_channels",
     "Every record is a call, text or fax. Marts count others under no channel and without minutes.",
@@ -60,9 +56,7 @@ _CALLBACKS_KEPT = Check(
     _select("callbacks_kept"),
 )
 _PERMITTED = Check(
-    "permitted",
-    "The account may request recordings. A 403 means that it has no call recording plan.",
-    find_refused,
+    "permitted", "The account may request recordings. A 403 means that it has no call recording plan.", find_refused
 )
 
 

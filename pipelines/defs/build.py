@@ -47,9 +47,7 @@ def build_definitions(
         for settings in accounts
         for assets in _build_account(settings, clock, progress_)
     ]
-    jobs = {
-        name: made for job in JOBS for name, made in job.define(accounts, tables=tables, report=report).items()
-    }
+    jobs = {name: made for job in JOBS for name, made in job.define(accounts, tables=tables, report=report).items()}
     publish = dg.define_asset_job(
         "publish",
         selection=dg.AssetSelection.assets(tables, report),
@@ -57,11 +55,7 @@ def build_definitions(
     )
     owner = accounts[0].account if len(accounts) == 1 else "all_accounts"
     return dg.Definitions(
-        assets=[
-            *account_assets,
-            add_catalog_entries(tables, owner=owner),
-            add_catalog_entries(report, owner=owner),
-        ],
+        assets=[*account_assets, add_catalog_entries(tables, owner=owner), add_catalog_entries(report, owner=owner)],
         asset_checks=build_checks(accounts[0]),
         jobs=[*jobs.values(), publish],
         schedules=[
@@ -84,9 +78,7 @@ def build_definitions(
     )
 
 
-def _build_account(
-    settings: Settings, clock: Callable[[], datetime], progress: Progress
-) -> list[dg.AssetsDefinition]:
+def _build_account(settings: Settings, clock: Callable[[], datetime], progress: Progress) -> list[dg.AssetsDefinition]:
     return [
         build_usage_assets(settings, clock=clock, progress=progress),
         build_recordings_assets(settings, clock=clock, progress=progress),

@@ -30,9 +30,7 @@ def fail_windows(dataset: str, failed: Sequence[WindowOutcome], *, left_out: int
 
 def fail_records(dataset: str, errors: Sequence[Exception], *, left_out: int) -> dg.Failure:
     """Build the failure of an interrupted archive run; finished downloads are kept."""
-    reason = (
-        str(errors[0]) if errors else "every attempted record failed at iPlum or its media host. Try again later."
-    )
+    reason = str(errors[0]) if errors else "every attempted record failed at iPlum or its media host. Try again later."
     return dg.Failure(
         description=f"{dataset}: ended with {left_out} windows left. {reason}",
         metadata={"windows_left": left_out},

@@ -29,11 +29,7 @@ def build_partitions(start_date: date) -> dg.TimeWindowPartitionsDefinition:
     boundary. Keys are the windows' first days (UTC).
     """
     return dg.TimeWindowPartitionsDefinition(
-        cron_schedule="0 0 */5 * *",
-        timezone="UTC",
-        fmt="%Y-%m-%d",
-        start=window_of(start_date).key,
-        end_offset=1,
+        cron_schedule="0 0 */5 * *", timezone="UTC", fmt="%Y-%m-%d", start=window_of(start_date).key, end_offset=1
     )
 
 

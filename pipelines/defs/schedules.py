@@ -91,8 +91,7 @@ def find_backlog_ranges(settings: Settings, now: datetime) -> list[list[StorageW
         for table in ARCHIVE_TABLES
         for source in FOLDED_TABLES
         for window in folder.lake_windows(source.name, settings.account)
-        if window >= window_of(settings.start_date)
-        and find_backlog(folder, table, settings.account, window, now=now)
+        if window >= window_of(settings.start_date) and find_backlog(folder, table, settings.account, window, now=now)
     }
     return list(group_into_ranges(sorted(windows), at_most=MAX_WINDOWS_PER_RUN))
 

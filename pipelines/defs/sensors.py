@@ -70,9 +70,7 @@ def build_stale_snapshot(
         if not stale:
             return dg.SkipReason("the snapshot is up to date")
         if _has_just_failed(context.instance, job.name, since=now - _RUN_TIMEOUT):
-            return dg.SkipReason(
-                "publishing failed within the last hour; see its run, or start `publish` manually"
-            )
+            return dg.SkipReason("publishing failed within the last hour; see its run, or start `publish` manually")
         return dg.RunRequest()
 
     return stale_snapshot
@@ -114,9 +112,7 @@ def build_callback_inbox(
         for settings in [one for one in accounts if one.account in pending]:
             obstacle = _find_obstacle(context.instance, settings, now)
             if obstacle is None:
-                requests.append(
-                    dg.RunRequest(asset_selection=DRAIN.select(settings), tags=DRAIN.tags_for(settings))
-                )
+                requests.append(dg.RunRequest(asset_selection=DRAIN.select(settings), tags=DRAIN.tags_for(settings)))
             else:
                 obstacles.append(obstacle)
         return requests or dg.SkipReason(next(iter(obstacles), "no pending events"))
@@ -134,11 +130,7 @@ def _find_obstacle(instance: dg.DagsterInstance, settings: Settings, now: dateti
 
 
 def _is_active(
-    instance: dg.DagsterInstance,
-    *,
-    since: datetime,
-    job_name: str | None = None,
-    tags: Mapping[str, str] | None = None,
+    instance: dg.DagsterInstance, *, since: datetime, job_name: str | None = None, tags: Mapping[str, str] | None = None
 ) -> bool:
     active = dg.RunsFilter(job_name=job_name, created_after=since, statuses=_ACTIVE, tags=tags)
     return bool(instance.get_run_records(active, limit=1))

@@ -41,9 +41,7 @@ def run_diagnosis(
     yield from diagnose_alerts(accounts[0], send_test=try_alert)
 
 
-def _diagnose_settings(
-    accounts: Sequence[Settings], environ: Mapping[str, str], root: Path
-) -> Iterator[Diagnosis]:
+def _diagnose_settings(accounts: Sequence[Settings], environ: Mapping[str, str], root: Path) -> Iterator[Diagnosis]:
     yield from diagnose_environment(environ, root)
     for settings in accounts:
         for diagnosis in (*diagnose_settings(settings), *diagnose_secrets(settings, environ)):
@@ -62,8 +60,4 @@ def _diagnose_account(
 
 def _add_account(settings: Settings, diagnosis: Diagnosis) -> Diagnosis:
     """Add the account's name to the line if there are many accounts."""
-    return (
-        replace(diagnosis, found=f"{settings.account}: {diagnosis.found}")
-        if settings.is_one_of_many
-        else diagnosis
-    )
+    return replace(diagnosis, found=f"{settings.account}: {diagnosis.found}") if settings.is_one_of_many else diagnosis

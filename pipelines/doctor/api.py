@@ -65,9 +65,7 @@ def diagnose_account(client: IPlumClient, settings: Settings, now: datetime) -> 
     hour = Window(now - _SHORT, now)
     errors: dict[str, IPlumError | None] = {}
     for usage_type in settings.usage_types:
-        error = errors[usage_type] = _try(
-            partial(client.fetch_usage, hour, [usage_type], retry_server_errors=False)
-        )
+        error = errors[usage_type] = _try(partial(client.fetch_usage, hour, [usage_type], retry_server_errors=False))
         if len(errors) == 1:
             yield from _diagnose_first(client, error)
         if _is_final(error):
@@ -154,9 +152,7 @@ def _diagnose_record(name: str, error: IPlumError | None) -> Diagnosis:
     return _diagnose_list(name, error)
 
 
-def _diagnose_history(
-    client: IPlumClient, settings: Settings, accepted: Sequence[str], *, now: datetime
-) -> Diagnosis:
+def _diagnose_history(client: IPlumClient, settings: Settings, accepted: Sequence[str], *, now: datetime) -> Diagnosis:
     windows = list(windows_between(window_of(settings.start_date).start, now))
     requested: list[StorageWindow] = []
 

@@ -20,9 +20,7 @@ from pipelines.warehouse_folder import open_folder, open_inbox
 _GRACE_SECONDS = 10
 
 
-def serve(
-    *accounts: Settings, environ: Mapping[str, str], host: str, port: int, clock: Callable[[], datetime]
-) -> None:
+def serve(*accounts: Settings, environ: Mapping[str, str], host: str, port: int, clock: Callable[[], datetime]) -> None:
     """Receive callbacks until SIGTERM or SIGINT, then finish open requests; prints one line with the address.
 
     Raises:

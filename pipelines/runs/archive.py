@@ -62,9 +62,7 @@ def archive(
     now = clock()
     has_days = since is not None or until is not None
     ranges = [
-        choose_ranges(settings, since=since, until=until, now=now)
-        if has_days
-        else find_backlog_ranges(settings, now)
+        choose_ranges(settings, since=since, until=until, now=now) if has_days else find_backlog_ranges(settings, now)
         for settings in chosen
     ]
     report = ArchiveReport()
@@ -88,7 +86,5 @@ def _archive_account(
     for window_range in ranges:
         failures = run_account_job(definitions, ARCHIVE, settings, instance=instance, window_range=window_range)
         if failures:
-            return (
-                [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures
-            )
+            return [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures
     return []

@@ -29,9 +29,7 @@ def audit(
         environ=environ,
         only=only,
         job=AUDIT,
-        choose=lambda settings: choose_ranges(
-            settings, since=since or settings.start_date, until=until, now=clock()
-        ),
+        choose=lambda settings: choose_ranges(settings, since=since or settings.start_date, until=until, now=clock()),
         progress=progress,
         clock=clock,
     )

@@ -36,9 +36,7 @@ def plan_deletion(settings: Settings, *, older_than_days: int, now: datetime) ->
 
 def list_unfinished(settings: Settings) -> list[DeletionRecord]:
     """List the deletions that were interrupted."""
-    return [
-        one for one in load_deletion_records(open_folder(settings), settings.account) if one.finished_at is None
-    ]
+    return [one for one in load_deletion_records(open_folder(settings), settings.account) if one.finished_at is None]
 
 
 def carry_out(

@@ -61,9 +61,7 @@ def _read_file(file: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not valid TOML: {error}") from error
     except OSError as error:
-        raise SettingsError(
-            f"cannot read {file} ({error.strerror}): let the user who runs this read it"
-        ) from error
+        raise SettingsError(f"cannot read {file} ({error.strerror}): let the user who runs this read it") from error
 
 
 def _load_account(name: str, entry: Any, environ: Mapping[str, str], *, root: Path) -> Settings:
@@ -74,9 +72,7 @@ def _load_account(name: str, entry: Any, environ: Mapping[str, str], *, root: Pa
         known = ", ".join((*_SECRETS, *ACCOUNT_OPTIONS))
         raise SettingsError(f"{ACCOUNTS_FILE}: [{name}] has the unknown option {unknown[0]!r}; known are {known}")
     own = {
-        f"IPLUM_{option.upper()}": _format_value(value)
-        for option, value in entry.items()
-        if option in ACCOUNT_OPTIONS
+        f"IPLUM_{option.upper()}": _format_value(value) for option, value in entry.items() if option in ACCOUNT_OPTIONS
     }
     try:
         settings = load_settings({**environ, **own, "IPLUM_ACCOUNT": name}, root)

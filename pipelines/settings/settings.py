@@ -53,13 +53,7 @@ class Variable:
 
 
 def _setting(
-    name: str,
-    default: str,
-    description: str,
-    parse: Parser,
-    *,
-    per_account: bool = False,
-    secret: bool = False,
+    name: str, default: str, description: str, parse: Parser, *, per_account: bool = False, secret: bool = False
 ) -> Any:
     return field(repr=not secret, metadata={"variable": Variable(name, default, description, parse, per_account)})
 
@@ -80,9 +74,7 @@ _SECRETS = (
     Variable("IPLUM_SECRET_KEY", "", "Secret key, from the same page."),
     Variable("IPLUM_LOGIN_ID", "", "Login ID of an administrator of the account."),
     Variable(
-        "IPLUM_CALLBACK_TOKEN",
-        "",
-        "Secret part of the callback paths, at least 16 characters. The receiver needs it.",
+        "IPLUM_CALLBACK_TOKEN", "", "Secret part of the callback paths, at least 16 characters. The receiver needs it."
     ),
 )
 
@@ -156,8 +148,7 @@ class Settings:
     state: Path = _setting(
         "IPLUM_STATE",
         "",
-        "Folder for locks, the callback inbox and Dagster's history. Default: IPLUM_DATA, or ./data with a "
-        "bucket.",
+        "Folder for locks, the callback inbox and Dagster's history. Default: IPLUM_DATA, or ./data with a bucket.",
         parse_state,
     )
     start_date: date = _setting(
@@ -229,8 +220,7 @@ class Settings:
     inbox_url: str = _setting(
         "IPLUM_INBOX_URL",
         "",
-        "SQLAlchemy URL of the callback inbox, such as postgresql+psycopg2://…. Default: inbox.sqlite in "
-        "IPLUM_STATE.",
+        "SQLAlchemy URL of the callback inbox, such as postgresql+psycopg2://…. Default: inbox.sqlite in IPLUM_STATE.",
         parse_inbox_url,
         secret=True,
     )

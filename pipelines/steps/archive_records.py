@@ -167,13 +167,9 @@ class RecordArchiver:
             return Fetched(file=task.lost)
         return self.fetch(task.record_id, task.lost.sha256)
 
-    def _build_attempt(
-        self, task: _Task, status: Literal["pending", "failed"], error: Exception
-    ) -> DownloadAttempt:
+    def _build_attempt(self, task: _Task, status: Literal["pending", "failed"], error: Exception) -> DownloadAttempt:
         self.on_attempt(0)
-        return DownloadAttempt(
-            record_id=task.record_id, attempted_at=self.clock(), status=status, error=str(error)
-        )
+        return DownloadAttempt(record_id=task.record_id, attempted_at=self.clock(), status=status, error=str(error))
 
     def _finish(self, window: StorageWindow, results: Iterator[_Result]) -> ArchiveOutcome:
         log = DownloadLog(self.folder, self.account, self.table.datasets[0])

@@ -24,9 +24,7 @@ class AuditFindings:
         return self.missing + self.changed + self.deleted
 
     def __add__(self, other: AuditFindings) -> AuditFindings:
-        return AuditFindings(
-            self.missing + other.missing, self.changed + other.changed, self.deleted + other.deleted
-        )
+        return AuditFindings(self.missing + other.missing, self.changed + other.changed, self.deleted + other.deleted)
 
 
 NO_FINDINGS = AuditFindings()

@@ -126,9 +126,7 @@ def group_by_window(events: Sequence[Event], table: Table) -> Mapping[StorageWin
 
 
 def _is_held(event: Event, holds: Sequence[Hold]) -> bool:
-    return any(
-        isinstance(record, dict) and hold.holds(record) for record in load_records(event.body) for hold in holds
-    )
+    return any(isinstance(record, dict) and hold.holds(record) for record in load_records(event.body) for hold in holds)
 
 
 def _build_file_name(batch: str, dataset: str, window: StorageWindow, stored: EventsWithIds) -> str:

@@ -97,10 +97,7 @@ class DatasetLoader:
         return RawLog(self.folder, self.account, self.table.datasets[0])
 
     def _pull_concurrently(
-        self,
-        windows: Sequence[StorageWindow],
-        sizes: ResponseSizes,
-        unchecked_sizes: dict[StorageWindow, set[int]],
+        self, windows: Sequence[StorageWindow], sizes: ResponseSizes, unchecked_sizes: dict[StorageWindow, set[int]]
     ) -> Iterator[WindowOutcome]:
         """Pull in threads and fold in this one, in order, so that out-of-window records are there in time.
 

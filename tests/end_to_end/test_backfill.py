@@ -72,9 +72,7 @@ def test_a_backfill_from_the_ui_keeps_what_succeeded(started: Started) -> None:
     # The sensor publishes what the red run left.
     wait_for(lambda: {"done": account.folder.snapshot.is_file()}, until=lambda s: bool(s["done"]))
     start = f"{windows[1].first_day}"
-    assert account.ask(f"SELECT min(window_start)::VARCHAR FROM usage WHERE window_start >= '{start}'") == [
-        (start,)
-    ]
+    assert account.ask(f"SELECT min(window_start)::VARCHAR FROM usage WHERE window_start >= '{start}'") == [(start,)]
     expected = [i for i in account.expected_ids() if i in set(account.ids())]
     assert len(expected) > 300
 
@@ -97,9 +95,7 @@ def test_in_a_browser_what_failed_is_tried_again_turns_green_and_is_in_the_repor
             lambda: {"ids": account.ids() if account.folder.snapshot.is_file() else []},
             until=lambda seen: seen["ids"] == account.expected_ids(),
         )
-        path = wait_for(lambda: {"path": read_report_path(page, url)}, until=lambda seen: bool(seen["path"]))[
-            "path"
-        ]
+        path = wait_for(lambda: {"path": read_report_path(page, url)}, until=lambda seen: bool(seen["path"]))["path"]
         page.goto(f"file://{path}")
         assert page.locator("svg").count() > 3
         page.get_by_role("heading").first.wait_for()

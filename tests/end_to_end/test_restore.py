@@ -20,13 +20,7 @@ USAGE = "SELECT * EXCLUDE (window_start) FROM usage ORDER BY ALL"
 
 def run_block(name: str, account: Account) -> str:
     (commands,) = re.findall(rf"<!-- run: {name} -->\n```sh\n(.+?)```", PAGE, re.DOTALL)
-    done = subprocess.run(
-        ["sh", "-e", "-c", commands],
-        cwd=account.path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = subprocess.run(["sh", "-e", "-c", commands], cwd=account.path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -40,9 +34,7 @@ def test_what_was_backed_up_and_wiped_is_restored_equal(
     for name, value in account.environ.items():
         monkeypatch.setenv(name, value)
     assert account.sync().failures == []
-    held = archive(
-        account.settings, environ=account.environ, since=account.first_day, progress=NoProgress(), clock=now
-    )
+    held = archive(account.settings, environ=account.environ, since=account.first_day, progress=NoProgress(), clock=now)
     assert held.failures == []
     (tmp_path / ".venv").symlink_to(PROJECT / ".venv")
     (tmp_path / ".env").write_text("IPLUM_ACCOUNT=default\n")

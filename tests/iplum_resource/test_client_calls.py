@@ -130,10 +130,7 @@ def test_a_large_array_is_counted_with_any_separator() -> None:
 
 def test_a_chunked_body_is_put_together() -> None:
     head = write_head(200, length=None, headers={"Transfer-Encoding": "chunked"})
-    with (
-        ScriptedServer(send(head + b"3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n")) as server,
-        build_client(server.url) as client,
-    ):
+    with ScriptedServer(send(head + b"3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n")) as server, build_client(server.url) as client:
         assert client.fetch_recordings(WIDE).body == b"[1,2]"
 
 
@@ -181,10 +178,7 @@ def test_an_error_object_or_a_web_page_is_rejected_as_content() -> None:
 
 def test_a_recording_is_at_a_url() -> None:
     url = "http://media.iplum.com/ae0b4e3e.mp3"
-    with (
-        ScriptedServer(respond(200, f'"{url}"\n'.encode())) as server,
-        build_client(server.url) as client,
-    ):
+    with ScriptedServer(respond(200, f'"{url}"\n'.encode())) as server, build_client(server.url) as client:
         assert client.fetch_recording_url("r-1") == url
     assert server.received[0].path == "/callrecordings/getrecordingfile"
 
@@ -202,10 +196,7 @@ def test_a_recording_response_must_be_one_url(body: bytes) -> None:
 def test_the_signature_is_made_after_the_limiter_has_waited() -> None:
     clock = Clock()
     limiter = RateLimiter(0.01, clock=lambda: clock.now().timestamp(), sleep=clock.sleep)
-    with (
-        ScriptedServer(respond(200, b"[]")) as server,
-        build_client(server.url, clock, limiter=limiter) as client,
-    ):
+    with ScriptedServer(respond(200, b"[]")) as server, build_client(server.url, clock, limiter=limiter) as client:
         answers = [client.fetch_recordings(WIDE) for _ in range(2)]
     epochs = [int(request.headers["x-iplumauth-epochdatetime"]) for request in server.received]
     assert epochs[1] - epochs[0] == 100
@@ -230,9 +221,7 @@ def test_a_base_url_that_must_not_be_used_is_refused(url: str, problem: str) -> 
     assert "CANARY" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "url", ["https://api.iplum.com/", "http://localhost:1", "http://[::1]:1", "http://127.1.2.3"]
-)
+@pytest.mark.parametrize("url", ["https://api.iplum.com/", "http://localhost:1", "http://[::1]:1", "http://127.1.2.3"])
 def test_https_and_loopback_are_fine(url: str) -> None:
     with build_client(url) as client:
         assert client is not None

@@ -10,9 +10,7 @@ from iplum_resource import errors
 REQUEST = "POST /usage/getusage for 2024-01-01T00:00Z/2024-01-06T00:00Z"
 AT = datetime(2024, 1, 1, 12, tzinfo=UTC)
 TREE = {
-    name: kind
-    for name, kind in vars(errors).items()
-    if inspect.isclass(kind) and issubclass(kind, errors.IPlumError)
+    name: kind for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, errors.IPlumError)
 }
 SPECIAL = [
     errors.WrongClock(REQUEST, timedelta(hours=-1)),
@@ -21,10 +19,7 @@ SPECIAL = [
     errors.RateLimited(REQUEST, AT),
     errors.ServerFailed(REQUEST, 503, AT),
 ]
-ALL = [
-    *SPECIAL,
-    *(kind(REQUEST) for kind in TREE.values() if kind not in {type(error) for error in SPECIAL}),
-]
+ALL = [*SPECIAL, *(kind(REQUEST) for kind in TREE.values() if kind not in {type(error) for error in SPECIAL})]
 
 
 def test_the_tree_is_drawn_in_the_docstring() -> None:
@@ -32,8 +27,7 @@ def test_the_tree_is_drawn_in_the_docstring() -> None:
     drawn = [line.split("──")[-1].split()[0] for line in drawing.splitlines() if "──" in line]
     assert sorted(drawn) == sorted(set(TREE) - {"IPlumError"})
     assert all(
-        issubclass(TREE[name], errors.AccountError | errors.WindowError | errors.UnreadableCallback)
-        for name in drawn
+        issubclass(TREE[name], errors.AccountError | errors.WindowError | errors.UnreadableCallback) for name in drawn
     )
 
 

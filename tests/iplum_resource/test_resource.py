@@ -175,10 +175,7 @@ def test_threads_that_ask_at_once_get_one_client(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_environment")
 def test_nothing_that_dagster_shows_holds_a_key(
-    account: Running,
-    instance: dg.DagsterInstance,
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
+    account: Running, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     resource = _build_resource(account.url)
     shown = [repr(resource), str(resource)]
@@ -213,12 +210,7 @@ def test_nothing_that_dagster_shows_holds_a_key(
     ],
 )
 def test_a_key_that_can_not_be_used_is_named_and_not_shown(
-    name: str,
-    value: str,
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    account: Running,
-    instance: dg.DagsterInstance,
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch, account: Running, instance: dg.DagsterInstance
 ) -> None:
     monkeypatch.setenv(name, value)
     result = _build_job(account.url).execute_in_process(instance=instance, raise_on_error=False)

@@ -20,9 +20,7 @@ VECTORS = [
 
 
 @pytest.mark.parametrize(("keys", "epoch", "path", "signature"), VECTORS)
-def test_signs_as_another_program_does(
-    keys: tuple[str, str, str, str], epoch: str, path: str, signature: str
-) -> None:
+def test_signs_as_another_program_does(keys: tuple[str, str, str, str], epoch: str, path: str, signature: str) -> None:
     assert sign(*keys, epoch, path) == signature
 
 

@@ -63,8 +63,7 @@ def test_the_documents_list_without_its_examples_type(standin: Running, caplog: 
     assert {response.usage_types for response in answers} == {tuple(accepted.split(","))}
     assert all(response.records for response in answers)
     assert caplog.messages == [
-        "iPlum rejects the usage types iplumcall. The sync continues with iPlumtext, "
-        "externalcall, externaltext, fax."
+        "iPlum rejects the usage types iplumcall. The sync continues with iPlumtext, externalcall, externaltext, fax."
     ]
 
 

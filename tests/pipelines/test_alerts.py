@@ -126,11 +126,7 @@ class Daemon:
 
     def tick(self) -> None:
         definitions = build_definitions(self.settings, clock=lambda: self.now)
-        context = dg.build_sensor_context(
-            instance=self.instance,
-            definitions=definitions,
-            cursor=self.cursor,
-        )
+        context = dg.build_sensor_context(instance=self.instance, definitions=definitions, cursor=self.cursor)
         self.cursor = definitions.resolve_sensor_def(self.name).evaluate_tick(context).cursor
 
 
@@ -251,9 +247,7 @@ def test_a_sync_that_cron_runs_tells_of_its_failure_itself(
 
     with alert_on_failure(settings_for(account.path, IPLUM_ALERT_WEBHOOK=hook.url), "archive") as failures:
         failures.append("usage: 1 window failed")
-    assert hook.received[1:] == [
-        {"text": "iPlum warehouse, account default: archive failed\nusage: 1 window failed"}
-    ]
+    assert hook.received[1:] == [{"text": "iPlum warehouse, account default: archive failed\nusage: 1 window failed"}]
 
     hook.refuse = 99
     monkeypatch.setattr("time.sleep", lambda _: None)

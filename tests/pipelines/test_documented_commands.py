@@ -53,9 +53,7 @@ IPLUM = r"(?:^|\s|bin/)iplum (?=[a-z])"
 
 
 def list_shell_lines() -> list[str]:
-    blocks = [
-        block for text in PAGES.values() for block in re.findall(r"```(?:sh|crontab)\n(.*?)```", text, re.DOTALL)
-    ]
+    blocks = [block for text in PAGES.values() for block in re.findall(r"```(?:sh|crontab)\n(.*?)```", text, re.DOTALL)]
     joined = "\n".join(blocks).replace("\\\n", " ")
     lines = [line.partition(" #")[0].strip() for line in joined.splitlines()]
     return sorted({line for line in lines if line and not line.startswith("#")})
@@ -146,9 +144,7 @@ def list_walk() -> list[str]:
 def list_code(text: str) -> Iterator[str]:
     """List a page's shell lines and the code in its sentences, as they stand."""
     joined = text.replace("\\\n", " ")
-    for block, inline in re.findall(
-        r"^```(?:sh|crontab)\n(.*?)^```|`([^`\n]+)`", joined, re.DOTALL | re.MULTILINE
-    ):
+    for block, inline in re.findall(r"^```(?:sh|crontab)\n(.*?)^```|`([^`\n]+)`", joined, re.DOTALL | re.MULTILINE):
         yield from [inline] if inline else [line.partition(" #")[0] for line in block.splitlines()]
 
 

@@ -87,9 +87,7 @@ def test_each_query_in_the_pages_runs(tmp_path_factory: pytest.TempPathFactory) 
     path = tmp_path_factory.mktemp("pages")
     folder = DataFolder(path / "data", path / "state")
     publish(folder)
-    queries = re.findall(r'iplum sql "([^"]+)"', EVERYTHING) + re.findall(
-        r"```sql\n(.+?)```", EVERYTHING, re.DOTALL
-    )
+    queries = re.findall(r'iplum sql "([^"]+)"', EVERYTHING) + re.findall(r"```sql\n(.+?)```", EVERYTHING, re.DOTALL)
     assert len(queries) > 10
     for query in queries:
         assert list(run_query(folder, query).rows) == []

@@ -74,9 +74,7 @@ class Account:
 
     def sync(self, *, since: date | None = None, until: date | None = None) -> SyncReport:
         """Sync as the command does."""
-        return sync(
-            self.settings, environ=self.environ, since=since, until=until, progress=NoProgress(), clock=now
-        )
+        return sync(self.settings, environ=self.environ, since=since, until=until, progress=NoProgress(), clock=now)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask the published tables."""

@@ -76,11 +76,7 @@ FAULTS = (
     Fault("500", respond(500), 3, ServerFailed, "part"),
     Fault("connection reset before the headers", send_then_reset(b""), 8, Interrupted, "window"),
     Fault(
-        "connection reset in the headers",
-        send_then_reset(b"HTTP/1.1 200 OK\r\nContent-Ty"),
-        8,
-        Interrupted,
-        "window",
+        "connection reset in the headers", send_then_reset(b"HTTP/1.1 200 OK\r\nContent-Ty"), 8, Interrupted, "window"
     ),
     Fault("connection reset after the headers", send_then_reset(_WHOLE[:-5]), 8, Interrupted, "window"),
     Fault("body cut short, with Content-Length", send(_WHOLE[:-5]), 8, Interrupted, "window"),
@@ -118,14 +114,7 @@ FAULTS = (
         "window",
     ),
     Fault("200 nested 10,000 deep", respond(200, _DEEP), 1, UnreadableResponse, "window"),
-    Fault(
-        "200 with more than 64 MB (a 200 MB answer)",
-        _ENDLESS,
-        1,
-        ResponseTooLarge,
-        "part",
-        "the rest is not read",
-    ),
+    Fault("200 with more than 64 MB (a 200 MB answer)", _ENDLESS, 1, ResponseTooLarge, "part", "the rest is not read"),
     Fault("this machine's clock an hour off", respond(401, headers=_HOUR_OFF), 1, WrongClock, "run"),
     Fault("certificate of another host", None, 1, BadCertificate, "run", "nothing was sent"),
     Fault("host name not found", None, 3, Unreachable, "run", "8 attempts if iPlum has responded in this run"),

@@ -41,9 +41,7 @@ def _invent_chat(rng: random.Random, first: int) -> list[Row]:
     """Some records of one user and one counterparty, close to each other, some of them mirrored."""
     user = rng.choice(_USERS)
     inside = rng.random() < 0.15
-    other = (
-        rng.choice([one for one in _USERS if one != user]) if inside else _CLIENTS[int(300 * rng.random() ** 3)]
-    )
+    other = rng.choice([one for one in _USERS if one != user]) if inside else _CLIENTS[int(300 * rng.random() ** 3)]
     at = BEGIN + timedelta(seconds=rng.randrange(DAYS * 86_400 - 40_000))
     rows: list[Row] = []
     for _ in range(rng.randint(1, 8)):

@@ -87,9 +87,7 @@ class Reckoning:
         self.usage = usage
         self.recordings = recordings
         self.pulls = pulls
-        self.as_of = {
-            account: max(row["pulled_at"] for row in pulls if row["account"] == account) for account in ZONES
-        }
+        self.as_of = {account: max(row["pulled_at"] for row in pulls if row["account"] == account) for account in ZONES}
 
     def daily_activity(self) -> Iterator[Row]:
         names = ("account", "local_date", "user_id", "channel", "direction")
@@ -113,9 +111,7 @@ class Reckoning:
 
     def daily_totals(self) -> Iterator[Row]:
         mirrors = self._find_mirrors()
-        groups = group(
-            self.usage, lambda r: (r["account"], local_day(r["account"], r["started_at"]), r["channel"])
-        )
+        groups = group(self.usage, lambda r: (r["account"], local_day(r["account"], r["started_at"]), r["channel"]))
         for account in {row["account"] for row in self.usage}:
             known = [key[1] for key in groups if key[0] == account and key[1] is not None]
             channels = {row["channel"] for row in self.usage if row["account"] == account}
@@ -131,9 +127,7 @@ class Reckoning:
                     "local_date": day,
                     "channel": channel,
                     "records": len(kept),
-                    "minutes": (0.0 if channel == "call" and not rows else None)
-                    if both is None
-                    else both - left_out,
+                    "minutes": (0.0 if channel == "call" and not rows else None) if both is None else both - left_out,
                     "credits": spent(rows) if rows else 0.0,
                     "users": distinct(rows, "user_id"),
                     "counterparties": distinct(rows, "counterparty"),
@@ -151,9 +145,7 @@ class Reckoning:
             waiting: list[Row] = []
             for row in in_order(rows):
                 waiting = [w for w in waiting if row["started_at"] - w["started_at"] <= timedelta(seconds=5)]
-                others = [
-                    w for w in waiting if w["direction"] != row["direction"] and w["user_id"] != row["user_id"]
-                ]
+                others = [w for w in waiting if w["direction"] != row["direction"] and w["user_id"] != row["user_id"]]
                 if others:
                     waiting.remove(others[0])
                     received = row if row["direction"] == "in" else others[0]
@@ -315,12 +307,7 @@ class Reckoning:
         names = ("account", "client_reference_id", "local_date", "channel")
         for key, rows in group(
             self.usage,
-            lambda r: (
-                r["account"],
-                r["client_reference_id"],
-                local_day(r["account"], r["started_at"]),
-                r["channel"],
-            ),
+            lambda r: (r["account"], r["client_reference_id"], local_day(r["account"], r["started_at"]), r["channel"]),
         ).items():
             yield dict(zip(names, key, strict=True)) | {
                 "records": len(rows),
@@ -363,8 +350,7 @@ class Reckoning:
             return (row["account"], row["user_id"], row["direction"], row[party])
 
         calls = group(
-            (r for r in self.usage if r["channel"] == "call" and r["started_at"]),
-            lambda r: side(r, "counterparty"),
+            (r for r in self.usage if r["channel"] == "call" and r["started_at"]), lambda r: side(r, "counterparty")
         )
         for recording in self.recordings:
             if None in (recording["recorded_at"], recording["user_id"], recording["phone_number"]):
@@ -477,9 +463,7 @@ class Reckoning:
     def callback_loss(self) -> Iterator[Row]:
         records = [(r["account"], "usage", r["started_at"], r["origin"]) for r in self.usage if r["started_at"]]
         records += [
-            (r["account"], "recordings", r["recorded_at"], r["origin"])
-            for r in self.recordings
-            if r["recorded_at"]
+            (r["account"], "recordings", r["recorded_at"], r["origin"]) for r in self.recordings if r["recorded_at"]
         ]
         since: dict[Key, datetime] = {}
         for account, dataset, at, origin in records:

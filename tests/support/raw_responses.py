@@ -76,17 +76,13 @@ def create_folder(path: Path) -> DataFolder:
     return DataFolder(path / "data", path / "state")
 
 
-def keep(
-    folder: DataFolder, *answers: RawResponse, window: StorageWindow = WINDOW, dataset: str = "usage"
-) -> None:
+def keep(folder: DataFolder, *answers: RawResponse, window: StorageWindow = WINDOW, dataset: str = "usage") -> None:
     """Append answers to the raw log of a window."""
     for one in answers:
         RawLog(folder, "default", dataset).append(window, one)
 
 
-def fold(
-    folder: DataFolder, *answers: RawResponse, window: StorageWindow = WINDOW, table: Table = USAGE
-) -> FoldResult:
+def fold(folder: DataFolder, *answers: RawResponse, window: StorageWindow = WINDOW, table: Table = USAGE) -> FoldResult:
     """Keep answers and fold their window, with the windows that strays went to."""
     keep(folder, *answers, window=window, dataset=table.datasets[0])
     result = fold_window(folder, table, "default", window)

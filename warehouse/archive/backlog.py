@@ -20,9 +20,7 @@ _FIRST_WAIT = pd.Timedelta(minutes=15)
 _LONGEST_WAIT_DOUBLINGS = 6
 
 
-def find_backlog(
-    folder: DataFolder, table: Table, account: str, window: StorageWindow, *, now: datetime
-) -> list[str]:
+def find_backlog(folder: DataFolder, table: Table, account: str, window: StorageWindow, *, now: datetime) -> list[str]:
     """List the record IDs of a window to attempt at `now` (aware UTC), oldest first.
 
     Verified and gone records are skipped. After a failed attempt the next one waits 15 minutes, then twice as long
@@ -77,17 +75,13 @@ def mark_lost(folder: DataFolder, losses: Sequence[LostFiles], *, at: datetime) 
         fold_download_log(folder, loss.table, loss.account, loss.window)
 
 
-def find_lost_files(
-    folder: DataFolder, table: Table, account: str, window: StorageWindow
-) -> dict[str, StoredFile]:
+def find_lost_files(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> dict[str, StoredFile]:
     """Return the expected file of each record of a window whose file is lost."""
     rows = read_rows(folder, table, account, window)
     if rows is None:
         return {}
     lost = rows[is_lost(rows)]
-    described = zip(
-        lost["record_id"], lost["sha256"], lost["bytes"], lost["media_type"], lost["path"], strict=True
-    )
+    described = zip(lost["record_id"], lost["sha256"], lost["bytes"], lost["media_type"], lost["path"], strict=True)
     return {
         str(record_id): StoredFile(str(sha256), int(size), str(media_type), str(path))
         for record_id, sha256, size, media_type, path in described

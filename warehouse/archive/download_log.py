@@ -169,9 +169,7 @@ def merge_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
     others = ordered[~ordered["record_id"].isin(verified["record_id"])].drop_duplicates("record_id", keep="last")
     once = ordered[was_verified].drop_duplicates("record_id", keep="first").set_index("record_id")
     for name in ("kind", "sha256", "bytes", "media_type", "path"):
-        others = others.assign(
-            **{name: others[name].where(others[name].notna(), others["record_id"].map(once[name]))}
-        )
+        others = others.assign(**{name: others[name].where(others[name].notna(), others["record_id"].map(once[name]))})
     rows = pd.concat([verified, others]).sort_values("record_id", ignore_index=True)
     rows = rows.rename(columns={"attempted_at": "fetched_at"})
     rows["attempts"] = rows["record_id"].map(count).astype("int64")

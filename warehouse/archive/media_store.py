@@ -91,9 +91,7 @@ class MediaStore:
         finally:
             path.unlink(missing_ok=True)
 
-    def store(
-        self, incoming: Incoming, *, expected: Literal["audio", "any"], sha256: str | None = None
-    ) -> StoredFile:
+    def store(self, incoming: Incoming, *, expected: Literal["audio", "any"], sha256: str | None = None) -> StoredFile:
         """Verify a downloaded file and move it into the store, durably.
 
         Args:

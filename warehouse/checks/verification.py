@@ -77,9 +77,7 @@ class Verification:
 
     def _list_windows(self, table: Table) -> Iterator[tuple[str, StorageWindow]]:
         for account, window in list_raw_windows(self.folder, table):
-            if (self.since is None or window.end > self.since) and (
-                self.until is None or window.start < self.until
-            ):
+            if (self.since is None or window.end > self.since) and (self.until is None or window.start < self.until):
                 yield account, window
 
     def _verify_bodies(self, verified: pd.DataFrame, where: str) -> Iterator[Mismatch]:
@@ -101,9 +99,7 @@ class Verification:
             self.on_file(int(size))
         for path in rows[is_lost(rows)]["path"].drop_duplicates():
             if not problems[path]:
-                yield Mismatch(
-                    f"{path} exists again, but its row is marked as lost ({where})", "Run 'iplum archive'"
-                )
+                yield Mismatch(f"{path} exists again, but its row is marked as lost ({where})", "Run 'iplum archive'")
 
     def _check_file(self, path: str, digest: str) -> str:
         """Return "damaged" or "missing", or an empty string for an intact file."""

@@ -65,13 +65,7 @@ def fold_version(table: Table) -> str:
 
 
 def write_lake_file(
-    folder: DataFolder,
-    table: Table,
-    account: str,
-    window: StorageWindow,
-    *,
-    rows: pa.Table,
-    state: WindowState,
+    folder: DataFolder, table: Table, account: str, window: StorageWindow, *, rows: pa.Table, state: WindowState
 ) -> None:
     """Replace a window's lake file, durably; raises `StorageFailed`."""
     content = rows.select(table.lake_schema.names).cast(table.lake_schema)

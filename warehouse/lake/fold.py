@@ -39,9 +39,7 @@ class FoldResult:
 def list_raw(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> tuple[str, ...]:
     """List the raw files of a window, as `dataset/name`."""
     return tuple(
-        f"{dataset}/{name}"
-        for dataset in table.datasets
-        for name in RawLog(folder, account, dataset).names(window)
+        f"{dataset}/{name}" for dataset in table.datasets for name in RawLog(folder, account, dataset).names(window)
     )
 
 
@@ -67,9 +65,7 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
         listing = list_raw(folder, table, account, window)
         responses = _read_pulled(folder, account, window, table=table, listing=listing)
         bodies = _normalize_bodies(responses, table)
-        other_windows |= _refile_out_of_window(
-            folder, account, window, table=table, responses=responses, bodies=bodies
-        )
+        other_windows |= _refile_out_of_window(folder, account, window, table=table, responses=responses, bodies=bodies)
         responses, bodies = _drop_bodies(responses, bodies)
         callbacks = collect_callback_records(
             _read_callbacks(folder, account, window, table=table, listing=listing), table
@@ -90,9 +86,7 @@ def compute_rows(folder: DataFolder, table: Table, account: str, window: Storage
     listing = list_raw(folder, table, account, window)
     responses = _read_pulled(folder, account, window, table=table, listing=listing)
     responses, bodies = _drop_bodies(responses, _normalize_bodies(responses, table))
-    callbacks = collect_callback_records(
-        _read_callbacks(folder, account, window, table=table, listing=listing), table
-    )
+    callbacks = collect_callback_records(_read_callbacks(folder, account, window, table=table, listing=listing), table)
     rows = merge_responses([response for _, response in responses], bodies, table, window, callbacks=callbacks)
     return rows.select(table.lake_schema.names).cast(table.lake_schema)
 

@@ -25,9 +25,7 @@ _DROPPED_FIELDS = frozenset({"content"})
 _WORD = r"^[^\s]+$"
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,9})?")
 _TOO_LARGE = 1e15
-_INSTANT = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
-)
+_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
 _PLAIN_LENGTH = 20
 # A record outside these years has a wrong clock.
 _EARLIEST = pd.Timestamp("2000-01-01", tz="UTC")
@@ -95,13 +93,10 @@ def normalize_records(elements: Sequence[Any], table: Table) -> NormalizedRespon
         arrays = _build_columns(records, table)
     unread: dict[int, dict[str, Any]] = {}
     columns = {
-        column.name: _parse_column(arrays.get(column.name), records, column, unread)
-        for column in table.vendor_columns
+        column.name: _parse_column(arrays.get(column.name), records, column, unread) for column in table.vendor_columns
     }
     columns[UNKNOWN] = _unknown_fields(records, table)
-    columns[UNREAD] = _format_objects(
-        [unread.get(row) for row in range(len(records))] if unread else None, records
-    )
+    columns[UNREAD] = _format_objects([unread.get(row) for row in range(len(records))] if unread else None, records)
     return NormalizedResponse(pa.table(columns), len(elements) - len(records), elements, places)
 
 
@@ -159,10 +154,7 @@ def _unknown_fields(records: Sequence[dict[str, Any]], table: Table) -> pa.Array
     if set().union(*records) <= known:
         return _format_objects(None, records)
     return _format_objects(
-        [
-            None if record.keys() <= known else {k: v for k, v in record.items() if k not in known}
-            for record in records
-        ],
+        [None if record.keys() <= known else {k: v for k, v in record.items() if k not in known} for record in records],
         records,
     )
 

@@ -71,9 +71,7 @@ def _add_own_windows(
         own_windows.setdefault(record_id, set()).add(window_of(start))
 
 
-def _select_targets(
-    own_windows: Mapping[str, set[StorageWindow]], rows: pa.Table
-) -> dict[StorageWindow, set[str]]:
+def _select_targets(own_windows: Mapping[str, set[StorageWindow]], rows: pa.Table) -> dict[StorageWindow, set[str]]:
     targets: dict[StorageWindow, set[str]] = {}
     ids = rows["record_id"]
     for record_id in ids.filter(pc.is_in(ids, pa.array(own_windows, pa.string()))).to_pylist():

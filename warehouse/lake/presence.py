@@ -71,10 +71,7 @@ def _get_requested_types(parts: Sequence[RawResponse]) -> frozenset[str] | None:
 
 
 #: How these columns are aggregated over the versions of a record.
-SEEN_COLUMNS = {
-    "min": ["first_seen_at"],
-    "max": ["last_seen_at", "last_pulled_at", "pulled", "pushed", "is_own"],
-}
+SEEN_COLUMNS = {"min": ["first_seen_at"], "max": ["last_seen_at", "last_pulled_at", "pulled", "pushed", "is_own"]}
 
 
 def add_seen_times(records: pa.Table, responses: Sequence[RawResponse]) -> pa.Table:

@@ -28,9 +28,7 @@ _METADATA = sa.MetaData()
 _EVENTS = sa.Table(
     "callback_events",
     _METADATA,
-    sa.Column(
-        "event_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True
-    ),
+    sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
     sa.Column("account", sa.String(64), nullable=False),
     sa.Column("dataset", sa.String(32), nullable=False),
     sa.Column("received_at", sa.BigInteger, nullable=False, comment="microseconds since 1970, UTC"),
@@ -132,9 +130,7 @@ class Inbox:
 
     def list_claimed(self) -> list[str]:
         """List the batches that were claimed but not finished, including those of killed runs."""
-        query = (
-            sa.select(_EVENTS.c.batch).where(_IS_PENDING, self._is_own, _EVENTS.c.batch.is_not(None)).distinct()
-        )
+        query = sa.select(_EVENTS.c.batch).where(_IS_PENDING, self._is_own, _EVENTS.c.batch.is_not(None)).distinct()
         with self._transaction() as connection:
             return sorted(connection.execute(query).scalars())
 
@@ -164,9 +160,7 @@ class Inbox:
 
     def read_drained(self, *, after: int, at_most: int) -> list[Event]:
         """Return drained events by number, after the number `after`."""
-        query = sa.select(_EVENTS).where(
-            self._is_own, _EVENTS.c.drained_at.is_not(None), _EVENTS.c.event_id > after
-        )
+        query = sa.select(_EVENTS).where(self._is_own, _EVENTS.c.drained_at.is_not(None), _EVENTS.c.event_id > after)
         with self._transaction() as connection:
             return [
                 _build_event(row)

@@ -123,9 +123,7 @@ class RawLog:
         try:
             earlier = (response for key in reversed(keys) for response in _decode(store, key, with_body=False))
             last = next((one for one in earlier if one.body_sha256 and _request(one) == _request(response)), None)
-            return (
-                last is not None and last.body_sha256 == response.body_sha256 and _has_body(store, keys, response)
-            )
+            return last is not None and last.body_sha256 == response.body_sha256 and _has_body(store, keys, response)
         except RawDamaged:
             return False  # the reader reports the file; the new body is stored
 

@@ -21,15 +21,7 @@ from warehouse.retention.redaction import (
     redact_download_log,
     redact_responses,
 )
-from warehouse.schema.tables import (
-    ARCHIVE_TABLES,
-    CONTENTS,
-    LAKE_TABLES,
-    RECORDING_FILES,
-    RECORDINGS,
-    USAGE,
-    Table,
-)
+from warehouse.schema.tables import ARCHIVE_TABLES, CONTENTS, LAKE_TABLES, RECORDING_FILES, RECORDINGS, USAGE, Table
 from warehouse.storage.hashing import hash_chunks
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of, window_of_key

@@ -43,9 +43,7 @@ class Hold:
 
         A user is also looked for among the parties, and a number matches with or without its country code.
         """
-        return _matches_any(self.user, record, _USER_FIELDS) and _matches_any(
-            self.counterparty, record, _PARTY_FIELDS
-        )
+        return _matches_any(self.user, record, _USER_FIELDS) and _matches_any(self.counterparty, record, _PARTY_FIELDS)
 
 
 def read_holds(folder: DataFolder, account: str | None = None) -> list[Hold]:

@@ -65,9 +65,7 @@ def redact_responses(
     if is_kept is not None and names:
         # A run killed while removing files leaves responses without their body.
         is_repeated = any(is_redacted(name) for name in names)
-        redacted = [
-            _redact(response, is_kept, is_repeated=is_repeated) for response in _read_responses(log, window)
-        ]
+        redacted = [_redact(response, is_kept, is_repeated=is_repeated) for response in _read_responses(log, window)]
         remaining = list(dict.fromkeys(response for response in redacted if response is not None))
         kept = _build_name(names)
         if remaining:
@@ -118,9 +116,7 @@ def _redact(response: RawResponse, is_kept: Filter, *, is_repeated: bool) -> Raw
         # Hashed again, it equals what a killed run may have written already.
         return replace(response, body_bytes=None, body_sha256=None)
     slices = [
-        piece
-        for piece, is_kept_ in zip(_split_array(response.body, len(records)), kept_flags, strict=True)
-        if is_kept_
+        piece for piece, is_kept_ in zip(_split_array(response.body, len(records)), kept_flags, strict=True) if is_kept_
     ]
     body = f"[{','.join(slices)}]".encode()
     return replace(response, body=body, rows=len(slices), body_bytes=None, body_sha256=None)

@@ -104,9 +104,7 @@ USAGE, RECORDINGS, CONTENTS, RECORDING_FILES, PULLS, MESSAGES = (
 )
 
 RAW_COLUMNS = (*PULLS.columns, Column("body", pa.binary(), "The body, verbatim."))
-RAW_SCHEMA = pa.schema(
-    [(c.name, c.type) for c in RAW_COLUMNS if c.name not in {"account", "dataset", "window_start"}]
-)
+RAW_SCHEMA = pa.schema([(c.name, c.type) for c in RAW_COLUMNS if c.name not in {"account", "dataset", "window_start"}])
 DOWNLOAD_LOG_SCHEMA = pa.schema(
     [("record_id", pa.string()), ("attempted_at", INSTANT), ("status", pa.string())]
     + [

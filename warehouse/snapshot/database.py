@@ -34,12 +34,7 @@ def read_select(table: Table) -> str:
 
 def build_fingerprint(settings: MartSettings) -> str:
     """Return a hash of everything that shapes a snapshot; when it changes, the next publish rebuilds."""
-    parts = [
-        str(_FORMAT),
-        _STORAGE_VERSION,
-        *settings.describe(),
-        *describe_marts(),
-    ]
+    parts = [str(_FORMAT), _STORAGE_VERSION, *settings.describe(), *describe_marts()]
     for table in (*PUBLISHED_TABLES, *VIEWS):
         parts += [table.description, read_select(table)]
         parts += [f"{column.name} {column.type} {column.description}" for column in table.columns]
@@ -104,12 +99,10 @@ class Snapshot:
         outgoing = "(account, window_start) IN (SELECT (unnest($accounts), unnest($days)))"
         self._connection.execute(f"DELETE FROM {table.name} WHERE {outgoing}", away)
         self._connection.execute(
-            f"DELETE FROM publication.windows WHERE table_name = $name AND {outgoing}",
-            {"name": table.name, **away},
+            f"DELETE FROM publication.windows WHERE table_name = $name AND {outgoing}", {"name": table.name, **away}
         )
         self._connection.execute(
-            "INSERT INTO publication.windows "
-            "SELECT $name, unnest($accounts), unnest($days), unnest($fingerprints)",
+            "INSERT INTO publication.windows SELECT $name, unnest($accounts), unnest($days), unnest($fingerprints)",
             {
                 "name": table.name,
                 "accounts": [account for account, _ in to_replace],
@@ -157,12 +150,7 @@ class Snapshot:
 
 
 def count_differing_rows(
-    connection: duckdb.DuckDBPyConnection,
-    table: Table,
-    account: str,
-    window: StorageWindow,
-    *,
-    files: Sequence[Path],
+    connection: duckdb.DuckDBPyConnection, table: Table, account: str, window: StorageWindow, *, files: Sequence[Path]
 ) -> int:
     """Count a window's rows that are only in the published table or only in the files."""
     select = (
@@ -229,6 +217,5 @@ def count_mart_rows(path: Path) -> dict[str, int]:
 def _count(path: Path, schema: str, names: Sequence[str]) -> dict[str, int]:
     with open_snapshot(path) as connection:
         return {
-            name: int(connection.execute(f"SELECT count(*) FROM {schema}.{name}").fetchall()[0][0])
-            for name in names
+            name: int(connection.execute(f"SELECT count(*) FROM {schema}.{name}").fetchall()[0][0]) for name in names
         }

@@ -102,9 +102,7 @@ def _intermediate_tables(connection: duckdb.DuckDBPyConnection) -> Iterator[None
     try:
         for group in _INTERMEDIATE_TABLES:
             with ThreadPoolExecutor(len(group)) as pool:
-                list(
-                    pool.map(lambda name: _create_intermediate(connection.cursor(), set_search_path, name), group)
-                )
+                list(pool.map(lambda name: _create_intermediate(connection.cursor(), set_search_path, name), group))
         for name in _DROPPED_EARLY:
             connection.execute(f"DROP TABLE working.{name}")
         yield

@@ -18,13 +18,7 @@ from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
 from warehouse.lake.files import read_fingerprint
 from warehouse.progress import ProgressCallback, ignore_progress
 from warehouse.schema.tables import FOLDED_TABLES, LAKE_TABLES, PULLS, RAW_SCHEMA, Table
-from warehouse.snapshot.database import (
-    Fingerprints,
-    Snapshot,
-    count_mart_rows,
-    count_rows,
-    read_published_windows,
-)
+from warehouse.snapshot.database import Fingerprints, Snapshot, count_mart_rows, count_rows, read_published_windows
 from warehouse.snapshot.marts import MartSettings
 from warehouse.snapshot.pointer import read_pointer, remove_superseded, swap_pointer, update_copy
 from warehouse.snapshot.repair import (
@@ -118,9 +112,7 @@ def hold_publish_lock(folder: DataFolder, *, wait_seconds: float = 900) -> Itera
 def _to_os_error(error: duckdb.Error) -> OSError:
     """Return the `OSError` that DuckDB's message quotes."""
     words = str(error).splitlines()[0]
-    number = next(
-        (n for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS) if os.strerror(n) in words), 0
-    )
+    number = next((n for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS) if os.strerror(n) in words), 0)
     return OSError(number, os.strerror(number) if number else words)
 
 
@@ -145,17 +137,13 @@ def _publish_locked(
     damaged: set[str] = set()
     refolded = fold_stale_windows(folder, damaged)
     try:
-        publication = _update_snapshot(
-            folder, settings, damaged, refolded=refolded, full=full, on_progress=on_progress
-        )
+        publication = _update_snapshot(folder, settings, damaged, refolded=refolded, full=full, on_progress=on_progress)
     except duckdb.Error:
         # Damaged lake files or snapshots can be rebuilt; a second failure is reported.
         ledger = (file for key in _list_raw_window_keys(folder) for file in _raw_files(folder, *key))
         damaged |= find_damaged_raw(folder, ledger)
         refolded += refold_damaged(folder, damaged)
-        publication = _update_snapshot(
-            folder, settings, damaged, refolded=refolded, full=True, on_progress=on_progress
-        )
+        publication = _update_snapshot(folder, settings, damaged, refolded=refolded, full=True, on_progress=on_progress)
     if damaged:
         raise PublishedInPart([folder.store.locate(key) for key in damaged])
     return publication
@@ -182,13 +170,7 @@ def _update_snapshot(
             built = scratch / folder.snapshot.name
             is_rebuild = published_windows is None
             _build(
-                listed,
-                built,
-                plan,
-                settings=settings,
-                without=damaged,
-                is_rebuild=is_rebuild,
-                on_progress=on_progress,
+                listed, built, plan, settings=settings, without=damaged, is_rebuild=is_rebuild, on_progress=on_progress
             )
             # If another machine has published meanwhile, build again on its snapshot.
             if swap_pointer(folder, built, expected=base_pointer, overwrite=not attempts_left):
@@ -222,10 +204,7 @@ def _build(
         for table in plan.to_replace:
             snapshot.replace_windows(table, plan.to_remove[table], to_replace=plan.to_replace[table])
             files = [
-                file
-                for key in plan.to_replace[table]
-                for file in _files(folder, table, key)
-                if file not in without
+                file for key in plan.to_replace[table] for file in _files(folder, table, key) if file not in without
             ]
             snapshot.insert(table, folder.store.copy_to_local(files, path.parent, _columns_of(table)))
             done += len(plan.to_replace[table])

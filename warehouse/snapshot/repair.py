@@ -45,12 +45,7 @@ def find_stale_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
 def refold_damaged(folder: DataFolder, damaged: set[str]) -> int:
     """Fold the windows with a damaged lake file; otherwise like `fold_stale_windows`."""
     return sum(
-        _fold(
-            folder,
-            table,
-            [k for k in list_raw_windows(folder, table) if not _is_intact(folder, table, k)],
-            damaged,
-        )
+        _fold(folder, table, [k for k in list_raw_windows(folder, table) if not _is_intact(folder, table, k)], damaged)
         for table in LAKE_TABLES
     )
 

@@ -9,14 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from warehouse.errors import StorageFailed
-from warehouse.storage.atomic_files import (
-    Modes,
-    create_folder,
-    remove_abandoned,
-    remove_file,
-    replace_file,
-    write_file,
-)
+from warehouse.storage.atomic_files import Modes, create_folder, remove_abandoned, remove_file, replace_file, write_file
 from warehouse.storage.base import Item, Result
 
 _CHUNK = 1 << 20

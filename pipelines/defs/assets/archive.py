@@ -69,9 +69,7 @@ def build_archive_assets(
                 description=archive.description,
                 group_name="archive",
                 kinds={"python", "parquet"},
-                metadata={
-                    "dagster/column_schema": build_column_schema(archive.table.columns),
-                },
+                metadata={"dagster/column_schema": build_column_schema(archive.table.columns)},
             )
         ],
     )

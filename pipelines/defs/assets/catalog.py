@@ -42,10 +42,7 @@ def add_catalog_entries(asset: dg.AssetsDefinition, *, owner: str) -> dg.AssetsD
 
 
 def _list_columns() -> Mapping[str, tuple[Column, ...]]:
-    return {
-        **{table.name: table.columns for table in TABLES.values()},
-        **{mart.name: mart.columns for mart in MARTS},
-    }
+    return {**{table.name: table.columns for table in TABLES.values()}, **{mart.name: mart.columns for mart in MARTS}}
 
 
 def _classify_privacy(columns: tuple[Column, ...] | None) -> str:

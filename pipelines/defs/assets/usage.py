@@ -14,9 +14,7 @@ from pipelines.steps.progress import Progress
 from warehouse.schema.tables import USAGE
 
 
-def build_usage_assets(
-    settings: Settings, *, clock: Callable[[], datetime], progress: Progress
-) -> dg.AssetsDefinition:
+def build_usage_assets(settings: Settings, *, clock: Callable[[], datetime], progress: Progress) -> dg.AssetsDefinition:
     """Build the assets `raw_usage` and `usage`."""
 
     def build_fetches(iplum: IPlumResource) -> tuple[FetchWindow, FetchWindow]:

@@ -13,16 +13,7 @@ from pipelines.warehouse_folder import build_mart_settings, open_folder
 from warehouse.errors import WarehouseError
 from warehouse.outputs.query import run_query
 from warehouse.schema.marts import MARTS
-from warehouse.schema.tables import (
-    CONTENTS,
-    FOLDED_TABLES,
-    MESSAGES,
-    PUBLISHED_TABLES,
-    PULLS,
-    USAGE,
-    VIEWS,
-    Table,
-)
+from warehouse.schema.tables import CONTENTS, FOLDED_TABLES, MESSAGES, PUBLISHED_TABLES, PULLS, USAGE, VIEWS, Table
 from warehouse.snapshot.publish import Publication, publish
 from warehouse.storage.paths import DataFolder
 
@@ -87,10 +78,7 @@ def _describe_publication(publication: Publication, table: Table) -> dict[str, i
 def _build_spec(table: Table, accounts: Sequence[Settings]) -> dg.AssetSpec:
     return dg.AssetSpec(
         build_table_key(table),
-        deps=[
-            *_find_sources(table, accounts),
-            *(map(build_callbacks_key, accounts) if table in FOLDED_TABLES else ()),
-        ],
+        deps=[*_find_sources(table, accounts), *(map(build_callbacks_key, accounts) if table in FOLDED_TABLES else ())],
         description=table.description,
         freshness_policy=FRESHNESS,
         group_name="warehouse",

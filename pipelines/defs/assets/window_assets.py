@@ -74,9 +74,7 @@ def build_window_assets(
                 description=dataset.description,
                 group_name="lake",
                 kinds={"pandas", "parquet"},
-                metadata={
-                    "dagster/column_schema": build_column_schema(dataset.table.columns),
-                },
+                metadata={"dagster/column_schema": build_column_schema(dataset.table.columns)},
             ),
         ],
     )
@@ -101,12 +99,7 @@ def build_window_assets(
 
 
 def _build_loader(
-    dataset: Dataset,
-    settings: Settings,
-    iplum: IPlumResource,
-    *,
-    clock: Callable[[], datetime],
-    is_audit: bool,
+    dataset: Dataset, settings: Settings, iplum: IPlumResource, *, clock: Callable[[], datetime], is_audit: bool
 ) -> DatasetLoader:
     folder = open_folder(settings)
     try:
@@ -169,11 +162,7 @@ def _describe(
     raw_key, key = dataset.keys(settings)
     if outcome is None or outcome.fold is None or outcome.refused:
         return [(raw_key, {"refused": True}), (key, {"refused": True})]
-    raw = {
-        "responses": outcome.responses,
-        "body_bytes": outcome.body_bytes,
-        "split_checked": outcome.split_checked,
-    }
+    raw = {"responses": outcome.responses, "body_bytes": outcome.body_bytes, "split_checked": outcome.split_checked}
     return [(raw_key, raw), (key, {**_count_rows(outcome.fold), **_count_findings(outcome)})]
 
 

@@ -29,11 +29,7 @@ TYPES = ["fax"]
 
 def _fail(step: Step, clock: Clock | None = None) -> tuple[IPlumError, int]:
     """Return the error of a usage call on a wide window, and how many requests it took."""
-    with (
-        ScriptedServer(step) as server,
-        build_client(server.url, clock) as client,
-        pytest.raises(IPlumError) as caught,
-    ):
+    with ScriptedServer(step) as server, build_client(server.url, clock) as client, pytest.raises(IPlumError) as caught:
         client.fetch_usage(WIDE, TYPES)
     return caught.value, len(server.received)
 
@@ -165,10 +161,7 @@ def test_a_429_lowers_the_rate() -> None:
 
 
 def test_a_narrow_window_gets_more_tries_than_one_that_can_be_halved() -> None:
-    with (
-        ScriptedServer(respond(500)) as server,
-        build_client(server.url) as client,
-    ):
+    with ScriptedServer(respond(500)) as server, build_client(server.url) as client:
         for fetch in (lambda: client.fetch_usage(NARROW, TYPES), lambda: client.fetch_content("r-1")):
             server.received.clear()
             with pytest.raises(ServerFailed):

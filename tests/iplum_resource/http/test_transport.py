@@ -23,16 +23,7 @@ from iplum_resource.errors import (
 )
 from iplum_resource.window import Window
 from tests.support.certificate import make_certificate
-from tests.support.scripted_server import (
-    ScriptedServer,
-    Step,
-    drip,
-    hang,
-    respond,
-    send,
-    send_then_reset,
-    write_head,
-)
+from tests.support.scripted_server import ScriptedServer, Step, drip, hang, respond, send, send_then_reset, write_head
 from tests.support.window_requests import NARROW, RECORDS, WIDE, Clock, build_client
 
 CHUNKED = {"Transfer-Encoding": "chunked"}
@@ -225,10 +216,7 @@ def test_a_server_without_tls_is_named_as_such() -> None:
 
 def test_a_missing_certificate_bundle_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
-    with (
-        build_client("https://api.invalid") as client,
-        pytest.raises(TlsFailed, match="REQUESTS_CA_BUNDLE") as caught,
-    ):
+    with build_client("https://api.invalid") as client, pytest.raises(TlsFailed, match="REQUESTS_CA_BUNDLE") as caught:
         client.fetch_usage(WIDE, ["fax"])
     assert "nowhere" not in str(caught.value)
 

@@ -61,10 +61,7 @@ def test_an_unreachable_server_is_tried_by_one_thread_alone() -> None:
 
 
 def test_a_refusal_after_good_answers_ends_what_is_left() -> None:
-    with (
-        ScriptedServer(respond(200, RECORDS), respond(401)) as server,
-        build_client(server.url) as client,
-    ):
+    with ScriptedServer(respond(200, RECORDS), respond(401)) as server, build_client(server.url) as client:
         client.fetch_usage(WIDE, ["fax"])
         for _ in range(3):
             with pytest.raises(Unauthorized):
@@ -121,10 +118,7 @@ def test_any_answer_lets_the_others_go(status: int) -> None:
 
 
 def test_forbidden_recordings_neither_end_nor_hold_up_the_run() -> None:
-    with (
-        ScriptedServer(respond(403), respond(200, RECORDS)) as server,
-        build_client(server.url) as client,
-    ):
+    with ScriptedServer(respond(403), respond(200, RECORDS)) as server, build_client(server.url) as client:
         with pytest.raises(Forbidden):
             client.fetch_recordings(WIDE)
         assert client.fetch_usage(WIDE, ["fax"]).body == RECORDS

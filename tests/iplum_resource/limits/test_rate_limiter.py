@@ -43,12 +43,8 @@ class Seconds:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> StateStore:
     if request.param == "database":
         # Each test has a row of its own.
-        return open_state_store(
-            str(tmp_path), file=None, database=libpq_url(request.getfixturevalue("postgres_url"))
-        )
-    return open_state_store(
-        "KEY", file=None if request.param == "alone" else str(tmp_path / "limiter"), database=None
-    )
+        return open_state_store(str(tmp_path), file=None, database=libpq_url(request.getfixturevalue("postgres_url")))
+    return open_state_store("KEY", file=None if request.param == "alone" else str(tmp_path / "limiter"), database=None)
 
 
 def _take(limiter: RateLimiter, seconds: Seconds, count: int) -> list[float]:

@@ -11,13 +11,7 @@ import requests
 
 from iplum_resource.standin.options import Options
 from iplum_resource.standin.server import Running, running
-from tests.iplum_resource.standin.test_signing import (
-    CONTENT,
-    RECORDING_FILE,
-    call,
-    list_recordings,
-    list_usage,
-)
+from tests.iplum_resource.standin.test_signing import CONTENT, RECORDING_FILE, call, list_recordings, list_usage
 
 NOW = datetime(2024, 3, 20, 15, 30, tzinfo=UTC)
 OPTIONS = Options(rows_per_day=120, now=lambda: NOW)

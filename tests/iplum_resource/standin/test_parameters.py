@@ -85,8 +85,7 @@ def test_a_body_must_be_a_json_object(standin: Running, path: str, body: bytes) 
 
 
 @pytest.mark.parametrize(
-    "usage",
-    [None, "", " ", ",", "fax,", "sms", "fax,sms", "iplumtext", "IPLUMCALL", 1, ["fax"], "fax;externalcall"],
+    "usage", [None, "", " ", ",", "fax,", "sms", "fax,sms", "iplumtext", "IPLUMCALL", 1, ["fax"], "fax;externalcall"]
 )
 def test_usage_must_list_types_of_the_document(standin: Running, usage: object) -> None:
     assert refusal_of(standin, USAGE, {"Usage": usage, **WINDOW}) == "ERR_INVALID_REQUEST"

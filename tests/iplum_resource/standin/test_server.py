@@ -62,11 +62,7 @@ def test_requests_are_written_down_without_their_credentials() -> None:
         seen = [(request.method, request.path, request.body, request.status) for request in standin.requests]
         times = [request.at for request in standin.requests]
         text = repr(standin.requests) + repr(standin.options)
-    assert seen == [
-        ("POST", USAGE, BODY, 200),
-        ("POST", RECORDINGS, None, 400),
-        ("GET", "/media/x.mp3", None, 404),
-    ]
+    assert seen == [("POST", USAGE, BODY, 200), ("POST", RECORDINGS, None, 400), ("GET", "/media/x.mp3", None, 404)]
     assert times == sorted(times)
     assert "standin-secret" not in text
     assert "STANDINACCESSKEY" not in text
@@ -108,21 +104,12 @@ def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert "StartDate" not in caplog.text
 
 
-def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_error(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_client_that_goes_away_in_the_middle_of_its_request_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     with running(Options()) as standin:
         host, port = standin.media_host.split(":")
         with socket.create_connection((host, int(port))) as client:
             # Who waits for 100 Continue is told so once the body is asked for: only then does it go away.
-            lines = (
-                f"POST {USAGE} HTTP/1.1",
-                f"Host: {host}",
-                "Content-Length: 99",
-                "Expect: 100-continue",
-                "",
-                "{",
-            )
+            lines = (f"POST {USAGE} HTTP/1.1", f"Host: {host}", "Content-Length: 99", "Expect: 100-continue", "", "{")
             client.sendall("\r\n".join(lines).encode())
             assert client.recv(100).startswith(b"HTTP/1.1 100")
         assert call(standin, USAGE, BODY).status_code == 200

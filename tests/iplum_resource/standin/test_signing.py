@@ -29,23 +29,9 @@ FIRST_KEY, SECOND_KEY = "ABCD1234ACCESSKEY", "AbCd-xY_09"
 CLINIC = "admin.person@clinic.example"
 VECTORS = [
     (FIRST, FIRST_KEY, "test@testuser.com", 1696387075, USAGE, "nXID0afAD1l+NzpoWjNx7T4giSwTfIJhcrsp0Cu3Dps="),
-    (
-        FIRST,
-        FIRST_KEY,
-        "test@testuser.com",
-        1696387193,
-        RECORDINGS,
-        "Ct+9dEUICWZxFBVCeJsRxHpEFWiY0EtTS7ClJdUC40s=",
-    ),
+    (FIRST, FIRST_KEY, "test@testuser.com", 1696387193, RECORDINGS, "Ct+9dEUICWZxFBVCeJsRxHpEFWiY0EtTS7ClJdUC40s="),
     (SECOND, SECOND_KEY, CLINIC, 1700000000, CONTENT, "j8nGnaBgx90lpHZgfAXh1hEo8KJHNlgx51Gamq+dxno="),
-    (
-        SECOND,
-        SECOND_KEY,
-        "+14085550123",
-        1700000000,
-        RECORDING_FILE,
-        "JNJTWbTz9+ZKeojjX8mLTDeLMfEpCAjxkntSRIv/3XU=",
-    ),
+    (SECOND, SECOND_KEY, "+14085550123", 1700000000, RECORDING_FILE, "JNJTWbTz9+ZKeojjX8mLTDeLMfEpCAjxkntSRIv/3XU="),
 ]
 WINDOW = {"StartDate": "2024-03-11 00:00:00.000", "EndDate": "2024-03-16 00:00:00.000"}
 
@@ -55,9 +41,7 @@ def sign(secret: str, key: str, *, login: str, epoch: str, path: str) -> str:
     return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
 
 
-def build_headers(
-    options: Options, path: str, *, login: str | None = None, epoch: str | None = None
-) -> dict[str, str]:
+def build_headers(options: Options, path: str, *, login: str | None = None, epoch: str | None = None) -> dict[str, str]:
     login = options.login_id if login is None else login
     epoch = str(int(time.time())) if epoch is None else epoch
     signature = sign(options.secret_key, options.access_key, login=login, epoch=epoch, path=path)

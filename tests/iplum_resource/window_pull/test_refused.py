@@ -103,9 +103,7 @@ def test_a_refusal_ends_a_pull_that_was_about_to_split() -> None:
     steps = [respond(200, RECORDS), respond(500), respond(500), respond(500), respond(401)]
     with ScriptedServer(*steps) as server, build_client(server.url) as client:
         client.fetch_usage(WIDE, ["fax"])
-        pulls = WindowPull(
-            lambda part: client.fetch_usage(part, ["fax"]), WIDE, ResponseSizes(), "auto", lambda: LATER
-        )
+        pulls = WindowPull(lambda part: client.fetch_usage(part, ["fax"]), WIDE, ResponseSizes(), "auto", lambda: LATER)
         with pytest.raises(Unauthorized):
             list(pulls)
         assert len(server.received) == 5

@@ -116,9 +116,7 @@ def test_an_account_whose_rows_all_lie_in_one_half(standin: Running) -> None:
     assert pulled.complete_ids == true_ids
 
 
-@pytest.mark.parametrize(
-    "now", [datetime(2024, 1, 3, 9, 30, 0, 250_000, tzinfo=UTC), WIDE.start + timedelta(hours=1)]
-)
+@pytest.mark.parametrize("now", [datetime(2024, 1, 3, 9, 30, 0, 250_000, tzinfo=UTC), WIDE.start + timedelta(hours=1)])
 def test_the_open_window_is_halved_at_now(standin: Running, now: datetime) -> None:
     with asking(standin, rows_per_day=30, now=lambda: now) as fetch:
         true_ids = list_true_ids(standin)

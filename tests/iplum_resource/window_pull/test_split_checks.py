@@ -95,9 +95,7 @@ def test_a_larger_neighboring_window_confirms_a_busy_second(days: int) -> None:
     assert (pulled.error, pulled.complete_windows) == (None, [WIDE])
     assert pulled.kept_ids == set(busy), "what was asked for its size alone is not taken into this window"
     row_caps = pull(Account(account.rows, cap=12), verify="always")
-    assert type(row_caps.error) is RowCapReached, (
-        "with a cap of as many rows it would look the same, and must not pass"
-    )
+    assert type(row_caps.error) is RowCapReached, "with a cap of as many rows it would look the same, and must not pass"
 
 
 def test_a_larger_response_of_the_run_confirms_a_busy_second() -> None:
@@ -210,17 +208,7 @@ def test_an_audit_is_named_as_such() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "suspect"),
-    [
-        (0, False),
-        (1, False),
-        (9, False),
-        (49, False),
-        (50, True),
-        (51, False),
-        (100, True),
-        (137, True),
-        (1000, True),
-    ],
+    [(0, False), (1, False), (9, False), (49, False), (50, True), (51, False), (100, True), (137, True), (1000, True)],
 )
 def test_suspicious_row_counts(rows: int, suspect: bool) -> None:
     sizes = ResponseSizes({WIDE: 137, NEXT: 9})

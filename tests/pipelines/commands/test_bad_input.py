@@ -121,9 +121,7 @@ def test_sql_in_every_text_is_text(injected: DataFolder) -> None:
 
 def write(folder: DataFolder, form: Any) -> str:
     stream = io.StringIO()
-    write_rows(
-        run_query(folder, "SELECT from_party, body FROM usage JOIN contents USING (record_id)"), form, stream
-    )
+    write_rows(run_query(folder, "SELECT from_party, body FROM usage JOIN contents USING (record_id)"), form, stream)
     return stream.getvalue()
 
 
@@ -141,9 +139,7 @@ def test_a_spreadsheet_obeys_nothing_that_is_in_a_text(injected: DataFolder) -> 
 
 
 def test_json_has_each_text_as_it_is(injected: DataFolder) -> None:
-    assert {row["from_party"] for row in json.loads(write(injected, "json"))} >= set(
-        filter(_is_storable, INJECTED)
-    )
+    assert {row["from_party"] for row in json.loads(write(injected, "json"))} >= set(filter(_is_storable, INJECTED))
 
 
 @pytest.mark.parametrize(

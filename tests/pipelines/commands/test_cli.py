@@ -147,9 +147,7 @@ def test_sql_without_a_warehouse_and_wrong_sql_are_1(account: Account, capsys: p
 
 def test_help_is_quick_because_it_loads_little() -> None:
     heavy = "{'dagster', 'pandas', 'duckdb', 'pyarrow'}"
-    script = (
-        f"import sys; from pipelines import cli; cli.run(['--help']); print(sorted({heavy} & set(sys.modules)))"
-    )
+    script = f"import sys; from pipelines import cli; cli.run(['--help']); print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 

@@ -35,9 +35,7 @@ def is_taken(value: str) -> bool:
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1).filter(is_taken))
-def test_each_key_that_is_accepted_is_read_back_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, value: str
-) -> None:
+def test_each_key_that_is_accepted_is_read_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
     path = tmp_path_factory.mktemp("env") / ".env"
     set_variables(path, {"IPLUM_SECRET_KEY": value})
     assert read_env_file(path)["IPLUM_SECRET_KEY"] == value
@@ -117,12 +115,7 @@ def test_a_wrong_key_costs_one_request_and_the_file_is_there_to_be_mended(
     ],
 )
 def test_what_cannot_be_meant_is_2_and_nothing_is_written(
-    account: Account,
-    env_file: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    value: str,
-    options: tuple[str, ...],
+    account: Account, env_file: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, options: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv(name, value)
     assert init(env_file, *options) == 2

@@ -118,9 +118,7 @@ def test_partitions_are_the_windows_of_storage(start: date) -> None:
     instant = datetime.combine(start, datetime.min.time(), UTC)
     until = instant + timedelta(days=800)
     keys = build_partitions(start).get_partition_keys(until)
-    assert keys == [
-        window.key for window in windows_between(window_of(start).start, until + timedelta(microseconds=1))
-    ]
+    assert keys == [window.key for window in windows_between(window_of(start).start, until + timedelta(microseconds=1))]
     assert window_of(until).key == keys[-1], "the window that is still open is there"
 
 
@@ -151,9 +149,7 @@ def test_the_schedule_is_on_and_runs_by_the_clock_of_the_account(tmp_path: Path)
     assert defs.resolve_sensor_def("stale_snapshot").default_status == dg.DefaultSensorStatus.RUNNING
 
 
-def tick_sensor(
-    defs: dg.Definitions, instance: dg.DagsterInstance, name: str = "stale_snapshot"
-) -> tuple[int, str]:
+def tick_sensor(defs: dg.Definitions, instance: dg.DagsterInstance, name: str = "stale_snapshot") -> tuple[int, str]:
     context = dg.build_sensor_context(instance=instance, definitions=defs)
     data = defs.resolve_sensor_def(name).evaluate_tick(context)
     return len(data.run_requests or []), data.skip_message or ""
@@ -282,6 +278,4 @@ def test_checks_warn_and_leave_the_run_green(account: Account) -> None:
         }
     assert found["usage", "all_read"] is False
     assert found["recordings", "permitted"] is False
-    assert (
-        found["usage", "unique_ids"] is found["usage", "rows_in_window"] is found["usage", "nothing_gone"] is True
-    )
+    assert found["usage", "unique_ids"] is found["usage", "rows_in_window"] is found["usage", "nothing_gone"] is True

@@ -80,9 +80,7 @@ def test_an_unknown_host_is_a_matter_of_the_connection(account: Account) -> None
     ],
     ids=["no plan", "no usage", "one type refused", "every type refused", "500 for good"],
 )
-def test_each_permission_has_its_line(
-    account: Account, options: dict[str, object], expected: dict[str, State]
-) -> None:
+def test_each_permission_has_its_line(account: Account, options: dict[str, object], expected: dict[str, State]) -> None:
     account.play(**options)
     verdicts = look(account)
     assert {name: read(verdicts)[name].state for name in expected} == expected
@@ -202,11 +200,7 @@ def test_the_command_writes_lines_and_json(
 ) -> None:
     assert cli.run(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[:3]] == [
-        ["OK", "configuration"],
-        ["OK", "credentials"],
-        ["OK", "clock"],
-    ]
+    assert [line.split()[:2] for line in lines[:3]] == [["OK", "configuration"], ["OK", "credentials"], ["OK", "clock"]]
     monkeypatch.setenv("IPLUM_SECRET_KEY", "c4nary-secret")
     assert cli.run(["doctor", "--json"]) == 1
     shown = capsys.readouterr()

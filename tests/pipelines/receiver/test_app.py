@@ -39,9 +39,7 @@ def receiver(folder: Path) -> Iterator[RunningReceiver]:
 
 def read_inbox(folder: Path) -> list[tuple[str, str, bytes | None]]:
     with sqlite3.connect(folder / "inbox.sqlite") as connection:
-        rows = connection.execute(
-            "SELECT dataset, body, content FROM callback_events ORDER BY event_id"
-        ).fetchall()
+        rows = connection.execute("SELECT dataset, body, content FROM callback_events ORDER BY event_id").fetchall()
     connection.close()
     return [(dataset, json.loads(body)["recordId"], content) for dataset, body, content in rows]
 
@@ -50,9 +48,7 @@ def test_one_record_and_an_array_are_kept_before_the_answer(receiver: RunningRec
     before = len(read_inbox(folder))
     assert receiver.push(record("one", START)).json() == {"accepted": 1}
     assert receiver.push([record("two", START), record("three", START)]).json() == {"accepted": 2}
-    assert (
-        receiver.push({"recordId": "four", "content": "http://media.example/x"}, "recordings").status_code == 200
-    )
+    assert receiver.push({"recordId": "four", "content": "http://media.example/x"}, "recordings").status_code == 200
     assert receiver.push([]).json() == {"accepted": 0}
     assert read_inbox(folder)[before:] == [
         ("usage_callbacks", "one", None),
@@ -94,9 +90,7 @@ def test_a_body_without_a_length_is_capped_too(receiver: RunningReceiver) -> Non
     assert receiver.push(record("after", START)).status_code == 200
 
 
-def test_whatever_is_sent_gets_an_answer_and_the_next_record_is_kept(
-    receiver: RunningReceiver, folder: Path
-) -> None:
+def test_whatever_is_sent_gets_an_answer_and_the_next_record_is_kept(receiver: RunningReceiver, folder: Path) -> None:
     """Some hundred requests made of odd parts, in one seeded order; none may be taken for a record, or end it."""
     chance = random.Random(6)
     paths = ["", "/", "//", "/healthz", "/callbacks", f"/callbacks/{TOKEN}", f"/callbacks/{TOKEN}/usage",

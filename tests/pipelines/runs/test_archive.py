@@ -106,11 +106,7 @@ def test_bodies_are_the_same_however_they_are_sent(synced: Account, content_as: 
 
 @pytest.mark.parametrize(
     "options",
-    [
-        {"media_cut": 0.2},
-        {"fail_500": 0.05, "reset": 0.05},
-        {"fail_429_first": 3},
-    ],
+    [{"media_cut": 0.2}, {"fail_500": 0.05, "reset": 0.05}, {"fail_429_first": 3}],
     ids=lambda options: "+".join(options),
 )
 def test_what_passes_by_itself_is_ridden_out(synced: Account, options: dict[str, Any]) -> None:

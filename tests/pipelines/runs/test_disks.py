@@ -20,9 +20,7 @@ class Disk:
         self.path = path
 
     def mount(self, options: str) -> None:
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", self.path], check=True, capture_output=True
-        )
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", self.path], check=True, capture_output=True)
 
     def change(self, options: str) -> None:
         subprocess.run(["mount", "-o", f"remount,{options}", self.path], check=True, capture_output=True)
@@ -44,9 +42,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.mark.parametrize("size", ["100k", "3m"])
-def test_a_disk_that_fills_up_is_named_and_with_room_all_rows_come(
-    account: Account, disk: Disk, size: str
-) -> None:
+def test_a_disk_that_fills_up_is_named_and_with_room_all_rows_come(account: Account, disk: Disk, size: str) -> None:
     account.changes.update(IPLUM_DATA=str(disk.path), IPLUM_STATE=str(account.path / "state"))
     disk.change(f"size={size}")
     failures = account.sync().failures

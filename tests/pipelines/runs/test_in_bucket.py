@@ -13,10 +13,7 @@ from warehouse.storage.s3_config import Bucket
 @pytest.fixture
 def in_bucket(account: Account, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Account:
     """Have the account's data in a bucket, and its state in a folder of its own."""
-    address = {
-        "IPLUM_DATA": s3_server.make_bucket("clinic/iplum").address,
-        "IPLUM_STATE": str(account.path / "state"),
-    }
+    address = {"IPLUM_DATA": s3_server.make_bucket("clinic/iplum").address, "IPLUM_STATE": str(account.path / "state")}
     media = {"IPLUM_MEDIA_HOSTS": account.server.url.removeprefix("http://")}
     account.changes = {**address, **media, **s3_server.environ}
     for name, value in account.changes.items():
@@ -45,10 +42,7 @@ def test_every_command_works_on_a_bucket(
     assert run("archive") == 0
     assert run("verify", "--offline") == 0
     capsys.readouterr()
-    assert (
-        run("sql", "SELECT count(*) AS files FROM recording_files WHERE status = 'verified'", "--format", "csv")
-        == 0
-    )
+    assert run("sql", "SELECT count(*) AS files FROM recording_files WHERE status = 'verified'", "--format", "csv") == 0
     kept = [key for key in s3_server.list_keys(bucket) if key.startswith("media/")]
     assert int(capsys.readouterr().out.split()[1]) > 0
     assert kept
@@ -77,10 +71,7 @@ def test_fetch_prints_where_a_tool_finds_the_published_tables(
 
 @pytest.mark.parametrize("command", [("sync",), ("archive",), ("publish",), ("sql", "SELECT 1"), ("report",)])
 def test_a_wrong_key_of_the_bucket_is_one_line_and_1(
-    in_bucket: Account,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    command: tuple[str, ...],
+    in_bucket: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-wrong-secret")
     assert run(*command) == 1

@@ -154,9 +154,7 @@ def test_without_a_recording_plan_usage_comes_and_recordings_cost_one_request_a_
     assert account.ids("recordings") == account.expected_ids("recordings"), "they begin by themselves"
 
 
-def test_refused_usage_types_are_left_out_with_a_warning(
-    account: Account, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_refused_usage_types_are_left_out_with_a_warning(account: Account, caplog: pytest.LogCaptureFixture) -> None:
     account.play(refuse_types=frozenset({"iplumcall"}))
     assert account.sync().failures == []
     assert [r.message for r in caplog.records if "usage types" in r.message and r.name == "iplum_resource"] != []

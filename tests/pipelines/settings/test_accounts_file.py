@@ -17,14 +17,7 @@ from pipelines.defs.build import build_definitions
 from pipelines.receiver.app import Mailbox, Receiver
 from pipelines.receiver.server import list_mailboxes
 from pipelines.runs.sync import sync
-from pipelines.settings import (
-    ACCOUNT_OPTIONS,
-    PROJECT,
-    SettingsError,
-    choose_accounts,
-    load_accounts,
-    load_settings,
-)
+from pipelines.settings import ACCOUNT_OPTIONS, PROJECT, SettingsError, choose_accounts, load_accounts, load_settings
 from pipelines.steps.progress import NoProgress
 from pipelines.warehouse_folder import open_folder, open_inbox
 from tests.support.account import now
@@ -103,10 +96,7 @@ def test_a_file_that_can_t_be_meant_is_refused_by_name_and_no_secret_is_repeated
 
 
 def test_each_account_has_assets_jobs_schedules_and_a_resource_under_its_name(tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        EAST + 'timezone = "America/New_York"\nstart_date = 2025-01-02' + WEST.replace("[west]", "[we-st]"),
-    )
+    write(tmp_path, EAST + 'timezone = "America/New_York"\nstart_date = 2025-01-02' + WEST.replace("[west]", "[we-st]"))
     defs = build_definitions(*load_accounts({}, tmp_path))
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
     own = {"raw_usage", "usage", "raw_recordings", "recordings", "contents", "recording_files", "callbacks"}

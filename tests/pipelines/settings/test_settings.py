@@ -100,9 +100,7 @@ def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str, tmp_
         load_settings({name: value}, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:9", "https://x.example"]
-)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:9", "https://x.example"])
 def test_plain_http_is_for_loopback_addresses(url: str, tmp_path: Path) -> None:
     assert load_settings({"IPLUM_BASE_URL": url}, tmp_path).base_url == url.rstrip("/")
 
@@ -161,10 +159,7 @@ def test_the_state_of_data_in_a_bucket_is_local(tmp_path: Path) -> None:
         ({"IPLUM_DATA": "gs://bucket"}, "IPLUM_DATA must be a folder"),
         ({"AWS_ACCESS_KEY_ID": "K"}, "belong together"),
         ({"AWS_ENDPOINT_URL": "s3.example"}, "AWS_ENDPOINT_URL must be a plain URL"),
-        (
-            {"AWS_ENDPOINT_URL": "http://s3.example"},
-            "must be https; on your own network, AWS_ALLOW_HTTP=true",
-        ),
+        ({"AWS_ENDPOINT_URL": "http://s3.example"}, "must be https; on your own network, AWS_ALLOW_HTTP=true"),
     ],
 )
 def test_an_unusable_bucket_is_rejected(changed: dict[str, str], words: str, tmp_path: Path) -> None:

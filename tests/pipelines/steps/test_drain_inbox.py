@@ -114,12 +114,9 @@ def test_a_drain_that_was_killed_is_taken_up_again_and_doubles_nothing(
     folder: DataFolder, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, ended_by: str, moment: str
 ) -> None:
     push(inbox, record("a", "2026-03-01T00:00:00Z"), record("b", "2026-02-28T23:59:59Z"))
-    owner = {
-        "append_callbacks_once": RawLog,
-        "append_once": DownloadLog,
-        "finish": Inbox,
-        "fold_window": draining,
-    }[ended_by]
+    owner = {"append_callbacks_once": RawLog, "append_once": DownloadLog, "finish": Inbox, "fold_window": draining}[
+        ended_by
+    ]
     genuine = getattr(owner, ended_by)
 
     def stop(*arguments: object, **named: object) -> None:

@@ -23,9 +23,7 @@ def keep(folder: DataFolder, content: bytes, sha256: str | None = None) -> Store
         return MediaStore(folder).store(incoming, expected="any", sha256=sha256)
 
 
-def log(
-    folder: DataFolder, hours: float, stored: StoredFile | None, *names: str, error: str | None = None
-) -> None:
+def log(folder: DataFolder, hours: float, stored: StoredFile | None, *names: str, error: str | None = None) -> None:
     file = {} if stored is None else {"sha256": stored.sha256, "bytes": stored.bytes, "path": stored.path}
     attempts = [
         DownloadAttempt(

@@ -89,9 +89,7 @@ def test_what_was_announced_and_is_not_there_for_a_day_is_gone(folder: DataFolde
 
 
 tries = st.lists(
-    st.tuples(
-        st.sampled_from("ab"), st.integers(0, 50), st.sampled_from(["verified", "pending", "failed", "lost"])
-    ),
+    st.tuples(st.sampled_from("ab"), st.integers(0, 50), st.sampled_from(["verified", "pending", "failed", "lost"])),
     min_size=1,
     max_size=8,
     unique_by=lambda one: one[:2],
@@ -116,9 +114,7 @@ def test_the_order_in_which_attempts_are_read_does_not_matter(drawn: Any, chance
         is_there = any(how == "verified" and hours > lost_at for _, hours, how in own)
         assert (merged.loc[record_id, "status"] == "verified") == is_there
         was_there = any(how == "verified" for _, _, how in own)
-        assert (
-            merged.loc[record_id, "sha256"] == HI if was_there else merged.loc[record_id, "status"] != "verified"
-        )
+        assert merged.loc[record_id, "sha256"] == HI if was_there else merged.loc[record_id, "status"] != "verified"
 
 
 # --- proof

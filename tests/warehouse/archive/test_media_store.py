@@ -37,9 +37,7 @@ def test_a_file_stands_under_its_hash_private_and_alone(store: MediaStore) -> No
     assert path.read_bytes() == MP3
     assert path.stat().st_mode & 0o777 == 0o600
     assert keep(store, MP3) == stored
-    assert files(store) == [f"{digest}.mp3"], (
-        "the same content sent twice is one file, and nothing temporary is left"
-    )
+    assert files(store) == [f"{digest}.mp3"], "the same content sent twice is one file, and nothing temporary is left"
 
 
 def test_a_damaged_file_is_replaced_by_the_same_content(store: MediaStore) -> None:

@@ -24,9 +24,7 @@ def folder(tmp_path: Path) -> DataFolder:
 
 
 def test_the_newest_answer_wins_field_by_field_and_null_never_does(folder: DataFolder) -> None:
-    fold(
-        folder, answer([call(duration="1", iPlumCredits=5)], 1), answer([call(duration="4", iPlumCredits=None)], 2)
-    )
+    fold(folder, answer([call(duration="1", iPlumCredits=5)], 1), answer([call(duration="4", iPlumCredits=None)], 2))
     row = rows_of(folder).loc["a"]
     assert (row["duration_minutes"], row["credits"]) == (4.0, 5.0)
     assert (row["first_seen_at"], row["last_seen_at"]) == (at(1), at(2))
@@ -142,10 +140,7 @@ def test_a_pull_that_is_not_complete_proves_no_absence(folder: DataFolder) -> No
 
 def test_the_parts_of_one_pull_prove_absence_together(folder: DataFolder) -> None:
     half = WINDOW.start + timedelta(days=1)
-    parts = [
-        answer([], 2, pull="p", reason="split", end=half),
-        answer([], 3, pull="p", reason="split", start=half),
-    ]
+    parts = [answer([], 2, pull="p", reason="split", end=half), answer([], 3, pull="p", reason="split", start=half)]
     result = fold(folder, answer([call()], 1), *parts)
     assert absent_since(folder) == at(2)
     assert result.state.complete_at == at(2)
@@ -211,9 +206,7 @@ pulls = st.lists(st.tuples(st.lists(versions, max_size=4), st.booleans()), min_s
 
 def merge(answers: list[RawResponse]) -> pd.DataFrame:
     frames = {a.body_sha256 or "": normalize_response(a.body or b"[]", USAGE) for a in answers}
-    rows: pd.DataFrame = (
-        merge_responses(answers, frames, USAGE, WINDOW).select(USAGE.lake_schema.names).to_pandas()
-    )
+    rows: pd.DataFrame = merge_responses(answers, frames, USAGE, WINDOW).select(USAGE.lake_schema.names).to_pandas()
     return rows
 
 

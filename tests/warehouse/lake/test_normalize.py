@@ -54,11 +54,7 @@ def test_odd_rows_read_as_far_as_they_can_and_the_others_are_counted() -> None:
     assert text["duration_minutes"] == 1.0
     assert text["credits"] == 0.0
     assert text["unknown"] == {"newField": {"a": 1}}
-    assert fax["unread"] == {
-        "startTimeUTC": "24/03/2023",
-        "endTimeUTC": "0001-01-01T00:00:00Z",
-        "duration": "two",
-    }
+    assert fax["unread"] == {"startTimeUTC": "24/03/2023", "endTimeUTC": "0001-01-01T00:00:00Z", "duration": "two"}
     assert fax["unknown"] is None, "a body or media URL must not reach these tables"
 
 

@@ -57,9 +57,7 @@ records = st.builds(
 
 def read(elements: list[Any], table: Table = USAGE) -> list[dict[str, str]]:
     frame = derive_columns(normalize_response(json.dumps(elements).encode(), table).rows, table).to_pandas()
-    return [
-        {str(name): repr(None if _is_null(v) else v) for name, v in row.items()} for _, row in frame.iterrows()
-    ]
+    return [{str(name): repr(None if _is_null(v) else v) for name, v in row.items()} for _, row in frame.iterrows()]
 
 
 def _is_null(value: object) -> bool:

@@ -126,9 +126,7 @@ def test_with_two_accounts_each_is_named_with_its_own_clock(tmp_path: Path) -> N
     page = render_report(folder)
     assert "<b>default</b>:\nData up to" in page
     assert page.count('<td class="name">west</td>') >= 2
-    assert {"Times are in UTC", "Times are in America/Los_Angeles"} <= set(
-        re.findall(r"Times are in [\w/]+", page)
-    )
+    assert {"Times are in UTC", "Times are in America/Los_Angeles"} <= set(re.findall(r"Times are in [\w/]+", page))
     data = json.loads(page.partition('id="specifications">')[2].partition("</script>")[0])
     kinds = {row["kind"] for row in data["credits"]["datasets"]["rows"]}
     assert "west, call, external" in kinds

@@ -68,9 +68,7 @@ def archive(folder: DataFolder, window: StorageWindow, record_id: str, content: 
 
 def hold(folder: DataFolder, **named: Any) -> Hold:
     return add_hold(
-        folder,
-        **{"account": None, "user": None, "counterparty": None, "note": None, **named},
-        since=date(2023, 4, 1),
+        folder, **{"account": None, "user": None, "counterparty": None, "note": None, **named}, since=date(2023, 4, 1)
     )
 
 
@@ -104,11 +102,7 @@ def everything(folder: DataFolder) -> str:
 def folder(tmp_path: Path) -> DataFolder:
     folder = create_folder(tmp_path)
     fold(folder, answer([text("older-bob", "2023-03-11")], 1, window=OLDER), window=OLDER)
-    fold(
-        folder,
-        answer([text("old-ann", "2023-03-16", ANN), text("old-bob", "2023-03-17")], 1, window=OLD),
-        window=OLD,
-    )
+    fold(folder, answer([text("old-ann", "2023-03-16", ANN), text("old-bob", "2023-03-17")], 1, window=OLD), window=OLD)
     fold(folder, answer([text("young", "2023-03-22")], 1, window=FLOOR), window=FLOOR)
     recording = {"recordId": "rec", "dateTimeUTC": "2023-03-16T00:24:00Z", "phonenumber": "+14085550100"}
     fold(folder, answer([recording], 1, types=None, window=OLD), table=RECORDINGS, window=OLD)
@@ -281,9 +275,7 @@ days = st.tuples(st.integers(0, 14), st.sampled_from([ANN, BOB]))
 
 @settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(drawn=st.lists(days, min_size=4, max_size=12), killed_at=st.integers(0, 25), is_held=st.booleans())
-def test_exactly_the_young_and_the_held_stay(
-    drawn: Sequence[tuple[int, str]], killed_at: int, is_held: bool
-) -> None:
+def test_exactly_the_young_and_the_held_stay(drawn: Sequence[tuple[int, str]], killed_at: int, is_held: bool) -> None:
     records = [
         text(f"r{n}-{user[:3]}", str((OLDER.start + timedelta(days=day)).date()), user)
         for n, (day, user) in enumerate(drawn)

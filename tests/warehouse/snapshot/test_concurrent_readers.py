@@ -24,9 +24,7 @@ def folder(tmp_path: Path) -> DataFolder:
     return create_folder(tmp_path)
 
 
-def count(
-    folder: DataFolder, sql: str = "SELECT count(*), count(DISTINCT record_id) FROM usage"
-) -> tuple[int, ...]:
+def count(folder: DataFolder, sql: str = "SELECT count(*), count(DISTINCT record_id) FROM usage") -> tuple[int, ...]:
     (row,) = run_query(folder, sql).rows
     return row
 

@@ -32,8 +32,7 @@ CONTRACT = {
     "duration_minutes length_text length_bytes origin first_seen_at last_seen_at absent_since window_start extra",
     "contents": "account record_id kind body sha256 bytes media_type path status attempts error fetched_at "
     "window_start",
-    "recording_files": "account record_id sha256 bytes media_type path status attempts error fetched_at "
-    "window_start",
+    "recording_files": "account record_id sha256 bytes media_type path status attempts error fetched_at window_start",
     "pulls": "account dataset window_start request_start request_end usage_types reason pull_id complete "
     "pulled_at rows body_bytes body_sha256",
 }
@@ -149,9 +148,7 @@ def test_a_snapshot_that_is_gone_or_damaged_is_rebuilt(folder: DataFolder, damag
 
 
 @pytest.mark.parametrize("keep_bytes", [None, 0, 100])
-def test_a_lake_file_that_is_gone_or_torn_is_made_again_from_raw(
-    folder: DataFolder, keep_bytes: int | None
-) -> None:
+def test_a_lake_file_that_is_gone_or_torn_is_made_again_from_raw(folder: DataFolder, keep_bytes: int | None) -> None:
     fill(folder)
     publish(folder)
     whole = read_all(folder)

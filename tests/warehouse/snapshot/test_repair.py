@@ -108,9 +108,7 @@ def test_moving_a_damaged_file_away_and_syncing_again_brings_its_rows_back(folde
 
 def test_turned_over_bits_are_found_out(folder: DataFolder) -> None:
     log = RawLog(folder, "default", "usage")
-    path = folder.root / log.append(
-        WINDOW, answer([call(str(n), **{"from": f"+1408{n:07d}"}) for n in range(200)], 2)
-    )
+    path = folder.root / log.append(WINDOW, answer([call(str(n), **{"from": f"+1408{n:07d}"}) for n in range(200)], 2))
     whole = path.read_bytes()
     ((_, good),) = log.read(WINDOW, [path.name])
     chance = random.Random(5)

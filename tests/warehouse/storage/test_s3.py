@@ -340,11 +340,7 @@ def test_read_only_keys_are_reported(folder: DataFolder, s3_server: S3Server) ->
 def test_an_unreachable_server_is_not_an_empty_warehouse(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environ = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "K",
-        "AWS_SECRET_ACCESS_KEY": "S",
-    }
+    environ = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "K", "AWS_SECRET_ACCESS_KEY": "S"}
     folder = machine(parse_bucket("s3://some-bucket", environ), tmp_path)
     with pytest.raises(StorageFailed, match=r"the store cannot be reached. Check AWS_ENDPOINT_URL"):
         folder.accounts()

@@ -23,10 +23,7 @@ def open_both() -> History:
         )
     ]
     recordings = [recording("r", AT, account=account) for account in BOTH]
-    pulls = [
-        pulled("2026-03-01", "2026-03-03 05:00"),
-        pulled("2026-03-01", "2026-03-03 06:00", account="sydney"),
-    ]
+    pulls = [pulled("2026-03-01", "2026-03-03 05:00"), pulled("2026-03-01", "2026-03-03 06:00", account="sydney")]
     return History(usage_rows, recordings, pulls, settings=NEW_YORK, others={"sydney": SYDNEY})
 
 
@@ -50,18 +47,12 @@ def test_each_account_has_its_own_business_hours() -> None:
     history = open_both()
     assert history.mart("user_summary", "account", "after_hours_share") == [("default", 1.0), ("sydney", 0.0)]
     waits = ("account", "block", "business_wait_seconds")
-    assert history.mart("text_responses", *waits, where="NOT is_open") == [
-        ("default", 1, 0.0),
-        ("sydney", 1, 1800.0),
-    ]
+    assert history.mart("text_responses", *waits, where="NOT is_open") == [("default", 1, 0.0), ("sydney", 1, 1800.0)]
 
 
 def test_each_account_is_known_up_to_its_own_latest_pull() -> None:
     waiting = ("account", "waiting_seconds", "waiting_business_seconds")
-    assert open_both().mart("unanswered_texts", *waiting) == [
-        ("default", 3600.0, 0.0),
-        ("sydney", 7200.0, 7200.0),
-    ]
+    assert open_both().mart("unanswered_texts", *waiting) == [("default", 3600.0, 0.0), ("sydney", 7200.0, 7200.0)]
 
 
 def test_an_account_that_is_not_named_has_the_settings_of_the_default() -> None:

@@ -44,10 +44,7 @@ def test_an_empty_day_is_there_with_zeros() -> None:
 
 @pytest.mark.parametrize(
     ("first", "last", "hours", "skipped"),
-    [
-        ("2026-03-08 05:00", "2026-03-09 03:59:59", 23, {2}),
-        ("2026-11-01 04:00", "2026-11-02 04:59:59", 25, set()),
-    ],
+    [("2026-03-08 05:00", "2026-03-09 03:59:59", 23, {2}), ("2026-11-01 04:00", "2026-11-02 04:59:59", 25, set())],
 )
 def test_a_day_of_23_or_25_hours_is_one_day(first: str, last: str, hours: int, skipped: set[int]) -> None:
     from datetime import timedelta
@@ -80,9 +77,7 @@ def test_a_conversation_between_two_users_counts_once() -> None:
 
 
 def test_the_inbound_side_may_be_listed_first() -> None:
-    assert (
-        totals(internal("a", "2026-03-02 12:00:04", "out"), internal("b", "2026-03-02 12:00:00", "in"))[0][0] == 1
-    )
+    assert totals(internal("a", "2026-03-02 12:00:04", "out"), internal("b", "2026-03-02 12:00:00", "in"))[0][0] == 1
 
 
 def test_six_seconds_apart_are_two() -> None:
@@ -169,9 +164,7 @@ def test_a_client_is_billed_by_its_reference() -> None:
 
 
 def test_an_unusual_day_stands_out_once_there_are_four_weeks_before_it() -> None:
-    rows = [
-        usage(f"{index}", f"2026-03-{index:02d} 15:00", credits=float(10 + index % 3)) for index in range(1, 29)
-    ]
+    rows = [usage(f"{index}", f"2026-03-{index:02d} 15:00", credits=float(10 + index % 3)) for index in range(1, 29)]
     rows += [usage("last", "2026-03-29 15:00", credits=41.0)]
     history = History(rows)
     columns = ("credits", "round(mean_28d, 4)", "round(robust_z, 4)")

@@ -41,9 +41,9 @@ def test_every_thread_is_whole_and_numbered_by_time(many: History) -> None:
     assert many.ask(f"SELECT {threads} FROM marts.conversations") == [
         (CHATS * TEXTS // 4, 4, 4, TEXTS // 4, timedelta(seconds=3))
     ]
-    assert many.ask(
-        "SELECT DISTINCT started_at::DATE - DATE '2025-03-01' - 2 * thread FROM marts.conversations"
-    ) == [(-2,)]
+    assert many.ask("SELECT DISTINCT started_at::DATE - DATE '2025-03-01' - 2 * thread FROM marts.conversations") == [
+        (-2,)
+    ]
 
 
 def test_every_block_has_its_own_reply(many: History) -> None:

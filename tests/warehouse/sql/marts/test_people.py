@@ -22,10 +22,7 @@ def test_a_user_is_summed_up() -> None:
         ]
     )
     columns = ("user_id", "records", "calls_in", "calls_out", "texts_out", "faxes_in", "minutes", "credits")
-    assert history.mart("user_summary", *columns) == [
-        (ANN, 4, 1, 1, 1, 1, 6.0, 3.0),
-        (BOB, 2, 2, 0, 0, 0, 4.0, 2.0),
-    ]
+    assert history.mart("user_summary", *columns) == [(ANN, 4, 1, 1, 1, 1, 6.0, 3.0), (BOB, 2, 2, 0, 0, 0, 4.0, 2.0)]
     more = ("user_id", "counterparties", "new_counterparties", "first_at", "round(after_hours_share, 3)")
     assert history.mart("user_summary", *more) == [
         (ANN, 2, 1, utc("2026-03-01 15:00"), 0.5),
@@ -71,17 +68,7 @@ def test_a_thread_ends_after_a_day_of_silence_counted_from_the_latest_end() -> N
             usage("f", "2026-03-03 12:00", counterparty=None),
         ]
     )
-    columns = (
-        "counterparty",
-        "thread",
-        "started_at",
-        "ended_at",
-        "calls",
-        "texts",
-        "faxes",
-        "opened_by",
-        "closed_by",
-    )
+    columns = ("counterparty", "thread", "started_at", "ended_at", "calls", "texts", "faxes", "opened_by", "closed_by")
     assert history.mart("conversations", *columns) == [
         (CLIENT, 1, utc("2026-03-01 12:00"), utc("2026-03-02 12:30"), 1, 2, 0, "in", "in"),
         (CLIENT, 2, utc("2026-03-03 12:30:01"), utc("2026-03-03 12:30:01"), 0, 0, 1, "out", "out"),
@@ -124,20 +111,10 @@ def test_ties_are_decided_by_the_record_id(reply: str, open_blocks: int) -> None
     [
         ("2026-03-02 15:00", "2026-03-02 16:30", 1.5, "mon-fri 09:00-17:00"),
         ("2026-03-02 12:00", "2026-03-02 13:00", 0.0, "mon-fri 09:00-17:00"),
-        (
-            "2026-03-06 21:00",
-            "2026-03-09 14:00",
-            2.0,
-            "mon-fri 09:00-17:00",
-        ),  # Friday 16:00 to Monday 10:00 in summer
+        ("2026-03-06 21:00", "2026-03-09 14:00", 2.0, "mon-fri 09:00-17:00"),  # Friday 16:00 to Monday 10:00 in summer
         ("2026-03-07 05:00", "2026-03-09 04:00", 47.0, "sat-sun 00:00-24:00"),  # the Sunday has 23 hours
         ("2026-10-31 04:00", "2026-11-02 05:00", 49.0, "sat-sun 00:00-24:00"),  # and this one 25
-        (
-            "2026-03-08 05:00",
-            "2026-03-08 12:00",
-            4.0,
-            "sat 22:00-05:00",
-        ),  # five hours by the clock, without 2 to 3
+        ("2026-03-08 05:00", "2026-03-08 12:00", 4.0, "sat 22:00-05:00"),  # five hours by the clock, without 2 to 3
     ],
 )
 def test_a_wait_in_business_hours_is_by_the_local_clock(
@@ -166,15 +143,7 @@ def test_response_times_are_of_replies_and_shares_of_all_blocks() -> None:
     rows.append(text("open", "2026-03-08 12:00", counterparty="e"))
     rows.append(text("next", "2026-03-09 12:00", counterparty="f"))
     history = History(rows)
-    columns = (
-        "local_week",
-        "blocks",
-        "replied",
-        "p50_seconds / 60",
-        "p90_seconds / 60",
-        "within_15_min",
-        "within_1_h",
-    )
+    columns = ("local_week", "blocks", "replied", "p50_seconds / 60", "p90_seconds / 60", "within_15_min", "within_1_h")
     assert history.mart("response_times", *columns) == [
         (date(2026, 3, 2), 5, 4, 40.0, 81.0, 0.2, 0.6),
         (date(2026, 3, 9), 1, 0, None, None, 0.0, 0.0),

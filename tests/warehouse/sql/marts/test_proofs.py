@@ -153,15 +153,9 @@ def test_a_window_is_proven_by_pulls_that_cover_it_alone() -> None:
     pulls = [
         pulled("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="holed", **early),
         pulled("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="holed", complete=False, **late),
+        pulled("2026-03-06", "2026-03-12 00:00", reason="split", pull_id="parts", request_end=utc("2026-03-08 00:00")),
         pulled(
-            "2026-03-06", "2026-03-12 00:00", reason="split", pull_id="parts", request_end=utc("2026-03-08 00:00")
-        ),
-        pulled(
-            "2026-03-06",
-            "2026-03-12 00:00",
-            reason="halves",
-            pull_id="parts",
-            request_start=utc("2026-03-08 00:00"),
+            "2026-03-06", "2026-03-12 00:00", reason="halves", pull_id="parts", request_start=utc("2026-03-08 00:00")
         ),
         pulled("2026-03-11", "2026-03-17 00:00", complete=False),
         pulled("2026-03-11", "2026-03-17 00:00", reason="halves", complete=False),
