@@ -1,8 +1,9 @@
 """The rules that hold for the project as a whole: who may import whom, and what each module says of itself."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ STANDIN = "iplum_resource.standin"
 SETTINGS = "pipelines.settings"
 #: The one command that starts the stand-in.
 STANDIN_COMMAND = "pipelines.commands.standin"
+#: The folders of warehouse/ in the order of the data flow; a folder imports only those before it. Every folder reads sql/.
+FOLDERS = ("schema", "storage", "raw", "lake", "archive", "snapshot", "retention", "checks", "outputs")
 #: What takes so long to import that `iplum --help` must not.
 HEAVY = ("dagster", "pandas", "duckdb", "pyarrow")
 
@@ -156,6 +159,53 @@ def test_the_warehouse_knows_no_http_no_dagster_and_none_of_the_others() -> None
     assert _find_breaches(_load("warehouse"), "dagster", "iplum_resource", "pipelines", *http) == []
 
 
+def test_a_folder_of_the_warehouse_imports_only_the_folders_before_it() -> None:
+    breaches = [
+        f"{module.name}, line {found.line}, imports {found.name}"
+        for module in _load("warehouse")
+        if (folder := _get_folder(module.name)) in FOLDERS
+        for found in module.find_imports()
+        if FOLDERS.index(folder) < _rank(found.name)
+    ]
+    assert breaches == []
+    folders = {path.name for path in (ROOT / "warehouse").iterdir() if (path / "__init__.py").exists()}
+    assert folders == {*FOLDERS, "sql"}
+
+
+def test_no_import_circles() -> None:
+    modules = {module.name: module for module in _load(*PACKAGES)}
+    imports = {
+        name: {found for imported in module.find_imports() if (found := _find_module(imported.name, modules)) != name}
+        for name, module in modules.items()
+    }
+    TopologicalSorter({name: found - {None} for name, found in imports.items()}).prepare()
+
+
+def test_circles_are_found() -> None:
+    with pytest.raises(CycleError):
+        TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
+
+
+def test_steps_import_neither_dagster_nor_definitions() -> None:
+    steps = [module for module in _load("pipelines") if _get_folder(module.name) == "steps"]
+    assert len(steps) > 3
+    assert _find_breaches(steps, "dagster", "pipelines.defs", "pipelines.runs", "pipelines.commands") == []
+
+
+def _get_folder(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+def _rank(name: str) -> int:
+    folder = _get_folder(name)
+    return FOLDERS.index(folder) if name.startswith("warehouse.") and folder in FOLDERS else -1
+
+
+def _find_module(name: str, modules: Mapping[str, Module]) -> str | None:
+    """Return the module that contains an imported name; None if it is not ours."""
+    return name if name in modules else _find_module(name.rpartition(".")[0], modules) if name else None
+
+
 def test_production_code_does_not_import_the_standin() -> None:
     modules = [module for module in _load(*PACKAGES) if not _is_standin(module)]
     assert _find_breaches([module for module in modules if module.name != STANDIN_COMMAND], STANDIN) == []
@@ -202,8 +252,7 @@ def test_the_api_and_the_rivals_of_the_benchmarks_share_no_line_with_ours() -> N
 
 
 def test_the_settings_have_one_door() -> None:
-    apart = {f"{SETTINGS}.accounts_file", f"{SETTINGS}.env_file"}
-    inside = [m.name for m in _load("pipelines") if m.name.startswith(f"{SETTINGS}.") and m.name not in apart]
+    inside = [m.name for m in _load("pipelines") if m.name.startswith(f"{SETTINGS}.")]
     assert inside
     outside = [
         m for m in _load(*PACKAGES, BENCHMARKS, "tests", "deploy", "docs") if not Import(m.name, 0).is_of(SETTINGS)
