@@ -1,4 +1,4 @@
-"""Generation of the documentation made from code: `.env.example`, settings, tables and marts.
+"""Generation of the documentation made from code: `.env.example`, commands, settings, tables and marts.
 
 `python -m pipelines.generate_docs` writes it; a test fails if it is outdated.
 """
@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import typer
+
+from pipelines import cli
 from pipelines.settings import PROJECT, VARIABLES, render_env_example
 from warehouse.schema.marts import MARTS, Mart
 from warehouse.schema.tables import TABLES, Table
@@ -21,6 +25,7 @@ def list_pages(root: Path) -> list[Path]:
 def render_page(text: str) -> str:
     """Replace the generated sections of a page, between their marks."""
     sections = {
+        "commands": _render_commands(),
         "variables": _render_variables(),
         "tables": _render_tables(TABLES.values()),
         "marts": _render_tables(MARTS),
@@ -31,6 +36,30 @@ def render_page(text: str) -> str:
             _, end, after = rest.partition(f"<!-- /{name} -->")
             text = f"{before}{mark}{section}\n{end}{after}"
     return text
+
+
+def _render_commands() -> str:
+    group: Any = typer.main.get_command(cli.app)
+    blocks = []
+    for name, command in group.commands.items():
+        arguments = [parameter.name.upper() for parameter in command.params if parameter.opts == [parameter.name]]
+        lines = [f"## `iplum {name}`", "", command.help]
+        lines += [f"\nArguments: `{' '.join(arguments)}`."] if arguments else []
+        for subname, subcommand in getattr(command, "commands", {}).items():
+            lines += ["", f"### iplum {name} {subname}", "", subcommand.help, *_render_options(subcommand)]
+        blocks.append("\n".join([*lines, *_render_options(command)]))
+    return "\n\n".join(blocks)
+
+
+def _render_options(command: Any) -> list[str]:
+    options = [parameter for parameter in command.params if parameter.opts[0].startswith("--")]
+    if not options:
+        return []
+    head = ["", "| option | description |", "|---|---|"]
+    return head + [
+        f"| `{' / '.join([*o.opts, *o.secondary_opts])}{f' {o.metavar}' if o.metavar else ''}` | {o.help} |"
+        for o in options
+    ]
 
 
 def _render_variables() -> str:

@@ -15,7 +15,8 @@ STANDIN = "iplum_resource.standin"
 SETTINGS = "pipelines.settings"
 #: The one command that starts the stand-in.
 STANDIN_COMMAND = "pipelines.commands.standin"
-#: The folders of warehouse/ in the order of the data flow; a folder imports only those before it. Every folder reads sql/.
+#: The folders of warehouse/ in the order of the data flow; a folder imports only those before it. Every folder
+#: reads sql/.
 FOLDERS = ("schema", "storage", "raw", "lake", "archive", "snapshot", "retention", "checks", "outputs")
 #: What takes so long to import that `iplum --help` must not.
 HEAVY = ("dagster", "pandas", "duckdb", "pyarrow")

@@ -1,4 +1,4 @@
-"""Every dependency is used, named with its reason in the README, locked, and asked about for vulnerabilities."""
+"""Every dependency is used, named with its purpose in CONTRIBUTING.md, locked, and asked about for vulnerabilities."""
 
 import ast
 import importlib.util
@@ -55,12 +55,12 @@ def test_what_is_imported_is_declared() -> None:
 
 
 def _read_reasons() -> str:
-    readme = (ROOT / "README.md").read_text()
-    return readme.partition("Dependencies, each for one thing:")[2].partition("\n#")[0].lower()
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    return guide.partition("## Dependencies\n")[2].partition("\n#")[0].lower()
 
 
 @pytest.mark.parametrize("name", [*DECLARED, *FOR_TESTS, *FOR_CLUSTERS])
-def test_each_dependency_has_its_reason_in_the_readme(name: str) -> None:
+def test_each_dependency_has_its_reason_in_the_guide(name: str) -> None:
     called = re.sub(r"-(bin|binary|python)$", "", name)
     assert re.search(rf"(?<![\w-]){re.escape(called)}\b", _read_reasons())
 

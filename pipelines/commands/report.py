@@ -19,7 +19,7 @@ def report(
 
     It contains logins and phone numbers.
 
-    Example: `iplum report --output ~/iplum.html`
+    Example: `iplum report --output march.html`
     """
     settings, _ = read_settings()
     from pipelines.warehouse_folder import open_folder
