@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Ask for known vulnerabilities of all that requirements.lock installs, and say so when nobody could be asked.
+"""Ask for known vulnerabilities of all that requirements.lock installs, and fail if the service cannot be reached.
 
-pip-audit is installed for this alone, beside what it looks at. Exit codes: 0 every package was asked about and
+pip-audit is installed for this alone, next to what it looks at. Exit codes: 0 every package was asked about and
 none is known to be vulnerable, 1 some are, 75 nobody could be asked about some: pip-audit alone calls that green.
 """
 
@@ -18,7 +18,7 @@ _SERVICES = ("pypi", "osv")
 
 
 def judge(report: dict) -> tuple[int, list[str]]:
-    """Give the exit code for pip-audit's report, and what to print."""
+    """Return the exit code for pip-audit's report, and the lines to print."""
     packages = report.get("dependencies", [])
     vulnerable = [package for package in packages if package.get("vulns")]
     unknown = [package["name"] for package in packages if "skip_reason" in package]

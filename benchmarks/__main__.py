@@ -28,7 +28,7 @@ def main(
     offline: Annotated[bool, typer.Option(help="Leave out dlt, which would be installed.")] = False,
     output: Annotated[Path, typer.Option(help="Folder of RESULTS.md.")] = PROJECT / "benchmarks",
 ) -> None:
-    """Measure, print each figure beside its target, and write RESULTS.md; exits 1 when a benchmark didn't run."""
+    """Measure, print each figure next to its target, and write RESULTS.md; exits 1 when a benchmark didn't run."""
     unknown = [name for name in names or () if name not in BENCHMARKS]
     if unknown:
         raise typer.BadParameter(f"no benchmark is called {unknown[0]}; there are {', '.join(BENCHMARKS)}")
@@ -48,7 +48,7 @@ def main(
             finally:
                 workshop.clear()
             _show(findings, time.monotonic() - began)
-            page.keep(name, findings, tell_circumstances(datetime.now(UTC), rounds=rounds, busy=busy))
+            page.save(name, findings, tell_circumstances(datetime.now(UTC), rounds=rounds, busy=busy))
     sys.exit(failed)
 
 

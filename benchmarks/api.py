@@ -1,8 +1,4 @@
-"""The API, as a process that costs its client nothing: every answer is a slice of bytes made beforehand.
-
-`python -m benchmarks.api FOLDER [LATENCY]` prints its URL. `GET /diary` tells what was asked since the last time
-it was read.
-"""
+"""An API server in its own process: each response is a slice of prepared bytes, so it costs the client nothing."""
 
 from __future__ import annotations
 
@@ -29,13 +25,13 @@ class Answers:
         self._offsets: Sequence[int] = _map(folder / "offsets").cast("q")
 
     def find_usage(self, start: str, end: str) -> memoryview:
-        """Give the rows that start in a range, comma-separated; the range is written as in the document."""
+        """Return the rows that start in a range, comma-separated; the range has the documented format."""
         first, last = (bisect_left(self._starts, _read_instant(text)) for text in (start, end))
         return self._rows[self._offsets[first] : max(self._offsets[first], self._offsets[last] - 1)]
 
 
 class Diary:
-    """When requests came and their answers had gone, in seconds of the machine's monotonic clock."""
+    """Times of requests and of the ends of their responses, in seconds of the monotonic clock."""
 
     def __init__(self) -> None:
         self.asked: list[float] = []
@@ -43,7 +39,7 @@ class Diary:
         self._used = time.process_time()
 
     def read_out(self) -> bytes:
-        """Write what stands in it, and begin a new one."""
+        """Write the recorded times to a file and clear them."""
         page = {"asked": self.asked, "answered": self.answered, "cpu": time.process_time() - self._used}
         self.__init__()  # type: ignore[misc]
         return json.dumps(page).encode()
@@ -118,7 +114,7 @@ def _read_length(head: bytes) -> int:
 
 
 async def serve(folder: Path, latency: float) -> None:
-    """Answer until the process is told to stop."""
+    """Serve until the process is terminated."""
     answers, diary = Answers(folder), Diary()
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(answers, diary, latency), "127.0.0.1", 0, backlog=256

@@ -1,4 +1,4 @@
-"""What a program costs: processor, time and memory of it and of all that it started."""
+"""CPU time, elapsed time and memory of a program and its child processes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def measure(command: Sequence[str | Path], environ: Mapping[str, str], *, folder
 
 
 def take_median(costs: Sequence[Cost]) -> Cost:
-    """Give the median of each figure over the rounds of a run."""
+    """Return the median of each figure over the rounds of a run."""
     return Cost(
         cpu=median(cost.cpu for cost in costs),
         wall=median(cost.wall for cost in costs),

@@ -1,4 +1,4 @@
-"""What a benchmark found, as plain data that can be kept and printed."""
+"""Results of a benchmark as plain data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TIMES = "\u00d7"
 
 @dataclass(frozen=True)
 class Line:
-    """One figure beside its target: `measured` and `target` in words, `holds` None where no target is set."""
+    """A figure and its target: `measured` and `target` in words, `holds` None where no target is set."""
 
     what: str
     measured: str
@@ -45,7 +45,7 @@ class Findings:
     remark: str = ""
 
     def to_plain(self) -> dict[str, Any]:
-        """Give it as what JSON can hold; of the profiles the names alone, as the texts have files of their own."""
+        """Return the findings as JSON values; of the profiles only the names, because their texts are in files."""
         return {**asdict(self), "profiles": dict.fromkeys(self.profiles, "")}
 
     @classmethod

@@ -27,7 +27,7 @@ CLIENTS = tuple(str(1234 + number % 4) for number in range(USERS))
 
 @dataclass(frozen=True)
 class Span:
-    """How much history: UTC days from `first` up to `last`, which is excluded, with about so many rows in all."""
+    """Size of a history: UTC days from `first` up to `last` (excluded), and the approximate total number of rows."""
 
     first: date
     last: date
@@ -39,10 +39,7 @@ class Span:
         return list(windows_between(datetime.combine(self.first, midnight), datetime.combine(self.last, midnight)))
 
     def sizes(self) -> list[int]:
-        """Say how many rows each window has: about the same, yet no two the same, and none a multiple of 50.
-
-        Equal and round counts look like a server's cap, which the client rightly looks into.
-        """
+        """Return the number of rows per window: similar, all different, and none a multiple of 50."""
         windows = len(self.windows())
         base = max(1, self.rows // windows - windows // 2)
         counts = (count for count in range(base, base + 2 * windows + 100) if count % 50)

@@ -26,7 +26,7 @@ _LATE = timedelta(hours=6)
 
 
 def open_data(path: Path) -> DataFolder:
-    """Say where a benchmark's data stand."""
+    """Return the data folder of a benchmark."""
     return DataFolder(path, path)
 
 

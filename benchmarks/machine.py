@@ -1,4 +1,4 @@
-"""What the figures were measured on: the machine in general words, and the versions that count."""
+"""The machine and the library versions behind the figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OURS = ("dagster", "duckdb", "pandas", "pyarrow", "requests")
 
 @dataclass(frozen=True)
 class Circumstances:
-    """When, on what and with what something was measured.
+    """Time, machine and versions of a measurement.
 
     `busy` is the percentage of the machine's processors that others had taken when it began.
     """
@@ -60,7 +60,7 @@ def measure_bustle(*, seconds: float = 2) -> int:
 
 
 def _read_ticks() -> tuple[int, int]:
-    """Give the ticks that the processors were idle, and all ticks, since the machine started."""
+    """Return the idle and total CPU ticks since the machine started."""
     try:
         ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
     except OSError:

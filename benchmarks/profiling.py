@@ -1,7 +1,4 @@
-"""Where the time of a command goes: `iplum` under the profiler, and its statistics in a page of text.
-
-`python -m benchmarks.profiling wall|cpu FILE ARGUMENT…` runs `iplum ARGUMENT…` and leaves its statistics in FILE.
-"""
+"""Profiles of `iplum` commands, and their statistics as text."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ _SHOWN = 25
 
 
 def find_seconds(stats: pstats.Stats, module: str, function: str) -> float:
-    """Say how long a function of a module took, with all that it called; 0 where it wasn't called."""
+    """Return the cumulative seconds of a module's function; 0 if it was not called."""
     entries: dict[tuple[str, int, str], tuple[float, ...]] = stats.stats  # type: ignore[attr-defined]
     return sum(
         values[3]
@@ -28,7 +25,7 @@ def find_seconds(stats: pstats.Stats, module: str, function: str) -> float:
 
 
 def share_out(stats: pstats.Stats, parts: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:
-    """Say how long each part took; a part is a list of functions, each a module and a name."""
+    """Return the seconds of each part; a part is a list of (module, function) pairs."""
     return {part: sum(find_seconds(stats, *function) for function in functions) for part, functions in parts.items()}
 
 

@@ -45,7 +45,7 @@ async def _push_in_turn(url: str, waiting: Iterator[bytes]) -> None:
 
 
 def commit_one_by_one(path: Path, bodies: list[bytes]) -> float:
-    """Commit each body by itself, synced, and give how many a second that makes."""
+    """Commit and sync each body separately, and return the rate per second."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

@@ -1,7 +1,4 @@
-"""How long each mart takes to answer a question of the kind that people ask.
-
-`python -m benchmarks.questions DATA FILE` writes milliseconds by mart.
-"""
+"""Query times of each mart. `python -m benchmarks.questions` prints them."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ def write_question(mart: Mart) -> str:
 
 
 def time_answer(folder: DataFolder, question: str) -> float:
-    """Give the milliseconds from the question to the last row, the file opened anew; the median of several."""
+    """Return the milliseconds from opening the file to the last row of the query; the median of several."""
     taken = []
     for _ in range(_TIMES):
         began = time.perf_counter()

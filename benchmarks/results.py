@@ -1,9 +1,10 @@
-"""The page of results: what each benchmark found last, with its plot and its profiles beside it.
+"""The results of the benchmarks, as data and as a page.
 
-results.json   the latest findings of each benchmark, and what they were measured on
-RESULTS.md     the page made of it
-growth.svg     its plot
-profiles/      a text for each hot path; in `before`, as it was when measuring began
+results.json     the latest findings of each benchmark, with the machine and the versions
+RESULTS.md.j2    the template of the page
+RESULTS.md       the page
+growth.svg       its plot
+profiles/        a profile of each hot path, as text
 """
 
 from __future__ import annotations
@@ -14,20 +15,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jinja2
+from tabulate import tabulate
+
 from benchmarks.findings import Findings, Point
 from benchmarks.machine import Circumstances
 
 _HOLDS = {True: "yes", False: "**no**", None: ""}
-#: Per cent of the machine that others may take before it is worth a word.
+#: Percentage of CPU time used by other programs above which the page shows a warning.
 _DISTURBING = 10
-_INTRODUCTION = """\
-# Benchmarks
-
-Written by `make bench`; `make bench ONLY=name` measures one section again. Each ratio comes from one run, in which
-what is compared took turns; figures are medians of several rounds. CPU is user and system time of a program with
-all that it started, peak the largest memory of one process. The API is a process of its own whose answers were
-prepared beforehand, and counts for nobody.
-"""
+_TEMPLATE = Path(__file__).with_name("RESULTS.md.j2")
 
 
 @dataclass(frozen=True)
@@ -38,17 +35,17 @@ class _Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The results as they stand in a folder; `titles` gives each one's question, in the page's order."""
+    """The results in a folder; `titles` has the question of each section, in the order of the page."""
 
     folder: Path
     titles: Mapping[str, str]
 
-    def keep(self, name: str, findings: Findings, circumstances: Circumstances) -> None:
-        """Put the findings of one benchmark in the place of its last ones, and write the page anew."""
+    def save(self, name: str, findings: Findings, circumstances: Circumstances) -> None:
+        """Replace the findings of one benchmark, and write the page."""
         profiles = self.folder / "profiles"
         profiles.mkdir(parents=True, exist_ok=True)
-        kept = {**self._read_plain(), name: {**findings.to_plain(), "circumstances": asdict(circumstances)}}
-        self._file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        saved = {**self._read_plain(), name: {**findings.to_plain(), "circumstances": asdict(circumstances)}}
+        self._file.write_text(json.dumps(saved, indent=1, ensure_ascii=False) + "\n")
         for path, text in findings.profiles.items():
             (profiles / f"{path}.txt").write_text(text)
         if findings.points:
@@ -56,17 +53,26 @@ class Page:
         (self.folder / "RESULTS.md").write_text(self.render())
 
     def render(self) -> str:
-        """Write the page."""
+        """Return the page as Markdown."""
         sections = self._read()
-        parts = [
-            _INTRODUCTION,
-            _summarize(sections),
-            "",
-            *_tell_circumstances(sections),
-            "",
-            *(self._render_one(name, section.findings) for name, section in sections.items()),
-        ]
-        return "\n".join(parts)
+        by_circumstances: dict[Circumstances, list[str]] = {}
+        for name, section in sections.items():
+            by_circumstances.setdefault(section.circumstances, []).append(name)
+        busy = {name: section.circumstances.busy for name, section in sections.items()}
+        template = jinja2.Template(_TEMPLATE.read_text(), trim_blocks=True, lstrip_blocks=True, autoescape=False)
+        page: str = template.render(
+            titles=self.titles,
+            findings={name: section.findings for name, section in sections.items()},
+            summary=[
+                (f"[{name}](#{name})", line.what, line.measured, line.target, _HOLDS[line.holds])
+                for name, section in sections.items()
+                for line in section.findings.lines
+            ],
+            circumstances=by_circumstances.items(),
+            disturbed=[f"{name} ({share} %)" for name, share in busy.items() if share > _DISTURBING],
+            table=lambda rows: tabulate(rows, headers="firstrow", tablefmt="github", disable_numparse=True),
+        )
+        return page
 
     @property
     def _file(self) -> Path:
@@ -84,55 +90,14 @@ class Page:
             if name in kept
         }
 
-    def _render_one(self, name: str, findings: Findings) -> str:
-        plot = f"![seconds over rows, both logarithmic]({name}.svg)" if findings.points else ""
-        hot = [
-            f"[{path}](profiles/{path}.txt)"
-            for profile in findings.profiles
-            for path in (profile, f"before/{profile}")
-            if (self.folder / "profiles" / f"{path}.txt").exists()
-        ]
-        profiles = f"Where the time goes: {', '.join(hot)}." if hot else ""
-        parts = (f"## {name}", self.titles[name], _write_table(findings.table), plot, findings.remark, profiles)
-        return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _summarize(sections: Mapping[str, _Section]) -> str:
-    heading = ("", "what", "measured", "target", "holds")
-    lines = [
-        (f"[{name}](#{name})", line.what, line.measured, line.target, _HOLDS[line.holds])
-        for name, section in sections.items()
-        for line in section.findings.lines
-    ]
-    return _write_table([heading, *lines])
-
-
-def _tell_circumstances(sections: Mapping[str, _Section]) -> list[str]:
-    busy = {name: section.circumstances.busy for name, section in sections.items()}
-    disturbed = [f"{name} ({share} %)" for name, share in busy.items() if share > _DISTURBING]
-    warning = "**Others were using the machine's processors when these began, so wall times are too long:** "
-    measured: dict[Circumstances, list[str]] = {}
-    for name, section in sections.items():
-        measured.setdefault(section.circumstances, []).append(name)
-    told = [f"- {', '.join(names)}: {circumstances}" for circumstances, names in measured.items()]
-    return [*told, *([f"\n{warning}{', '.join(disturbed)}."] if disturbed else [])]
-
-
-def _write_table(rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return ""
-    heading, *body = rows
-    return "\n".join("| " + " | ".join(row) + " |" for row in (heading, ["---"] * len(heading), *body))
-
 
 def draw_growth(points: Sequence[Point], path: Path) -> None:
-    """Draw seconds over rows, both logarithmic, with a line of what grows as the rows do."""
+    """Draw seconds over rows, both logarithmic, with a line of linear growth."""
     import altair as alt
 
     fewest = min(points, key=lambda point: (point.rows, -point.seconds))
     straight = [
-        Point("as the rows", rows, fewest.seconds * rows / fewest.rows)
-        for rows in sorted({point.rows for point in points})
+        Point("linear", rows, fewest.seconds * rows / fewest.rows) for rows in sorted({point.rows for point in points})
     ]
     values = [asdict(point) for point in (*points, *straight)]
     chart = (

@@ -23,12 +23,12 @@ from pipelines.settings import PROJECT, VARIABLES
 _T = TypeVar("_T")
 IPLUM = Path(sys.executable).with_name("iplum")
 RIVALS = PROJECT / "benchmarks" / "rivals"
-_GRACE = 5  # seconds for a process to end by itself
+_GRACE = 5  # seconds for a process to end
 
 
 @dataclass(frozen=True)
 class Diary:
-    """What the API saw: when each request came and each answer had gone (monotonic seconds), and its own CPU."""
+    """Requests seen by the API: start of each request and end of its response (monotonic seconds)."""
 
     asked: Sequence[float]
     answered: Sequence[float]
@@ -47,7 +47,7 @@ class Api:
     url: str
 
     def read_diary(self) -> Diary:
-        """Tell what was asked since the last time, and begin anew."""
+        """Return the requests since the last call, and clear them."""
         with urlopen(f"{self.url}/diary", timeout=60) as answer:  # noqa: S310 - our own, on the loopback
             return Diary(**json.load(answer))
 
@@ -151,7 +151,7 @@ class Workshop:
 
     @cached_property
     def environ(self) -> dict[str, str]:
-        """The environment of every program: the user's, without what is meant for another instance of ours."""
+        """The environment of every program: the user's, without variables of another instance."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("IPLUM_", "DAGSTER_"))}
         paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {**kept, "PYTHONPATH": os.pathsep.join(paths), "RUNTIME__DLTHUB_TELEMETRY": "false"}

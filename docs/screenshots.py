@@ -25,7 +25,7 @@ _TALL: ViewportSize = {"width": 1280, "height": 1700}
 
 
 def main() -> None:
-    """Make all pictures anew: a backfill with a window that fails, its retry, and what the UI shows of it."""
+    """Renew all pictures: a backfill with a window that fails, its retry, and what the UI shows of it."""
     if find_chromium() is None:
         sys.exit("make screenshots needs Chromium: apt-get install chromium")
     began = datetime.now(UTC)

@@ -118,7 +118,7 @@ class IPlumClient:
 
     @property
     def clock_offset(self) -> timedelta | None:
-        """How far this machine's clock was ahead of iPlum's at the last response; None if unknown."""
+        """The difference between this machine's clock and iPlum's at the last response; None if unknown."""
         return self._clock_offset
 
     def fetch_usage(

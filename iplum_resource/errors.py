@@ -277,7 +277,7 @@ class SplitCheckFailed(WindowError):
 
     problem = "the response for the window and those for its halves differ"
     fix = (
-        "The received records are stored, and the next sync requests the window again. If this persists, tell "
+        "The received records are stored, and the next sync requests the window again. If this persists, report to "
         "iPlum that its API omits records."
     )
 

@@ -21,7 +21,7 @@ DECLARED, FOR_TESTS, FOR_CLUSTERS = (
         PROJECT["project"]["optional-dependencies"]["cluster"],
     )
 )
-#: What no line of ours imports, and who loads it by name.
+#: Dependencies that no module imports, and the program that loads each by name.
 PLUGINS = {
     "dagster-webserver": "the command `dagster dev`",
     "httptools": "uvicorn",

@@ -1,4 +1,4 @@
-"""What stands in deploy/: units that systemd takes, programs that are there, a rotation that logrotate takes."""
+"""Files in deploy/: valid systemd units, existing programs and a working log rotation."""
 
 import configparser
 import shutil

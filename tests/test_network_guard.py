@@ -10,7 +10,7 @@ import pytest
 
 from tests.network_guard.sitecustomize import NetworkReached, is_local
 
-# Kept for documentation (RFC 5737), as .example is: should the guard fail, nobody is reached.
+# Kept for documentation (RFC 5737), as .example is: should the guard fail, no host is reached.
 OUTSIDE = "192.0.2.1"
 
 

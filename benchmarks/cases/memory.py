@@ -15,7 +15,7 @@ DAY, NEXT = date(2024, 12, 1), date(2024, 12, 6)
 FIRST, LATE, LAST = date(2015, 1, 1), date(2024, 1, 1), date(2025, 1, 1)
 #: Windows begin on six days of each month, and on the 31st.
 WINDOWS_A_YEAR = 79
-#: Peaks that differ by no more are the same: an allocator is no clock.
+#: Peaks within this tolerance count as equal.
 SAME = 1.1
 _REMARK = (
     "Pulling and folding take the same for a year and for ten. Publishing does not: for a year it needs less than "

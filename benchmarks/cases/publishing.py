@@ -1,7 +1,4 @@
-"""Publishing one changed window into ten million rows, against building the file anew; tables without marts.
-
-The marts are built whole each time, so what they take is taken off both.
-"""
+"""Publishing one changed window of ten million rows, compared with a full build."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ BUILD_MARTS = ("warehouse.snapshot.marts", "build_marts")
 
 
 def count_rows(workshop: Workshop) -> int:
-    """Say how many rows the history has that publishing and the marts are measured on."""
+    """Return the number of rows of the history for publishing and marts."""
     return workshop.choose(10_000_000, 3_000)
 
 
@@ -41,18 +38,18 @@ class Publishing:
 
 
 def read_publishing(stats: pstats.Stats) -> Publishing:
-    """Tell tables from marts by the profiler, which costs nothing here: nearly all is within DuckDB."""
+    """Split a publish into tables and marts by profile; DuckDB does the work, so profiling costs little."""
     return Publishing(find_seconds(stats, *PUBLISH), find_seconds(stats, *BUILD_MARTS))
 
 
 def change_window(workshop: Workshop, data: Path, seed: int) -> None:
-    """Let a window have been pulled once more, with other rows."""
+    """Write a window's lake file again with other rows."""
     rows = count_rows(workshop) // 390
     workshop.measure(sys.executable, "-m", "benchmarks.lake", data, CHANGED, str(rows), str(seed))
 
 
 def run(workshop: Workshop) -> Findings:
-    """Build anew and bring up to date, in turn."""
+    """Publish everything and one changed window, in turn."""
     data = workshop.prepare_lake(FIRST, LAST, count_rows(workshop))
     full, changed = [], []
     for number in range(workshop.rounds):

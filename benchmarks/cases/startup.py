@@ -1,7 +1,4 @@
-"""Start-up: how soon `iplum --help` is there, and how soon `iplum sync` asks its first question.
-
-Measured from the start of the process, with all of its imports.
-"""
+"""Start-up time of `iplum --help`, and time until the first request of `iplum sync`."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ OURS, DLT, BARE, IDLE = "this project", "dlt", "bare script", "Dagster, with ass
 _REMARK = (
     "The bare script keeps no answer, proves nothing and builds one file. Dagster alone, noting of each window of "
     "each asset here that nothing was done, takes {idle:.2f} times what the script takes: with the script's own "
-    "work in it, {floor:.2f} times. The last rows of the table say what a sync does beside: seconds of the clock "
+    "work in it, {floor:.2f} times. The last rows of the table say what a sync does next to: seconds of the clock "
     "under the profiler, which makes Python dearer than it is."
 )
 PARTS = {

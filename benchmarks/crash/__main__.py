@@ -19,7 +19,7 @@ from pipelines.settings import PROJECT
 
 
 def main() -> None:
-    """Play the cases that were chosen."""
+    """Run the selected cases."""
     parser = argparse.ArgumentParser(prog="benchmarks.crash", description=(_description or "").splitlines()[0])
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--kills", type=int, default=100, help="of each case (100)")

@@ -16,14 +16,14 @@ from warehouse.checks.verification import Verification
 from warehouse.outputs.query import run_query
 
 _IN_A_ROW = 5
-#: What tells when something was done, which no two runs agree on.
+#: Columns with the time of the work, which differ between runs.
 _TIMES = "('first_seen_at', 'last_seen_at', 'fetched_at', 'attempts')"
 _TABLES = ("usage", "recordings", "contents", "recording_files", "marts.daily_totals", "marts.recording_matches")
 
 
 @dataclass
 class Tally:
-    """What came of a case: kills, those that hit a run before its end, in how many states of the folder."""
+    """Result of a case: kills, kills before the end, distinct states of the files, and failures."""
 
     kills: int = 0
     in_time: int = 0
@@ -33,7 +33,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What a run makes that is left alone, how long it takes, and in how many file operations."""
+    """Result, duration and number of file operations of an undisturbed run."""
 
     published: dict[str, Any]
     seconds: float
@@ -55,7 +55,7 @@ def prepare(url: str, folder: Path) -> Account:
 
 
 def play(case: Case, synced: Account, folder: Path, *, kills: int, chance: random.Random) -> Tally:
-    """Kill the case's command so many times, beginning anew every few, and compare what comes in the end."""
+    """Kill the case's command `kills` times, starting from new files every few kills, and compare the final tables."""
     tally = Tally()
     folder.mkdir()
     template = _copy(synced, folder / "template")
@@ -84,7 +84,7 @@ def _leave_alone(case: Case, account: Account) -> Undisturbed:
 
 
 def _compare(case: Case, victim: Account, expected: dict[str, Any]) -> list[str]:
-    """Let the command end on what killed ones left, and name the tables that are not as they should be."""
+    """Finish the work of killed commands, and return the tables with wrong content."""
     try:
         Run(case.run, victim).finish()
         found, _ = Run(describe, victim).finish()
@@ -95,7 +95,7 @@ def _compare(case: Case, victim: Account, expected: dict[str, Any]) -> list[str]
 
 
 def describe(account: Account) -> dict[str, Any]:
-    """Say what is published, without what tells the time, and what a proof of it finds."""
+    """Return the published content without timestamps, and the result of verification."""
     folder = open_folder(account.settings)
     tables = {
         name: repr(

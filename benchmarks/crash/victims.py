@@ -1,7 +1,4 @@
-"""Processes that do some work and end before their time.
-
-A victim is forked from a process that has imported everything, so that the moments are moments of its work.
-"""
+"""Processes that work and are killed. Each is forked from a process that has loaded all modules."""
 
 from __future__ import annotations
 
@@ -23,14 +20,14 @@ _OPERATIONS = {"open", "os.chmod", "os.listdir", "os.mkdir", "os.remove", "os.re
 
 @dataclass(frozen=True)
 class Moment:
-    """When a run dies: before its n-th file operation, or after so many seconds."""
+    """The moment of death: before the n-th file operation, or after a number of seconds."""
 
     operation: int | None = None
     seconds: float | None = None
 
 
 class Run:
-    """Some work in a forked process, with the variables of its account, that ends by itself or before its time."""
+    """Work in a forked process with the account's variables; it ends normally or is killed."""
 
     def __init__(self, work: Callable[[Account], Any], account: Account, moment: Moment | None = None) -> None:
         self._files = account.path.parent

@@ -1,1 +1,1 @@
-"""What a user would pick instead of this project, each as its own program that knows nothing of it."""
+"""Alternatives to this project, each an independent program."""

@@ -1,9 +1,4 @@
-"""The script that a competent user would write: requests, a signature, a data frame, a Parquet file.
-
-No retry, no limit, no ledger, no proof, no second run: the least that brings the rows.
-
-`python -m benchmarks.rivals.bare_script URL FIRST LAST FILE`
-"""
+"""A plain script as a competent user would write it: requests, a signature, a data frame, a Parquet file."""
 
 import sys
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""How the rivals ask for a window: the document's signature, headers and body, as a user would write them."""
+"""Signed requests of the alternatives, as a user would write them from the API document."""
 
 import base64
 import hashlib

@@ -129,7 +129,7 @@ class _EventGenerator:
         ]
 
     def _texts(self, user: User, start: int) -> list[Event]:
-        """Let a user and a client text to and fro until one of them lets it rest, or the day ends."""
+        """Generate a text conversation between a user and a client, until one stops or the day ends."""
         client, inbound = self._pick_client(user), self._random() < 0.6
         day_end = start - start % DAY + DAY
         events = []

@@ -1,4 +1,4 @@
-"""When faults occur: by count or by a seeded draw."""
+"""The occurrence of faults: by count or by a seeded random draw."""
 
 import hashlib
 import math

@@ -105,7 +105,7 @@ class History:
         return table.starts[index] >= self._oldest() and table.ends[index] + late_by <= self._newest()
 
     def _oldest(self) -> int:
-        """Give the first second of which anything is told."""
+        """Return the first second of the history."""
         first_day, purge_before = self._options.first_day, self._options.purge_before
         oldest = 0
         if first_day is not None:
@@ -113,7 +113,7 @@ class History:
         return oldest if purge_before is None else max(oldest, _round_up(purge_before))
 
     def _newest(self) -> int:
-        """Give the last second of which anything is told: what has not ended yet is not listed."""
+        """Return the last second of the history; records that have not ended are not listed."""
         return min(_round_down(self._options.now()), (_LAST_DAY + 1) * DAY - 1)
 
     def _day(self, number: int) -> Day:

@@ -1,4 +1,4 @@
-"""What all commands share: settings, day options, clock, console, and the exit code of failures."""
+"""Settings, day options, clock, console and exit codes shared by all commands."""
 
 from __future__ import annotations
 

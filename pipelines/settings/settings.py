@@ -81,7 +81,7 @@ _SECRETS = (
 
 @dataclass(frozen=True, kw_only=True)
 class AlertSettings:
-    """Where alerts are sent; off without a webhook or a mail server."""
+    """Recipients of alerts. Without a webhook and a mail server, none are sent."""
 
     webhook: str = _setting(
         "IPLUM_ALERT_WEBHOOK",

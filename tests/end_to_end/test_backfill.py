@@ -53,7 +53,6 @@ def started(standin_server: Running, tmp_path_factory: pytest.TempPathFactory) -
         yield Started(account, dagster)
 
 
-@pytest.mark.slow
 def test_a_backfill_from_the_ui_keeps_what_succeeded(started: Started) -> None:
     account, ask = started.account, started.dagster.ask
     windows = list(windows_between(account.began - timedelta(days=20), account.began))
@@ -77,7 +76,6 @@ def test_a_backfill_from_the_ui_keeps_what_succeeded(started: Started) -> None:
     assert len(expected) > 300
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine: apt-get install chromium")
 def test_in_a_browser_what_failed_is_tried_again_turns_green_and_is_in_the_report(started: Started) -> None:
     account, url = started.account, started.dagster.url

@@ -51,7 +51,6 @@ def published_ids(account: Account) -> dict[str, int]:
     return dict(account.ask("SELECT record_id, count(*) FROM usage WHERE record_id LIKE 'push-%' GROUP BY 1"))
 
 
-@pytest.mark.slow
 def test_killed_receivers_and_killed_drains_lose_and_double_nothing(account: Account) -> None:
     acknowledged: set[str] = set()
     for life in range(3):
@@ -68,7 +67,7 @@ def test_killed_receivers_and_killed_drains_lose_and_double_nothing(account: Acc
             receiver.kill()
             for pusher in pushers:
                 pusher.join()
-        # A sync takes the inbox in too; each is killed at another moment of its run.
+        # A sync also drains the inbox; each sync is killed at a different moment.
         sync_and_kill(account, after=1.5 + 0.6 * life)
     assert len(acknowledged) > 300
     report = account.sync()
@@ -93,7 +92,6 @@ def sync_and_kill(account: Account, *, after: float) -> None:
         process.wait()
 
 
-@pytest.mark.slow
 def test_the_daemon_brings_what_is_pushed_into_the_tables_also_after_it_was_killed(account: Account) -> None:
     start = f"{account.began:%Y-%m-%d}T00:00:00Z"
     with run_receiver(environ_of(account)) as receiver:

@@ -42,7 +42,7 @@ _SECONDS_UNTIL_LOST = 20
 
 @contextmanager
 def run_worker(name: str, home: Path, environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a worker of one process, as docs/scaling.md tells, with a home and a state of its own."""
+    """Run a one-process worker as in docs/cluster.md, with its own home and state folders."""
     programs = Path(sys.executable).parent
     command = [str(programs / "dagster-celery"), "worker", "start", "-A", "dagster_celery.app", "-n", name]
     command += ["-y", str(home / "celery.yaml"), "--", "--concurrency=1"]
@@ -62,14 +62,13 @@ def run_worker(name: str, home: Path, environ: Mapping[str, str]) -> Iterator[su
 
 
 def make_home(folder: Path) -> Path:
-    """Give a machine its DAGSTER_HOME with the project's configuration, but for a shorter patience."""
+    """Write a machine's DAGSTER_HOME: the project's configuration with a shorter visibility timeout."""
     shutil.copytree(_CLUSTER, folder)
     celery = folder / "celery.yaml"
     celery.write_text(celery.read_text().replace("7200", str(_SECONDS_UNTIL_LOST)))
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_backfill_outlives_one_of_two_workers(
     standin: Running, tmp_path: Path, postgres_url: str, s3_server: S3Server

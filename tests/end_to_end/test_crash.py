@@ -10,7 +10,6 @@ from benchmarks.crash.cases import CASES
 from pipelines.settings import PROJECT
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_random_moments_each_command_ends_in_the_same_tables() -> None:
     command = [sys.executable, "-m", "benchmarks.crash", "--kills", "2"]

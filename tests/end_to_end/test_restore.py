@@ -25,7 +25,6 @@ def run_block(name: str, account: Account) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
 def test_what_was_backed_up_and_wiped_is_restored_equal(
     standin: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

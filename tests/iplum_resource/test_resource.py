@@ -132,7 +132,7 @@ def test_a_client_is_closed_after_a_failed_run_too(account: Running, instance: d
 
 
 def test_teardown_closes_the_connections() -> None:
-    """What is closed keeps no connection open; asked again, it would open a new one."""
+    """A closed resource keeps no connection open; a new request would open one."""
     resource = _build_plain(base_url="http://127.0.0.1:9")
     with dg.build_resources({"iplum": resource}) as resources:
         used: IPlumResource = resources.iplum

@@ -16,7 +16,7 @@ class NetworkReached(RuntimeError):
 
 
 def is_local(host: object) -> bool:
-    """Say whether a host is this machine, or a name that nobody can own (RFC 6761: `.invalid`)."""
+    """Whether a host is this machine, or a name that cannot be registered (RFC 6761: `.invalid`)."""
     if not host:
         return True
     name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)

@@ -1,4 +1,4 @@
-"""Alerts: what is told, to whom, how often, and that neither a secret nor a person is in it."""
+"""Alerts: content, recipients and frequency, without secrets or personal data."""
 
 import base64
 import logging
@@ -146,7 +146,7 @@ def test_each_failed_run_is_told_once_and_one_that_goes_on_failing_too(tmp_path:
     @dg.op
     def write() -> None:
         if outcomes["fails"]:
-            raise dg.Failure(f"can't write {settings.data}/warehouse.duckdb; mend it")
+            raise dg.Failure(f"can't write {settings.data}/warehouse.duckdb; fix it")
 
     @dg.job
     def publish() -> None:
@@ -165,13 +165,13 @@ def test_each_failed_run_is_told_once_and_one_that_goes_on_failing_too(tmp_path:
         assert [run(fails=True) for _ in range(3)] == [1, 1, 1]
         assert hook.received[0]["text"].splitlines() == [
             "iPlum warehouse, account default: publish failed",
-            "can't write IPLUM_DATA/warehouse.duckdb; mend it",
+            "can't write IPLUM_DATA/warehouse.duckdb; fix it",
         ], "a folder may be named after a person"
         assert run(fails=False) == 1
         assert run(fails=True) == 2, "after a success, a failure is news"
         assert run(fails=True) == 2
         daemon.now += timedelta(days=1)
-        assert run(fails=True) == 3, "what is still red is told again the next day"
+        assert run(fails=True) == 3, "a failure that persists is reported again the next day"
 
 
 def test_a_failed_run_of_windows_says_which_and_tells_nobody_s_name(account: Account, hook: Mailbox) -> None:
@@ -195,7 +195,7 @@ def test_an_error_that_nobody_foresaw_is_told_by_its_kind_alone(tmp_path: Path, 
 
     @dg.op
     def read_row() -> None:
-        raise ValueError("+14081231234 is no number")
+        raise ValueError("+14081231234 is not a number")
 
     @dg.job
     def stumble() -> None:
@@ -265,7 +265,7 @@ def test_a_verify_that_cron_runs_tells_of_the_damage_it_finds(
     monkeypatch.setenv("IPLUM_ALERT_WEBHOOK", hook.url)
     assert cli.run(["publish"]) == 0
     assert cli.run(["verify", "--offline"]) == 0
-    assert hook.received == [], "nobody is told that all is well"
+    assert hook.received == [], "no alert is sent without a failure"
 
     (lake_file,) = tmp_path.glob("data/lake/usage/**/*.parquet")
     lake_file.unlink()

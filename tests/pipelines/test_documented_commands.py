@@ -38,7 +38,7 @@ EXEMPT = {
 }
 SAMPLE = {"DAY": "2024-01-01", "DAYS": "2555", "FOLDER": "there", "H": "127.0.0.1", "P": "1"}
 
-#: Commands of ours that the walk below leaves out, and why.
+#: iplum commands that the test below skips, and why.
 UNWALKED = {
     r"(export|hold|retention|sql)$": "a name in a sentence: each needs arguments",
     r"init\b": "writes this project's own .env; run by test_init.py",
@@ -103,9 +103,8 @@ def newcomer(standin: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return account
 
 
-@pytest.mark.slow
 def test_the_commands_of_the_pages_run_one_after_another(newcomer: Account, capsys: pytest.CaptureFixture[str]) -> None:
-    """All that a page tells to type, the README's first, from an empty folder on; then what SQL and Python ask."""
+    """Run the commands of all pages in reading order, in an empty folder, then the SQL and Python examples."""
     for command in list_walk():
         code = cli.run(list(fill_in(command, newcomer)))
         assert code == 0, f"iplum {command}: {capsys.readouterr()}"
@@ -145,7 +144,7 @@ def list_code(text: str) -> Iterator[str]:
 
 
 def fill_in(command: str, account: Account) -> Iterator[str]:
-    """Give each word, one of ours in the place of one that the reader is to choose."""
+    """Replace placeholders and example values with values of the test account."""
     first_day = account.first_day
     chosen = {
         "--since": first_day,

@@ -25,7 +25,7 @@ DAYS = 24
 
 
 def now() -> datetime:
-    """Tell the present."""
+    """Return the current time."""
     return datetime.now(UTC)
 
 
@@ -64,7 +64,7 @@ class Account:
 
     @property
     def folder(self) -> DataFolder:
-        """Where the data stand."""
+        """The data folder."""
         return open_folder(self.settings)
 
     def play(self, **options: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass
 class Mailbox:
-    """Where it is and what came; `refuse` is how many are turned away first, with 503 or 451."""
+    """A mail server with its received messages; `refuse` is the number of deliveries refused first (503 or 451)."""
 
     url: str
     received: list[Any] = field(default_factory=list)

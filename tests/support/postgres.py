@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _BINARIES = Path("/usr/lib/postgresql")
-#: The server refuses to run as root, and Debian's package brings this user.
+#: The server refuses to run as root, and Debian's package creates this user.
 _SERVER_USER = "postgres"
 
 

@@ -49,7 +49,7 @@ class RunningReceiver:
         return requests.post(f"{self.url}/callbacks/{token}/{kind}", data=body, timeout=30)
 
     def stop(self) -> int:
-        """Tell it to stop, and give its exit code."""
+        """Stop it and return its exit code."""
         self.process.terminate()
         self.output += "".join(self.process.communicate(timeout=30))
         return self.process.returncode
@@ -62,7 +62,7 @@ class RunningReceiver:
 
 @contextmanager
 def run_receiver(environ: Mapping[str, str]) -> Iterator[RunningReceiver]:
-    """Run `iplum receiver` on a free port for as long as the block lasts; `environ` is all of its environment."""
+    """Run `iplum receiver` on a free port during the block; `environ` is its complete environment."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pipelines.cli", "receiver", "--port", "0"],
         stdout=subprocess.PIPE,

@@ -21,7 +21,7 @@ T0 = datetime(2023, 4, 1, tzinfo=UTC)
 
 
 def at(hours: float) -> datetime:
-    """Tell an instant by the hours after the first of April."""
+    """Return the instant `hours` hours after 1 April."""
     return T0 + timedelta(hours=hours)
 
 
@@ -57,7 +57,7 @@ def answer(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> RawResponse:
-    """Make an answer to a request for a window, received so many hours after the first of April."""
+    """Build the response to a request for a window, received a number of hours after 1 April."""
     return RawResponse(
         request_start=start or window.start,
         request_end=end or window.end,

@@ -1,8 +1,4 @@
-"""An S3 server of the tests' own that checks signatures: `rclone serve s3` on a free port of the loopback.
-
-In front of it stands a door that passes everything on as it is, signatures included, unless a test says otherwise:
-so uploads can be held, refused and counted. It also gives parts of files the status that the standard wants (206).
-"""
+"""An S3 server for tests that checks signatures: `rclone serve s3` on a free port."""
 
 import shutil
 import socket
@@ -57,7 +53,7 @@ class S3Server:
         }
 
     def make_bucket(self, prefix: str = "iplum", **changed: str) -> Bucket:
-        """Give a bucket that nobody uses; `changed` variables take the place of the right ones."""
+        """Return the settings of an unused bucket; `changed` replaces variables."""
         self.used += 1
         return parse_bucket(f"s3://bucket-{self.used - 1}/{prefix}", {**self.environ, **changed})
 

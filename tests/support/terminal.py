@@ -27,7 +27,7 @@ class Terminal:
 
     @property
     def shown(self) -> str:
-        """What was printed so far, without colours and cursor moves."""
+        """The output so far, without colors and cursor moves."""
         return _COLOUR_OR_MOVE.sub("", self.raw).replace("\r\n", "\n")
 
     def wait_for(self, text: str, seconds: float = 60) -> None:

@@ -1,7 +1,4 @@
-"""The scripts of the report, which are kept in the package, as bundling them takes longer than the whole report.
-
-`python -m tests.support.vega_bundle` makes them anew, after another version of vl-convert-python or Altair.
-"""
+"""Bundling of the report's scripts, which are part of the package because bundling takes long."""
 
 from pathlib import Path
 
@@ -33,7 +30,7 @@ USE OF THIS SOFTWARE, EVEN IF ADVISED OF THE POSSIBILITY OF SUCH DAMAGE.
 
 
 def write_notice() -> str:
-    """Say what the scripts are, of which versions and under which licence."""
+    """Return the header comment: the scripts, their versions and license."""
     return _NOTICE.format(
         vega=vl_convert.get_vega_version(),
         lite=vl_convert.get_vegalite_versions()[-1],
@@ -42,7 +39,7 @@ def write_notice() -> str:
 
 
 def bundle_scripts() -> str:
-    """Bundle what draws the charts, for a page that may load nothing; the order of its parts differs each time."""
+    """Bundle the scripts that draw the charts, for a page that works offline."""
     # Nothing in a script may look like the script's end.
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
 

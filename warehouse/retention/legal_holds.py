@@ -35,7 +35,7 @@ class Hold:
 
     @property
     def covers_account(self) -> bool:
-        """Whether it holds everything of its account."""
+        """Whether it covers the entire account."""
         return self.user is None and self.counterparty is None
 
     def holds(self, record: Mapping[str, Any]) -> bool:

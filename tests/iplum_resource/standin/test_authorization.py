@@ -1,4 +1,4 @@
-"""Who the stand-in lets in, and in which order it says no."""
+"""Authorization in the stand-in: accepted signatures, and the order of the checks."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Each fault strikes as often as it is told to, where it is told to, and does what its name says."""
+"""Faults of the stand-in: frequency, scope and effect of each."""
 
 import http.client
 import json
@@ -46,7 +46,7 @@ def statuses(standin: Running, count: int, *, path: str = USAGE) -> list[int]:
 
 
 def ask_raw(standin: Running) -> http.client.HTTPResponse:
-    """Ask below requests and urllib3, to see what came over the wire."""
+    """Send a request through a plain socket, below requests and urllib3, and return the received bytes."""
     connection = http.client.HTTPConnection(standin.media_host, timeout=20)
     try:
         headers = build_headers(standin.options, USAGE)

@@ -1,4 +1,4 @@
-"""What texts, faxes and recordings hold, and the files that their URLs lead to."""
+"""Contents of texts, faxes and recordings, and the files at their URLs."""
 
 import re
 from collections.abc import Iterator

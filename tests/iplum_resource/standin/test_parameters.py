@@ -1,4 +1,4 @@
-"""What the stand-in takes for a valid request."""
+"""Valid and invalid requests to the stand-in."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the stand-in pushes: the history it would answer with, and the losses it is told to have."""
+"""Callbacks from the stand-in: the same history as its responses, and the configured losses."""
 
 import json
 from collections import Counter
@@ -19,7 +19,7 @@ MEDIA = "http://media.example"
 
 
 class Sink:
-    """Somebody who takes whatever is pushed, with the status it is told to give."""
+    """A callback receiver that responds with a given status."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, dict[str, Any]]] = []
@@ -35,7 +35,7 @@ class Sink:
                 self.end_headers()
 
             def log_message(self, *_arguments: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/callbacks/token"

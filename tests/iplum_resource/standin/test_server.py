@@ -1,4 +1,4 @@
-"""The stand-in as a process and as a thread: it starts, tells where it is, keeps quiet, and stops."""
+"""The stand-in as a process and as a thread: start, address, output and shutdown."""
 
 import logging
 import signal

@@ -1,7 +1,4 @@
-"""How these tests call the stand-in: signed by a few lines of their own, which literal vectors check.
-
-The vectors come from another program, so neither these lines nor the server's verifier can drift with them.
-"""
+"""Signing of the tests' requests to the stand-in, checked with literal vectors."""
 
 import base64
 import hashlib

@@ -54,7 +54,7 @@ def _is_storable(text: str) -> bool:
 
 
 def list_ids(elements: list[Any]) -> set[str]:
-    """Say which rows must come: a text that is no half of a letter, or a number that 64 bits hold."""
+    """Return the rows to expect for odd input, such as a lone surrogate or a number that does not fit into 64 bits."""
     found = [record.get("recordId") for record in elements if isinstance(record, dict)]
     texts = {one for one in found if isinstance(one, str) and one and _is_storable(one)}
     return texts | {str(one) for one in found if type(one) is int and -(2**63) <= one < 2**64}

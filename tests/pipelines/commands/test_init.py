@@ -42,7 +42,7 @@ def test_each_key_that_is_accepted_is_read_back_as_it_was(tmp_path_factory: pyte
 
 
 def test_a_key_that_looks_like_a_variable_stays_as_it_is(env_file: Path) -> None:
-    """python-dotenv puts another variable in the place of `${NAME}`, unless it is told not to."""
+    """python-dotenv puts another variable in the place of `${NAME}`, unless it is configured not to."""
     set_variables(env_file, {"IPLUM_SECRET_KEY": "a${HOME}b$c"})
     assert read_env_file(env_file)["IPLUM_SECRET_KEY"] == "a${HOME}b$c"
 

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal: colours unless they want none, no line too wide, progress with its rate."""
+"""Output on a terminal: colors, line width, progress bars and completion."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""What Dagster loads: names, descriptions, calendar, schedule and sensor, without asking anybody anything."""
+"""Dagster definitions: names, descriptions, partitions, schedules and sensors, loaded without requests."""
 
 import os
 import subprocess
@@ -52,7 +52,9 @@ def test_names_that_users_hold_on_to_are_there_and_each_is_described(tmp_path: P
     assert defs.resolve_sensor_def("callback_inbox").description
     daily_archive = defs.resolve_schedule_def("daily_archive")
     assert daily_archive.description
-    assert daily_archive.default_status == dg.DefaultScheduleStatus.STOPPED, "what was said is private (DESIGN 14)"
+    assert daily_archive.default_status == dg.DefaultScheduleStatus.STOPPED, (
+        "message texts are private (docs/design.md)"
+    )
     assert defs.resolve_schedule_def("daily_sync").description
     assert defs.resolve_job_def("audit").description
     weekly_audit = defs.resolve_schedule_def("weekly_audit")

@@ -24,7 +24,7 @@ def look(account: Account, **changes: str) -> list[Diagnosis]:
 
 
 def read(verdicts: list[Diagnosis]) -> Mapping[str, Diagnosis]:
-    """Give the weightiest line of each name."""
+    """Return the most severe line per name."""
     order = [State.OK, State.SKIPPED, State.WARNING, State.FAILED, State.WRONG]
     return {verdict.name: verdict for verdict in sorted(verdicts, key=lambda verdict: order.index(verdict.state))}
 

@@ -1,4 +1,4 @@
-"""One commit for all who wait: nobody is told before it, and nobody is forgotten."""
+"""Group commit: all waiting requests share one commit, and none is acknowledged before it."""
 
 import asyncio
 import threading

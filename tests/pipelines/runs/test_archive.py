@@ -37,7 +37,7 @@ def synced_once(standin_server: Running, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def synced(synced_once: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """Lend a copy of that account, so that it is synced once for all tests."""
+    """Return a copy of the account that is synced once per session."""
     shutil.copytree(synced_once.path / "data", tmp_path / "data")
     account = Account(synced_once.server, tmp_path, dict(synced_once.changes), synced_once.began)
     account.play()
@@ -194,7 +194,7 @@ def test_a_lost_file_is_fetched_again_and_no_other_in_its_place(
     synced.play()
     assert run(synced).failures == []
     assert_whole(synced)
-    assert synced.asked(RECORDING) == 2, "what came back from a backup is not asked for"
+    assert synced.asked(RECORDING) == 2, "a file restored from a backup is not requested"
 
 
 def test_the_command_shows_what_is_held(synced: Account, capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,7 +103,7 @@ def held(folder: DataFolder) -> set[str]:
 def test_an_audit_counts_what_is_missing_changed_and_gone_and_then_all_is_here(
     seconds: list[int], lost: set[int], changed: set[int], gone: set[int], cap: int | None
 ) -> None:
-    """Whatever a first pull lost, to a cap that it believed or because iPlum left it out."""
+    """Records that the first pull lost, to a row cap or because iPlum left them out."""
     records = build_records(seconds)
     first = {name: record for n, (name, record) in enumerate(records.items()) if n not in lost}
     with TemporaryDirectory() as path:

@@ -86,7 +86,7 @@ class Case:
     def check_nothing_is_lost(self) -> None:
         rows = [rows_of(self.folder, window) for window in WINDOWS]
         assert {name for window in rows for name in window.index} == ALL
-        assert not any(window["absent_since"].notna().any() for window in rows), "an outage is no absence"
+        assert not any(window["absent_since"].notna().any() for window in rows), "an outage must not set absent_since"
 
 
 @pytest.fixture
@@ -208,4 +208,4 @@ def test_an_answer_of_200_mb_is_left_off_in_bounded_memory() -> None:
 def test_the_pages_table_names_exactly_these_faults() -> None:
     page = (PROJECT / "docs" / "trust.md").read_text()
     table = page.partition("<!-- faults -->\n")[2].partition("\n<!-- /faults -->")[0]
-    assert table == render_table(), "write it anew: python -m tests.support.faults"
+    assert table == render_table(), "update it: python -m tests.support.faults"

@@ -30,7 +30,6 @@ def bucket_of(account: Account) -> Bucket:
     return account.settings.data
 
 
-@pytest.mark.slow
 def test_every_command_works_on_a_bucket(
     in_bucket: Account, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""What is told of a run, green or red: counts and windows, never a key, number, login, body or address."""
+"""Privacy of run events, logs and files: counts and windows, never a key, number, login, text or URL."""
 
 import logging
 import stat
@@ -68,7 +68,7 @@ def test_neither_a_green_nor_a_red_run_tells_anything(
     ids = account.ask("SELECT record_id FROM usage")
     keys = [("STANDINACCESSKEY",), ("standin-secret",), ("c4nary-secret",), ("admin@clinic.example",), (TOKEN,)]
     for (secret,) in [*parties, *bodies, *ids, *keys, *addresses]:
-        assert secret is None or len(secret) < 6 or secret.encode() not in everything, "personal data was told"
+        assert secret is None or len(secret) < 6 or secret.encode() not in everything, "personal data was logged"
 
     data = account.path / "data"
     assert stat.S_IMODE(data.stat().st_mode) == 0o700

@@ -61,7 +61,7 @@ def test_a_deletion_is_shown_asked_for_carried_out_and_listed(
     shown = capsys.readouterr().out
     assert f"{old.key}  1 usage, 1 raw files" in shown
     assert "usage                    1 rows to delete, 1 held" in shown
-    assert run(*DELETE) == 2, "nobody is there to be asked"
+    assert run(*DELETE) == 2, "there is no terminal for a prompt"
     assert load_deletion_records(account.folder, "default") == []
     assert published(account) == ["gone", "held", "young"]
 
@@ -153,7 +153,7 @@ def test_a_deletion_that_was_killed_before_its_end_is_finished_by_the_next(
         patched.setattr("pipelines.runs.retention.publish", die)
         with pytest.raises(KeyboardInterrupt):
             carry_out([account.settings], account.settings, again, clock=now)
-    assert published(account) == ["again", "young"], "the tables have it until the next publishing"
+    assert published(account) == ["again", "young"], "the tables contain it until the next publish"
     assert run(*DELETE, "--yes") == 0
     assert published(account) == ["young"]
     assert all(one.finished_at for one in load_deletion_records(account.folder, "default"))

@@ -1,4 +1,4 @@
-"""A sync against the stand-in, over HTTP, through Dagster, into SQL: what comes, and what does not stop it."""
+"""A sync against the stand-in, over HTTP, through Dagster, into SQL."""
 
 import re
 from datetime import timedelta
@@ -90,7 +90,6 @@ def test_rows_that_cannot_be_read_are_kept_counted_and_stop_nothing(account: Acc
     assert find_unparsed(account.folder, USAGE_TABLE) != []
 
 
-@pytest.mark.slow
 def test_one_bad_day_leaves_the_other_windows_whole_and_heals(account: Account) -> None:
     bad = account.first_day + timedelta(days=6)
     account.play(fail_500_days=frozenset({bad}), recording_plan=False)
@@ -98,7 +97,7 @@ def test_one_bad_day_leaves_the_other_windows_whole_and_heals(account: Account) 
     assert len(report.failures) == 1 or all("failed" in failure for failure in report.failures)
     assert window_of(bad).key in report.failures[0]
     assert "500" in report.failures[0]
-    assert report.rows["usage"] > 0, "what came is published after a red run"
+    assert report.rows["usage"] > 0, "received records are published after a failed run"
 
     account.play()
     assert account.sync().failures == []
@@ -151,7 +150,7 @@ def test_without_a_recording_plan_usage_comes_and_recordings_cost_one_request_a_
     account.play()
     account.sync()
     account.sync()
-    assert account.ids("recordings") == account.expected_ids("recordings"), "they begin by themselves"
+    assert account.ids("recordings") == account.expected_ids("recordings"), "they start automatically"
 
 
 def test_refused_usage_types_are_left_out_with_a_warning(account: Account, caplog: pytest.LogCaptureFixture) -> None:

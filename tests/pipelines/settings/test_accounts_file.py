@@ -63,7 +63,7 @@ callback_token = "EAST_TOKEN"
     assert east.usage_types == ("fax", "externalcall")
     assert (east.secrets.access_key, east.secrets.callback_token) == ("EAST_KEY", "EAST_TOKEN")
     assert (west.account, str(west.start_date), west.time_zone) == ("west", "2024-06-01", "Europe/Berlin")
-    assert west.secrets.callback_token == "", "a shared token would not tell whose callback it is"
+    assert west.secrets.callback_token == "", "a shared token would not identify the account"
     assert east.data == west.data
     assert choose_accounts((east, west), None) == (east, west)
     assert choose_accounts((east, west), "west") == (west,)

@@ -1,4 +1,4 @@
-"""From the inbox to the tables: each event once, whatever ends or runs beside a drain."""
+"""Draining the inbox: each event is stored once, even if a drain is killed or two run at once."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ EARLIER = window_of_key("2026-02-26")
 
 
 class Stopped(Exception):
-    """What ends a drain in the middle, as kill -9 would."""
+    """Raised to end a drain in the middle, like kill -9."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What is odd about the data, found in a published snapshot."""
+"""Data-quality checks on a published snapshot."""
 
 from pathlib import Path
 

@@ -83,7 +83,7 @@ def test_all_charts_are_drawn_and_the_console_says_nothing(
 
 def test_the_scripts_are_those_of_the_locked_versions() -> None:
     kept = (package_files("warehouse") / "outputs/templates/vega.js").read_text(encoding="utf-8")
-    assert kept.startswith(write_notice()), "make them anew: python -m tests.support.vega_bundle"
+    assert kept.startswith(write_notice()), "rebuild them: python -m tests.support.vega_bundle"
     assert "</script" not in kept
 
 

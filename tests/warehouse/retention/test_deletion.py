@@ -88,7 +88,7 @@ def published(folder: DataFolder, table: str = "usage") -> set[str]:
 
 
 def everything(folder: DataFolder) -> str:
-    """All that stands in the data folder, readable: a name that was deleted must not be found in it."""
+    """Return all text in the data folder, to search it for deleted names."""
     found = [str(pq.ParquetFile(path).read().to_pylist()) for path in folder.root.rglob("*.parquet")]
     found.append(folder.snapshot.read_bytes().decode("latin-1"))
     found += [path.read_text() for path in folder.root.rglob("retention/**/*.json")]
@@ -110,7 +110,7 @@ def folder(tmp_path: Path) -> DataFolder:
     return folder
 
 
-# --- what goes and what stays
+# --- deleted and remaining data
 
 
 def test_what_is_old_goes_from_everywhere_and_leaves_a_record(folder: DataFolder) -> None:
@@ -248,11 +248,11 @@ def test_an_old_row_in_a_younger_windows_answer_goes_too_and_does_not_come_back(
 
 
 class Killed(BaseException):
-    """What no code of ours catches."""
+    """An exception that no production code catches."""
 
 
 class Dying(LocalStore):
-    """A store whose process is killed when it has changed so many files."""
+    """A store whose process is killed after a number of changed files."""
 
     left = 0
 

@@ -1,4 +1,4 @@
-"""Processes beside each other: folds and publishers that know nothing of one another end in one table."""
+"""Concurrent folds and publishes in several processes end in a correct snapshot."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The file that is being built: what it may take of the memory, and what comes when that is not enough."""
+"""The snapshot under construction: memory limit, and what happens when it is exceeded."""
 
 from pathlib import Path
 

@@ -206,7 +206,7 @@ def test_a_group_may_read_when_it_is_named(tmp_path: Path) -> None:
 
 
 def test_older_versions_of_duckdb_can_read_the_file(folder: DataFolder) -> None:
-    """DuckDB 2.0's own format can't be opened by 1.x, which BI drivers still are (DESIGN 5)."""
+    """DuckDB 1.x, used by BI drivers, cannot read the format of 2.0 (docs/design.md, "Storage version")."""
     publish(folder)
     header = folder.snapshot.read_bytes()[:64]
     assert header[8:12] == b"DUCK"

@@ -1,4 +1,4 @@
-"""What disks do to files: the rest is published, what can be made again is, and what can't is named."""
+"""Damaged files: the rest is published, rebuildable files are rebuilt, and other damage is reported."""
 
 import os
 import random
@@ -114,7 +114,7 @@ def test_turned_over_bits_are_found_out(folder: DataFolder) -> None:
     chance = random.Random(5)
     found_out = 0
     for _ in range(300):
-        # in the pages: what describes them stands behind, and bits of it that nobody reads may turn unnoticed
+        # inside the pages; the footer behind them has bits that no reader checks
         place = chance.randrange(4, len(whole) - 1500)
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :])
         try:
@@ -128,7 +128,7 @@ def test_turned_over_bits_are_found_out(folder: DataFolder) -> None:
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
 def test_a_truncated_raw_file_is_named_and_restored_heals(folder: DataFolder, share: float) -> None:
-    """What a full disk or a torn copy leaves; ours are renamed into place whole."""
+    """A file as a full disk or an interrupted copy leaves it; the pipeline renames complete files into place."""
     whole = raw_file(folder).read_bytes()
     raw_file(folder).write_bytes(whole[: int(len(whole) * share)])
     (told,) = [str(one) for one in Verification(folder=folder).find_mismatches()]
@@ -247,7 +247,7 @@ def test_a_torn_raw_file_is_named_and_its_window_keeps_its_rows(folder: DataFold
     assert ids(folder) == ["a", "b", "c"]
 
 
-# --- publishing beside folds and readers
+# --- publishing during folds and reads
 
 
 def test_a_lake_file_exchanged_for_an_older_one_and_back_is_published_again(folder: DataFolder) -> None:

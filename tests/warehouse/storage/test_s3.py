@@ -161,7 +161,7 @@ def test_a_publisher_that_finds_another_was_faster_builds_upon_it(
 def test_what_the_last_of_two_writers_lacks_comes_with_the_next_publishing(
     folder: DataFolder, bucket: Bucket, tmp_path: Path
 ) -> None:
-    """No server is asked to write only if nobody wrote: so the last wins, and the difference is seen."""
+    """Conditional writes are not used: the last writer wins, and the next publish adds the missing rows."""
     fold(folder, answer([call("a")], 1))
     publish(folder)
     older = read_pointer(folder)
@@ -257,7 +257,7 @@ def test_a_snapshot_that_is_gone_is_built_anew(folder: DataFolder, bucket: Bucke
         fetch_snapshot(other)
     publish(other)
     assert ids(folder) == ["a"]
-    assert len(list(folder.store.list_keys(SNAPSHOTS))) == 1, "nobody was faster"
+    assert len(list(folder.store.list_keys(SNAPSHOTS))) == 1, "no other writer was first"
 
 
 def test_a_copy_that_was_changed_is_fetched_again(folder: DataFolder) -> None:

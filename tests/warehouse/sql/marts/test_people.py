@@ -85,7 +85,7 @@ def test_a_block_ends_with_the_first_reply_and_an_open_one_stays() -> None:
             text("d", "2026-03-02 15:20", "out"),
             text("e", "2026-03-02 15:21", "out"),
             text("f", "2026-03-02 16:00"),
-            usage("g", "2026-03-02 16:01", direction="out"),  # a call is no text
+            usage("g", "2026-03-02 16:01", direction="out"),  # a call does not count as a text
         ],
         pulls=[pulled("2026-03-01", "2026-03-03 15:00")],
     )

@@ -148,7 +148,7 @@ def test_each_window_says_how_it_is_proven() -> None:
 
 
 def test_a_window_is_proven_by_pulls_that_cover_it_alone() -> None:
-    """What was left out of a pull, a part that failed, is a hole in its proof."""
+    """A part of a pull that failed is a gap in its split check."""
     early, late = {"request_end": utc("2026-03-03 00:00")}, {"request_start": utc("2026-03-03 00:00")}
     pulls = [
         pulled("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="holed", **early),
