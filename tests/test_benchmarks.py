@@ -129,7 +129,7 @@ def test_one_section_is_measured_again_and_the_others_stay(tmp_path: Path) -> No
     page.save("first", Findings([Line("speed", "unknown", "", None)]), CIRCUMSTANCES)
     text = re.sub(r" +", " ", (tmp_path / "RESULTS.md").read_text())
     assert f"| [second](#second) | size | 3.00 {TIMES} | ≤ 2 {TIMES} | **no** |" in text
-    assert "| [first](#first) | speed | unknown |  |  |" in text
+    assert "| [first](#first) | speed | unknown | | |" in text
     assert text.index("## first") < text.index("## second")
     assert text.count("abc") == 1
     assert "Other programs were using" not in text
