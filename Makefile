@@ -24,7 +24,7 @@ test: setup
 	$(BIN)/pytest -n 2 --dist worksteal
 
 ui: setup
-	@home=$$($(BIN)/python -m pipelines.dagster_home) && DAGSTER_HOME=$$home exec $(BIN)/dagster dev -w workspace.yaml
+	@exec $(BIN)/python -m pipelines.dagster_home
 
 # All of them take half an hour on two cores; ONLY=name runs one of them. dlt is installed for the run alone.
 bench: setup

@@ -1,6 +1,6 @@
 """Dagster's home: one history for UI, daemon and command line, and the workarounds for its storage.
 
-`python -m pipelines.dagster_home` prepares the folder and prints its path, for DAGSTER_HOME.
+`python -m pipelines.dagster_home` runs Dagster's UI and daemon on it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -85,9 +86,27 @@ def delete_run(instance: dg.DagsterInstance, run_id: str) -> None:
     shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
 
 
+def build_ui_command(*options: str, workspace: Path = PROJECT / "workspace.yaml") -> list[str]:
+    """Return the command that starts Dagster's UI and daemon.
+
+    It must run in the folder of DAGSTER_HOME: in another folder with a `dagster.yaml`, Dagster warns that it ignores
+    that file.
+    """
+    return [str(Path(sys.executable).parent / "dagster"), "dev", "-w", str(workspace), *options]
+
+
+def build_ui_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+    """Add DAGSTER_HOME, and silence the notice that `dg dev`, a package of its own, supersedes `dagster dev`."""
+    notice = "ignore:Function `dev_command` is superseded"
+    return {**environ, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": notice}
+
+
 def main() -> None:
-    """Print the folder for DAGSTER_HOME."""
-    print(prepare_dagster_home(load_accounts(read_environment(os.environ), PROJECT)[0]))  # noqa: T201
+    """Replace this process with Dagster's UI and daemon; options are passed on."""
+    home = prepare_dagster_home(load_accounts(read_environment(os.environ), PROJECT)[0])
+    command = build_ui_command(*sys.argv[1:])
+    os.chdir(home)
+    os.execve(command[0], command, build_ui_environment(os.environ, home))  # noqa: S606 the project's own program
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from pipelines.commands.progress_bar import ProgressBar
 from pipelines.commands.row_formats import write_rows
-from pipelines.dagster_home import prepare_dagster_home
+from pipelines.dagster_home import build_ui_command, build_ui_environment, prepare_dagster_home
 from pipelines.runs.archive import archive
 from pipelines.runs.sync import sync
 from pipelines.settings import PROJECT, VARIABLES, adopt_environment, load_settings
@@ -148,17 +148,9 @@ def run_ui(*options: str) -> None:
     """Run the Dagster UI on the demo's data, with the stand-in, until Ctrl-C; options go to `dagster dev`."""
     with run_standin() as (url, _):
         environ = describe_account(url, FOLDER, began=datetime.now(UTC))
-        sys.exit(subprocess.call(build_ui_command(*options), cwd=PROJECT, env=build_ui_environment(environ)))  # noqa: S603 our own
-
-
-def build_ui_environment(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Add DAGSTER_HOME, preparing its folder."""
-    return {**environ, "DAGSTER_HOME": str(prepare_dagster_home(load_settings(environ, PROJECT)))}
-
-
-def build_ui_command(*options: str) -> list[str]:
-    """Return the command that starts Dagster's UI and daemon."""
-    return [str(Path(sys.executable).parent / "dagster"), "dev", "-w", "workspace.yaml", *options]
+        home = prepare_dagster_home(load_settings(environ, PROJECT))
+        command = build_ui_command(*options)
+        sys.exit(subprocess.call(command, cwd=home, env=build_ui_environment(environ, home)))  # noqa: S603 our own
 
 
 if __name__ == "__main__":

@@ -74,6 +74,9 @@ def test_a_backfill_from_the_ui_keeps_what_succeeded(started: Started) -> None:
     assert account.ask(f"SELECT min(window_start)::VARCHAR FROM usage WHERE window_start >= '{start}'") == [(start,)]
     expected = [i for i in account.expected_ids() if i in set(account.ids())]
     assert len(expected) > 300
+    log = (account.path / "dagster.log").read_text()
+    assert "SupersessionWarning" not in log
+    assert "will not be used" not in log
 
 
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine: apt-get install chromium")

@@ -12,8 +12,8 @@ from typing import Any
 
 import requests
 
-from pipelines.demo import build_ui_command, build_ui_environment
-from pipelines.settings import PROJECT
+from pipelines.dagster_home import build_ui_command, build_ui_environment, prepare_dagster_home
+from pipelines.settings import PROJECT, load_settings
 from tests.support.account import Account
 
 
@@ -48,15 +48,17 @@ def run_dagster(environ: Mapping[str, str], *, log: Path, home: Path | None = No
 
     `home` is a DAGSTER_HOME with a configuration and a workspace.yaml of its own.
     """
+    workspace = (home or PROJECT) / "workspace.yaml"
+    home = home or prepare_dagster_home(load_settings(environ, PROJECT))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with log.open("a") as output:
         # A shell's background job would ignore the signal by which it is stopped; a group of its own does not.
         process = subprocess.Popen(
-            build_ui_command("-p", str(port)),
-            cwd=PROJECT if home is None else home,
-            env=build_ui_environment(environ) if home is None else {**environ, "DAGSTER_HOME": str(home)},
+            build_ui_command("-p", str(port), workspace=workspace),
+            cwd=home,
+            env=build_ui_environment(environ, home),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -281,3 +282,8 @@ def test_checks_warn_and_leave_the_run_green(account: Account) -> None:
     assert found["usage", "all_read"] is False
     assert found["recordings", "permitted"] is False
     assert found["usage", "unique_ids"] is found["usage", "rows_in_window"] is found["usage", "nothing_gone"] is True
+
+
+def test_the_workspace_and_the_dg_command_load_the_same_module() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    assert f"python_module: {project['code_location_target_module']}\n" in (PROJECT / "workspace.yaml").read_text()
