@@ -1,7 +1,5 @@
 """`make bench`: run the benchmarks and write the page."""
 
-from __future__ import annotations
-
 import sys
 import tempfile
 import time

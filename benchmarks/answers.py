@@ -3,8 +3,6 @@
 `python -m benchmarks.answers FOLDER FIRST LAST ROWS` prepares a folder.
 """
 
-from __future__ import annotations
-
 import sys
 from array import array
 from datetime import date

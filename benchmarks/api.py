@@ -1,7 +1,5 @@
 """An API server in its own process: each response is a slice of prepared bytes, so it costs the client nothing."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import mmap

@@ -3,8 +3,6 @@
 `python -m benchmarks.bare_pull FIRST LAST` reads the environment as `iplum` does.
 """
 
-from __future__ import annotations
-
 import sys
 from datetime import UTC, date, datetime, time
 from functools import partial

@@ -1,7 +1,5 @@
 """CPU time, elapsed time and memory of a program and its child processes."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Results of a benchmark as plain data."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -49,7 +47,7 @@ class Findings:
         return {**asdict(self), "profiles": dict.fromkeys(self.profiles, "")}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Findings:
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Findings":
         """Read back what `to_plain` gave."""
         lines = [Line(**line) for line in plain["lines"]]
         points = [Point(**point) for point in plain["points"]]

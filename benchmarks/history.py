@@ -1,7 +1,5 @@
 """Invented records as columns: the one history that the API's answers and the lake's files are both made of."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time

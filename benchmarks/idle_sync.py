@@ -3,8 +3,6 @@
 `python -m benchmarks.idle_sync FIRST LAST` reads the environment as `iplum` does.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from datetime import date

@@ -4,8 +4,6 @@
 rows of the window that begins on that day.
 """
 
-from __future__ import annotations
-
 import sys
 from datetime import date, timedelta
 from pathlib import Path

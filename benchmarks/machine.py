@@ -1,7 +1,5 @@
 """The machine and the library versions behind the figures."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

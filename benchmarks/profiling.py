@@ -1,7 +1,5 @@
 """Profiles of `iplum` commands, and their statistics as text."""
 
-from __future__ import annotations
-
 import cProfile
 import io
 import pstats

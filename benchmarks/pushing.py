@@ -3,8 +3,6 @@
 `python -m benchmarks.pushing URL EVENTS FILE` writes the events a second of both.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import sqlite3

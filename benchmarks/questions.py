@@ -1,7 +1,5 @@
 """Query times of each mart. `python -m benchmarks.questions` prints them."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

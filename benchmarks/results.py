@@ -7,8 +7,6 @@ growth.svg       its plot
 profiles/        a profile of each hot path, as text
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """The place where a benchmark works: a scratch folder, the API, the project's command, the rivals' environment."""
 
-from __future__ import annotations
-
 import json
 import os
 import pstats

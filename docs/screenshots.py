@@ -1,7 +1,5 @@
 """`make screenshots`: the pictures of docs/dagster-ui.md, made of the invented account in Chromium."""
 
-from __future__ import annotations
-
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping

@@ -3,8 +3,6 @@
 The HTTP receiver lives in `pipelines.receiver`.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """The Dagster resource, a thin factory of the client. The only module here that imports Dagster."""
 
-from __future__ import annotations
-
 import threading
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Negotiation of usage types: iPlum's list and its own example disagree (docs/design.md, "Usage types")."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections.abc import Sequence

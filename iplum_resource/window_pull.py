@@ -5,8 +5,6 @@ assumption: a cap is the same number of rows for every request of a run. So a se
 not truncate at fewer (docs/design.md, "Row caps and split checks").
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
@@ -108,7 +106,7 @@ class _Outcome:
     confirmed: tuple[tuple[WindowResponse, PullReason], ...] = ()
     failed: WindowError | None = None
 
-    def join(self, later: _Outcome) -> _Outcome:
+    def join(self, later: "_Outcome") -> "_Outcome":
         return _Outcome(self.ids | later.ids, self.confirmed + later.confirmed, self.failed or later.failed)
 
 

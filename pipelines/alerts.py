@@ -1,7 +1,5 @@
 """Sending alerts to a webhook, a mail server, or both. No log or error contains the address."""
 
-from __future__ import annotations
-
 import logging
 import smtplib
 import ssl

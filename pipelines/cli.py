@@ -4,8 +4,6 @@ Exit codes: 0 success; 2 wrong usage or configuration, found before any request;
 disk; 130 stopped by Ctrl-C or SIGTERM.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

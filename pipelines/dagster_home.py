@@ -3,8 +3,6 @@
 `python -m pipelines.dagster_home` runs Dagster's UI and daemon on it.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import sqlite3

@@ -3,8 +3,6 @@
 `python -m pipelines.demo --ui` is `make demo-ui`: the Dagster UI on the demo's data.
 """
 
-from __future__ import annotations
-
 import os
 import secrets
 import subprocess

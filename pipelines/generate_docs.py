@@ -3,8 +3,6 @@
 `python -m pipelines.generate_docs` writes it; a test fails if it is outdated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

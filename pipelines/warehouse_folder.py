@@ -1,7 +1,5 @@
 """The data folder, mart settings and callback inbox that the settings describe."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,7 +21,7 @@ def open_folder(settings: Settings) -> DataFolder:
     return DataFolder(settings.data, settings.state, modes)
 
 
-def build_mart_settings(accounts: Sequence[Settings]) -> MartSettings:
+def build_mart_settings(accounts: Sequence[Settings]) -> "MartSettings":
     """Build the mart settings of all accounts: leaving one out would rebuild the warehouse."""
     from warehouse.snapshot.marts import AccountSettings, MartSettings
 
@@ -43,7 +41,7 @@ def has_inbox(settings: Settings, folder: DataFolder) -> bool:
     return bool(settings.inbox_url) or folder.inbox.exists()
 
 
-def open_inbox(settings: Settings, folder: DataFolder) -> Inbox:
+def open_inbox(settings: Settings, folder: DataFolder) -> "Inbox":
     """Open the inbox, creating it if needed; raises `InboxFailed` and `StorageFailed`."""
     from warehouse.raw.inbox import Inbox
 

@@ -17,8 +17,6 @@
 Texts contain no row's content.
 """
 
-from __future__ import annotations
-
 import errno
 from collections.abc import Collection
 from pathlib import Path
@@ -64,7 +62,7 @@ class StorageFailed(WarehouseError):
     """The disk, folder or bucket rejected a read or a write."""
 
     @classmethod
-    def during(cls, action: str, path: Path, error: OSError) -> StorageFailed:
+    def during(cls, action: str, path: Path, error: OSError) -> "StorageFailed":
         """Build the error for an `OSError` raised while doing `action` to `path`."""
         other = ((error.strerror or type(error).__name__).lower(), "Check the disk and the folder, then run again")
         return cls(f"cannot {action} {path}", *_SYSTEM_ERRORS.get(error.errno or 0, other))

@@ -1,7 +1,5 @@
 """Progress of long work: a callback with the steps done and the total."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeAlias
 

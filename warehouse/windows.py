@@ -3,8 +3,6 @@
 The window of one request is `iplum_resource.window`; Dagster's partitions are `pipelines.defs.partitions`.
 """
 
-from __future__ import annotations
-
 import calendar
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,7 +36,7 @@ class StorageWindow:
         """The start of the next window (UTC)."""
         return self.next().start
 
-    def next(self) -> StorageWindow:
+    def next(self) -> "StorageWindow":
         """Return the next window."""
         day = self.first_day.day + _STEP_DAYS
         last_day = calendar.monthrange(self.first_day.year, self.first_day.month)[1]

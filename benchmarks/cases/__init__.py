@@ -3,8 +3,6 @@
 A benchmark takes a workshop and gives its findings. Each says in its module's first line what it asks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType

@@ -1,7 +1,5 @@
 """Growth: what a sync of a year costs with ten times the rows, from a hundred thousand to ten million."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from benchmarks.cases.year import FIRST, LAST, sync

@@ -3,8 +3,6 @@
 The least that it can take is requests times latency divided by concurrency. Times are those that the API saw.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from datetime import date

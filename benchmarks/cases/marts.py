@@ -3,8 +3,6 @@
 A question is what a person would filter by: a user or a counterparty, the last thirty days, where a mart has them.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from statistics import median

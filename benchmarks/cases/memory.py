@@ -3,8 +3,6 @@
 A peak is that of the whole command, the interpreter and its libraries included.
 """
 
-from __future__ import annotations
-
 from datetime import date
 
 from benchmarks.costs import Cost

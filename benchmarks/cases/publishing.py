@@ -1,7 +1,5 @@
 """Publishing one changed window of ten million rows, compared with a full build."""
 
-from __future__ import annotations
-
 import pstats
 import sys
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Callbacks: how many a second the receiver has on the disk, against a loop that commits one after the other."""
 
-from __future__ import annotations
-
 import json
 import secrets
 import subprocess

@@ -1,7 +1,5 @@
 """Start-up time of `iplum --help`, and time until the first request of `iplum sync`."""
 
-from __future__ import annotations
-
 import re
 import sys
 from datetime import date

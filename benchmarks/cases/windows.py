@@ -4,8 +4,6 @@ Both run in Dagster as `iplum sync` sets it up, so what is left is the work; the
 allowed on top.
 """
 
-from __future__ import annotations
-
 import sys
 from datetime import date
 from statistics import median

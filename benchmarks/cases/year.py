@@ -4,8 +4,6 @@ The rows are those of one endpoint; this project also asks for the recordings, o
 answer, and builds tables, marts and the report.
 """
 
-from __future__ import annotations
-
 import sys
 from datetime import date
 

@@ -1,7 +1,5 @@
 """Playing the cases from the command line: a line for each, and exit code 1 when a kill left a trace."""
 
-from __future__ import annotations
-
 import argparse
 import random
 import subprocess

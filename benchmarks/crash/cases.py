@@ -1,7 +1,5 @@
 """The commands that are killed, and the folder that each begins with."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Kills, and what is there after them."""
 
-from __future__ import annotations
-
 import random
 import shutil
 import time

@@ -1,7 +1,5 @@
 """Processes that work and are killed. Each is forked from a process that has loaded all modules."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import os

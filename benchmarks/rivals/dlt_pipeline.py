@@ -3,8 +3,6 @@
 `python -m benchmarks.rivals.dlt_pipeline URL FIRST LAST FOLDER`, in an environment of `requirements.txt` alone.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from datetime import date, timedelta

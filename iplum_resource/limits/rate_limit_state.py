@@ -4,8 +4,6 @@ The stores implement pyrate-limiter's `StateStore`. The state is one number: whe
 microseconds since the epoch.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator
@@ -137,13 +135,13 @@ class PostgresStateStore(StateStore):
         with self._connect().cursor() as cursor:
             cursor.execute("UPDATE iplum_next_request SET due = %s WHERE name = %s", (due, self._name))
 
-    def _connect(self) -> extensions.connection:
+    def _connect(self) -> "extensions.connection":
         if self._connection is None:
             self._connection = _import_psycopg2().connect(self._url, connect_timeout=_CONNECT_SECONDS)
             self._create_row(self._connection)
         return self._connection
 
-    def _create_row(self, connection: extensions.connection) -> None:
+    def _create_row(self, connection: "extensions.connection") -> None:
         create = "CREATE TABLE IF NOT EXISTS iplum_next_request (name TEXT PRIMARY KEY, due BIGINT NOT NULL)"
         insert = "INSERT INTO iplum_next_request VALUES (%s, 0) ON CONFLICT DO NOTHING"
         try:

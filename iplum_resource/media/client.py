@@ -1,7 +1,5 @@
 """Streaming downloads from the media host."""
 
-from __future__ import annotations
-
 import random as random_numbers
 import time
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Anyone can text a URL, so URLs are parsed as an attacker might write them (docs/design.md, "Text or media URL").
 """
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from urllib.parse import urlsplit

@@ -1,7 +1,5 @@
 """The HTTP application: routes, endpoints, and the order of checks."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -67,7 +65,7 @@ def create_shared_app(state: ServerState) -> Starlette:
     return app
 
 
-async def _handle_api(state: ServerState, endpoint: Endpoint, request: Request) -> Response:
+async def _handle_api(state: ServerState, endpoint: "Endpoint", request: Request) -> Response:
     simulation = state.simulation
     raw = await request.body()
     request.state.body = _read_leniently(raw)

@@ -1,7 +1,5 @@
 """The simulated users, and the calls, texts and faxes of one UTC day, generated from a seed."""
 
-from __future__ import annotations
-
 import math
 import random
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ class Event(NamedTuple):
     direction: str
     sender: str
     receiver: str
-    user: User
+    user: "User"
     minutes: int
     credits: int | None
     recorded: bool
@@ -41,7 +39,7 @@ def day_of(number: int) -> date:
     return date.fromordinal(_EPOCH_ORDINAL + number)
 
 
-def generate_day(users: tuple[User, ...], day: int, *, seed: int, mean: float) -> list[Event]:
+def generate_day(users: tuple["User", ...], day: int, *, seed: int, mean: float) -> list[Event]:
     """Generate the events of a day, sorted by start.
 
     `day` counts from 1970-01-01; `mean` is the average number of rows per day.
@@ -62,7 +60,7 @@ def generate_day(users: tuple[User, ...], day: int, *, seed: int, mean: float) -
 class _EventGenerator:
     """Generates one event after the other from one random generator."""
 
-    def __init__(self, users: tuple[User, ...], rng: random.Random) -> None:
+    def __init__(self, users: tuple["User", ...], rng: random.Random) -> None:
         self._users = users
         self._random = rng.random
 
@@ -91,7 +89,7 @@ class _EventGenerator:
             self._call(user, client, start=start, elapsed=elapsed),
         ]
 
-    def _call(self, user: User, client: str, *, start: int, elapsed: int) -> Event:
+    def _call(self, user: "User", client: str, *, start: int, elapsed: int) -> Event:
         inbound = self._random() < 0.55
         draw = self._random()
         if inbound and draw < 0.15:
@@ -104,7 +102,7 @@ class _EventGenerator:
         sides = ("in", client, user.party) if inbound else ("out", user.party, client)
         return Event(start, end, EXTERNAL_CALL, *sides, user, minutes, credit, recorded, self._random())
 
-    def _fax(self, user: User, start: int) -> Event:
+    def _fax(self, user: "User", start: int) -> Event:
         client = self._pick_client(user)
         elapsed = 30 + self._below(200)
         minutes = -(-elapsed // 60)
@@ -128,7 +126,7 @@ class _EventGenerator:
             for direction, user, at in (("out", caller, start), ("in", called, mirrored))
         ]
 
-    def _texts(self, user: User, start: int) -> list[Event]:
+    def _texts(self, user: "User", start: int) -> list[Event]:
         """Generate a text conversation between a user and a client, until one stops or the day ends."""
         client, inbound = self._pick_client(user), self._random() < 0.6
         day_end = start - start % DAY + DAY
@@ -143,11 +141,11 @@ class _EventGenerator:
             start += 15 + self._wait(700)
         return events
 
-    def _text(self, user: User, client: str, *, start: int, inbound: bool, credit: int | None) -> Event:
+    def _text(self, user: "User", client: str, *, start: int, inbound: bool, credit: int | None) -> Event:
         sides = ("in", client, user.party) if inbound else ("out", user.party, client)
         return Event(start, start, EXTERNAL_TEXT, *sides, user, 1, credit, False, self._random())
 
-    def _pick_client(self, user: User) -> str:
+    def _pick_client(self, user: "User") -> str:
         """Favour the first of a user's clients, so that the same people are met again and again."""
         return user.clients[int(len(user.clients) * self._random() ** 2.2)]
 

@@ -1,7 +1,5 @@
 """`iplum archive`: downloads bodies, attachments, faxes and recordings that are not verified yet."""
 
-from __future__ import annotations
-
 import typer
 
 from pipelines.commands.failure_alert import alert_on_failure

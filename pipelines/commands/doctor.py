@@ -1,7 +1,5 @@
 """`iplum doctor`: checks of everything that a sync needs."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """`iplum export`: an extract for counsel or an auditor."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

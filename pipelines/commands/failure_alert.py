@@ -1,7 +1,5 @@
 """Alerts for failed commands that run unattended, as from cron."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """`iplum fetch`: the published database as a local file."""
 
-from __future__ import annotations
-
 import typer
 
 from pipelines.commands.invocation import read_settings

@@ -1,7 +1,5 @@
 """`iplum hold`: legal holds."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`iplum init`: the set-up, from two keys to the first sync."""
 
-from __future__ import annotations
-
 import math
 import os
 import sys

@@ -1,7 +1,5 @@
 """Settings, day options, clock, console and exit codes shared by all commands."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """Progress on the command line: bars with rate and time left on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """`iplum publish`: update of the published database."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

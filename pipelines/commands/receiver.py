@@ -1,7 +1,5 @@
 """`iplum receiver`: the callback receiver."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

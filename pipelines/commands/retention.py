@@ -1,7 +1,5 @@
 """`iplum retention`: deletion of old records, and the list of past deletions."""
 
-from __future__ import annotations
-
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,7 +63,7 @@ def retention(
         typer.echo(f"Deleted and published. The deletion record is in {open_folder(settings).address}/retention")
 
 
-def _show_plan(deletion: DeletionRecord, *, dry_run: bool) -> None:
+def _show_plan(deletion: "DeletionRecord", *, dry_run: bool) -> None:
     typer.echo(f"{deletion.account}: everything before {deletion.before} (UTC)")
     if dry_run:
         for key, window in deletion.windows.items():

@@ -1,7 +1,5 @@
 """The output formats of `iplum sql`."""
 
-from __future__ import annotations
-
 import csv
 import json
 from datetime import date, datetime

@@ -1,7 +1,5 @@
 """`iplum sql`: a query on the published tables."""
 
-from __future__ import annotations
-
 import sys
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """`iplum standin`: the stand-in API. Its options are built from `iplum_resource.standin.options`."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator
 from dataclasses import fields

@@ -1,7 +1,5 @@
 """`iplum sync`: the daily sync, or the sync of a range, with a progress bar."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
@@ -64,7 +62,7 @@ def sync_and_show(
         _show_report(report, accounts[0])
 
 
-def _to_json(report: SyncReport) -> dict[str, object]:
+def _to_json(report: "SyncReport") -> dict[str, object]:
     result = asdict(report)
     for tally in result["datasets"].values():
         findings = tally.pop("findings")
@@ -72,7 +70,7 @@ def _to_json(report: SyncReport) -> dict[str, object]:
     return result
 
 
-def _show_report(report: SyncReport, settings: Settings) -> None:
+def _show_report(report: "SyncReport", settings: Settings) -> None:
     for name, tally in report.datasets.items():
         if tally.refused:
             typer.echo(

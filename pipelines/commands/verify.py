@@ -1,7 +1,5 @@
 """`iplum verify`: comparison with iPlum, and verification of files, lake and tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
@@ -99,7 +97,7 @@ def _verify_here(
     return sizes
 
 
-def _show_audit(report: SyncReport) -> None:
+def _show_audit(report: "SyncReport") -> None:
     for name, tally in report.datasets.items():
         found = tally.findings
         refused = " (refused: no recording plan)" if tally.refused else ""
@@ -109,7 +107,7 @@ def _show_audit(report: SyncReport) -> None:
         )
 
 
-def _list_findings(report: SyncReport) -> Iterator[str]:
+def _list_findings(report: "SyncReport") -> Iterator[str]:
     for name, tally in report.datasets.items():
         found = tally.findings
         if found.missing:

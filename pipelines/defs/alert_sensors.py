@@ -1,7 +1,5 @@
 """Sensors that send alerts: for failed runs, and for data that is out of date."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 

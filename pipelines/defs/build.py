@@ -1,7 +1,5 @@
 """Assembly of all definitions: assets, checks, jobs, schedules, sensors and resources of all accounts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """Conversion of errors into Dagster's `Failure`, and of failed steps into lines of text."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import dagster as dg

@@ -5,8 +5,6 @@ load than everything else. Accounts whose history starts in the same window ther
 its account's assets.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -56,7 +54,7 @@ class AccountJob:
 
     def define(
         self, accounts: Sequence[Settings], *, tables: dg.AssetsDefinition, report: dg.AssetsDefinition
-    ) -> dict[str, UnresolvedAssetJobDefinition]:
+    ) -> dict[str, "UnresolvedAssetJobDefinition"]:
         """Build the job, or one per start of history, by name; with a single account, each run publishes."""
         published = [tables, report] if self.has_report else [tables]
         if accounts[0].is_one_of_many:

@@ -1,7 +1,5 @@
 """Windows as Dagster partitions: definition, backfill policy, and the tags of a run over a range."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import date
 

@@ -1,7 +1,5 @@
 """Schedules: the daily sync, the daily archive and the weekly audit, with the windows of each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from datetime import datetime, time, timedelta
 

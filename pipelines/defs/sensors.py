@@ -1,7 +1,5 @@
 """Sensors that start a run after a change: `stale_snapshot` and `callback_inbox`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """The checks behind `iplum doctor`: everything that a sync needs, one line each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime

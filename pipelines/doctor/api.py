@@ -1,7 +1,5 @@
 """Checks of the API: connection, clock, signature, permissions, usage types, and the start of history."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial

@@ -1,7 +1,5 @@
 """Checks of the settings, without any request."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One line of the doctor, and the exit code that follows from all lines."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """Checks of this machine: data folder, data, Dagster with its daemon, and alerts."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

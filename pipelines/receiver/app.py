@@ -4,8 +4,6 @@ iPlum does not sign callbacks, so the token in the path authenticates them (docs
 body or number is logged.
 """
 
-from __future__ import annotations
-
 import hmac
 import logging
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Group commit: one sync of the disk for the events of many requests."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """The callback receiver on a socket."""
 
-from __future__ import annotations
-
 import logging
 import signal
 import socket

@@ -1,7 +1,5 @@
 """An archive run from start to end, run through Dagster and recorded in its history."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime

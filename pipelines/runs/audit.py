@@ -1,7 +1,5 @@
 """An audit from start to end, run through Dagster and recorded in its history."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 

@@ -1,7 +1,5 @@
 """A deletion from start to end: planned, recorded, carried out, published, and recorded again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """A sync from start to end, run through Dagster and recorded in its history."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

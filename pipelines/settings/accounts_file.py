@@ -9,8 +9,6 @@ timezone = "America/New_York"         # and any other of `ACCOUNT_OPTIONS`
 start_date = 2024-01-01
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Checks of the secrets. They are read where they are used and never stored in `Settings`; no error shows one."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

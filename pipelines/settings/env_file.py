@@ -1,7 +1,5 @@
 """Writing `.env`, and rendering `.env.example`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

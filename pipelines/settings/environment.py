@@ -1,7 +1,5 @@
 """The environment: variables of the process and of `.env`, and Dagster's own variables."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

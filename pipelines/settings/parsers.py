@@ -1,7 +1,5 @@
 """Parsers of settings: one for each kind of value. Each raises `SettingsError`, which names the variable."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Loading, `accounts.toml`, `.env.example`, the settings page and the doctor all follow from these declarations.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, time, timedelta

@@ -1,7 +1,5 @@
 """Archiving: downloads of message texts, attachments, faxes and recordings, window by window."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

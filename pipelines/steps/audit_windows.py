@@ -1,7 +1,5 @@
 """Findings of an audit: differences between the API and the lake in windows that should no longer change."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,7 +21,7 @@ class AuditFindings:
         """The number of differing rows."""
         return self.missing + self.changed + self.deleted
 
-    def __add__(self, other: AuditFindings) -> AuditFindings:
+    def __add__(self, other: "AuditFindings") -> "AuditFindings":
         return AuditFindings(self.missing + other.missing, self.changed + other.changed, self.deleted + other.deleted)
 
 

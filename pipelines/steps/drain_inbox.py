@@ -1,7 +1,5 @@
 """Draining the inbox: events are moved to the raw log, and their windows folded."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

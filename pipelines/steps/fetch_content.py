@@ -1,7 +1,5 @@
 """Downloads of one record's content: its text, or its file."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal

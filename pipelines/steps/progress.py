@@ -1,7 +1,5 @@
 """The progress of a run: a protocol, and an implementation that does nothing."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from pipelines.steps.pull_windows import WindowOutcome

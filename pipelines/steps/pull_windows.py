@@ -1,7 +1,5 @@
 """Pulling windows concurrently: each response is stored when it arrives, each finished window is folded."""
 
-from __future__ import annotations
-
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -131,7 +129,7 @@ class DatasetLoader:
 
     def _pull_window(
         self, window: StorageWindow, sizes: ResponseSizes, unchecked_sizes: dict[StorageWindow, set[int]]
-    ) -> _ResponseRecorder:
+    ) -> "_ResponseRecorder":
         recorder = _ResponseRecorder(self._log, window)
         request_window = Window(window.start, window.end)
         try:
@@ -155,7 +153,7 @@ class DatasetLoader:
             recorder.error = failure
         return recorder
 
-    def _fold(self, recorder: _ResponseRecorder, *, again: bool = False) -> WindowOutcome:
+    def _fold(self, recorder: "_ResponseRecorder", *, again: bool = False) -> WindowOutcome:
         fold: FoldResult | None = None
         error = recorder.error
         if recorder.responses or recorder.refused or again:

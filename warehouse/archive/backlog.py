@@ -1,7 +1,5 @@
 """The archive's backlog: records to download, including files that were verified and have since been lost."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The download log: every attempt to download a content or recording, and its fold into rows."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import uuid
@@ -48,7 +46,7 @@ class DownloadAttempt:
     error: str | None = None
 
     @classmethod
-    def of_body(cls, record_id: str, body: str, attempted_at: datetime) -> DownloadAttempt:
+    def of_body(cls, record_id: str, body: str, attempted_at: datetime) -> "DownloadAttempt":
         """Build the attempt for the text of a message, which may be empty."""
         # A lone surrogate cannot be stored as UTF-8, so its escape is stored.
         encoded = body.encode("utf-8", errors="backslashreplace")

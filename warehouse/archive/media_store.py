@@ -1,7 +1,5 @@
 """The media store: content-addressed files, each verified before it is stored."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field

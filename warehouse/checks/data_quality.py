@@ -1,7 +1,5 @@
 """Data-quality checks: SELECTs over the snapshot, and counters in the lake files."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 

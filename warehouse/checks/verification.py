@@ -1,7 +1,5 @@
 """Verification: bodies and files against their hashes, lake against raw log, snapshot against lake."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field

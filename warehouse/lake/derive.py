@@ -1,7 +1,5 @@
 """Derived columns: counterparty and its kind, length in bytes, and `extra`."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

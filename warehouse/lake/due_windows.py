@@ -1,7 +1,5 @@
 """Due windows: which ones the next sync or audit requests (docs/design.md, "What is due")."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 

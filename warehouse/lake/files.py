@@ -1,7 +1,5 @@
 """Lake files: one Parquet file per table and window, replaced whole, with its fold state in the metadata."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

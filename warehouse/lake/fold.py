@@ -1,7 +1,5 @@
 """Folding: merging the raw responses of a window into its lake file (docs/design.md, "Folding a window")."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 

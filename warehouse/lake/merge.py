@@ -3,8 +3,6 @@
 In Arrow, this takes a third of the time it takes in pandas.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime

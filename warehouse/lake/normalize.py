@@ -1,7 +1,5 @@
 """Normalization: parsing a response's JSON records into typed columns."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Sequence

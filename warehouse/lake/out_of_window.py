@@ -1,7 +1,5 @@
 """Out-of-window records: which there are, and their copies for their own windows."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

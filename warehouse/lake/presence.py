@@ -1,7 +1,5 @@
 """First seen, last seen, origin and absence of records (docs/design.md, "Absence")."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime

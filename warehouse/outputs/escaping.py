@@ -3,8 +3,6 @@
 HTML is escaped by the report's template; JSON is written verbatim.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

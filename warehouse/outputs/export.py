@@ -1,7 +1,5 @@
 """Exports: records, bodies and files of a selection, with a manifest of checksums."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """A user's SQL on the published snapshot: read-only, without access to other files."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass

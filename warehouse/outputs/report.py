@@ -1,7 +1,5 @@
 """The report: one HTML page that works offline."""
 
-from __future__ import annotations
-
 import json
 from importlib.resources import files as package_files
 from pathlib import Path

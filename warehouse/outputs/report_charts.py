@@ -1,7 +1,5 @@
 """The report's charts, as Vega-Lite specifications built with Altair."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

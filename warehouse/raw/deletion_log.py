@@ -1,7 +1,5 @@
 """Deletion records: what a retention run deletes, as counts and hashes."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime

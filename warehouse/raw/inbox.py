@@ -1,7 +1,5 @@
 """The callback inbox: events in SQLite or PostgreSQL, pending until they are drained."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 import uuid
@@ -86,7 +84,7 @@ class Inbox:
         with self._database_errors():
             self._create_tables()
 
-    def __enter__(self) -> Inbox:
+    def __enter__(self) -> "Inbox":
         return self
 
     def __exit__(

@@ -1,7 +1,5 @@
 """Parsing of raw bodies: lenient JSON, in chunks to bound memory."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

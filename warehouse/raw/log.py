@@ -1,7 +1,5 @@
 """The raw log: verbatim responses and callbacks, append-only (docs/design.md, "The raw log")."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import uuid

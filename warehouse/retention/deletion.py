@@ -1,7 +1,5 @@
 """Deletion of old windows: raw files, lake files and media, except held records."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

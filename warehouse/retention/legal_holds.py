@@ -1,7 +1,5 @@
 """Legal holds: records that are exempt from deletion, in `holds.json`."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Redaction: rewriting a window's raw log so that only held records remain. Nothing else changes raw files."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """DuckDB's names of the column types."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 INSTANT = pa.timestamp("us", tz="UTC")

@@ -1,7 +1,5 @@
 """The marts of `marts.toml`, in the order in which they are built."""
 
-from __future__ import annotations
-
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files

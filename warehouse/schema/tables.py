@@ -3,8 +3,6 @@
 Normalization (`warehouse.lake.normalize`), DDL and documentation follow from these.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Business hours as in `mon-fri 09:00-17:00`."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

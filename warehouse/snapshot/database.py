@@ -1,7 +1,5 @@
 """The published database file: its tables, and the windows it was built from."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,7 +59,7 @@ class Snapshot:
             config={"temp_directory": str(spill_folder), "autoinstall_known_extensions": "false"}
         )
 
-    def __enter__(self) -> Snapshot:
+    def __enter__(self) -> "Snapshot":
         quoted = str(self._path).replace("'", "''")
         self._connection.execute(f"ATTACH '{quoted}' AS built (STORAGE_VERSION '{_STORAGE_VERSION}')")
         self._connection.execute("USE built")

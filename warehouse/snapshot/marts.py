@@ -1,7 +1,5 @@
 """Building the marts inside the database that is about to be published."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 A publisher uploads its file before it moves the pointer, so readers always find a complete snapshot.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import uuid

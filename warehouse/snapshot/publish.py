@@ -1,7 +1,5 @@
 """Publishing: copying the snapshot, replacing changed windows, and renaming (docs/design.md, "Publishing")."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os

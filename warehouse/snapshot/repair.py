@@ -1,7 +1,5 @@
 """Repair before publishing: folding stale windows and damaged lake files again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from warehouse.archive.download_log import fold_download_log

@@ -1,7 +1,5 @@
 """Atomic, durable and private writes of local files."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import time

@@ -1,7 +1,5 @@
 """The storage protocol, implemented by a local folder and an S3 bucket."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """SHA-256 of files and streams."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path

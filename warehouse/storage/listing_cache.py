@@ -1,7 +1,5 @@
 """An S3 store with cached listings: one listing answers many lookups."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO

@@ -1,7 +1,5 @@
 """Storage in a local folder."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress

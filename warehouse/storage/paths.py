@@ -13,8 +13,6 @@ A bucket has the same keys below its prefix, and the snapshot in another form (`
     warehouse.json
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -49,7 +47,7 @@ class DataFolder:
     cached_store: Store | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def in_bucket(cls, bucket: Bucket, state: Path, modes: Modes) -> DataFolder:
+    def in_bucket(cls, bucket: Bucket, state: Path, modes: Modes) -> "DataFolder":
         """Return the folder of a warehouse whose data is in a bucket."""
         return cls(state / "s3" / bucket.name / bucket.prefix, state, modes, bucket)
 
@@ -64,7 +62,7 @@ class DataFolder:
 
         return open_s3_store(self.bucket)
 
-    def with_cached_listings(self, account: str | None = None) -> DataFolder:
+    def with_cached_listings(self, account: str | None = None) -> "DataFolder":
         """List the files of one account, or of all, and return a folder that answers from these listings.
 
         For work on many windows: in a bucket, each would cost several requests. Later files are not seen.

@@ -1,7 +1,5 @@
 """Configuration of an S3 bucket: its address and the AWS variables."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Translation of S3 errors into `StorageFailed`, with cause and fix but without keys or signatures."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
