@@ -52,7 +52,7 @@ def find_due_ranges(settings: Settings, now: datetime) -> list[list[StorageWindo
 
 
 def build_daily_sync(
-    settings: Settings, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition, *, clock: Callable[[], datetime]
+    settings: Settings, job: "dg.JobDefinition | dg.UnresolvedAssetJobDefinition", *, clock: Callable[[], datetime]
 ) -> dg.ScheduleDefinition:
     """Build `daily_sync`, which is on by default.
 
@@ -95,7 +95,7 @@ def find_backlog_ranges(settings: Settings, now: datetime) -> list[list[StorageW
 
 
 def build_daily_archive(
-    settings: Settings, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition, *, clock: Callable[[], datetime]
+    settings: Settings, job: "dg.JobDefinition | dg.UnresolvedAssetJobDefinition", *, clock: Callable[[], datetime]
 ) -> dg.ScheduleDefinition:
     """Build `daily_archive`, which is off by default (docs/design.md, "Privacy")."""
 
@@ -132,7 +132,7 @@ def find_audit_ranges(settings: Settings, now: datetime) -> list[list[StorageWin
 
 
 def build_weekly_audit(
-    settings: Settings, job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition, *, clock: Callable[[], datetime]
+    settings: Settings, job: "dg.JobDefinition | dg.UnresolvedAssetJobDefinition", *, clock: Callable[[], datetime]
 ) -> dg.ScheduleDefinition:
     """Build `weekly_audit`, which is on by default. Nothing else requests old windows again."""
     hour = (settings.sync_at.hour + _AUDIT_HOURS_AFTER_SYNC) % 24

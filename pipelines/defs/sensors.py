@@ -34,7 +34,7 @@ _DRAINS_DELETED_PER_TICK = 20
 
 def build_stale_snapshot(
     accounts: Sequence[Settings],
-    job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition,
+    job: "dg.JobDefinition | dg.UnresolvedAssetJobDefinition",
     *,
     clock: Callable[[], datetime],
 ) -> dg.SensorDefinition:
@@ -76,7 +76,7 @@ def build_stale_snapshot(
 
 def build_callback_inbox(
     accounts: Sequence[Settings],
-    job: dg.JobDefinition | dg.UnresolvedAssetJobDefinition,
+    job: "dg.JobDefinition | dg.UnresolvedAssetJobDefinition",
     *,
     clock: Callable[[], datetime],
 ) -> dg.SensorDefinition:

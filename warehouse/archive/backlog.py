@@ -86,6 +86,6 @@ def find_lost_files(folder: DataFolder, table: Table, account: str, window: Stor
     }
 
 
-def is_lost(rows: pd.DataFrame) -> pd.Series[bool]:
+def is_lost(rows: pd.DataFrame) -> "pd.Series[bool]":
     """Whether each row's file was verified once and is missing now."""
     return rows["path"].notna() & (rows["status"] != "verified")
