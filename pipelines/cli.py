@@ -99,6 +99,10 @@ def run(arguments: list[str]) -> int:
         # Calling `app` would replace the exception hook set in `main`.
         command = typer.main.get_command(app)
         code = command.main([a for a in arguments if a != "--debug"], "iplum", standalone_mode=False)
+    except typer.Abort as error:
+        # Ctrl-C or Ctrl-D at a prompt.
+        typer.echo(f"\nStopped. {error}".rstrip(), err=True)
+        return _INTERRUPTED
     except typer.TyperException as error:
         command_name = f" {arguments[0]}" if arguments and not arguments[0].startswith("-") else ""
         typer.echo(f"error: {error}; see 'iplum{command_name} --help'", err=True)

@@ -45,7 +45,10 @@ def list_holds() -> None:
     from pipelines.warehouse_folder import open_folder
     from warehouse.retention.legal_holds import read_holds
 
-    for one in read_holds(open_folder(settings)):
+    holds = read_holds(open_folder(settings))
+    if not holds:
+        typer.echo("No holds.")
+    for one in holds:
         named = {"account": one.account, "user": one.user, "counterparty": one.counterparty, "note": one.note}
         typer.echo(
             f"{one.number:>3}  {one.since}  " + ", ".join(f"{name} {what}" for name, what in named.items() if what)

@@ -96,7 +96,10 @@ def _collect_values(
     for name in _QUESTIONS:
         value = given.get(name) or os.environ.get(name)
         if not value and is_interactive:
-            value = _ask(name, current.get(name, ""))
+            try:
+                value = _ask(name, current.get(name, ""))
+            except typer.Abort:
+                raise typer.Abort("Nothing was written.") from None
         if value:
             values[name] = value
     return values

@@ -82,11 +82,13 @@ def _show_records(chosen: tuple[Settings, ...]) -> None:
     from pipelines.warehouse_folder import open_folder
     from warehouse.raw.deletion_log import load_deletion_records
 
-    for settings in chosen:
-        for one in load_deletion_records(open_folder(settings), settings.account):
-            state = f"finished {one.finished_at:%Y-%m-%d %H:%M}Z" if one.finished_at else "not finished"
-            typer.echo(
-                f"{one.began_at:%Y-%m-%d %H:%M}Z  {one.account}  before {one.before}: "
-                f"{sum(one.rows.values()):,} rows of {len(one.windows):,} windows, {one.raw_files:,} raw files, "
-                f"{len(one.files) - len(one.files_kept):,} media files; {state}"
-            )
+    records = [one for each in chosen for one in load_deletion_records(open_folder(each), each.account)]
+    if not records:
+        typer.echo("No deletions.")
+    for one in records:
+        state = f"finished {one.finished_at:%Y-%m-%d %H:%M}Z" if one.finished_at else "not finished"
+        typer.echo(
+            f"{one.began_at:%Y-%m-%d %H:%M}Z  {one.account}  before {one.before}: "
+            f"{sum(one.rows.values()):,} rows of {len(one.windows):,} windows, {one.raw_files:,} raw files, "
+            f"{len(one.files) - len(one.files_kept):,} media files; {state}"
+        )

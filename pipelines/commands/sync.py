@@ -77,7 +77,8 @@ def _show_report(report: "SyncReport", settings: Settings) -> None:
                 f"warning: iPlum refuses {name} for this account (HTTP 403): it needs a call recording plan", err=True
             )
         typer.echo(
-            f"{name:<12}{tally.windows:>5} windows {tally.new:>9,} new {tally.changed:>9,} changed"
+            f"{name:<12}{tally.windows:>5} {'window ' if tally.windows == 1 else 'windows'} {tally.new:>9,} new "
+            f"{tally.changed:>9,} changed"
             f"{report.rows.get(name, 0):>12,} rows in total"
         )
     if not report.datasets and not report.failures:
@@ -85,4 +86,5 @@ def _show_report(report: "SyncReport", settings: Settings) -> None:
     exit_with(report.failures)
     from pipelines.warehouse_folder import open_folder
 
-    typer.echo(f"published {open_folder(settings).published}")
+    folder = open_folder(settings)
+    typer.echo(f"published {folder.published}\nreport {folder.report}")

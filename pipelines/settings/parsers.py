@@ -1,5 +1,6 @@
 """Parsers of settings: one for each kind of value. Each raises `SettingsError`, which names the variable."""
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import available_timezones
 
 from iplum_resource.http.url_rules import find_base_url_problem, is_loopback_host
 from warehouse.snapshot.business_hours import parse_business_hours as parse_intervals
@@ -122,11 +123,15 @@ def parse_time_of_day(raw: Raw) -> time:
 
 
 def parse_time_zone(raw: Raw) -> str:
-    """Parse the IANA name of a time zone that this machine knows."""
-    try:
-        ZoneInfo(raw.text)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise raw.fail("an IANA time zone such as 'America/New_York'") from error
+    """Parse the IANA name of a time zone, such as `America/New_York`.
+
+    A machine also has files such as `localtime` and `right/UTC`, which DuckDB does not accept.
+    """
+    zones = available_timezones() - {"Factory", "localtime", "posixrules"}
+    if raw.text not in zones:
+        similar = {zone.lower(): zone for zone in sorted(zones)}
+        close = difflib.get_close_matches(raw.text.lower().replace(" ", "_"), similar, n=1) or ["america/new_york"]
+        raise raw.fail(f"an IANA time zone such as '{similar[close[0]]}'")
     return raw.text
 
 

@@ -151,7 +151,7 @@ class Verification:
         store = self.folder.store
         with (
             scratch_folder(self.folder.state, self.folder.modes) as scratch,
-            open_snapshot(self.folder.snapshot) as connection,
+            open_snapshot(self.folder.snapshot, reads_files=True) as connection,
         ):
             for table in LAKE_TABLES:
                 for account, window in self._list_windows(table):

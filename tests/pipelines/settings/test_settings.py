@@ -82,6 +82,10 @@ def test_an_empty_variable_counts_as_none(tmp_path: Path) -> None:
         ("IPLUM_LOOKBACK_DAYS", "1.5"),
         ("IPLUM_TIMEZONE", "Mars/Olympus"),
         ("IPLUM_TIMEZONE", "../etc/passwd"),
+        ("IPLUM_TIMEZONE", "localtime"),
+        ("IPLUM_TIMEZONE", "posixrules"),
+        ("IPLUM_TIMEZONE", "right/UTC"),
+        ("IPLUM_TIMEZONE", "america/new_york"),
         ("IPLUM_USAGE_TYPES", ","),
         ("IPLUM_USAGE_TYPES", "call;text"),
         ("IPLUM_REQUESTS_PER_SECOND", "0"),
@@ -172,3 +176,9 @@ def test_plain_http_goes_to_the_loopback_or_where_it_is_allowed(changed: dict[st
     settings = load_settings({**S3, "AWS_ENDPOINT_URL": "http://minio:9000", **changed}, tmp_path)
     assert isinstance(settings.data, Bucket)
     assert dict(settings.data.options)["AWS_ALLOW_HTTP"] == "true"
+
+
+@pytest.mark.parametrize("zone", ["america/new_york", "America/New York", "America/New_Yrok"])
+def test_a_misspelled_time_zone_is_corrected_in_the_message(zone: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="such as 'America/New_York'"):
+        load_settings({"IPLUM_TIMEZONE": zone}, tmp_path)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.raw_responses import WINDOW, answer, call, create_folder, fold
 from warehouse.schema.tables import USAGE
-from warehouse.snapshot.database import Snapshot, count_mart_rows, count_rows
+from warehouse.snapshot.database import Snapshot, count_mart_rows, count_rows, open_snapshot
 from warehouse.snapshot.marts import MartSettings, build_marts
 from warehouse.storage.paths import DataFolder
 
@@ -42,3 +42,14 @@ def test_marts_that_need_more_memory_than_is_meant_for_them_get_it(tmp_path: Pat
         connection.execute(f"SET memory_limit = '{cores * MEGABYTES}MB'")
         with pytest.raises(duckdb.OutOfMemoryException):
             build_marts(connection, MartSettings())
+
+
+def test_a_planted_view_cannot_read_files(tmp_path: Path, lake_file: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    build(path, lake_file)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"CREATE VIEW planted AS SELECT * FROM read_text('{__file__}')")
+    with open_snapshot(path) as connection, pytest.raises(duckdb.PermissionException):
+        connection.execute("FROM planted").fetchall()
+    with open_snapshot(path, reads_files=True) as connection:
+        assert len(connection.execute("FROM planted").fetchall()) == 1
