@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from iplum_resource.errors import UnreadableCallback
+from iplum_resource.fields import get_field
 
 _REQUEST = "callback"
 # iPlum's records are flat. Later parsers may have less stack left than this one.
@@ -49,13 +50,13 @@ def parse_callback(body: bytes, kind: CallbackKind) -> list[CallbackRecord]:
 
 
 def _parse_record(value: Any, kind: CallbackKind) -> CallbackRecord:
-    if not isinstance(value, dict) or not _is_id(value.get("recordId")):
+    if not isinstance(value, dict) or not _is_id(get_field(value, "recordId")):
         raise UnreadableCallback(_REQUEST, "a record has no recordId")
     if _is_deeper(value, _MAX_DEPTH):
         raise UnreadableCallback(_REQUEST, "it is nested too deeply")
     record = {name: value for name, value in value.items() if name.casefold() != "content"}
-    content = value.get("content")
-    is_text = kind == "usage" and str(record.get("usage")).strip().casefold() == "text"
+    content = get_field(value, "content")
+    is_text = kind == "usage" and str(get_field(record, "usage")).strip().casefold() == "text"
     keeps = is_text and isinstance(content, str) and content != "" and not _URL.fullmatch(content)
     return CallbackRecord(json.dumps(record, separators=(",", ":")).encode(), content if keeps else None)
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from iplum_resource.errors import ResponseTooLarge, RowCapReached, ServerFailed, SplitCheckFailed, TimedOut, WindowError
+from iplum_resource.fields import get_field
 from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import WIDEST, Window
 
@@ -267,4 +268,5 @@ class WindowPull:
 
 
 def _ids(response: WindowResponse) -> frozenset[str]:
-    return frozenset(str(r.get("recordId")) for r in response.records if isinstance(r, dict) and r.get("recordId"))
+    ids = (get_field(record, "recordId") for record in response.records if isinstance(record, dict))
+    return frozenset(str(record_id) for record_id in ids if record_id)

@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import Message
+from typing import Any
 
 import orjson
 
 from iplum_resource.errors import BrokenJson, UnreadableResponse
+from iplum_resource.fields import get_field
 from iplum_resource.http.status_errors import find_error_code
 from iplum_resource.http.transport import HttpResponse
 from iplum_resource.window import Window
@@ -70,7 +73,7 @@ def parse_records(response: HttpResponse, request: str) -> tuple[bytes, int]:
 
     Raises:
         BrokenJson: The body is not JSON, as when it is truncated.
-        UnreadableResponse: The body is JSON but not an array, or nested too deeply.
+        UnreadableResponse: The body is JSON but not an array, is nested too deeply, or no element has a record ID.
 
     """
     body, charset = response.body, _get_charset(response)
@@ -86,22 +89,29 @@ def parse_records(response: HttpResponse, request: str) -> tuple[bytes, int]:
         raise (UnreadableResponse if problem == _TOO_DEEP else BrokenJson)(request, problem)
     if not isinstance(value, list):
         raise UnreadableResponse(request, _describe(value))
+    if value and not _has_id(value):
+        raise UnreadableResponse(request, "no element has a recordId")
     return body, len(value)
 
 
+def _has_id(elements: Iterable[Any]) -> bool:
+    return any(isinstance(element, dict) and get_field(element, "recordId") for element in elements)
+
+
 def _count_large_array(body: bytes) -> int | None:
-    """Return the length of a large array without holding all of it; None if it is small or cannot be split.
+    """Return the length of a large array without holding all of it; None if it is small, cannot be split, or lacks IDs.
 
     A comma with an object on either side may separate two elements; if all pieces parse, it does.
     """
     if len(body) < 2 * _PIECE or not body.startswith(b"["):
         return None
-    rows, begin = 0, 1
+    rows, begin, has_id = 0, 1, False
     try:
         while cut := _BETWEEN_OBJECTS.search(body, begin + _PIECE):
-            rows += len(orjson.loads(b"[" + body[begin : cut.start(1)] + b"]"))
-            begin = cut.end(1)
-        return rows + len(orjson.loads(b"[" + body[begin:]))
+            elements = orjson.loads(b"[" + body[begin : cut.start(1)] + b"]")
+            rows, begin, has_id = rows + len(elements), cut.end(1), has_id or _has_id(elements)
+        elements = orjson.loads(b"[" + body[begin:])
+        return rows + len(elements) if has_id or _has_id(elements) else None
     except orjson.JSONDecodeError:
         return None
 

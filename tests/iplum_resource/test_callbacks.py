@@ -133,3 +133,9 @@ def test_neither_record_nor_refusal_shows_what_was_pushed() -> None:
     with pytest.raises(UnreadableCallback) as refusal:
         parse_callback(b'{"from": "+14081231234"}', "usage")
     assert "4081231234" not in f"{refusal.value!r}{refusal.value}"
+
+
+def test_field_names_match_in_any_case() -> None:
+    (record,) = parse_callback(b'{"RecordID":"a","Usage":"text","Content":"Hello"}', "usage")
+    assert record.content == "Hello"
+    assert json.loads(record.body) == {"RecordID": "a", "Usage": "text"}

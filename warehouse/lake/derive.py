@@ -15,22 +15,45 @@ _KINDS = (
     ("short_code", r"^[0-9]{3,6}$"),
     ("login", r"^[^@\s]+@[^@\s]+$"),
 )
-_LENGTH = r"(?i)^(?P<amount>[0-9]{1,12}(?:\.[0-9]{1,6})?)[\s\pZ]*(?P<unit>[KMG]?B|bytes)$"
+_LENGTH = re.compile(r"(?P<amount>[0-9][0-9.,]{0,19})\s*(?P<unit>[kmgt]?b|[kmgt]ib|bytes?|)")
+# The forms of a number, each with the character that groups its digits; a single dot is a decimal point.
+_NUMBERS = (
+    (re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?"), ","),
+    (re.compile(r"[0-9]{1,3}(\.[0-9]{3}){2,}|[0-9]{1,3}(\.[0-9]{3})+,[0-9]+"), "."),
+    (re.compile(r"[0-9]+([.,][0-9]+)?"), ""),
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_TOO_LARGE = 2.0**63
-_BYTES_PER_UNIT = {"b": 1, "bytes": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
+_TOO_LARGE = 2**63
+_POWERS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 def derive_columns(rows: pa.Table, table: Table) -> pa.Table:
     """Add the derived columns to folded rows."""
     if table is USAGE:
-        is_inbound = pc.equal(rows["direction"], "in").fill_null(False)
-        counterparty = pc.if_else(is_inbound, rows["from_party"], rows["to_party"])
+        counterparty = _find_counterparties(rows)
         rows = rows.append_column("counterparty", counterparty)
         rows = rows.append_column("counterparty_kind", classify_parties(counterparty.combine_chunks()))
     elif table is RECORDINGS:
-        rows = rows.append_column("length_bytes", parse_lengths(rows["length_text"].combine_chunks()))
+        texts = rows["length_text"].to_pylist()
+        lengths = [None if text is None else parse_length(text) for text in texts]
+        rows = rows.append_column("length_bytes", pa.array(lengths, pa.int64()))
+        unread = [
+            _join_objects(other, None if text is None or length is not None else json.dumps({"length": text}))
+            for other, text, length in zip(rows[UNREAD].to_pylist(), texts, lengths, strict=True)
+        ]
+        rows = rows.set_column(rows.column_names.index(UNREAD), UNREAD, pa.array(unread, pa.string()))
     return rows.append_column("extra", _extras(rows))
+
+
+def _find_counterparties(rows: pa.Table) -> pa.ChunkedArray:
+    """Return the other party; without a known direction, the one that is not the user's login, else null."""
+    user, sender, receiver = (pc.utf8_lower(rows[name]) for name in ("user_id", "from_party", "to_party"))
+    is_inbound = pc.equal(rows["direction"], "in").fill_null(False)
+    is_outbound = pc.equal(rows["direction"], "out").fill_null(False)
+    is_known = pc.or_(is_inbound, is_outbound)
+    takes_sender = pc.or_(is_inbound, pc.and_not(pc.equal(receiver, user).fill_null(False), is_known))
+    takes_receiver = pc.or_(is_outbound, pc.and_not(pc.equal(sender, user).fill_null(False), is_known))
+    return pc.case_when(pc.make_struct(takes_sender, takes_receiver), rows["from_party"], rows["to_party"])
 
 
 def classify_parties(parties: pa.Array) -> pa.Array:
@@ -43,17 +66,19 @@ def classify_parties(parties: pa.Array) -> pa.Array:
     return kinds.take(texts.indices)
 
 
-def parse_lengths(lengths: pa.Array) -> pa.Array:
-    """Parse sizes such as `434.2 KB` into bytes (1 KB = 1024); null if they do not parse.
+def parse_length(text: str) -> int | None:
+    """Parse a size such as `434.2 KB` into bytes (1 KB = 1024); None if it does not parse.
 
     The text is rounded, so the bytes are approximate (docs/iplum-api.md, "Get Recording Records").
     """
-    parts = pc.extract_regex(pc.utf8_trim_whitespace(lengths), _LENGTH)
-    amounts = pc.struct_field(parts, "amount").cast(pa.float64())
-    units = pc.index_in(pc.utf8_lower(pc.struct_field(parts, "unit")), pa.array(_BYTES_PER_UNIT))
-    factors = pa.array(_BYTES_PER_UNIT.values(), pa.float64()).take(units)
-    sizes = pc.round(pc.multiply(amounts, factors))
-    return pc.if_else(pc.less(sizes, _TOO_LARGE), sizes, None).cast(pa.int64())
+    match = _LENGTH.fullmatch(text.strip().lower())
+    amount = match["amount"] if match else ""
+    for pattern, grouping in _NUMBERS:
+        if match and pattern.fullmatch(amount):
+            number = amount.replace(grouping, "") if grouping else amount
+            size = round(float(number.replace(",", ".")) * 1024 ** _POWERS[match["unit"][:1]])
+            return size if size < _TOO_LARGE else None
+    return None
 
 
 def _extras(rows: pa.Table) -> pa.Array:

@@ -99,9 +99,9 @@ def merge_responses(
 ) -> pa.Table:
     """Merge responses and callbacks into the rows of a window.
 
-    Records are joined by ID; the newest version wins field by field, and null never wins. `bodies` holds the
-    records of each body by its hash. The result has the columns of the lake schema and `unread`, is sorted by
-    start and record ID, and does not depend on the order of `responses`.
+    Records are joined by ID; the newest version wins field by field, null never wins, and a callback never wins
+    over a pull. `bodies` holds the records of each body by its hash. The result has the columns of the lake schema
+    and `unread`, is sorted by start and record ID, and does not depend on the order of `responses`.
     """
     ordered = sorted(responses, key=lambda response: (response.pulled_at, response.body_sha256 or ""))
     held = list(dict.fromkeys(a.body_sha256 for a in reversed(ordered) if a.body_sha256 in bodies))
@@ -111,14 +111,10 @@ def merge_responses(
         if digest is not None and len(bodies[digest].rows)
     ]
     if callbacks is not None:
-        versions.append(callbacks)
+        versions.insert(0, callbacks.sort_by("last_seen_at"))
     if not versions:
         return table.lake_schema.empty_table().append_column(UNREAD, pa.nulls(0, pa.string()))
-    together = pa.concat_tables(versions)
-    if callbacks is not None:
-        # The sort is stable.
-        together = together.sort_by("last_seen_at")
-    rows = sort_rows(merge_versions(together), table, window)
+    rows = sort_rows(merge_versions(pa.concat_tables(versions)), table, window)
     rows = rows.append_column("origin", compute_origins(rows))
     rows = rows.append_column("absent_since", compute_absences(rows, find_complete_pulls(responses, window)))
     return derive_columns(rows, table)

@@ -23,7 +23,7 @@ from warehouse.windows import StorageWindow
 def merge_versions(versions: pa.Table) -> pa.Table:
     """Merge versions into one row per record ID: the newest wins field by field, null never wins.
 
-    `versions` are ordered oldest first; the order of the result is undefined.
+    `versions` are ordered by precedence, the strongest last; the order of the result is undefined.
     """
     ids = versions["record_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     several = np.bincount(ids)[ids] > 1

@@ -21,6 +21,7 @@ UNREAD = "unread"
 # Callbacks may contain it; message text and media URLs do not belong in these tables.
 _DROPPED_FIELDS = frozenset({"content"})
 _WORD = r"^[^\s]+$"
+_DIRECTIONS = {"inbound": "in", "incoming": "in", "outbound": "out", "outgoing": "out"}
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,9})?")
 _TOO_LARGE = 1e15
 _INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
@@ -231,6 +232,10 @@ def _tokens(values: list[Any]) -> pa.Array:
     return pc.if_else(pc.match_substring_regex(words, _WORD), words, None)
 
 
+def _directions(values: list[Any]) -> pa.Array:
+    return pa.array([_DIRECTIONS.get(word, word) for word in _tokens(values).to_pylist()], pa.string())
+
+
 def _numbers(values: list[Any]) -> pa.Array:
     return pa.array([_number(value) for value in values], pa.float64())
 
@@ -255,4 +260,4 @@ def _drop_implausible(instants: pa.Array) -> pa.Array:
     return pc.if_else(inside, instants, None)
 
 
-_PARSERS = {"text": _texts, "token": _tokens, "number": _numbers, "instant": _instants}
+_PARSERS = {"text": _texts, "token": _tokens, "direction": _directions, "number": _numbers, "instant": _instants}

@@ -3,16 +3,20 @@
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import orjson
 
+from warehouse.schema.tables import FOLDED_TABLES
+
 _TOO_LARGE_FOR_64_BITS = 2.0**63
 # Bytes parsed at a time: a parsed record takes several times its size.
 _CHUNK_BYTES = 4 << 20
+_DOCUMENTED = frozenset(column.field for table in FOLDED_TABLES for column in table.vendor_columns if column.field)
+_BY_LOWER_CASE = {name.lower(): name for name in _DOCUMENTED}
 _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 
@@ -39,7 +43,7 @@ def parse_json_records(body: bytes) -> Iterator[list[Any]]:
                 records = orjson.loads(b"[" + body[begin:comma] + b"]")
             except orjson.JSONDecodeError:
                 break  # the comma is inside a string
-            yield records
+            yield _spell_as_documented(records)
             begin = comma + 1
     yield load_records(body if begin == 1 else b"[" + body[begin:])
 
@@ -59,7 +63,21 @@ def load_records(body: bytes) -> list[Any]:
         # orjson rejects lone surrogates, NaN and a byte order mark
         text = body.decode("utf-8-sig")
         records = json.loads(text, parse_constant=str, parse_float=_parse_float, parse_int=_parse_int)
-    return records if isinstance(records, list) else [records]
+    return _spell_as_documented(records if isinstance(records, list) else [records])
+
+
+def _spell_as_documented(records: list[Any]) -> list[Any]:
+    """Rename fields that differ from documented ones in case only (docs/iplum-api.md, "Gaps and contradictions")."""
+    names = set[str]().union(*(record for record in records if type(record) is dict))
+    documented = {name: _BY_LOWER_CASE[name.lower()] for name in names - _DOCUMENTED if name.lower() in _BY_LOWER_CASE}
+    if not documented:
+        return records
+    return [_rename_fields(record, documented) if type(record) is dict else record for record in records]
+
+
+def _rename_fields(record: dict[str, Any], documented: Mapping[str, str]) -> dict[str, Any]:
+    # The documented spelling wins if a record has both.
+    return {name if documented.get(name, name) in record else documented[name]: value for name, value in record.items()}
 
 
 def _parse_float(text: str) -> float | str:

@@ -18,15 +18,16 @@ from warehouse.schema.duckdb_types import ARROW_TYPES, DUCKDB_TYPES, INSTANT
 class Column:
     """A column; `field` is the vendor's field it comes from, `parse` how that is parsed.
 
-    `text` is stored as received; a `token` is a word, lower-cased, without white space; `number` and `instant` are
-    parsed from text. A value that does not parse becomes null and is kept in `extra`.
+    `text` is stored as received; a `token` is a word, lower-cased, without white space; a `direction` is a token, with
+    `in` and `out` for other words of the same meaning; `number` and `instant` are parsed from text. A value
+    that does not parse becomes null and is kept in `extra`.
     """
 
     name: str
     type: pa.DataType
     description: str
     field: str | None = None
-    parse: Literal["text", "token", "number", "instant"] = "text"
+    parse: Literal["text", "token", "direction", "number", "instant"] = "text"
 
     @property
     def duckdb_type(self) -> str:

@@ -167,6 +167,16 @@ def test_a_row_that_was_pushed_and_pulled_has_both_origins(folder: DataFolder) -
     assert (row["origin"], row["first_seen_at"], row["last_seen_at"]) == ("both", at(1), at(2))
 
 
+@pytest.mark.parametrize("callback_at", [1, 3])
+def test_a_callback_never_wins_over_a_pull(folder: DataFolder, callback_at: float) -> None:
+    pushed = call(duration="0", iPlumCredits=0, clientReferenceId="pushed")
+    keep(folder, answer([pushed], callback_at, reason="callback"), dataset="usage_callbacks")
+    fold(folder, answer([call(duration="12", iPlumCredits=12, clientReferenceId=None)], 2))
+    row = rows_of(folder).loc["a"]
+    assert (row["duration_minutes"], row["credits"], row["origin"]) == (12.0, 12.0, "both")
+    assert row["client_reference_id"] == "pushed", "no pull had a value"
+
+
 def test_a_refusal_is_noted_and_counts_as_no_pull(folder: DataFolder) -> None:
     refusal = RawResponse(
         request_start=WINDOW.start,

@@ -4,13 +4,12 @@ import json
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.raw_responses import call
-from warehouse.lake.derive import derive_columns, parse_lengths
+from warehouse.lake.derive import derive_columns, parse_length
 from warehouse.lake.normalize import normalize_records, normalize_response
 from warehouse.raw.json_records import load_records, parse_json_records
 from warehouse.schema.tables import RECORDINGS, USAGE, Table
@@ -83,16 +82,26 @@ def test_a_row_is_read_alike_alone_and_in_company(elements: list[Any]) -> None:
         (" 2 MB ", 2 * 1024**2),
         ("12 bytes", 12),
         ("0 B", 0),
-        ("8589934591 GB", None),
+        ("8589934591 GB", 8589934591 * 1024**3),
+        ("8589934592 GB", None),
         ("999999999999 GB", None),
-        ("1,5 MB", None),
+        ("1,5 MB", 1572864),
+        ("1,234 KB", 1234 * 1024),
+        ("1,234.5 KB", round(1234.5 * 1024)),
+        ("1.234,5 KB", round(1234.5 * 1024)),
+        ("1.234.567 B", 1234567),
+        ("1.234 MB", round(1.234 * 1024**2)),
+        ("434.2 KiB", 444621),
+        ("2 TB", 2 * 1024**4),
+        ("2048", 2048),
+        ("1,23,4 KB", None),
+        ("12 parsecs", None),
         ("-1 KB", None),
         ("nan KB", None),
     ],
 )
 def test_a_length_is_read_or_null_however_large(text: str, size: int | None) -> None:
-    (found,) = parse_lengths(pa.array([text], pa.string())).to_pylist()
-    assert found == size or (size is None and text.startswith("8589934591"))
+    assert parse_length(text) == size
 
 
 @given(st.lists(st.fixed_dictionaries({"recordId": st.just("a"), "length": st.text(max_size=12)}), max_size=3))
@@ -120,3 +129,48 @@ def test_a_large_body_is_read_alike_in_pieces_and_whole() -> None:
     assert in_pieces.rows.combine_chunks().equals(whole.rows.combine_chunks())
     assert (in_pieces.unreadable, list(in_pieces.places)) == (1, list(whole.places))
     assert list(in_pieces.elements) == list(whole.elements)
+
+
+def test_a_length_that_does_not_parse_is_in_extra() -> None:
+    rows = normalize_records(
+        [{"recordId": "a", "length": "12 parsecs"}, {"recordId": "b", "length": "1 KB"}], RECORDINGS
+    )
+    derived = derive_columns(rows.rows, RECORDINGS)
+    assert derived["extra"].to_pylist() == ['{"length": "12 parsecs"}', None]
+
+
+def test_field_names_match_in_any_case() -> None:
+    record = {"RecordID": "a", "starttimeutc": "2023-01-02T09:00:00Z", "Duration": "4", "phonenumber": "1"}
+    frame = normalize_response(json.dumps([record, call("b")]).encode(), USAGE).frame
+    assert list(frame["record_id"]) == ["a", "b"]
+    assert (frame["duration_minutes"][0], str(frame["started_at"][0])) == (4.0, "2023-01-02 09:00:00+00:00")
+
+
+def test_the_documented_spelling_wins() -> None:
+    frame = normalize_response(b'[{"recordId":"a","duration":"4","Duration":"5"}]', USAGE).frame
+    assert frame["duration_minutes"][0] == 4.0
+    assert frame["unknown"][0] == {"Duration": "5"}
+
+
+@pytest.mark.parametrize(
+    ("direction", "stored", "counterparty"),
+    [
+        ("inbound", "in", "them"),
+        ("Incoming", "in", "them"),
+        ("OUTGOING", "out", "u@x.example"),
+        ("internal", "internal", "them"),
+        ("missed", "missed", "them"),
+        (None, None, "them"),
+    ],
+)
+def test_an_unknown_direction_is_never_guessed(direction: str | None, stored: str | None, counterparty: str) -> None:
+    record = call("a", direction=direction, to="U@x.example", userId="u@x.example", **{"from": "them"})
+    derived = derive_columns(normalize_response(json.dumps([record]).encode(), USAGE).rows, USAGE)
+    assert derived["direction"].to_pylist() == [stored]
+    assert [str(party).lower() for party in derived["counterparty"].to_pylist()] == [counterparty]
+
+
+def test_without_a_direction_and_the_users_login_there_is_no_counterparty() -> None:
+    record = call("a", direction="sideways", to="x", userId="u", **{"from": "y"})
+    derived = derive_columns(normalize_response(json.dumps([record]).encode(), USAGE).rows, USAGE)
+    assert derived["counterparty"].to_pylist() == derived["counterparty_kind"].to_pylist() == [None]
