@@ -14,7 +14,7 @@ from warehouse.archive.backlog import find_backlog
 from warehouse.errors import WarehouseError
 from warehouse.lake.due_windows import find_audits, find_due, group_into_ranges, read_states
 from warehouse.raw.deletion_log import find_first_kept_window
-from warehouse.schema.tables import ARCHIVE_TABLES, FOLDED_TABLES
+from warehouse.schema.tables import FOLDED_TABLES, TABLES_WITH_ARCHIVE
 from warehouse.windows import StorageWindow, window_of, windows_between
 
 #: About a year: five minutes at five requests per second.
@@ -86,8 +86,7 @@ def find_backlog_ranges(settings: Settings, now: datetime) -> list[list[StorageW
     folder = open_folder(settings).with_cached_listings(settings.account)
     windows = {
         window
-        for table in ARCHIVE_TABLES
-        for source in FOLDED_TABLES
+        for source, table in TABLES_WITH_ARCHIVE
         for window in folder.lake_windows(source.name, settings.account)
         if window >= window_of(settings.start_date) and find_backlog(folder, table, settings.account, window, now=now)
     }

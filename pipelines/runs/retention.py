@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from pipelines.settings import Settings, SettingsError
-from pipelines.steps.drain_inbox import TABLES, group_by_window
+from pipelines.steps.drain_inbox import group_events
 from pipelines.warehouse_folder import build_mart_settings, has_inbox, open_folder, open_inbox
 from warehouse.outputs.report import write_report
 from warehouse.raw.deletion_log import DeletionRecord, load_deletion_records, save_deletion_record
@@ -73,10 +73,4 @@ def _find_events(inbox: Inbox, *, before: StorageWindow) -> Iterator[list[int]]:
     after = 0
     while events := inbox.read_drained(after=after, at_most=_EVENTS_AT_A_TIME):
         after = events[-1].number
-        yield [
-            event.number
-            for dataset, table in TABLES.items()
-            for window, filed in group_by_window([e for e in events if e.dataset == dataset], table).items()
-            if window < before
-            for event, _ in filed
-        ]
+        yield [event.number for _, window, with_ids in group_events(events) if window < before for event, _ in with_ids]

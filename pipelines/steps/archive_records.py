@@ -1,13 +1,13 @@
 """Archiving: downloads of message texts, attachments, faxes and recordings, window by window."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from itertools import groupby, islice
-from typing import Literal, Protocol
+from typing import Literal
 
 from iplum_resource.errors import (
     AccountError,
@@ -18,6 +18,7 @@ from iplum_resource.errors import (
     MediaRefused,
     WindowError,
 )
+from pipelines.steps.concurrency import map_concurrently
 from pipelines.steps.fetch_content import Fetched
 from warehouse.archive.backlog import find_backlog, find_lost_files
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
@@ -36,11 +37,9 @@ _BATCH = 100
 _OUTAGE_FAILURES = 20
 
 
-class Fetch(Protocol):
-    """A function that downloads the content of one record; raises `IPlumError` or `WarehouseError`."""
-
-    def __call__(self, record_id: str, sha256: str | None = None) -> Fetched:
-        """Return the content, with files verified and stored; with `sha256`, only that file."""
+#: Downloads the content of one record, with files verified and stored; with a SHA-256 hash, only that file. Raises
+#: `IPlumError` and `WarehouseError`.
+Fetch = Callable[[str, str | None], Fetched]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +104,8 @@ class RecordArchiver:
         tasks = [task for window, ids in backlog.items() for task in self._build_tasks(window, ids)]
         for window in [window for window, ids in backlog.items() if not ids]:
             yield ArchiveOutcome(window=window)
-        for window, result in groupby(self._archive_concurrently(tasks), key=lambda one: one.task.window):
-            outcome = self._finish(window, result)
+        for window, results in groupby(self._archive_concurrently(tasks), key=lambda result: result.task.window):
+            outcome = self._finish(window, results)
             yield outcome
             if isinstance(outcome.error, StorageFailed):
                 return
@@ -116,30 +115,16 @@ class RecordArchiver:
         return [_Task(window, record_id, lost.get(record_id)) for record_id in ids]
 
     def _archive_concurrently(self, tasks: Sequence[_Task]) -> Iterator[_Result]:
-        """Attempt the first record alone, so that a refusal costs one request, then the others in threads."""
-        threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"archive-{self.table.name}")
         is_over = threading.Event()
         failed = succeeded = 0
-
-        def attempt(task: _Task) -> _Result | None:
-            return None if is_over.is_set() else self._archive(task)
-
-        def attempt_all() -> Iterator[_Result | None]:
-            yield from map(attempt, tasks[:1])
-            yield from threads.map(attempt, tasks[1:])
-
-        try:
-            for result in attempt_all():
-                if result is None:
-                    continue
-                failed += result.is_outage
-                succeeded += not result.is_outage
-                if result.error is not None or (failed >= _OUTAGE_FAILURES and not succeeded):
-                    is_over.set()
-                yield result
-        finally:
-            # After an interrupt, do not wait for requests in flight.
-            threads.shutdown(wait=False, cancel_futures=True)
+        for result in map_concurrently(
+            self._archive, tasks, is_over=is_over, concurrency=self.concurrency, name=f"archive-{self.table.name}"
+        ):
+            failed += result.is_outage
+            succeeded += not result.is_outage
+            if result.error is not None or (failed >= _OUTAGE_FAILURES and not succeeded):
+                is_over.set()
+            yield result
 
     def _archive(self, task: _Task) -> _Result:
         try:
@@ -153,16 +138,16 @@ class RecordArchiver:
         except (WindowError, WarehouseError) as error:
             is_outage = isinstance(error, WindowError) and not isinstance(error, MediaRefused)
             return _Result(task, self._build_attempt(task, "failed", error), is_outage=is_outage)
-        attempt = _describe(fetched, task.record_id, self.clock())
+        attempt = DownloadAttempt.of_content(task.record_id, fetched, self.clock())
         self.on_attempt(attempt.bytes or 0)
         return _Result(task, attempt)
 
     def _fetch(self, task: _Task) -> Fetched:
         if task.lost is None:
-            return self.fetch(task.record_id)
+            return self.fetch(task.record_id, None)
         # The file may be back from a backup, or with another record.
         if MediaStore(self.folder).check(task.lost.path, task.lost.sha256):
-            return Fetched(file=task.lost)
+            return task.lost
         return self.fetch(task.record_id, task.lost.sha256)
 
     def _build_attempt(self, task: _Task, status: Literal["pending", "failed"], error: Exception) -> DownloadAttempt:
@@ -171,19 +156,18 @@ class RecordArchiver:
 
     def _finish(self, window: StorageWindow, results: Iterator[_Result]) -> ArchiveOutcome:
         log = DownloadLog(self.folder, self.account, self.table.datasets[0])
-        statuses: dict[str, int] = {}
+        statuses: Counter[str] = Counter()
         downloaded = 0
         error: IPlumError | WarehouseError | None = None
         fold: FoldResult | None = None
         try:
-            for attempts in _split_batches(results):
-                error = error or next((result.error for result in attempts if result.error), None)
-                done = [result.attempt for result in attempts if result.attempt is not None]
-                if done:
-                    log.append(window, done)
-                for attempt in done:
-                    statuses[attempt.status] = statuses.get(attempt.status, 0) + 1
-                    downloaded += attempt.bytes or 0
+            while batch := list(islice(results, _BATCH)):
+                error = error or next((result.error for result in batch if result.error), None)
+                attempts = [result.attempt for result in batch if result.attempt is not None]
+                if attempts:
+                    log.append(window, attempts)
+                statuses.update(attempt.status for attempt in attempts)
+                downloaded += sum(attempt.bytes or 0 for attempt in attempts)
             if statuses:
                 fold = fold_download_log(self.folder, self.table, self.account, window)
         except WarehouseError as failure:
@@ -197,23 +181,3 @@ class RecordArchiver:
             refused=refused,
             error=None if refused else error,
         )
-
-
-def _split_batches(result: Iterator[_Result]) -> Iterator[list[_Result]]:
-    while batch := list(islice(result, _BATCH)):
-        yield batch
-
-
-def _describe(fetched: Fetched, record_id: str, now: datetime) -> DownloadAttempt:
-    if fetched.file is not None:
-        return DownloadAttempt(
-            record_id=record_id,
-            attempted_at=now,
-            status="verified",
-            kind="media",
-            sha256=fetched.file.sha256,
-            bytes=fetched.file.bytes,
-            media_type=fetched.file.media_type,
-            path=fetched.file.path,
-        )
-    return DownloadAttempt.of_body(record_id, fetched.body or "", now)

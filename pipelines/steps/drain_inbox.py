@@ -1,29 +1,26 @@
 """Draining the inbox: events are moved to the raw log, and their windows folded."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
-from warehouse.lake.fold import fold_window
+from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_lake_file
 from warehouse.lake.normalize import normalize_response
 from warehouse.raw.deletion_log import is_deleted
 from warehouse.raw.inbox import Event, Inbox
 from warehouse.raw.json_records import load_records
 from warehouse.raw.log import RawLog, RawResponse, format_file_time
 from warehouse.retention.legal_holds import Hold, read_holds
-from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE, Table
+from warehouse.schema.tables import CONTENTS, FOLDED_TABLES, TABLES, table_of_dataset
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of
 
 #: How long drained events stay in the inbox.
 DRAINED_EVENTS_KEPT_FOR = timedelta(days=30)
 _BATCH = 5_000
-#: The table of each callback dataset.
-TABLES = {"usage_callbacks": USAGE, "recording_callbacks": RECORDINGS}
-
-EventsWithIds = Sequence[tuple[Event, str]]  # with its record's id
+#: Events with the IDs of their records.
+EventsWithIds = Sequence[tuple[Event, str]]
 
 
 @dataclass
@@ -62,7 +59,7 @@ class Drain:
             self.inbox.finish(batch, self.clock())
         for name, windows in outcome.touched.items():
             for window in sorted(windows):
-                self._fold(name, window)
+                fold_lake_file(self.folder, TABLES[name], self.account, window)
         outcome.removed = self.inbox.remove_drained(self.clock() - DRAINED_EVENTS_KEPT_FOR)
         return outcome
 
@@ -74,26 +71,23 @@ class Drain:
     def _move(self, batch: str, outcome: DrainOutcome) -> None:
         events = self.inbox.read(batch)
         holds = read_holds(self.folder, self.account)
-        for dataset, table in TABLES.items():
-            dataset_events = [event for event in events if event.dataset == dataset]
-            for window, window_events in group_by_window(dataset_events, table).items():
-                stored = window_events
-                if is_deleted(self.folder, self.account, window):
-                    stored = [(event, record_id) for event, record_id in window_events if _is_held(event, holds)]
-                    outcome.dropped += len(window_events) - len(stored)
-                if not stored:
-                    continue
-                name = _build_file_name(batch, dataset, window, stored)
-                rows = [_build_row(event, batch) for event, _ in stored]
+        for dataset, window, with_ids in group_events(events):
+            kept = with_ids
+            if is_deleted(self.folder, self.account, window):
+                kept = [(event, record_id) for event, record_id in with_ids if _is_held(event, holds)]
+                outcome.dropped += len(with_ids) - len(kept)
+            if kept:
+                name = _build_file_name(batch, dataset, window, kept)
+                rows = [_build_row(event, batch) for event, _ in kept]
                 RawLog(self.folder, self.account, dataset).append_callbacks_once(window, rows, name)
-                outcome.touched.setdefault(table.name, set()).add(window)
-                self._store_texts(window, stored, name, outcome)
+                outcome.touched.setdefault(table_of_dataset(dataset).name, set()).add(window)
+                self._store_texts(window, kept, name, outcome)
         outcome.events += len(events)
 
-    def _store_texts(self, window: StorageWindow, stored: EventsWithIds, name: str, outcome: DrainOutcome) -> None:
+    def _store_texts(self, window: StorageWindow, events: EventsWithIds, name: str, outcome: DrainOutcome) -> None:
         bodies = [
             DownloadAttempt.of_body(record_id, event.content, event.received_at)
-            for event, record_id in stored
+            for event, record_id in events
             if event.content is not None
         ]
         if bodies:
@@ -101,35 +95,29 @@ class Drain:
             outcome.touched.setdefault(CONTENTS.name, set()).add(window)
             outcome.bodies += len(bodies)
 
-    def _fold(self, table_name: str, window: StorageWindow) -> None:
-        if table_name == CONTENTS.name:
-            fold_download_log(self.folder, CONTENTS, self.account, window)
-            return
-        (table,) = (table for table in TABLES.values() if table.name == table_name)
-        fold_window(self.folder, table, self.account, window)
 
-
-def group_by_window(events: Sequence[Event], table: Table) -> Mapping[StorageWindow, EventsWithIds]:
-    """Group events by the window of their record's start, or of their arrival if that is unreadable."""
-    stored: dict[StorageWindow, list[tuple[Event, str]]] = {}
-    if not events:
-        return stored
-    normalized = normalize_response(b"[" + b",".join(event.body for event in events) + b"]", table)
-    starts = dict(zip(normalized.places, normalized.rows[table.started].to_pylist(), strict=True))
-    ids = dict(zip(normalized.places, normalized.rows["record_id"].to_pylist(), strict=True))
-    for position, event in enumerate(events):
-        window = window_of(starts.get(position) or event.received_at)
-        stored.setdefault(window, []).append((event, str(ids.get(position, ""))))
-    return stored
+def group_events(events: Sequence[Event]) -> Iterator[tuple[str, StorageWindow, EventsWithIds]]:
+    """Group events by dataset and by the window of their record's start, or of their arrival if that is unreadable."""
+    for table in FOLDED_TABLES:
+        for dataset in table.datasets[1:]:
+            selected = [event for event in events if event.dataset == dataset]
+            grouped: dict[StorageWindow, list[tuple[Event, str]]] = {}
+            normalized = normalize_response(b"[" + b",".join(event.body for event in selected) + b"]", table)
+            starts = dict(zip(normalized.positions, normalized.rows[table.started].to_pylist(), strict=True))
+            ids = dict(zip(normalized.positions, normalized.rows["record_id"].to_pylist(), strict=True))
+            for position, event in enumerate(selected):
+                window = window_of(starts.get(position) or event.received_at)
+                grouped.setdefault(window, []).append((event, str(ids.get(position, ""))))
+            yield from ((dataset, window, with_ids) for window, with_ids in grouped.items())
 
 
 def _is_held(event: Event, holds: Sequence[Hold]) -> bool:
     return any(isinstance(record, dict) and hold.holds(record) for record in load_records(event.body) for hold in holds)
 
 
-def _build_file_name(batch: str, dataset: str, window: StorageWindow, stored: EventsWithIds) -> str:
+def _build_file_name(batch: str, dataset: str, window: StorageWindow, events: EventsWithIds) -> str:
     digest = hashlib.sha256(f"{batch}/{dataset}/{window.key}".encode()).hexdigest()[:16]
-    return f"{format_file_time(max(event.received_at for event, _ in stored))}-{digest}"
+    return f"{format_file_time(max(event.received_at for event, _ in events))}-{digest}"
 
 
 def _build_row(event: Event, batch: str) -> RawResponse:

@@ -1,7 +1,7 @@
 """Downloads of one record's content: its text, or its file."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from iplum_resource.client import IPlumClient
@@ -10,25 +10,32 @@ from iplum_resource.media.client import MediaClient
 from warehouse.archive.media_store import DIFFERENT_FILE, MediaStore, StoredFile
 from warehouse.errors import FileRefused
 
-
-@dataclass(frozen=True)
-class Fetched:
-    """The content of a record: a text, or a verified file."""
-
-    body: str | None = field(default=None, repr=False)
-    file: StoredFile | None = None
+#: The content of a record: a text, or a verified file.
+Fetched = str | StoredFile
 
 
 @dataclass(frozen=True)
-class ContentFetcher:
+class _Fetcher:
+    client: IPlumClient
+    media: MediaClient
+    store: MediaStore
+
+    def _download(
+        self, url: str, fetch_url: Callable[[], str], *, expected: Literal["audio", "any"], sha256: str | None
+    ) -> StoredFile:
+        with self.store.open_incoming() as incoming:
+            try:
+                self.media.download(url, incoming.sink)
+            except MediaExpired:
+                self.media.download(fetch_url(), incoming.sink)
+            return self.store.store(incoming, expected=expected, sha256=sha256)
+
+
+class ContentFetcher(_Fetcher):
     """Downloads a text, or the file of an attachment or fax.
 
     A content is a file only if it is one URL on the listed hosts (docs/design.md, "Text or media URL").
     """
-
-    client: IPlumClient
-    media: MediaClient
-    store: MediaStore
 
     def __call__(self, record_id: str, sha256: str | None = None) -> Fetched:
         """Return the record's content; with `sha256`, only the file with this hash.
@@ -40,44 +47,20 @@ class ContentFetcher:
             return self.client.fetch_content(record_id).text
 
         text = fetch_text()
-        if self.media.find_url(text) is None:
-            if sha256 is not None:
-                raise FileRefused(DIFFERENT_FILE)
-            return Fetched(body=text)
-        return Fetched(file=_download(text, fetch_text, self.media, self.store, expected="any", sha256=sha256))
+        if self.media.find_url(text) is not None:
+            return self._download(text, fetch_text, expected="any", sha256=sha256)
+        if sha256 is not None:
+            raise FileRefused(DIFFERENT_FILE)
+        return text
 
 
-@dataclass(frozen=True)
-class RecordingFetcher:
+class RecordingFetcher(_Fetcher):
     """Downloads the file of a call recording (docs/iplum-api.md, "Get Recording File")."""
-
-    client: IPlumClient
-    media: MediaClient
-    store: MediaStore
 
     def __call__(self, record_id: str, sha256: str | None = None) -> Fetched:
         """Return the file; with `sha256`, only the one with this hash."""
 
-        def fetch_text() -> str:
+        def fetch_url() -> str:
             return self.client.fetch_recording_url(record_id)
 
-        return Fetched(
-            file=_download(fetch_text(), fetch_text, self.media, self.store, expected="audio", sha256=sha256)
-        )
-
-
-def _download(
-    text: str,
-    fetch_text_again: Callable[[], str],
-    media: MediaClient,
-    store: MediaStore,
-    *,
-    expected: Literal["audio", "any"],
-    sha256: str | None,
-) -> StoredFile:
-    with store.open_incoming() as incoming:
-        try:
-            media.download(text, incoming.sink)
-        except MediaExpired:
-            media.download(fetch_text_again(), incoming.sink)
-        return store.store(incoming, expected=expected, sha256=sha256)
+        return self._download(fetch_url(), fetch_url, expected="audio", sha256=sha256)

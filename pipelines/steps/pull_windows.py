@@ -3,9 +3,9 @@
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal
 
 from iplum_resource.errors import AccountError, Forbidden, IPlumError
@@ -13,6 +13,7 @@ from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import Window
 from iplum_resource.window_pull import FetchWindow, PulledResponse, PullReason, ResponseSizes, WindowPull
 from pipelines.steps.audit_windows import NO_FINDINGS, AuditFindings, find_audit_findings
+from pipelines.steps.concurrency import map_concurrently
 from warehouse.errors import StorageFailed, WarehouseError
 from warehouse.lake.due_windows import read_states
 from warehouse.lake.fold import FoldResult, fold_window, is_up_to_date
@@ -99,33 +100,20 @@ class DatasetLoader:
     ) -> Iterator[WindowOutcome]:
         """Pull in threads and fold in this one, in order, so that out-of-window records are there in time.
 
-        The first window is pulled alone, so that a refusal costs one request. The threads run ahead of the folds;
-        their responses wait on disk, not in memory.
+        The threads run ahead of the folds; their responses wait on disk, not in memory.
         """
-        failed = succeeded = 0
-        threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix=f"pull-{self.table.name}")
         is_over = threading.Event()
-
-        def load(window: StorageWindow) -> _ResponseRecorder | None:
-            return None if is_over.is_set() else self._pull_window(window, sizes, unchecked_sizes)
-
-        def load_all() -> Iterator[_ResponseRecorder | None]:
-            yield from map(load, windows[:1])
-            yield from threads.map(load, windows[1:])
-
-        try:
-            for recorder in load_all():
-                if recorder is None:
-                    continue
-                outcome = self._fold(recorder)
-                failed += outcome.error is not None
-                succeeded += outcome.error is None
-                if _is_final(outcome) or (failed >= _OUTAGE_FAILURES and not succeeded):
-                    is_over.set()
-                yield outcome
-        finally:
-            # After an interrupt, do not wait for requests in flight.
-            threads.shutdown(wait=False, cancel_futures=True)
+        failed = succeeded = 0
+        pull = partial(self._pull_window, sizes=sizes, unchecked_sizes=unchecked_sizes)
+        for recorder in map_concurrently(
+            pull, windows, is_over=is_over, concurrency=self.concurrency, name=f"pull-{self.table.name}"
+        ):
+            outcome = self._fold(recorder)
+            failed += outcome.error is not None
+            succeeded += outcome.error is None
+            if _is_final(outcome) or (failed >= _OUTAGE_FAILURES and not succeeded):
+                is_over.set()
+            yield outcome
 
     def _pull_window(
         self, window: StorageWindow, sizes: ResponseSizes, unchecked_sizes: dict[StorageWindow, set[int]]

@@ -10,7 +10,7 @@ import pandas as pd
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
 from warehouse.archive.media_store import StoredFile
 from warehouse.lake.files import read_rows
-from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE, Table
+from warehouse.schema.tables import CONTENTS, TABLES, Table
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
 
@@ -37,12 +37,10 @@ def find_backlog(folder: DataFolder, table: Table, account: str, window: Storage
 
 def _list_candidates(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> list[str]:
     """List the records that have something to download (docs/iplum-api.md, "Get Usage Content")."""
-    if table is CONTENTS:
-        rows = read_rows(folder, USAGE, account, window)
-        rows = None if rows is None else rows[rows["channel"].isin(["text", "fax"])]
-    else:
-        rows = read_rows(folder, RECORDINGS, account, window)
-    return [] if rows is None else [str(record_id) for record_id in rows["record_id"]]
+    rows = read_rows(folder, TABLES[table.source], account, window)
+    if rows is not None and table is CONTENTS:
+        rows = rows[rows["channel"].isin(["text", "fax"])]
+    return [] if rows is None else list(map(str, rows["record_id"]))
 
 
 @dataclass(frozen=True)
@@ -62,14 +60,11 @@ def mark_lost(folder: DataFolder, losses: Sequence[LostFiles], *, at: datetime) 
     Raises `StorageFailed` and `RawDamaged`.
     """
     for loss in losses:
-        log = DownloadLog(folder, loss.account, loss.table.datasets[0])
-        log.append(
-            loss.window,
-            [
-                DownloadAttempt(record_id=record_id, attempted_at=at, status="lost", error=loss.reason)
-                for record_id in loss.record_ids
-            ],
-        )
+        attempts = [
+            DownloadAttempt(record_id=record_id, attempted_at=at, status="lost", error=loss.reason)
+            for record_id in loss.record_ids
+        ]
+        DownloadLog(folder, loss.account, loss.table.datasets[0]).append(loss.window, attempts)
         fold_download_log(folder, loss.table, loss.account, loss.window)
 
 
@@ -78,11 +73,10 @@ def find_lost_files(folder: DataFolder, table: Table, account: str, window: Stor
     rows = read_rows(folder, table, account, window)
     if rows is None:
         return {}
-    lost = rows[is_lost(rows)]
-    described = zip(lost["record_id"], lost["sha256"], lost["bytes"], lost["media_type"], lost["path"], strict=True)
+    lost = rows.loc[is_lost(rows), ["record_id", "sha256", "bytes", "media_type", "path"]]
     return {
         str(record_id): StoredFile(str(sha256), int(size), str(media_type), str(path))
-        for record_id, sha256, size, media_type, path in described
+        for record_id, sha256, size, media_type, path in lost.itertuples(index=False)
     }
 
 

@@ -1,4 +1,4 @@
-"""The download log: every attempt to download a content or recording, and its fold into rows."""
+"""The download log: every attempt to download a content or recording, and its fold into lake files."""
 
 import hashlib
 import io
@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from warehouse.archive.media_store import StoredFile
 from warehouse.errors import RawDamaged
 from warehouse.lake.files import WindowState, fold_version, read_rows, write_lake_file
-from warehouse.lake.fold import FoldResult, list_raw
+from warehouse.lake.fold import FoldResult, compute_rows, fold_window, list_raw
 from warehouse.raw.log import format_file_time
-from warehouse.schema.tables import DOWNLOAD_LOG_SCHEMA, Table
+from warehouse.schema.tables import ARCHIVE_TABLES, DOWNLOAD_LOG_SCHEMA, Table
 from warehouse.storage.paths import RAW_SUFFIX, DataFolder
 from warehouse.windows import StorageWindow
 
@@ -46,6 +47,13 @@ class DownloadAttempt:
     error: str | None = None
 
     @classmethod
+    def of_content(cls, record_id: str, content: str | StoredFile, attempted_at: datetime) -> "DownloadAttempt":
+        """Build the attempt that verified a text or a file."""
+        if isinstance(content, str):
+            return cls.of_body(record_id, content, attempted_at)
+        return cls(record_id=record_id, attempted_at=attempted_at, status="verified", kind="media", **asdict(content))
+
+    @classmethod
     def of_body(cls, record_id: str, body: str, attempted_at: datetime) -> "DownloadAttempt":
         """Build the attempt for the text of a message, which may be empty."""
         # A lone surrogate cannot be stored as UTF-8, so its escape is stored.
@@ -71,7 +79,7 @@ class DownloadLog:
     dataset: str
 
     def append(self, window: StorageWindow, attempts: Sequence[DownloadAttempt]) -> None:
-        """Store attempts on records of a window durably; raises `StorageFailed`."""
+        """Store attempts to download records of a window, durably; raises `StorageFailed`."""
         latest = max(attempt.attempted_at for attempt in attempts)
         self.append_once(window, attempts, f"{format_file_time(latest)}-{uuid.uuid4().hex[:16]}")
 
@@ -121,11 +129,9 @@ def fold_download_log(folder: DataFolder, table: Table, account: str, window: St
     Raises `StorageFailed` and `RawDamaged`.
     """
     before = read_rows(folder, table, account, window)
-    (dataset,) = table.datasets
     while True:
         listing = list_raw(folder, table, account, window)
-        names = [entry.partition("/")[2] for entry in listing]
-        rows = merge_attempts(DownloadLog(folder, account, dataset).read(window, names))
+        rows = _merge_files(folder, table, account, window, listing)
         state = WindowState(
             version=fold_version(table),
             folded=listing,
@@ -137,15 +143,28 @@ def fold_download_log(folder: DataFolder, table: Table, account: str, window: St
             unread=0,
             absent=0,
         )
-        content = pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
-        write_lake_file(folder, table, account, window, rows=content, state=state)
+        write_lake_file(folder, table, account, window, rows=rows, state=state)
         if list_raw(folder, table, account, window) == listing:
             return FoldResult(state, len(rows) - (0 if before is None else len(before)), 0, frozenset())
 
 
-def compute_download_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
-    """Compute a window's rows from its log, as its lake file should hold them; raises `RawDamaged`."""
-    names = [entry.partition("/")[2] for entry in list_raw(folder, table, account, window)]
+def fold_lake_file(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> FoldResult:
+    """Fold a window of any lake table; raises `StorageFailed` and `RawDamaged`."""
+    fold = fold_download_log if table in ARCHIVE_TABLES else fold_window
+    return fold(folder, table, account, window)
+
+
+def compute_lake_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
+    """Compute a window's rows from its raw files, as its lake file should hold them; raises `RawDamaged`."""
+    if table not in ARCHIVE_TABLES:
+        return compute_rows(folder, table, account, window)
+    return _merge_files(folder, table, account, window, list_raw(folder, table, account, window))
+
+
+def _merge_files(
+    folder: DataFolder, table: Table, account: str, window: StorageWindow, listing: Sequence[str]
+) -> pa.Table:
+    names = [entry.partition("/")[2] for entry in listing]
     rows = merge_attempts(DownloadLog(folder, account, table.datasets[0]).read(window, names))
     return pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
 
@@ -162,12 +181,13 @@ def merge_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
     lost = ordered[ordered["status"] == "lost"].groupby("record_id")["attempted_at"].max()
     lost_at = ordered["record_id"].map(lost).astype("datetime64[us, UTC]") if len(lost) else pd.NaT
     was_verified = ordered["status"] == "verified"
-    still_good = was_verified & ~(ordered["attempted_at"] <= lost_at)
-    verified = ordered[still_good].drop_duplicates("record_id", keep="first")
+    is_valid = was_verified & ~(ordered["attempted_at"] <= lost_at)
+    verified = ordered[is_valid].drop_duplicates("record_id", keep="first")
     others = ordered[~ordered["record_id"].isin(verified["record_id"])].drop_duplicates("record_id", keep="last")
-    once = ordered[was_verified].drop_duplicates("record_id", keep="first").set_index("record_id")
+    expected = ordered[was_verified].drop_duplicates("record_id", keep="first").set_index("record_id")
     for name in ("kind", "sha256", "bytes", "media_type", "path"):
-        others = others.assign(**{name: others[name].where(others[name].notna(), others["record_id"].map(once[name]))})
+        filled = others[name].where(others[name].notna(), others["record_id"].map(expected[name]))
+        others = others.assign(**{name: filled})
     rows = pd.concat([verified, others]).sort_values("record_id", ignore_index=True)
     rows = rows.rename(columns={"attempted_at": "fetched_at"})
     rows["attempts"] = rows["record_id"].map(count).astype("int64")

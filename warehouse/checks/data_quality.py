@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from warehouse.lake.due_windows import read_states
+from warehouse.lake.due_windows import is_refused, read_states
 from warehouse.lake.files import WindowState
 from warehouse.schema.tables import Table
 from warehouse.snapshot.database import open_snapshot
@@ -48,11 +48,8 @@ def find_refused(folder: DataFolder, table: Table) -> list[CheckResult]:
     """List the accounts that iPlum last refused a dataset (HTTP 403), each with the requested window."""
     refused: dict[str, CheckResult] = {}
     for account, states in _by_account(_read_states(folder, table)).items():
-        requested = {window: state for window, state in states.items() if state.refused_at}
-        complete = max((s.complete_at for s in states.values() if s.complete_at), default=None)
-        latest = max((s.refused_at for s in requested.values() if s.refused_at), default=None)
-        if latest is not None and (complete is None or latest > complete):
-            refused[account] = CheckResult(account, max(requested), 0)
+        if is_refused(states.values()):
+            refused[account] = CheckResult(account, max(w for w, state in states.items() if state.refused_at), 0)
     return list(refused.values())
 
 

@@ -8,11 +8,10 @@ from datetime import datetime
 import pandas as pd
 
 from warehouse.archive.backlog import LostFiles, is_lost
-from warehouse.archive.download_log import compute_download_rows
+from warehouse.archive.download_log import compute_lake_rows
 from warehouse.archive.media_store import MediaStore
 from warehouse.errors import RawDamaged
 from warehouse.lake.files import read_rows, read_table
-from warehouse.lake.fold import compute_rows
 from warehouse.progress import ProgressCallback, ignore_progress
 from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, Table
 from warehouse.snapshot.database import count_differing_rows, open_snapshot
@@ -136,9 +135,8 @@ class Verification:
 
     def _verify_rows(self, table: Table, account: str, window: StorageWindow) -> Iterator[Mismatch]:
         """Compare a window's lake file with its rows computed again from raw."""
-        compute = compute_download_rows if table in ARCHIVE_TABLES else compute_rows
         try:
-            expected = compute(self.folder, table, account, window)
+            expected = compute_lake_rows(self.folder, table, account, window)
         except RawDamaged as error:
             yield Mismatch(f"{error.failed}: {error.cause}", error.fix)
             return

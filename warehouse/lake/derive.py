@@ -42,7 +42,7 @@ def derive_columns(rows: pa.Table, table: Table) -> pa.Table:
             for other, text, length in zip(rows[UNREAD].to_pylist(), texts, lengths, strict=True)
         ]
         rows = rows.set_column(rows.column_names.index(UNREAD), UNREAD, pa.array(unread, pa.string()))
-    return rows.append_column("extra", _extras(rows))
+    return rows.append_column("extra", _build_extra(rows))
 
 
 def _find_counterparties(rows: pa.Table) -> pa.ChunkedArray:
@@ -81,7 +81,7 @@ def parse_length(text: str) -> int | None:
     return None
 
 
-def _extras(rows: pa.Table) -> pa.Array:
+def _build_extra(rows: pa.Table) -> pa.Array:
     """Return one JSON object per row with undocumented fields and unparsed values, or null."""
     columns = rows[UNKNOWN], rows[UNREAD]
     if all(column.null_count == len(rows) for column in columns):
@@ -94,6 +94,8 @@ def _join_objects(*texts: str | None) -> str | None:
     fields: dict[str, Any] = {}
     for text in texts:
         fields |= {} if text is None else json.loads(text)
-    written = json.dumps(fields, sort_keys=True, ensure_ascii=False) if fields else None
+    if not fields:
+        return None
     # DuckDB rejects JSON with a lone surrogate, so its escape is written as six characters of text.
-    return written and _SURROGATE.sub(lambda half: f"\\\\u{ord(half[0]):04x}", written)
+    text = json.dumps(fields, sort_keys=True, ensure_ascii=False)
+    return _SURROGATE.sub(lambda match: f"\\\\u{ord(match[0]):04x}", text)

@@ -1,6 +1,6 @@
 """Due windows: which ones the next sync or audit requests (docs/design.md, "What is due")."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from warehouse.lake.files import WindowState, read_state
@@ -31,7 +31,7 @@ def find_due(
     """
     windows = list(windows_between(since, now + timedelta(microseconds=1)))
     due = [window for window in windows if not is_settled(states.get(window), window, lookback)]
-    return due[-1:] if _is_refused(states) else due
+    return due[-1:] if is_refused(states.values()) else due
 
 
 def find_latest_pull(folder: DataFolder, table: Table, account: str) -> datetime | None:
@@ -39,11 +39,10 @@ def find_latest_pull(folder: DataFolder, table: Table, account: str) -> datetime
 
     Pulling an old window again does not change it. The newest window counts up to its pull, not to its end.
     """
-    seen = folder.with_cached_listings(account)
-    states = read_states(seen, table, account, seen.lake_windows(table.name, account))
-    return max(
-        (min(state.complete_at, window.end) for window, state in states.items() if state.complete_at), default=None
-    )
+    listed = folder.with_cached_listings(account)
+    states = read_states(listed, table, account, listed.lake_windows(table.name, account))
+    ends = (min(state.complete_at, window.end) for window, state in states.items() if state.complete_at)
+    return max(ends, default=None)
 
 
 def find_audits(
@@ -51,19 +50,20 @@ def find_audits(
 ) -> list[StorageWindow]:
     """List the windows to audit next, at most `at_most`, oldest first.
 
-    Windows without an audit come first, the newest before the others, then those audited longest ago. A weekly
-    audit so covers all of history in turn, at a constant cost. The open window is left to the sync. `states` has
-    one mapping per dataset; refused datasets are ignored.
+    Windows without an audit come first, the newest of them before the others, then those audited longest ago. So
+    weekly audits cover all of history in turn, at a constant cost. The open window is left to the sync. `states`
+    has one mapping per dataset; refused datasets are ignored.
     """
-    requested = [of_dataset for of_dataset in states if not _is_refused(of_dataset)]
+    permitted = [dataset_states for dataset_states in states if not is_refused(dataset_states.values())]
     windows = [window for window in windows_between(since, now) if window.end <= now]
 
     def audited_at(window: StorageWindow) -> datetime:
-        known = [of_dataset.get(window) for of_dataset in requested]
+        known = [dataset_states.get(window) for dataset_states in permitted]
         return min((state.audited_at or _NEVER if state else _NEVER for state in known), default=_NEVER)
 
-    in_turn = sorted(sorted(windows, reverse=True), key=audited_at)
-    return sorted(in_turn[:at_most])
+    # The sort is stable, so windows that were never audited stay newest first.
+    by_audit = sorted(sorted(windows, reverse=True), key=audited_at)
+    return sorted(by_audit[:at_most])
 
 
 def group_into_ranges(windows: Sequence[StorageWindow], *, at_most: int) -> Iterator[list[StorageWindow]]:
@@ -83,7 +83,8 @@ def is_settled(state: WindowState | None, window: StorageWindow, lookback: timed
     return state is not None and state.complete_at is not None and state.complete_at >= window.end + lookback
 
 
-def _is_refused(states: Mapping[StorageWindow, WindowState]) -> bool:
-    refused = max((state.refused_at for state in states.values() if state.refused_at), default=None)
-    complete = max((state.complete_at for state in states.values() if state.complete_at), default=None)
+def is_refused(states: Collection[WindowState]) -> bool:
+    """Whether iPlum refused a dataset (HTTP 403) since its latest complete pull; `states` are of all its windows."""
+    refused = max((state.refused_at for state in states if state.refused_at), default=None)
+    complete = max((state.complete_at for state in states if state.complete_at), default=None)
     return refused is not None and (complete is None or refused > complete)

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from warehouse.schema.tables import Table
-from warehouse.storage.base import Store
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
 
@@ -22,20 +21,19 @@ _FOLD_VERSION = 3
 
 @dataclass(frozen=True, kw_only=True)
 class WindowState:
-    """The state of a lake file.
+    """The state of a lake file, stored in its metadata.
 
     Args:
         version: The fold version.
         folded: The raw files it was folded from, as `dataset/name`.
-        complete_at: When the latest complete pull was made.
-        refused_at: When the API last refused the window (HTTP 403).
+        complete_at: Time of the latest complete pull (UTC), or None.
+        refused_at: Time of the latest refusal (HTTP 403) of the window (UTC), or None.
         largest_answer: The most rows that one request for the whole window returned.
         rows: Rows in the file.
-        unreadable: Elements without a record ID.
+        unreadable: Records without an ID.
         unread: Rows with a value that did not parse.
         absent: Rows that the latest complete pull no longer returned.
-        audited_at: When the latest audit among the complete pulls was made.
-    Times are UTC, or None.
+        audited_at: Time of the latest audit among the complete pulls (UTC), or None.
 
     """
 
@@ -65,19 +63,15 @@ def fold_version(table: Table) -> str:
 def write_lake_file(
     folder: DataFolder, table: Table, account: str, window: StorageWindow, *, rows: pa.Table, state: WindowState
 ) -> None:
-    """Replace a window's lake file, durably; raises `StorageFailed`."""
+    """Replace the lake file of a window durably; raises `StorageFailed`."""
     content = rows.select(table.lake_schema.names).cast(table.lake_schema)
-    content = content.replace_schema_metadata({_STATE_KEY: _encode_state(state)})
+    encoded = json.dumps(asdict(state), default=datetime.isoformat).encode()
+    content = content.replace_schema_metadata({_STATE_KEY: encoded})
+    # Only for repeating values: a dictionary of others costs time and a fifth of the file's size.
+    dictionaries = [c.name for c in table.lake_columns if c.name != "record_id" and c.parse != "instant"]
     sink = io.BytesIO()
-    pq.write_table(
-        content, sink, compression="zstd", write_page_checksum=True, use_dictionary=_list_dictionary_columns(table)
-    )
+    pq.write_table(content, sink, compression="zstd", write_page_checksum=True, use_dictionary=dictionaries)
     folder.store.write(folder.lake_file(table.name, account, window), sink.getbuffer())
-
-
-def _list_dictionary_columns(table: Table) -> list[str]:
-    """List the columns with repeating values; a dictionary of others costs time and a fifth of the file's size."""
-    return [c.name for c in table.lake_columns if c.name != "record_id" and c.parse != "instant"]
 
 
 def read_state(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> WindowState | None:
@@ -88,19 +82,13 @@ def read_state(folder: DataFolder, table: Table, account: str, window: StorageWi
     key = folder.lake_file(table.name, account, window)
 
     def load_state() -> WindowState | None:
-        return _load_state(folder.store, key)
+        try:
+            metadata = pq.read_metadata(folder.store.open_parquet(key)).metadata
+        except (pa.ArrowException, OSError):
+            return None
+        return _decode_state((metadata or {}).get(_STATE_KEY, b""))
 
     return folder.store.load_cached(key, load_state)
-
-
-def _load_state(store: Store, key: str) -> WindowState | None:
-    try:
-        file = store.open_parquet(key)
-        metadata = pq.read_metadata(file).metadata
-    except (pa.ArrowException, OSError):
-        return None
-    encoded = (metadata or {}).get(_STATE_KEY)
-    return None if encoded is None else _decode_state(encoded)
 
 
 def read_fingerprint(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> str | None:
@@ -120,10 +108,7 @@ def read_fingerprint(folder: DataFolder, table: Table, account: str, window: Sto
 def read_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pd.DataFrame | None:
     """Read a window's rows as pandas; None if the lake file is missing or damaged."""
     content = read_table(folder, table, account, window)
-    if content is None:
-        return None
-    rows: pd.DataFrame = content.to_pandas()
-    return rows
+    return None if content is None else content.to_pandas()
 
 
 def read_table(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table | None:
@@ -136,10 +121,6 @@ def read_table(folder: DataFolder, table: Table, account: str, window: StorageWi
     return content if content.schema.names == table.lake_schema.names else None
 
 
-def _encode_state(state: WindowState) -> bytes:
-    return json.dumps(asdict(state), default=lambda instant: instant.isoformat()).encode()
-
-
 def _decode_state(encoded: bytes) -> WindowState | None:
     try:
         fields = dict(json.loads(encoded))
@@ -147,4 +128,4 @@ def _decode_state(encoded: bytes) -> WindowState | None:
             fields[name] = datetime.fromisoformat(fields[name]) if fields.get(name) else None
         return WindowState(**{**fields, "folded": tuple(fields["folded"])})
     except (ValueError, KeyError, TypeError):
-        return None  # damaged, or another version's
+        return None  # missing, damaged, or of another version

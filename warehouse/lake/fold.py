@@ -1,6 +1,6 @@
 """Folding: merging the raw responses of a window into its lake file (docs/design.md, "Folding a window")."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -10,9 +10,8 @@ from warehouse.lake.derive import derive_columns
 from warehouse.lake.files import WindowState, fold_version, read_rows, read_state, write_lake_file
 from warehouse.lake.merge import collect_callback_records, merge_versions, sort_rows
 from warehouse.lake.normalize import UNREAD, NormalizedResponse, normalize_response
-from warehouse.lake.out_of_window import find_out_of_window
+from warehouse.lake.out_of_window import copy_out_of_window_records
 from warehouse.lake.presence import add_seen_times, compute_absences, compute_origins, find_complete_pulls
-from warehouse.raw.deletion_log import is_deleted
 from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.tables import Table
 from warehouse.storage.paths import DataFolder
@@ -42,7 +41,7 @@ def list_raw(folder: DataFolder, table: Table, account: str, window: StorageWind
 
 
 def is_up_to_date(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> bool:
-    """Whether a window's lake file covers all of its raw files, with the current fold version."""
+    """Whether the lake file covers all raw files of a window, with the current fold version."""
     state = read_state(folder, table, account, window)
     return (
         state is not None
@@ -61,19 +60,11 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
     other_windows: set[StorageWindow] = set()
     while True:
         listing = list_raw(folder, table, account, window)
-        responses = _read_pulled(folder, account, window, table=table, listing=listing)
-        bodies = _normalize_bodies(responses, table)
-        other_windows |= _refile_out_of_window(folder, account, window, table=table, responses=responses, bodies=bodies)
-        responses, bodies = _drop_bodies(responses, bodies)
-        callbacks = collect_callback_records(
-            _read_callbacks(folder, account, window, table=table, listing=listing), table
-        )
-        rows = merge_responses([response for _, response in responses], bodies, table, window, callbacks=callbacks)
-        state = _describe(rows, responses, bodies, table=table, window=window, listing=listing)
+        rows, state = _merge_raw(folder, table, account, window, listing=listing, copied_to=other_windows)
         write_lake_file(folder, table, account, window, rows=rows, state=state)
         if list_raw(folder, table, account, window) == listing:
-            new, changed = _compare(before, rows, table)
-            del responses, bodies, callbacks, rows
+            new, changed = _count_changes(before, rows, table)
+            del rows
             # Release the memory of a large window before the next one.
             pa.default_memory_pool().release_unused()
             return FoldResult(state, new, changed, frozenset(other_windows), state_before)
@@ -81,17 +72,13 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
 
 def compute_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
     """Compute a window's rows from its raw files, as its lake file should hold them; raises `RawDamaged`."""
-    listing = list_raw(folder, table, account, window)
-    responses = _read_pulled(folder, account, window, table=table, listing=listing)
-    responses, bodies = _drop_bodies(responses, _normalize_bodies(responses, table))
-    callbacks = collect_callback_records(_read_callbacks(folder, account, window, table=table, listing=listing), table)
-    rows = merge_responses([response for _, response in responses], bodies, table, window, callbacks=callbacks)
+    rows, _ = _merge_raw(folder, table, account, window, listing=list_raw(folder, table, account, window))
     return rows.select(table.lake_schema.names).cast(table.lake_schema)
 
 
 def merge_responses(
     responses: Sequence[RawResponse],
-    bodies: dict[str, NormalizedResponse],
+    bodies: Mapping[str, NormalizedResponse],
     table: Table,
     window: StorageWindow,
     *,
@@ -103,12 +90,14 @@ def merge_responses(
     over a pull. `bodies` holds the records of each body by its hash. The result has the columns of the lake schema
     and `unread`, is sorted by start and record ID, and does not depend on the order of `responses`.
     """
-    ordered = sorted(responses, key=lambda response: (response.pulled_at, response.body_sha256 or ""))
-    held = list(dict.fromkeys(a.body_sha256 for a in reversed(ordered) if a.body_sha256 in bodies))
+    by_body: dict[str, list[RawResponse]] = {}
+    for response in sorted(responses, key=lambda response: (response.pulled_at, response.body_sha256 or "")):
+        digest = response.body_sha256 or ""
+        if digest in bodies:
+            # Removed and inserted again, bodies are ordered by their latest response.
+            by_body[digest] = [*by_body.pop(digest, []), response]
     versions = [
-        add_seen_times(bodies[digest].rows, [a for a in ordered if a.body_sha256 == digest])
-        for digest in reversed(held)
-        if digest is not None and len(bodies[digest].rows)
+        add_seen_times(bodies[digest].rows, of_body) for digest, of_body in by_body.items() if len(bodies[digest].rows)
     ]
     if callbacks is not None:
         versions.insert(0, callbacks.sort_by("last_seen_at"))
@@ -120,16 +109,36 @@ def merge_responses(
     return derive_columns(rows, table)
 
 
-def _read_pulled(
-    folder: DataFolder, account: str, window: StorageWindow, *, table: Table, listing: Sequence[str]
-) -> list[tuple[str, RawResponse]]:
-    dataset = table.datasets[0]
-    named = RawLog(folder, account, dataset).read(window, _select_names(dataset, listing))
-    return sorted(named, key=lambda pair: pair[1].pulled_at)
+def _merge_raw(
+    folder: DataFolder,
+    table: Table,
+    account: str,
+    window: StorageWindow,
+    *,
+    listing: tuple[str, ...],
+    copied_to: set[StorageWindow] | None = None,
+) -> tuple[pa.Table, WindowState]:
+    """Merge the listed raw files into rows and their state.
+
+    With `copied_to`, out-of-window records are copied to their own windows, which are added to it.
+    """
+    log = RawLog(folder, account, table.datasets[0])
+    named = sorted(log.read(window, _select_names(log.dataset, listing)), key=lambda pair: pair[1].pulled_at)
+    texts = {response.body_sha256: response.body for _, response in named if response.body is not None}
+    bodies = {digest: normalize_response(body, table) for digest, body in texts.items() if digest and body}
+    if copied_to is not None:
+        copied_to |= copy_out_of_window_records(log, window, table, responses=named, bodies=bodies)
+    # Keeping only the rows of each body halves the memory of a large window.
+    responses = [replace(response, body=None) for _, response in named]
+    bodies = {digest: replace(body, records=()) for digest, body in bodies.items()}
+    del named, texts
+    callbacks = collect_callback_records(_read_callbacks(folder, table, account, window, listing), table)
+    rows = merge_responses(responses, bodies, table, window, callbacks=callbacks)
+    return rows, _build_state(rows, responses, bodies, table=table, window=window, listing=listing)
 
 
 def _read_callbacks(
-    folder: DataFolder, account: str, window: StorageWindow, *, table: Table, listing: Sequence[str]
+    folder: DataFolder, table: Table, account: str, window: StorageWindow, listing: Sequence[str]
 ) -> Iterator[RawResponse]:
     for dataset in table.datasets[1:]:
         log = RawLog(folder, account, dataset)
@@ -141,52 +150,17 @@ def _select_names(dataset: str, listing: Sequence[str]) -> list[str]:
     return [entry.partition("/")[2] for entry in listing if entry.startswith(f"{dataset}/")]
 
 
-def _normalize_bodies(responses: Sequence[tuple[str, RawResponse]], table: Table) -> dict[str, NormalizedResponse]:
-    texts = {response.body_sha256: response.body for _, response in responses if response.body is not None}
-    return {digest: normalize_response(body, table) for digest, body in texts.items() if digest and body}
-
-
-def _drop_bodies(
-    responses: Sequence[tuple[str, RawResponse]], bodies: dict[str, NormalizedResponse]
-) -> tuple[list[tuple[str, RawResponse]], dict[str, NormalizedResponse]]:
-    """Keep only the rows of each body, which halves the memory of a large window."""
-    return (
-        [(name, replace(response, body=None)) for name, response in responses],
-        {digest: replace(body, elements=()) for digest, body in bodies.items()},
-    )
-
-
-def _refile_out_of_window(
-    folder: DataFolder,
-    account: str,
-    window: StorageWindow,
-    *,
-    table: Table,
-    responses: Sequence[tuple[str, RawResponse]],
-    bodies: dict[str, NormalizedResponse],
-) -> set[StorageWindow]:
-    log = RawLog(folder, account, table.datasets[0])
-    plain = {digest: normalized.rows for digest, normalized in bodies.items()}
-    targets = set()
-    for records in find_out_of_window(responses, plain, table, window):
-        if not log.contains(records.window, records.name) and not is_deleted(folder, account, records.window):
-            elements = bodies[str(records.response.body_sha256)].elements
-            log.append_once(records.window, records.copy(elements), records.name)
-            targets.add(records.window)
-    return targets
-
-
-def _describe(
+def _build_state(
     rows: pa.Table,
-    responses: Sequence[tuple[str, RawResponse]],
-    bodies: dict[str, NormalizedResponse],
+    responses: Sequence[RawResponse],
+    bodies: Mapping[str, NormalizedResponse],
     *,
     table: Table,
     window: StorageWindow,
     listing: tuple[str, ...],
 ) -> WindowState:
-    pulled = [response for _, response in responses if response.reason not in {"stray", "callback"}]
-    whole = [a for a in pulled if (a.request_start, a.request_end) == (window.start, window.end)]
+    pulled = [response for response in responses if response.is_own]
+    whole = [r for r in pulled if (r.request_start, r.request_end) == (window.start, window.end)]
     complete = find_complete_pulls(pulled, window)
     return WindowState(
         version=fold_version(table),
@@ -202,14 +176,9 @@ def _describe(
     )
 
 
-def _count_unreadable(pulled: Sequence[RawResponse], bodies: dict[str, NormalizedResponse]) -> int:
-    """Count the unreadable records of the latest pull.
-
-    Without IDs, those of several pulls cannot be distinguished.
-    """
-    if not pulled:
-        return 0
-    parts = [a for a in pulled if a.pull_id == pulled[-1].pull_id and a.body_sha256 in bodies]
+def _count_unreadable(pulled: Sequence[RawResponse], bodies: Mapping[str, NormalizedResponse]) -> int:
+    """Count the unreadable records of the latest pull. Without IDs, those of several pulls cannot be told apart."""
+    parts = [r for r in pulled if r.pull_id == pulled[-1].pull_id and r.body_sha256 in bodies]
     widest = max((part.request_end - part.request_start for part in parts), default=None)
     latest = {
         part.body_sha256: bodies[part.body_sha256].unreadable
@@ -219,7 +188,8 @@ def _count_unreadable(pulled: Sequence[RawResponse], bodies: dict[str, Normalize
     return sum(latest.values())
 
 
-def _compare(before: pd.DataFrame | None, rows: pa.Table, table: Table) -> tuple[int, int]:
+def _count_changes(before: pd.DataFrame | None, rows: pa.Table, table: Table) -> tuple[int, int]:
+    """Count the new and the changed rows, by hashes of their vendor columns."""
     if before is None or before.empty:
         return len(rows), 0
     names = [column.name for column in table.vendor_columns]

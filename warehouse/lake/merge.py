@@ -19,6 +19,9 @@ from warehouse.raw.log import RawResponse
 from warehouse.schema.tables import Table
 from warehouse.windows import StorageWindow
 
+# Callback records normalized at a time: a busy window has many thousands, in small files.
+_CHUNK = 5_000
+
 
 def merge_versions(versions: pa.Table) -> pa.Table:
     """Merge versions into one row per record ID: the newest wins field by field, null never wins.
@@ -26,30 +29,25 @@ def merge_versions(versions: pa.Table) -> pa.Table:
     `versions` are ordered by precedence, the strongest last; the order of the result is undefined.
     """
     ids = versions["record_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    several = np.bincount(ids)[ids] > 1
-    if not several.any():
+    is_repeated = np.bincount(ids)[ids] > 1
+    if not is_repeated.any():
         return versions
-    repeated = versions.filter(pa.array(several))
+    repeated = versions.filter(pa.array(is_repeated))
     merged = _merge_fields(repeated.drop_columns([UNKNOWN, UNREAD]))
     record_ids = merged["record_id"].to_pylist()
-    newest = dict(zip(repeated["record_id"].to_pylist(), repeated[UNREAD].to_pylist(), strict=True))
-    unknown = _merge_unknown(repeated)
-    for name, fields in ((UNKNOWN, unknown), (UNREAD, newest)):
-        texts = pa.array([fields.get(record_id) for record_id in record_ids], pa.string())
-        merged = merged.append_column(name, texts)
-    return pa.concat_tables([versions.filter(pa.array(~several)), merged.select(versions.column_names)])
+    newest_unread = dict(zip(repeated["record_id"].to_pylist(), repeated[UNREAD].to_pylist(), strict=True))
+    for name, by_id in ((UNKNOWN, _merge_unknown(repeated)), (UNREAD, newest_unread)):
+        merged = merged.append_column(name, pa.array(map(by_id.get, record_ids), pa.string()))
+    return pa.concat_tables([versions.filter(pa.array(~is_repeated)), merged.select(versions.column_names)])
 
 
 def sort_rows(rows: pa.Table, table: Table, window: StorageWindow) -> pa.Table:
     """Sort rows by start and record ID, without those that start in another window."""
     started = rows[table.started]
-    inside = pc.and_(
-        pc.greater_equal(started, pa.scalar(window.start, started.type)),
-        pc.less(started, pa.scalar(window.end, started.type)),
-    )
-    here = inside.fill_null(True).to_numpy()
+    first, end = pa.scalar(window.start, started.type), pa.scalar(window.end, started.type)
+    is_inside = pc.and_(pc.greater_equal(started, first), pc.less(started, end)).fill_null(True).to_numpy()
     order = pc.sort_indices(rows, [(table.started, "ascending"), ("record_id", "ascending")]).to_numpy()
-    return rows.take(pa.array(order[here[order]]))
+    return rows.take(pa.array(order[is_inside[order]]))
 
 
 def _merge_fields(versions: pa.Table) -> pa.Table:
@@ -62,17 +60,11 @@ def _merge_fields(versions: pa.Table) -> pa.Table:
 
 def _merge_unknown(versions: pa.Table) -> dict[str, str]:
     merged: dict[str, dict[str, Any]] = {}
-    having = versions.filter(versions[UNKNOWN].is_valid())
-    for record_id, text in zip(having["record_id"].to_pylist(), having[UNKNOWN].to_pylist(), strict=True):
-        aggregations = merged.setdefault(record_id, {})
-        aggregations.update(
-            {name: v for name, v in json.loads(text).items() if v is not None or name not in aggregations}
-        )
+    with_unknown = versions.filter(versions[UNKNOWN].is_valid())
+    for record_id, text in zip(with_unknown["record_id"].to_pylist(), with_unknown[UNKNOWN].to_pylist(), strict=True):
+        fields = merged.setdefault(record_id, {})
+        fields.update({name: v for name, v in json.loads(text).items() if v is not None or name not in fields})
     return {record_id: json.dumps(fields) for record_id, fields in merged.items()}
-
-
-# Callbacks parsed at a time: a busy window has many thousands, in small files.
-_CHUNK = 5_000
 
 
 def collect_callback_records(events: Iterable[RawResponse], table: Table) -> pa.Table | None:
@@ -80,7 +72,11 @@ def collect_callback_records(events: Iterable[RawResponse], table: Table) -> pa.
 
     The table has the columns of `add_seen_times`.
     """
-    parts = [_normalize_chunk(chunk, table) for chunk in _split_chunks(events)]
+    parts = []
+    for chunk in _split_chunks(events):
+        normalized = normalize_records([record for _, record in chunk], table)
+        times = [chunk[position][0] for position in normalized.positions]
+        parts.append(add_callback_times(normalized.rows, times))
     return pa.concat_tables(parts) if parts else None
 
 
@@ -93,8 +89,3 @@ def _split_chunks(events: Iterable[RawResponse]) -> Iterator[list[tuple[datetime
             chunk = []
     if chunk:
         yield chunk
-
-
-def _normalize_chunk(chunk: list[tuple[datetime, Any]], table: Table) -> pa.Table:
-    normalized = normalize_records([record for _, record in chunk], table)
-    return add_callback_times(normalized.rows, [chunk[place][0] for place in normalized.places])

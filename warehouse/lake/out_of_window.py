@@ -1,64 +1,67 @@
-"""Out-of-window records: which there are, and their copies for their own windows."""
+"""Out-of-window records: copies of them for their own windows (docs/design.md, "Out-of-window records")."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse.raw.log import RawResponse, format_file_time
+from warehouse.lake.normalize import NormalizedResponse
+from warehouse.raw.deletion_log import is_deleted
+from warehouse.raw.log import RawLog, RawResponse, format_file_time
 from warehouse.schema.tables import Table
 from warehouse.windows import StorageWindow, window_of
 
 
-@dataclass(frozen=True)
-class OutOfWindowRecords:
-    """Records of one response to store in the raw log of `window`, under a repeatable `name`."""
-
-    window: StorageWindow
-    name: str
-    response: RawResponse
-    ids: frozenset[str]
-
-    def copy(self, elements: Iterable[Any]) -> RawResponse:
-        """Return a response with only these records; `elements` are those of the original's body."""
-        records = [e for e in elements if isinstance(e, dict) and str(e.get("recordId")) in self.ids]
-        body = json.dumps(records).encode()
-        return replace(self.response, reason="stray", complete=False, rows=len(records), body=body)
-
-
-def find_out_of_window(
-    named_answers: Sequence[tuple[str, RawResponse]],
-    bodies: Mapping[str, pa.Table],
-    table: Table,
+def copy_out_of_window_records(
+    log: RawLog,
     window: StorageWindow,
-) -> Iterator[OutOfWindowRecords]:
-    """Yield the copies for other windows, oldest response first.
+    table: Table,
+    *,
+    responses: Sequence[tuple[str, RawResponse]],
+    bodies: Mapping[str, NormalizedResponse],
+) -> set[StorageWindow]:
+    """Copy records that start in another window to the raw log of that window.
 
     A record whose start changed is copied to every window it was ever in, each time it is seen, so that the
-    windows it left learn of the change.
+    windows it left learn of the change. Copies have repeatable names, so none is stored twice.
+
+    Args:
+        log: The raw log of the responses.
+        window: The window of the responses.
+        table: The table they are folded into.
+        responses: The responses with the names of their files, oldest first.
+        bodies: Their normalized bodies, by hash.
+
+    Returns:
+        The windows that received copies.
+
     """
-    own_windows: dict[str, set[StorageWindow]] = {}
-    for name, response in named_answers:
-        if response.reason in {"stray", "callback"} or response.body_sha256 not in bodies:
+    known_windows: dict[str, set[StorageWindow]] = {}
+    targets = set()
+    for name, response in responses:
+        body = bodies.get(response.body_sha256 or "")
+        if body is None or not response.is_own:
             continue
-        rows = bodies[str(response.body_sha256)]
-        _add_own_windows(own_windows, rows, table, window)
-        if not own_windows:
-            continue
-        for target, ids in _select_targets(own_windows, rows).items():
+        _add_windows(known_windows, body.rows, table, window)
+        for target, ids in _group_by_window(known_windows, body.rows).items():
             digest = hashlib.sha256(f"{name}/{target.key}".encode()).hexdigest()[:16]
-            yield OutOfWindowRecords(
-                target, f"{format_file_time(response.pulled_at)}-{digest}", response, frozenset(ids)
-            )
+            copy_name = f"{format_file_time(response.pulled_at)}-{digest}"
+            if not log.contains(target, copy_name) and not is_deleted(log.folder, log.account, target):
+                records = [r for r in body.records if isinstance(r, dict) and str(r.get("recordId")) in ids]
+                content = json.dumps(records).encode()
+                copy = replace(response, reason="stray", complete=False, rows=len(records), body=content)
+                log.append_once(target, copy, copy_name)
+                targets.add(target)
+    return targets
 
 
-def _add_own_windows(
-    own_windows: dict[str, set[StorageWindow]], rows: pa.Table, table: Table, window: StorageWindow
+def _add_windows(
+    known_windows: dict[str, set[StorageWindow]], rows: pa.Table, table: Table, window: StorageWindow
 ) -> None:
+    """Add the windows of the rows that start outside `window`, by record ID."""
     started = rows[table.started]
     extremes = pc.min_max(started).as_py()
     if extremes["min"] is None or (extremes["min"] >= window.start and extremes["max"] < window.end):
@@ -66,13 +69,14 @@ def _add_own_windows(
     first, end = pa.scalar(window.start, started.type), pa.scalar(window.end, started.type)
     outside = rows.filter(pc.or_(pc.less(started, first), pc.greater_equal(started, end)))
     for record_id, start in zip(outside["record_id"].to_pylist(), outside[table.started].to_pylist(), strict=True):
-        own_windows.setdefault(record_id, set()).add(window_of(start))
+        known_windows.setdefault(record_id, set()).add(window_of(start))
 
 
-def _select_targets(own_windows: Mapping[str, set[StorageWindow]], rows: pa.Table) -> dict[StorageWindow, set[str]]:
-    targets: dict[StorageWindow, set[str]] = {}
+def _group_by_window(known_windows: Mapping[str, set[StorageWindow]], rows: pa.Table) -> dict[StorageWindow, set[str]]:
     ids = rows["record_id"]
-    for record_id in ids.filter(pc.is_in(ids, pa.array(own_windows, pa.string()))).to_pylist():
-        for target in own_windows[record_id]:
-            targets.setdefault(target, set()).add(record_id)
-    return targets
+    grouped: dict[StorageWindow, set[str]] = {}
+    if known_windows:
+        for record_id in ids.filter(pc.is_in(ids, pa.array(known_windows, pa.string()))).to_pylist():
+            for target in known_windows[record_id]:
+                grouped.setdefault(target, set()).add(record_id)
+    return grouped

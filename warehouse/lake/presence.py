@@ -40,7 +40,7 @@ def find_complete_pulls(responses: Sequence[RawResponse], window: StorageWindow)
     """List the complete pulls of a window, oldest first: their complete responses cover it without a gap."""
     pulls: dict[str, list[RawResponse]] = {}
     for response in responses:
-        if response.reason not in {"stray", "callback"}:
+        if response.is_own:
             pulls.setdefault(response.pull_id, []).append(response)
     complete = [
         CompletePull(
@@ -87,17 +87,17 @@ def add_seen_times(records: pa.Table, responses: Sequence[RawResponse]) -> pa.Ta
         last_pulled_at=pa.scalar(max(pulled, default=None), INSTANT),
         pulled=pa.scalar(bool(pulled)),
         pushed=pa.scalar(len(pulled) < len(times)),
-        is_own=pa.scalar(any(response.reason not in {"stray", "callback"} for response in responses)),
+        is_own=pa.scalar(any(response.is_own for response in responses)),
     )
 
 
 def add_callback_times(records: pa.Table, times: Sequence[datetime]) -> pa.Table:
     """Add the columns of `SEEN_COLUMNS` to callback records; `times` are when they were received."""
-    pushed_at = pa.array(times, INSTANT)
+    received_at = pa.array(times, INSTANT)
     return _append(
         records,
-        first_seen_at=pushed_at,
-        last_seen_at=pushed_at,
+        first_seen_at=received_at,
+        last_seen_at=received_at,
         last_pulled_at=pa.scalar(None, INSTANT),
         pulled=pa.scalar(False),
         pushed=pa.scalar(True),
@@ -114,8 +114,7 @@ def _append(records: pa.Table, **columns: pa.Array | pa.Scalar) -> pa.Table:
 
 def compute_origins(rows: pa.Table) -> pa.ChunkedArray:
     """Return each row's origin: `pull`, `callback` or `both`."""
-    pushed = pc.if_else(rows["pulled"], "both", "callback")
-    return pc.if_else(rows["pushed"], pushed, "pull")
+    return pc.if_else(rows["pushed"], pc.if_else(rows["pulled"], "both", "callback"), "pull")
 
 
 def compute_absences(rows: pa.Table, pulls: Sequence[CompletePull]) -> pa.Array:

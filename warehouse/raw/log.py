@@ -45,6 +45,11 @@ class RawResponse:
         """Whether the record was delivered by a callback."""
         return self.reason == "callback"
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it answers a request for its window; false for callbacks and copied out-of-window records."""
+        return self.reason not in {"stray", "callback"}
+
     def __repr__(self) -> str:
         return f"RawResponse({self.reason}, {self.request_start:%Y-%m-%dT%H:%M}, rows={self.rows})"
 

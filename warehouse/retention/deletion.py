@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from warehouse.archive.download_log import fold_download_log
+from warehouse.archive.download_log import fold_lake_file
 from warehouse.lake.files import read_rows
 from warehouse.lake.fold import fold_window, list_raw
 from warehouse.lake.normalize import normalize_response
@@ -19,12 +19,10 @@ from warehouse.retention.redaction import (
     redact_download_log,
     redact_responses,
 )
-from warehouse.schema.tables import ARCHIVE_TABLES, CONTENTS, LAKE_TABLES, RECORDING_FILES, RECORDINGS, USAGE, Table
+from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, TABLES_WITH_ARCHIVE, Table
 from warehouse.storage.hashing import hash_chunks
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of, window_of_key
-
-_TABLES_WITH_ARCHIVE = ((USAGE, CONTENTS), (RECORDINGS, RECORDING_FILES))
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Retention:
                 self._plan_window(window, holds, deletion)
         edge = [
             name
-            for table, _ in _TABLES_WITH_ARCHIVE
+            for table, _ in TABLES_WITH_ARCHIVE
             if self._find_outdated(table, first_kept, holds)
             for name in list_raw(self.folder, table, self.account, first_kept)
         ]
@@ -104,7 +102,7 @@ class Retention:
     def _plan_window(self, window: StorageWindow, holds: Sequence[Hold], deletion: DeletionRecord) -> None:
         rows, held, raw = {}, {}, []
         files: list[dict[str, Any]] = []
-        for table, archive in _TABLES_WITH_ARCHIVE:
+        for table, archive in TABLES_WITH_ARCHIVE:
             ids = find_held(self.folder, table, self.account, window, holds=holds)
             for part in (table, archive):
                 kept = read_rows(self.folder, part, self.account, window)
@@ -123,7 +121,7 @@ class Retention:
             deletion.files += files
 
     def _delete_window(self, window: StorageWindow, holds: Sequence[Hold]) -> None:
-        for table, archive in _TABLES_WITH_ARCHIVE:
+        for table, archive in TABLES_WITH_ARCHIVE:
             # Before anything is deleted: the download log does not say whose record it is.
             ids = find_held(self.folder, table, self.account, window, holds=holds)
             for dataset in archive.datasets:
@@ -139,14 +137,12 @@ class Retention:
         if not list_raw(self.folder, table, self.account, window):
             self.folder.store.remove(lake_file)
             self.folder.store.remove_folder(lake_file.rpartition("/")[0])
-        elif table in ARCHIVE_TABLES:
-            fold_download_log(self.folder, table, self.account, window)
         else:
-            fold_window(self.folder, table, self.account, window)
+            fold_lake_file(self.folder, table, self.account, window)
 
     def _clean_edge(self, first_kept: StorageWindow, holds: Sequence[Hold]) -> None:
         """Remove records of deleted windows from the responses of the first window that is kept."""
-        for table, _ in _TABLES_WITH_ARCHIVE:
+        for table, _ in TABLES_WITH_ARCHIVE:
             outdated = self._find_outdated(table, first_kept, holds)
             if outdated:
 

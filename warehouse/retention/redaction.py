@@ -108,7 +108,7 @@ def _redact(response: RawResponse, is_kept: Filter, *, is_repeated: bool) -> Raw
         return None if is_repeated and response.body_sha256 else response
     records = load_records(response.body)
     kept_flags = [is_kept(record) for record in records]
-    if response.reason in {"stray", "callback"} and not any(kept_flags):
+    if not response.is_own and not any(kept_flags):
         return None
     if all(kept_flags):
         # Hashed again, it equals what a killed run may have written already.

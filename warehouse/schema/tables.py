@@ -39,8 +39,9 @@ class Column:
 class Table:
     """A table and its columns, in order.
 
-    `datasets` are the raw logs it is folded from; `started` is the column that assigns a row to its window. Lake
-    files do not contain `account` and `window_start`, which are part of their path.
+    `datasets` are the raw logs it is folded from; `started` is the column that assigns a row to its window;
+    `source` names the table whose contents an archive table holds. Lake files do not contain `account` and
+    `window_start`, which are part of their path.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Table:
     columns: tuple[Column, ...]
     datasets: tuple[str, ...] = ()
     started: str = ""
+    source: str = ""
 
     @property
     def vendor_columns(self) -> tuple[Column, ...]:
@@ -77,7 +79,8 @@ def _load_table(name: str) -> Table:
     declared = _DECLARED[name]
     columns = (_load_column(column, value) for column, value in declared["columns"].items())
     datasets = tuple(declared.get("datasets", ()))
-    return Table(name, declared["description"], tuple(columns), datasets, declared.get("started", ""))
+    started, source = declared.get("started", ""), declared.get("source", "")
+    return Table(name, declared["description"], tuple(columns), datasets, started, source)
 
 
 def _load_column(name: str, value: Any) -> Column:
@@ -101,6 +104,8 @@ TABLES = {table.name: table for table in (*PUBLISHED_TABLES, *VIEWS, *PUBLICATIO
 USAGE, RECORDINGS, CONTENTS, RECORDING_FILES, PULLS, MESSAGES = (
     TABLES[name] for name in ("usage", "recordings", "contents", "recording_files", "pulls", "messages")
 )
+#: Each table whose records have contents to download, with the archive table that holds them.
+TABLES_WITH_ARCHIVE = tuple((TABLES[archive.source], archive) for archive in ARCHIVE_TABLES)
 
 RAW_COLUMNS = (*PULLS.columns, Column("body", pa.binary(), "The body, verbatim."))
 RAW_SCHEMA = pa.schema([(c.name, c.type) for c in RAW_COLUMNS if c.name not in {"account", "dataset", "window_start"}])

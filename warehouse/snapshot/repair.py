@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from warehouse.archive.download_log import fold_download_log
+from warehouse.archive.download_log import fold_lake_file
 from warehouse.errors import RawDamaged
 from warehouse.lake.files import read_rows
-from warehouse.lake.fold import fold_window, is_up_to_date
+from warehouse.lake.fold import is_up_to_date
 from warehouse.raw.log import is_readable
-from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, Table
+from warehouse.schema.tables import LAKE_TABLES, Table
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import WindowKey
 
@@ -58,13 +58,12 @@ def _is_intact(folder: DataFolder, table: Table, key: WindowKey) -> bool:
 
 
 def _fold(folder: DataFolder, table: Table, keys: Iterable[WindowKey], damaged: set[str]) -> int:
-    fold = fold_download_log if table in ARCHIVE_TABLES else fold_window
     queue = list(keys)
     count = 0
     while queue:
         account, window = queue.pop()
         try:
-            result = fold(folder, table, account, window)
+            result = fold_lake_file(folder, table, account, window)
         except RawDamaged as error:
             damaged.add(error.key)
             continue

@@ -19,7 +19,7 @@ from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder
 from warehouse.archive.media_store import MediaStore
 from warehouse.errors import WarehouseError
-from warehouse.schema.tables import CONTENTS, RECORDING_FILES, RECORDINGS, USAGE, Table
+from warehouse.schema.tables import CONTENTS, RECORDING_FILES, Table
 from warehouse.storage.atomic_files import create_folder
 from warehouse.windows import StorageWindow, window_of_key
 
@@ -28,24 +28,21 @@ _ON_DEMAND = "Off until you turn on the schedule `daily_archive` or run `iplum a
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """One archive table: the table whose records it downloads for, and how one record is downloaded."""
+    """One archive table, and how the content of one record is downloaded."""
 
     table: Table
-    source: Table
     description: str
     build_fetch: Callable[[IPlumClient, MediaClient, MediaStore], Fetch]
 
 
 CONTENT_ARCHIVE = Archive(
     table=CONTENTS,
-    source=USAGE,
-    description=(f"Message texts, attachments and faxes. Verified ones are not requested again. {_ON_DEMAND}"),
+    description=f"Message texts, attachments and faxes. Verified ones are not requested again. {_ON_DEMAND}",
     build_fetch=ContentFetcher,
 )
 RECORDING_ARCHIVE = Archive(
     table=RECORDING_FILES,
-    source=RECORDINGS,
-    description=(f"Files of call recordings. Verified ones are not requested again. {_ON_DEMAND}"),
+    description=f"Files of call recordings. Verified ones are not requested again. {_ON_DEMAND}",
     build_fetch=RecordingFetcher,
 )
 
@@ -65,7 +62,7 @@ def build_archive_assets(
         specs=[
             dg.AssetSpec(
                 key,
-                deps=[settings.key(archive.source.name)],
+                deps=[settings.key(archive.table.source)],
                 description=archive.description,
                 group_name="archive",
                 kinds={"python", "parquet"},

@@ -108,13 +108,13 @@ def test_a_pushed_body_is_in_the_archive_and_not_asked_for_again(folder: DataFol
     assert find_backlog(folder, CONTENTS, "default", WINDOW, now=NOW) == ["b"]
 
 
-@pytest.mark.parametrize("ended_by", ["append_callbacks_once", "append_once", "finish", "fold_window"])
+@pytest.mark.parametrize("ended_by", ["append_callbacks_once", "append_once", "finish", "fold_lake_file"])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_drain_that_was_killed_is_taken_up_again_and_doubles_nothing(
     folder: DataFolder, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, ended_by: str, moment: str
 ) -> None:
     push(inbox, record("a", "2026-03-01T00:00:00Z"), record("b", "2026-02-28T23:59:59Z"))
-    owner = {"append_callbacks_once": RawLog, "append_once": DownloadLog, "finish": Inbox, "fold_window": draining}[
+    owner = {"append_callbacks_once": RawLog, "append_once": DownloadLog, "finish": Inbox, "fold_lake_file": draining}[
         ended_by
     ]
     genuine = getattr(owner, ended_by)

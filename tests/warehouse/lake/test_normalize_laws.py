@@ -127,8 +127,8 @@ def test_a_large_body_is_read_alike_in_pieces_and_whole() -> None:
     in_pieces, whole = normalize_response(body, USAGE), normalize_records(load_records(body), USAGE)
     assert sum(1 for _ in parse_json_records(body)) > 1
     assert in_pieces.rows.combine_chunks().equals(whole.rows.combine_chunks())
-    assert (in_pieces.unreadable, list(in_pieces.places)) == (1, list(whole.places))
-    assert list(in_pieces.elements) == list(whole.elements)
+    assert (in_pieces.unreadable, list(in_pieces.positions)) == (1, list(whole.positions))
+    assert list(in_pieces.records) == list(whole.records)
 
 
 def test_a_length_that_does_not_parse_is_in_extra() -> None:
