@@ -1,4 +1,4 @@
-"""Answers as the raw log holds them, made by hand."""
+"""Hand-written rows of the raw log, and their folds."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def at(hours: float) -> datetime:
 
 
 def call(record_id: str = "a", start: str = "2023-03-24T00:00:00Z", **changes: Any) -> dict[str, Any]:
-    """Make a usage record as the document shows one."""
+    """Return a usage record like the documented one."""
     record = {
         "source": "iPlum",
         "clientReferenceId": "1234",
@@ -72,19 +72,21 @@ def answer(
 
 
 def create_folder(path: Path) -> DataFolder:
-    """Make a data folder that does not exist yet."""
+    """Return a data folder that does not exist yet."""
     return DataFolder(path / "data", path / "state")
 
 
-def keep(folder: DataFolder, *answers: RawResponse, window: StorageWindow = WINDOW, dataset: str = "usage") -> None:
-    """Append answers to the raw log of a window."""
-    for one in answers:
-        RawLog(folder, "default", dataset).append(window, one)
+def keep(folder: DataFolder, *responses: RawResponse, window: StorageWindow = WINDOW, dataset: str = "usage") -> None:
+    """Append responses to the raw log of a window."""
+    for response in responses:
+        RawLog(folder, "default", dataset).append(window, response)
 
 
-def fold(folder: DataFolder, *answers: RawResponse, window: StorageWindow = WINDOW, table: Table = USAGE) -> FoldResult:
-    """Keep answers and fold their window, with the windows that strays went to."""
-    keep(folder, *answers, window=window, dataset=table.datasets[0])
+def fold(
+    folder: DataFolder, *responses: RawResponse, window: StorageWindow = WINDOW, table: Table = USAGE
+) -> FoldResult:
+    """Append responses and fold their window, and the windows that received out-of-window records."""
+    keep(folder, *responses, window=window, dataset=table.datasets[0])
     result = fold_window(folder, table, "default", window)
     for other in result.other_windows:
         fold_window(folder, table, "default", other)
@@ -92,7 +94,7 @@ def fold(folder: DataFolder, *answers: RawResponse, window: StorageWindow = WIND
 
 
 def rows_of(folder: DataFolder, window: StorageWindow = WINDOW, table: Table = USAGE) -> pd.DataFrame:
-    """Read the folded rows of a window, by record id."""
+    """Read the folded rows of a window, indexed by record ID."""
     rows = read_rows(folder, table, "default", window)
     assert rows is not None
     return rows.set_index("record_id")

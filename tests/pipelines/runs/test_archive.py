@@ -1,4 +1,4 @@
-"""The archive against the stand-in: what is fetched, what is tried again, and what a killed run costs."""
+"""Archive runs against the stand-in: downloads, retries and failures."""
 
 import shutil
 import sys
@@ -23,7 +23,7 @@ IPLUM = [sys.executable, "-m", "pipelines.cli"]
 
 @pytest.fixture(scope="session")
 def synced_once(standin_server: Running, tmp_path_factory: pytest.TempPathFactory) -> Account:
-    """Make an account with a week of records, synced, whose files come from the stand-in's own media host."""
+    """Return a synced account with a week of records, whose files are on the stand-in's media host."""
     account = Account(standin_server, tmp_path_factory.mktemp("synced"))
     account.play()
     account.changes["IPLUM_MEDIA_HOSTS"] = account.server.media_host
@@ -54,29 +54,29 @@ def count(account: Account, table: str) -> dict[str, int]:
     return {str(s): int(n) for s, n in account.ask(f"SELECT status, count(*) FROM {table} GROUP BY 1")}
 
 
-def due(account: Account) -> dict[str, int]:
-    """Count what should be verified in the end."""
+def count_expected(account: Account) -> dict[str, int]:
+    """Count the records that should be verified at the end."""
     ((texts,),) = account.ask("SELECT count(*) FROM usage WHERE channel IN ('text', 'fax')")
     ((recordings,),) = account.ask("SELECT count(*) FROM recordings")
     return {"contents": texts, "recording_files": recordings}
 
 
-def assert_whole(account: Account) -> None:
-    for table, rows in due(account).items():
+def assert_all_verified(account: Account) -> None:
+    for table, rows in count_expected(account).items():
         assert count(account, table) == {"verified": rows}
     assert cli.run(["verify", "--offline"]) == 0
 
 
-def test_all_is_fetched_verified_and_not_asked_for_again(synced: Account) -> None:
+def test_all_contents_are_downloaded_once(synced: Account) -> None:
     assert run(synced).failures == []
-    assert_whole(synced)
-    expected = due(synced)
+    assert_all_verified(synced)
+    expected = count_expected(synced)
     assert synced.asked(CONTENT) == expected["contents"]
     assert synced.asked(RECORDING) == expected["recording_files"]
     kinds = dict(synced.ask("SELECT kind, count(*) FROM contents GROUP BY 1"))
     assert kinds.keys() == {"text", "media", "empty"}
     off_list = "SELECT count(*) FROM messages WHERE body LIKE 'http%outside.example%' AND kind = 'text'"
-    assert synced.ask(off_list)[0][0] > 0, "a URL off the list is a text"
+    assert synced.ask(off_list)[0][0] > 0, "a URL of another host is a text"
     as_sent = {
         "null",
         "123",
@@ -95,7 +95,7 @@ def test_all_is_fetched_verified_and_not_asked_for_again(synced: Account) -> Non
 
 
 @pytest.mark.parametrize("content_as", ["json", "plain"])
-def test_bodies_are_the_same_however_they_are_sent(synced: Account, content_as: Any) -> None:
+def test_json_and_plain_text_bodies_are_equal(synced: Account, content_as: Any) -> None:
     synced.play(content_as=content_as)
     run(synced)
     bodies = {body for (body,) in synced.ask("SELECT DISTINCT body FROM contents WHERE kind = 'text'")}
@@ -109,61 +109,61 @@ def test_bodies_are_the_same_however_they_are_sent(synced: Account, content_as: 
     [{"media_cut": 0.2}, {"fail_500": 0.05, "reset": 0.05}, {"fail_429_first": 3}],
     ids=lambda options: "+".join(options),
 )
-def test_what_passes_by_itself_is_ridden_out(synced: Account, options: dict[str, Any]) -> None:
+def test_transient_errors_are_retried(synced: Account, options: dict[str, Any]) -> None:
     synced.play(**options)
     assert run(synced).failures == []
-    assert_whole(synced)
+    assert_all_verified(synced)
 
 
-def test_an_error_page_is_never_a_recording_and_is_tried_again_by_the_schedule(synced: Account) -> None:
+def test_error_page_is_rejected_and_retried_later(synced: Account) -> None:
     synced.play(media_error_page=1.0)
-    assert run(synced).failures == [], "bad files fail no window"
-    expected = due(synced)
+    assert run(synced).failures == [], "rejected files do not fail a window"
+    expected = count_expected(synced)
     assert count(synced, "recording_files") == {"failed": expected["recording_files"]}
     assert synced.ask("SELECT DISTINCT error LIKE '%web page%' FROM recording_files") == [(True,)]
     findings = find_by_select(synced.folder, "all_fetched", RECORDING_FILES)
-    assert sum(finding.rows for finding in findings) == expected["recording_files"], "the check shows them"
+    assert sum(finding.rows for finding in findings) == expected["recording_files"], "the check reports them"
     assert not [path for path in (synced.folder.root / "media").rglob("*") if path.is_file()]
 
     synced.play()
     run(synced)
-    assert count(synced, "recording_files") == {"failed": expected["recording_files"]}, "not again within minutes"
+    assert count(synced, "recording_files") == {"failed": expected["recording_files"]}, "no attempt within minutes"
     run(synced, clock=lambda: now() + timedelta(hours=1))
-    assert_whole(synced)
+    assert_all_verified(synced)
 
 
-def test_files_that_are_not_ready_wait_and_are_gone_after_a_day(synced: Account) -> None:
+def test_unavailable_files_are_pending_and_gone_after_a_day(synced: Account) -> None:
     synced.play(media_not_ready_first=10_000)
     run(synced)
-    assert count(synced, "recording_files") == {"pending": due(synced)["recording_files"]}
-    fresh = synced.asked(RECORDING)
-    assert fresh == 2 * due(synced)["recording_files"], "a fresh URL was asked for"
+    assert count(synced, "recording_files") == {"pending": count_expected(synced)["recording_files"]}
+    requests = synced.asked(RECORDING)
+    assert requests == 2 * count_expected(synced)["recording_files"], "a new URL is requested once"
     run(synced, clock=lambda: now() + timedelta(days=1, minutes=1))
-    assert count(synced, "recording_files") == {"gone": due(synced)["recording_files"]}
+    assert count(synced, "recording_files") == {"gone": count_expected(synced)["recording_files"]}
 
 
-def test_files_that_are_there_later_are_fetched_then(synced: Account) -> None:
+def test_pending_files_are_downloaded_once_available(synced: Account) -> None:
     synced.play(media_not_ready_first=10)
     run(synced)
     run(synced, clock=lambda: now() + timedelta(hours=1))
-    assert_whole(synced)
+    assert_all_verified(synced)
 
 
-def test_without_a_recording_plan_bodies_come_all_the_same(synced: Account) -> None:
+def test_texts_are_downloaded_without_a_recording_plan(synced: Account) -> None:
     synced.play(recording_plan=False)
     assert run(synced).failures == []
     assert synced.asked(RECORDING) == 1
-    assert count(synced, "contents") == {"verified": due(synced)["contents"]}
+    assert count(synced, "contents") == {"verified": count_expected(synced)["contents"]}
 
 
-def test_a_wrong_key_ends_the_run_at_once(synced: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_key_stops_the_run_at_the_first_request(synced: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IPLUM_SECRET_KEY", "wrong-secret")
     report = run(synced)
     assert "401" in report.failures[0]
     assert len(synced.server.requests) == 1
 
 
-def test_media_off_the_list_is_kept_as_the_text_that_it_is(synced: Account) -> None:
+def test_url_of_another_host_is_stored_as_text(synced: Account) -> None:
     synced.changes["IPLUM_MEDIA_HOSTS"] = "media.iplum.com"
     run(synced)
     assert [r.path for r in synced.server.requests if r.path.startswith("/media")] == []
@@ -171,7 +171,7 @@ def test_media_off_the_list_is_kept_as_the_text_that_it_is(synced: Account) -> N
     assert synced.ask("SELECT count(*) FROM contents WHERE kind = 'media'") == [(0,)]
 
 
-def test_a_lost_file_is_fetched_again_and_no_other_in_its_place(
+def test_lost_file_is_downloaded_again_but_not_a_different_one(
     synced: Account, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(synced)
@@ -181,8 +181,8 @@ def test_a_lost_file_is_fetched_again_and_no_other_in_its_place(
     damaged.write_bytes(b"ID3 damaged")
     restored.unlink()
     assert cli.run(["verify", "--offline"]) == 1
-    told = capsys.readouterr().err
-    assert (told.count("is missing"), told.count("is damaged")) == (2, 1)
+    errors = capsys.readouterr().err
+    assert (errors.count("is missing"), errors.count("is damaged")) == (2, 1)
     restored.write_bytes(backup)
 
     synced.play(media_bytes=10_000)
@@ -193,14 +193,14 @@ def test_a_lost_file_is_fetched_again_and_no_other_in_its_place(
 
     synced.play()
     assert run(synced).failures == []
-    assert_whole(synced)
+    assert_all_verified(synced)
     assert synced.asked(RECORDING) == 2, "a file restored from a backup is not requested"
 
 
-def test_the_command_shows_what_is_held(synced: Account, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_archive_export_and_verify(synced: Account, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["archive"]) == 0
-    shown = capsys.readouterr().out
-    assert f"recording_files verified  {due(synced)['recording_files']:>10,} records" in shown
+    output = capsys.readouterr().out
+    assert f"recording_files verified  {count_expected(synced)['recording_files']:>10,} records" in output
     target = str(synced.path / "case")
     until = str((now() + timedelta(days=1)).date())
     assert cli.run(["export", "--since", "2020-01-01", "--until", until, target]) == 0

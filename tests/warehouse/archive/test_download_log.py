@@ -1,4 +1,4 @@
-"""The archive's rows: attempts into one row a record, what is wanted when, proof, and an extract."""
+"""The download log: merged attempts and the backlog, and the verification and export of downloads."""
 
 import random
 import subprocess
@@ -48,7 +48,7 @@ def log(folder: DataFolder, *attempts: DownloadAttempt, table: Any = CONTENTS) -
     fold_download_log(folder, table, "default", WINDOW)
 
 
-def wanted(folder: DataFolder, hours: float, table: Any = CONTENTS) -> list[str]:
+def list_backlog(folder: DataFolder, hours: float, table: Any = CONTENTS) -> list[str]:
     return sorted(find_backlog(folder, table, "default", WINDOW, now=at(hours)))
 
 
@@ -57,38 +57,38 @@ def status(folder: DataFolder, record_id: str) -> tuple[Any, ...]:
     return row["status"], row["attempts"], None if pd.isna(row["error"]) else row["error"]
 
 
-def test_texts_and_faxes_are_wanted_and_calls_are_not(folder: DataFolder) -> None:
-    assert wanted(folder, 2) == ["f1", "t1", "t2", "t3"]
-    assert wanted(folder, 2, RECORDING_FILES) == ["r1"]
+def test_texts_faxes_and_recordings_are_due_but_calls_are_not(folder: DataFolder) -> None:
+    assert list_backlog(folder, 2) == ["f1", "t1", "t2", "t3"]
+    assert list_backlog(folder, 2, RECORDING_FILES) == ["r1"]
 
 
-def test_what_is_verified_is_never_wanted_again(folder: DataFolder) -> None:
+def test_verified_records_are_never_due_again(folder: DataFolder) -> None:
     log(folder, attempt("t1", 2), attempt("t2", 2))
-    assert wanted(folder, 1000) == ["f1", "t3"]
+    assert list_backlog(folder, 1000) == ["f1", "t3"]
     log(folder, attempt("t1", 3, "failed"))
     assert status(folder, "t1") == ("verified", 2, None)
 
 
-def test_tries_come_at_ever_longer_intervals(folder: DataFolder) -> None:
+def test_intervals_between_attempts_grow(folder: DataFolder) -> None:
     log(folder, attempt("t1", 0, "failed"))
-    assert "t1" not in wanted(folder, 0.2)
-    assert "t1" in wanted(folder, 0.25)
+    assert "t1" not in list_backlog(folder, 0.2)
+    assert "t1" in list_backlog(folder, 0.25)
     log(folder, attempt("t1", 1, "failed"))
-    assert "t1" not in wanted(folder, 1.4)
-    assert "t1" in wanted(folder, 1.5)
+    assert "t1" not in list_backlog(folder, 1.4)
+    assert "t1" in list_backlog(folder, 1.5)
     log(folder, *(attempt("t1", hour, "failed") for hour in range(2, 20)))
-    assert "t1" in wanted(folder, 19 + 24), "a daily run finds everything that waits"
+    assert "t1" in list_backlog(folder, 19 + 24), "every waiting record is due in a daily run"
 
 
-def test_what_was_announced_and_is_not_there_for_a_day_is_gone(folder: DataFolder) -> None:
+def test_file_that_is_unavailable_for_a_day_is_gone(folder: DataFolder) -> None:
     log(folder, attempt("t1", 0, "pending"), attempt("t1", 23, "pending"))
     assert status(folder, "t1")[0] == "pending"
     log(folder, attempt("t1", 24, "pending"))
     assert status(folder, "t1") == ("gone", 3, "why")
-    assert "t1" not in wanted(folder, 10_000)
+    assert "t1" not in list_backlog(folder, 10_000)
 
 
-tries = st.lists(
+attempts = st.lists(
     st.tuples(st.sampled_from("ab"), st.integers(0, 50), st.sampled_from(["verified", "pending", "failed", "lost"])),
     min_size=1,
     max_size=8,
@@ -97,14 +97,14 @@ tries = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(tries, st.randoms(use_true_random=False))
-def test_the_order_in_which_attempts_are_read_does_not_matter(drawn: Any, chance: random.Random) -> None:
-    def merge(all_tries: list[Any]) -> pd.DataFrame:
-        made = [attempt(*one).__dict__ for one in all_tries]
+@given(attempts, st.randoms(use_true_random=False))
+def test_order_of_attempts_does_not_matter(drawn: Any, randomness: random.Random) -> None:
+    def merge(selected: list[Any]) -> pd.DataFrame:
+        made = [attempt(*one).__dict__ for one in selected]
         return merge_attempts(pd.DataFrame(made, columns=DOWNLOAD_LOG_SCHEMA.names))
 
     shuffled = drawn[:]
-    chance.shuffle(shuffled)
+    randomness.shuffle(shuffled)
     pd.testing.assert_frame_equal(merge(drawn), merge(shuffled))
     merged = merge(drawn).set_index("record_id")
     for record_id in merged.index:
@@ -117,7 +117,7 @@ def test_the_order_in_which_attempts_are_read_does_not_matter(drawn: Any, chance
         assert merged.loc[record_id, "sha256"] == HI if was_there else merged.loc[record_id, "status"] != "verified"
 
 
-# --- proof
+# --- verification
 
 
 @pytest.fixture
@@ -133,55 +133,55 @@ def archived(folder: DataFolder) -> DataFolder:
     return folder
 
 
-def differences(folder: DataFolder, **bounds: Any) -> list[str]:
+def find_mismatches(folder: DataFolder, **bounds: Any) -> list[str]:
     return [str(one) for one in Verification(folder=folder, **bounds).find_mismatches()]
 
 
-def sound(folder: DataFolder) -> Path:
+def find_file(folder: DataFolder) -> Path:
     (key,) = MediaStore(folder).list_files()
     return folder.root / key
 
 
-def test_what_is_whole_has_no_differences(archived: DataFolder) -> None:
+def test_intact_folder_has_no_mismatches(archived: DataFolder) -> None:
     hashed: list[int] = []
-    assert differences(archived, on_file=hashed.append) == []
+    assert find_mismatches(archived, on_file=hashed.append) == []
     assert hashed == [11], "a file that two rows share is hashed once"
 
 
-def test_a_flipped_bit_is_found(archived: DataFolder) -> None:
-    path = sound(archived)
+def test_flipped_bit_is_found(archived: DataFolder) -> None:
+    path = find_file(archived)
     content = bytearray(path.read_bytes())
     content[5] ^= 1
     path.write_bytes(bytes(content))
-    (found,) = differences(archived)
+    (found,) = find_mismatches(archived)
     assert "damaged" in found
     assert path.name in found
-    assert differences(archived, until=WINDOW.start) == []
-    assert len(differences(archived, since=WINDOW.start, until=WINDOW.start + timedelta(days=1))) == 1
+    assert find_mismatches(archived, until=WINDOW.start) == []
+    assert len(find_mismatches(archived, since=WINDOW.start, until=WINDOW.start + timedelta(days=1))) == 1
 
 
-def test_a_missing_file_is_found(archived: DataFolder) -> None:
-    sound(archived).unlink()
-    (found,) = differences(archived)
+def test_missing_file_is_found(archived: DataFolder) -> None:
+    find_file(archived).unlink()
+    (found,) = find_mismatches(archived)
     assert "missing" in found
 
 
-def test_a_file_without_a_row_is_found(archived: DataFolder) -> None:
-    other = sound(archived).with_name("0" * 64 + ".mp3")
-    other.write_bytes(b"ID3 nobody's")
-    (found,) = differences(archived)
+def test_file_without_a_row_is_found(archived: DataFolder) -> None:
+    other = find_file(archived).with_name("0" * 64 + ".mp3")
+    other.write_bytes(b"ID3 unknown")
+    (found,) = find_mismatches(archived)
     assert "has no row" in found
 
 
-def test_a_snapshot_that_is_behind_is_found(archived: DataFolder) -> None:
+def test_stale_snapshot_is_found(archived: DataFolder) -> None:
     log(archived, attempt("f1", 5))
-    assert [one for one in differences(archived) if "behind the lake" in one]
+    assert [one for one in find_mismatches(archived) if "behind the lake" in one]
 
 
-# --- extract
+# --- export
 
 
-def test_an_extract_proves_itself(archived: DataFolder, tmp_path: Path) -> None:
+def test_export_can_be_verified(archived: DataFolder, tmp_path: Path) -> None:
     target = tmp_path / "case"
     extract = export(archived, MARCH, target)
     assert extract.rows == {"usage": 5, "recordings": 1, "messages": 4}
@@ -196,18 +196,18 @@ def test_an_extract_proves_itself(archived: DataFolder, tmp_path: Path) -> None:
     assert subprocess.run(["sha256sum", "-c", MANIFEST], cwd=target, capture_output=True, check=False).returncode
 
 
-def test_an_extract_can_be_of_one_user(archived: DataFolder, tmp_path: Path) -> None:
+def test_export_of_one_user(archived: DataFolder, tmp_path: Path) -> None:
     chosen = Selection(since=MARCH.since, until=MARCH.until, user="t2@x.example", counterparty="+14081231234")
     assert export(archived, chosen, tmp_path / "case").rows == {"usage": 1, "recordings": 0, "messages": 1}
     later = Selection(since=MARCH.until, until=MARCH.until + timedelta(days=1))
     assert export(archived, later, tmp_path / "none").rows == {"usage": 0, "recordings": 0, "messages": 0}
 
 
-def test_an_incomplete_extract_is_not_written(archived: DataFolder, tmp_path: Path) -> None:
-    sound(archived).write_bytes(b"ID3 forged!")
+def test_incomplete_export_is_not_written(archived: DataFolder, tmp_path: Path) -> None:
+    find_file(archived).write_bytes(b"ID3 forged!")
     with pytest.raises(ExportFailed, match="damaged"):
         export(archived, MARCH, tmp_path / "case")
-    sound(archived).unlink()
+    find_file(archived).unlink()
     with pytest.raises(ExportFailed, match="missing"):
         export(archived, MARCH, tmp_path / "case")
     assert not (tmp_path / "case").exists()
@@ -216,6 +216,6 @@ def test_an_incomplete_extract_is_not_written(archived: DataFolder, tmp_path: Pa
         export(archived, MARCH, tmp_path / "there")
 
 
-def test_there_is_nothing_to_extract_before_the_first_publishing(tmp_path: Path) -> None:
+def test_export_fails_before_the_first_publish(tmp_path: Path) -> None:
     with pytest.raises(NothingPublished):
         export(create_folder(tmp_path), MARCH, tmp_path / "case")

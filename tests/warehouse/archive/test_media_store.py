@@ -1,4 +1,4 @@
-"""The store of files: what is kept, what is refused, and that one content is one file."""
+"""The media store: accepted and rejected files, and that identical files are stored once."""
 
 import hashlib
 from pathlib import Path
@@ -19,7 +19,7 @@ def store(tmp_path: Path) -> MediaStore:
     return MediaStore(create_folder(tmp_path))
 
 
-def keep(store: MediaStore, content: bytes, expected: Literal["audio", "any"] = "any") -> StoredFile:
+def save(store: MediaStore, content: bytes, expected: Literal["audio", "any"] = "any") -> StoredFile:
     with store.open_incoming() as incoming:
         incoming.sink.write(content)
         return store.store(incoming, expected=expected)
@@ -29,23 +29,23 @@ def files(store: MediaStore) -> list[str]:
     return sorted(p.name for p in (store.folder.root / MEDIA).rglob("*") if p.is_file())
 
 
-def test_a_file_stands_under_its_hash_private_and_alone(store: MediaStore) -> None:
-    stored = keep(store, MP3, "audio")
+def test_file_is_stored_once_under_its_hash_and_private(store: MediaStore) -> None:
+    stored = save(store, MP3, "audio")
     digest = hashlib.sha256(MP3).hexdigest()
     assert stored == StoredFile(digest, len(MP3), "audio/mpeg", f"media/{digest[:2]}/{digest}.mp3")
     path = store.folder.root / stored.path
     assert path.read_bytes() == MP3
     assert path.stat().st_mode & 0o777 == 0o600
-    assert keep(store, MP3) == stored
-    assert files(store) == [f"{digest}.mp3"], "the same content sent twice is one file, and nothing temporary is left"
+    assert save(store, MP3) == stored
+    assert files(store) == [f"{digest}.mp3"], "the same content stored twice is one file, and no temporary file is left"
 
 
-def test_a_damaged_file_is_replaced_by_the_same_content(store: MediaStore) -> None:
-    key = keep(store, MP3).path
+def test_damaged_file_is_replaced(store: MediaStore) -> None:
+    key = save(store, MP3).path
     path = store.folder.root / key
     path.write_bytes(b"x" + MP3[1:])
     assert not store.check(key, hashlib.sha256(MP3).hexdigest())
-    keep(store, MP3)
+    save(store, MP3)
     assert path.read_bytes() == MP3
 
 
@@ -68,7 +68,7 @@ def test_a_damaged_file_is_replaced_by_the_same_content(store: MediaStore) -> No
         (b"\x00\x01\x02\x03", "application/octet-stream"),
     ],
 )
-def test_a_file_is_what_its_first_bytes_say(head: bytes, media_type: str) -> None:
+def test_media_type_by_first_bytes(head: bytes, media_type: str) -> None:
     assert detect_media_type(head, expected="any")[0] == media_type
 
 
@@ -86,9 +86,9 @@ def test_a_file_is_what_its_first_bytes_say(head: bytes, media_type: str) -> Non
         (b"\x00\x01\x02\x03", "audio"),
     ],
 )
-def test_what_is_no_file_is_refused_and_leaves_nothing(
+def test_error_page_or_wrong_type_is_refused_and_not_stored(
     store: MediaStore, content: bytes, expected: Literal["audio", "any"]
 ) -> None:
     with pytest.raises(FileRefused, match="tries again"):
-        keep(store, content, expected)
+        save(store, content, expected)
     assert files(store) == []

@@ -38,35 +38,35 @@ def due(states: dict[StorageWindow, WindowState]) -> list[str]:
     return [window.key for window in find_due(states, since=SINCE, now=NOW, lookback=LOOKBACK)]
 
 
-def test_everything_is_due_at_first() -> None:
+def test_all_windows_are_due_at_first() -> None:
     assert due({}) == [window.key for window in WINDOWS]
 
 
-def test_after_a_sync_a_moment_ago_the_open_window_and_the_look_back_are_due() -> None:
+def test_open_window_and_look_back_are_due_after_a_sync() -> None:
     assert due(dict.fromkeys(WINDOWS, pulled(NOW))) == ["2024-03-06", "2024-03-11"]
 
 
-def test_a_window_is_pulled_once_more_when_it_has_left_the_look_back() -> None:
-    """A row that came late, on the look-back's last day, would be missed otherwise."""
+def test_window_is_due_once_more_after_the_look_back() -> None:
+    """Otherwise, a row that arrived on the look-back's last day would be missing."""
     window = window_of(datetime(2024, 2, 26, tzinfo=UTC))
     states = dict.fromkeys(WINDOWS, pulled(NOW))
     assert window.key in due({**states, window: pulled(window.end + LOOKBACK - timedelta(seconds=1))})
     assert window.key not in due({**states, window: pulled(window.end + LOOKBACK)})
 
 
-def test_holes_are_due() -> None:
+def test_gaps_are_due() -> None:
     states = dict.fromkeys(WINDOWS, pulled(NOW))
     del states[WINDOWS[3]]
     states[WINDOWS[5]] = NEVER
     assert due(states) == [WINDOWS[3].key, WINDOWS[5].key, "2024-03-06", "2024-03-11"]
 
 
-def test_a_refused_dataset_owes_the_newest_window_alone() -> None:
+def test_only_newest_window_of_refused_dataset_is_due() -> None:
     refused = {WINDOWS[0]: replace(NEVER, refused_at=NOW - timedelta(days=1))}
     assert due(refused) == ["2024-03-11"]
 
 
-def test_a_dataset_that_is_permitted_again_owes_its_history() -> None:
+def test_all_windows_are_due_when_dataset_is_permitted_again() -> None:
     states = {
         WINDOWS[0]: replace(NEVER, refused_at=NOW - timedelta(days=2)),
         WINDOWS[-1]: pulled(NOW - timedelta(days=1)),
@@ -85,12 +85,12 @@ def next_audits(*states: dict[StorageWindow, WindowState], at_most: int = 3) -> 
     return [window.key for window in find_audits(states, since=SINCE, now=NOW, at_most=at_most)]
 
 
-def test_the_newest_windows_are_audited_first_and_never_the_open_one() -> None:
+def test_newest_closed_windows_are_audited_first() -> None:
     assert next_audits({}) == ["2024-02-26", "2024-03-01", "2024-03-06"]
     assert next_audits({WINDOWS[-2]: audited(NOW)}) == ["2024-02-21", "2024-02-26", "2024-03-01"]
 
 
-def test_a_window_is_audited_when_either_dataset_is_owed_it_but_a_refused_one_owes_none() -> None:
+def test_audit_is_due_if_any_permitted_dataset_has_none() -> None:
     usage = {window: audited(NOW - timedelta(days=n)) for n, window in enumerate(WINDOWS)}
     recordings = {window: audited(NOW) for window in WINDOWS if window != WINDOWS[4]}
     longest_ago = [window.key for window in WINDOWS[-3:-1]]
@@ -100,7 +100,7 @@ def test_a_window_is_audited_when_either_dataset_is_owed_it_but_a_refused_one_ow
 
 
 @given(st.integers(1, 6))
-def test_audits_go_round_all_of_history_in_turn(at_most: int) -> None:
+def test_audits_cover_all_of_history_in_turn(at_most: int) -> None:
     states: dict[StorageWindow, WindowState] = {}
     weeks = -(-(len(WINDOWS) - 1) // at_most)
     chosen = []
@@ -115,16 +115,16 @@ def test_audits_go_round_all_of_history_in_turn(at_most: int) -> None:
 
 
 @given(st.sets(st.sampled_from(WINDOWS)), st.integers(1, 5))
-def test_stretches_hold_each_window_once_and_run_without_a_hole(chosen: set[StorageWindow], at_most: int) -> None:
-    stretches = list(group_into_ranges(sorted(chosen), at_most=at_most))
-    assert sorted(window for stretch in stretches for window in stretch) == sorted(chosen)
-    assert [stretch[0] for stretch in stretches] == sorted((s[0] for s in stretches), reverse=True)
-    for stretch in stretches:
-        assert 1 <= len(stretch) <= at_most
-        assert [window.next() for window in stretch[:-1]] == stretch[1:]
+def test_ranges_contain_each_window_once_without_gaps(chosen: set[StorageWindow], at_most: int) -> None:
+    ranges = list(group_into_ranges(sorted(chosen), at_most=at_most))
+    assert sorted(window for window_range in ranges for window in window_range) == sorted(chosen)
+    assert [window_range[0] for window_range in ranges] == sorted((r[0] for r in ranges), reverse=True)
+    for window_range in ranges:
+        assert 1 <= len(window_range) <= at_most
+        assert [window.next() for window in window_range[:-1]] == window_range[1:]
 
 
-def test_a_pull_of_an_old_window_does_not_make_the_data_reach_further(tmp_path: Path) -> None:
+def test_pulling_an_old_window_does_not_change_the_latest_pull(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
     assert find_latest_pull(folder, USAGE, "default") is None
     fold(folder, answer([], 1, complete=False))

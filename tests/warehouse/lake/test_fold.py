@@ -1,4 +1,4 @@
-"""From several answers to one row a record: the newest wins, nothing is lost, and the order does not matter."""
+"""Folding: the newest version of a record wins, no record is lost, and the order of responses does not matter."""
 
 import random
 from datetime import timedelta
@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> DataFolder:
     return create_folder(tmp_path)
 
 
-def test_the_newest_answer_wins_field_by_field_and_null_never_does(folder: DataFolder) -> None:
+def test_newest_version_wins_field_by_field_but_null_never_wins(folder: DataFolder) -> None:
     fold(folder, answer([call(duration="1", iPlumCredits=5)], 1), answer([call(duration="4", iPlumCredits=None)], 2))
     row = rows_of(folder).loc["a"]
     assert (row["duration_minutes"], row["credits"]) == (4.0, 5.0)
@@ -31,7 +31,7 @@ def test_the_newest_answer_wins_field_by_field_and_null_never_does(folder: DataF
     assert row["origin"] == "pull"
 
 
-def test_what_no_longer_reads_keeps_its_last_good_value_and_says_so(folder: DataFolder) -> None:
+def test_value_that_no_longer_parses_keeps_the_last_valid_one(folder: DataFolder) -> None:
     result = fold(folder, answer([call()], 1), answer([call(duration="long", new=1)], 2))
     row = rows_of(folder).loc["a"]
     assert row["duration_minutes"] == 2.0
@@ -39,12 +39,12 @@ def test_what_no_longer_reads_keeps_its_last_good_value_and_says_so(folder: Data
     assert (result.state.unread, result.state.unreadable) == (1, 0)
 
 
-def test_unread_values_are_forgotten_once_the_field_reads(folder: DataFolder) -> None:
+def test_unread_values_are_removed_once_the_field_parses(folder: DataFolder) -> None:
     fold(folder, answer([call(duration="long")], 1), answer([call()], 2))
     assert rows_of(folder)["extra"].isna().all()
 
 
-def test_an_id_twice_in_one_answer_is_one_row(folder: DataFolder) -> None:
+def test_id_repeated_in_one_response_is_one_row(folder: DataFolder) -> None:
     fold(folder, answer([call(duration="1"), call(duration="2"), call("b")], 1))
     rows = rows_of(folder)
     assert sorted(rows.index) == ["a", "b"]
@@ -65,7 +65,7 @@ def test_a_second_fold_changes_nothing(folder: DataFolder) -> None:
     pd.testing.assert_frame_equal(rows_of(folder), once)
 
 
-def test_an_answer_like_the_last_adds_a_ledger_row_and_no_body(folder: DataFolder) -> None:
+def test_repeated_body_is_stored_once(folder: DataFolder) -> None:
     keep(folder, answer([call()], 1), answer([call()], 2), answer([], 3), answer([call()], 4))
     log = RawLog(folder, "default", "usage")
     sizes = [(folder.root / key).stat().st_size for key in folder.raw_files("usage", "default", WINDOW)]
@@ -73,13 +73,13 @@ def test_an_answer_like_the_last_adds_a_ledger_row_and_no_body(folder: DataFolde
     assert sizes[1] < sizes[0]
     assert read[1].body == read[0].body
     assert [one.rows for one in read] == [1, 1, 0, 1]
-    assert read[3].body == read[0].body, "it differs from the one before, so it has its own body"
+    assert read[3].body == read[0].body, "it differs from the previous one, so it has its own body"
 
 
-# --- rows of other windows
+# --- out-of-window records
 
 
-def test_a_row_goes_to_the_window_of_its_own_start_once(folder: DataFolder) -> None:
+def test_out_of_window_record_is_copied_once_to_its_own_window(folder: DataFolder) -> None:
     edge = call("edge", WINDOW.end.strftime("%Y-%m-%dT%H:%M:%SZ"))
     result = fold(folder, answer([call(), edge], 1))
     assert result.other_windows == {WINDOW.next()}
@@ -87,20 +87,20 @@ def test_a_row_goes_to_the_window_of_its_own_start_once(folder: DataFolder) -> N
     assert list(rows_of(folder, WINDOW.next()).index) == ["edge"]
     fold_window(folder, USAGE, "default", WINDOW)
     assert len(folder.raw_files("usage", "default", WINDOW.next())) == 1
-    ((_, stray),) = RawLog(folder, "default", "usage").read(
+    ((_, copied),) = RawLog(folder, "default", "usage").read(
         WINDOW.next(), RawLog(folder, "default", "usage").names(WINDOW.next())
     )
-    assert (stray.reason, stray.complete, stray.rows) == ("stray", False, 1)
+    assert (copied.reason, copied.complete, copied.rows) == ("stray", False, 1)
 
 
-def test_a_row_that_moved_leaves_its_old_window(folder: DataFolder) -> None:
+def test_row_with_changed_start_leaves_its_old_window(folder: DataFolder) -> None:
     fold(folder, answer([call()], 1))
     fold(folder, answer([call(start="2023-03-26T01:00:00Z")], 2))
     assert list(rows_of(folder).index) == []
     assert list(rows_of(folder, WINDOW.next()).index) == ["a"]
 
 
-def test_a_row_without_a_readable_start_stays_where_it_came(folder: DataFolder) -> None:
+def test_row_without_a_valid_start_stays_in_the_requested_window(folder: DataFolder) -> None:
     fold(folder, answer([call(start="sometime")], 1))
     assert list(rows_of(folder).index) == ["a"]
 
@@ -113,7 +113,7 @@ def absent_since(folder: DataFolder, record_id: str = "a") -> object:
     return None if value is pd.NaT else value
 
 
-def test_a_row_is_absent_since_the_first_of_the_latest_pulls_without_it(folder: DataFolder) -> None:
+def test_row_is_absent_since_the_first_of_the_latest_pulls_without_it(folder: DataFolder) -> None:
     fold(folder, answer([call(), call("b")], 1), answer([call("b")], 2), answer([call("b")], 3))
     assert absent_since(folder) == at(2)
     assert absent_since(folder, "b") is None
@@ -126,7 +126,7 @@ def test_absence_ends_when_the_row_returns(folder: DataFolder) -> None:
     assert absent_since(folder) == at(4)
 
 
-def test_a_pull_that_is_not_complete_proves_no_absence(folder: DataFolder) -> None:
+def test_incomplete_pull_proves_no_absence(folder: DataFolder) -> None:
     half = WINDOW.start + timedelta(days=1)
     fold(
         folder,
@@ -138,7 +138,7 @@ def test_a_pull_that_is_not_complete_proves_no_absence(folder: DataFolder) -> No
     assert absent_since(folder) is None
 
 
-def test_the_parts_of_one_pull_prove_absence_together(folder: DataFolder) -> None:
+def test_parts_of_one_pull_prove_absence_together(folder: DataFolder) -> None:
     half = WINDOW.start + timedelta(days=1)
     parts = [answer([], 2, pull="p", reason="split", end=half), answer([], 3, pull="p", reason="split", start=half)]
     result = fold(folder, answer([call()], 1), *parts)
@@ -146,21 +146,21 @@ def test_the_parts_of_one_pull_prove_absence_together(folder: DataFolder) -> Non
     assert result.state.complete_at == at(2)
 
 
-def test_a_pull_of_other_types_proves_no_absence(folder: DataFolder) -> None:
+def test_pull_of_other_types_proves_no_absence(folder: DataFolder) -> None:
     fold(folder, answer([call()], 1), answer([], 2, types="fax,iplumcall"))
     assert absent_since(folder) is None
     fold(folder, answer([], 3, types="externalcall"))
     assert absent_since(folder) == at(3)
 
 
-def test_a_row_that_was_only_pushed_is_never_absent(folder: DataFolder) -> None:
+def test_row_from_callbacks_only_is_never_absent(folder: DataFolder) -> None:
     keep(folder, answer([call()], 1, reason="callback"), dataset="usage_callbacks")
     fold(folder, answer([], 2))
     assert absent_since(folder) is None
     assert rows_of(folder).loc["a", "origin"] == "callback"
 
 
-def test_a_row_that_was_pushed_and_pulled_has_both_origins(folder: DataFolder) -> None:
+def test_row_from_callback_and_pull_has_origin_both(folder: DataFolder) -> None:
     keep(folder, answer([call(duration=None)], 1, reason="callback"), dataset="usage_callbacks")
     fold(folder, answer([call()], 2))
     row = rows_of(folder).loc["a"]
@@ -177,7 +177,7 @@ def test_a_callback_never_wins_over_a_pull(folder: DataFolder, callback_at: floa
     assert row["client_reference_id"] == "pushed", "no pull had a value"
 
 
-def test_a_refusal_is_noted_and_counts_as_no_pull(folder: DataFolder) -> None:
+def test_refusal_is_in_the_state_and_does_not_count_as_a_pull(folder: DataFolder) -> None:
     refusal = RawResponse(
         request_start=WINDOW.start,
         request_end=WINDOW.end,
@@ -193,13 +193,13 @@ def test_a_refusal_is_noted_and_counts_as_no_pull(folder: DataFolder) -> None:
     assert (state.refused_at, state.complete_at, state.rows) == (at(1), None, 0)
 
 
-def test_the_state_remembers_the_largest_answer_to_the_whole_window(folder: DataFolder) -> None:
+def test_state_has_the_largest_response_for_the_whole_window(folder: DataFolder) -> None:
     half = WINDOW.start + timedelta(days=1)
     parts = answer([call(), call("b")], 1), answer([call(str(n)) for n in range(9)], 2, reason="halves", end=half)
     assert fold(folder, *parts).state.largest_answer == 2
 
 
-# --- laws
+# --- properties
 
 
 ids = st.sampled_from("abcd")
@@ -214,55 +214,55 @@ versions = st.builds(
 pulls = st.lists(st.tuples(st.lists(versions, max_size=4), st.booleans()), min_size=1, max_size=5)
 
 
-def merge(answers: list[RawResponse]) -> pd.DataFrame:
-    frames = {a.body_sha256 or "": normalize_response(a.body or b"[]", USAGE) for a in answers}
-    rows: pd.DataFrame = merge_responses(answers, frames, USAGE, WINDOW).select(USAGE.lake_schema.names).to_pandas()
+def merge(responses: list[RawResponse]) -> pd.DataFrame:
+    frames = {a.body_sha256 or "": normalize_response(a.body or b"[]", USAGE) for a in responses}
+    rows: pd.DataFrame = merge_responses(responses, frames, USAGE, WINDOW).select(USAGE.lake_schema.names).to_pandas()
     return rows
 
 
-def sealed(records: list[dict[str, Any]], hours: int, *, complete: bool) -> RawResponse:
+def add_hash(records: list[dict[str, Any]], hours: int, *, complete: bool) -> RawResponse:
     one = answer(records, hours, complete=complete)
     return RawResponse(**{**one.__dict__, "body_sha256": str(hash(one.body))})
 
 
 @settings(max_examples=60, deadline=None)
 @given(pulls, st.randoms(use_true_random=False))
-def test_the_order_in_which_answers_are_read_does_not_matter(
-    drawn: list[tuple[list[dict[str, Any]], bool]], chance: random.Random
+def test_order_of_responses_does_not_matter(
+    drawn: list[tuple[list[dict[str, Any]], bool]], randomness: random.Random
 ) -> None:
-    answers = [sealed(records, hours, complete=whole) for hours, (records, whole) in enumerate(drawn)]
-    shuffled = answers[:]
-    chance.shuffle(shuffled)
-    pd.testing.assert_frame_equal(merge(answers), merge(shuffled))
+    responses = [add_hash(records, hours, complete=complete) for hours, (records, complete) in enumerate(drawn)]
+    shuffled = responses[:]
+    randomness.shuffle(shuffled)
+    pd.testing.assert_frame_equal(merge(responses), merge(shuffled))
 
 
 @settings(max_examples=60, deadline=None)
 @given(pulls)
-def test_no_record_is_ever_lost_by_a_fold(drawn: list[tuple[list[dict[str, Any]], bool]]) -> None:
-    answers = [sealed(records, hours, complete=whole) for hours, (records, whole) in enumerate(drawn)]
-    rows = merge(answers)
+def test_fold_loses_no_record(drawn: list[tuple[list[dict[str, Any]], bool]]) -> None:
+    responses = [add_hash(records, hours, complete=complete) for hours, (records, complete) in enumerate(drawn)]
+    rows = merge(responses)
     assert sorted(rows["record_id"]) == sorted({r["recordId"] for records, _ in drawn for r in records})
 
 
 # --- concurrent runs
 
 
-def test_an_answer_that_comes_while_a_window_is_folded_is_in_its_file(folder: DataFolder) -> None:
-    """The second look: without it, the fold that lists first and writes last would hide the other's rows."""
+def test_response_that_arrives_during_a_fold_is_in_the_lake_file(folder: DataFolder) -> None:
+    """Without the second listing, the lake file would lack a response stored after the first."""
     keep(folder, answer([call()], 1))
 
-    class Late(type(folder)):  # type: ignore[misc]
-        """A folder in which another run's answer arrives once, right after the first listing."""
+    class ChangingFolder(type(folder)):  # type: ignore[misc]
+        """A folder that another run adds a response to, once, right after the first listing."""
 
         arrived = False
 
         def raw_names(self, dataset: str, account: str, window: Any) -> list[str]:
             found: list[str] = super().raw_names(dataset, account, window)
-            if dataset == "usage" and not Late.arrived:
-                Late.arrived = True
+            if dataset == "usage" and not ChangingFolder.arrived:
+                ChangingFolder.arrived = True
                 keep(folder, answer([call("late")], 2))
             return found
 
-    fold_window(Late(folder.root, folder.state), USAGE, "default", WINDOW)
+    fold_window(ChangingFolder(folder.root, folder.state), USAGE, "default", WINDOW)
     assert sorted(rows_of(folder).index) == ["a", "late"]
     assert is_up_to_date(folder, USAGE, "default", WINDOW)

@@ -1,4 +1,4 @@
-"""From an answer's JSON to typed columns: what reads, what doesn't, and that nothing is lost."""
+"""Normalization: valid and invalid values, and that no value is lost."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.raw_responses import call
@@ -32,7 +32,7 @@ def _is_null(value: object) -> bool:
     return value is None or value is pd.NaT or (isinstance(value, float) and value != value)
 
 
-def test_the_documents_own_sample_reads() -> None:
+def test_documented_sample_parses() -> None:
     normalized = normalize_response((FIXTURES / "usage.json").read_bytes(), USAGE)
     first = normalized.frame.iloc[0]
     assert first["record_id"] == "0UmFAs73cwKbyqUtmz7ltLI.nGlAD.0Dgjdhpm"
@@ -43,7 +43,7 @@ def test_the_documents_own_sample_reads() -> None:
     assert first["unread"] is None
 
 
-def test_odd_rows_read_as_far_as_they_can_and_the_others_are_counted() -> None:
+def test_unusual_records_are_parsed_and_unreadable_ones_counted() -> None:
     normalized = normalize_response((FIXTURES / "usage.json").read_bytes(), USAGE)
     assert list(normalized.frame["record_id"]) == ["0UmFAs73cwKbyqUtmz7ltLI.nGlAD.0Dgjdhpm", "text-1", "7"]
     assert normalized.unreadable == 5
@@ -58,7 +58,7 @@ def test_odd_rows_read_as_far_as_they_can_and_the_others_are_counted() -> None:
     assert fax["unknown"] is None, "a body or media URL must not reach these tables"
 
 
-def test_recordings_read_their_length() -> None:
+def test_recording_lengths_parse() -> None:
     frame = normalize_response((FIXTURES / "recordings.json").read_bytes(), RECORDINGS).frame
     assert list(frame["duration_minutes"]) == [3.0, 0.5, 1.0]
     assert [parse_length(text) for text in frame["length_text"]] == [
@@ -79,12 +79,12 @@ def test_recordings_read_their_length() -> None:
         (None, None),
     ],
 )
-def test_a_party_has_a_kind(text: str | None, kind: str | None) -> None:
+def test_party_kinds(text: str | None, kind: str | None) -> None:
     assert classify_parties(pa.array([text], pa.string())).to_pylist() == [kind]
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "column", "read"),
+    ("field", "value", "column", "expected"),
     [
         ("duration", " 3 ", "duration_minutes", 3.0),
         ("duration", 3, "duration_minutes", 3.0),
@@ -112,18 +112,16 @@ def test_a_party_has_a_kind(text: str | None, kind: str | None) -> None:
         ("startTimeUTC", "", "started_at", None),
     ],
 )
-@pytest.mark.parametrize("company", [(), (call("plain"),)], ids=["alone", "next to a plain row"])
-def test_each_kind_of_value(
-    field: str, value: Any, column: str, read: Any, company: tuple[dict[str, Any], ...]
-) -> None:
-    frame = normalize(call(**{field: value}), *company).frame
+@pytest.mark.parametrize("others", [(), (call("plain"),)], ids=["alone", "next to a plain row"])
+def test_parsed_values(field: str, value: Any, column: str, expected: Any, others: tuple[dict[str, Any], ...]) -> None:
+    frame = normalize(call(**{field: value}), *others).frame
     found = frame[column].iloc[0]
-    assert (None if _is_null(found) else found) == read
+    assert (None if _is_null(found) else found) == expected
     unread = frame["unread"].iloc[0]
-    assert unread == ({field: value} if read is None else None)
+    assert unread == ({field: value} if expected is None else None)
 
 
-def test_a_byte_order_mark_and_nan_are_what_json_readers_disagree_on() -> None:
+def test_byte_order_mark_and_nan_are_accepted() -> None:
     assert load_records(b'\xef\xbb\xbf[{"recordId":"a"}]') == [{"recordId": "a"}]
     assert load_records(b'[{"duration":NaN}]') == [{"duration": "NaN"}]
 
@@ -138,23 +136,24 @@ records = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(records | anything, max_size=6))
 @example([{"recordId": "a", "iPlumCredits": 10**30}, {"recordId": 10**30}])
-def test_every_element_is_a_row_or_is_counted_and_nothing_is_lost(elements: list[Any]) -> None:
-    body = json.dumps(elements).encode()
+def test_each_record_is_a_row_or_counted_and_no_value_is_lost(drawn: list[Any]) -> None:
+    body = json.dumps(drawn).encode()
     normalized = normalize_response(body, USAGE)
-    assert len(normalized.frame) + normalized.unreadable == len(elements)
-    kept = [e for e in load_records(body) if isinstance(e, dict) and _has_id(e)]
-    assert len(kept) == len(normalized.frame)
-    for element, (_, read) in zip(kept, normalized.frame.iterrows(), strict=True):
+    assert len(normalized.frame) + normalized.unreadable == len(drawn)
+    readable = [e for e in load_records(body) if isinstance(e, dict) and _has_id(e)]
+    assert len(readable) == len(normalized.frame)
+    for record, (_, row) in zip(readable, normalized.frame.iterrows(), strict=True):
         for column in USAGE.vendor_columns:
-            value = element.get(str(column.field))
-            if value is not None and _is_null(read[column.name]):
-                assert column.field in (read["unread"] or {}), f"{column.field}={value!r} vanished"
-        assert "content" not in (read["unknown"] or {})
+            value = record.get(str(column.field))
+            if value is not None and _is_null(row[column.name]):
+                assert column.field in (row["unread"] or {}), f"{column.field}={value!r} is lost"
+        assert "content" not in (row["unknown"] or {})
 
 
-def _has_id(element: dict[str, Any]) -> bool:
-    value = element.get("recordId")
-    storable = isinstance(value, str) and value != "" and not any("\ud800" <= c <= "\udfff" for c in value)
-    return storable or (isinstance(value, int) and not isinstance(value, bool))
+def _has_id(record: dict[str, Any]) -> bool:
+    value = record.get("recordId")
+    is_storable = isinstance(value, str) and value != "" and not any("\ud800" <= c <= "\udfff" for c in value)
+    return is_storable or (isinstance(value, int) and not isinstance(value, bool))

@@ -1,4 +1,4 @@
-"""Laws of reading: a row is read alike alone and in company, and what is odd never stops a window."""
+"""Properties of normalization: records are parsed independently, and no value stops a window."""
 
 import json
 from typing import Any
@@ -54,8 +54,8 @@ records = st.builds(
 )
 
 
-def read(elements: list[Any], table: Table = USAGE) -> list[dict[str, str]]:
-    frame = derive_columns(normalize_response(json.dumps(elements).encode(), table).rows, table).to_pandas()
+def parse(drawn: list[Any], table: Table = USAGE) -> list[dict[str, str]]:
+    frame = derive_columns(normalize_response(json.dumps(drawn).encode(), table).rows, table).to_pandas()
     return [{str(name): repr(None if _is_null(v) else v) for name, v in row.items()} for _, row in frame.iterrows()]
 
 
@@ -70,8 +70,8 @@ def _is_null(value: object) -> bool:
 @example([call(iPlumCredits=1e300), call(iPlumCredits="x")])
 @example([call(iPlumCredits=0.1234567890123), call(iPlumCredits="x")])
 @example([call(start="2023-03-24T00Z"), call(start="soon")])
-def test_a_row_is_read_alike_alone_and_in_company(elements: list[Any]) -> None:
-    assert read(elements) == [row for element in elements for row in read([element])]
+def test_records_are_parsed_independently(drawn: list[Any]) -> None:
+    assert parse(drawn) == [row for record in drawn for row in parse([record])]
 
 
 @pytest.mark.parametrize(
@@ -100,35 +100,36 @@ def test_a_row_is_read_alike_alone_and_in_company(elements: list[Any]) -> None:
         ("nan KB", None),
     ],
 )
-def test_a_length_is_read_or_null_however_large(text: str, size: int | None) -> None:
+def test_length_parses_or_is_null(text: str, size: int | None) -> None:
     assert parse_length(text) == size
 
 
+@settings(deadline=None)
 @given(st.lists(st.fixed_dictionaries({"recordId": st.just("a"), "length": st.text(max_size=12)}), max_size=3))
 @example([{"recordId": "a", "length": "999999999999 GB"}])
-def test_no_length_stops_a_window(elements: list[Any]) -> None:
-    assert len(read(elements, RECORDINGS)) == len(elements)
+def test_no_length_stops_a_window(drawn: list[Any]) -> None:
+    assert len(parse(drawn, RECORDINGS)) == len(drawn)
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity"])
-def test_what_no_number_holds_stays_as_text(number: str) -> None:
+def test_number_out_of_range_stays_text(number: str) -> None:
     body = f'[{{"recordId":"a","iPlumCredits":{number},"new":{number}}}]'.encode()
     assert load_records(body)[0]["new"] == number
     (extra,) = derive_columns(normalize_response(body, USAGE).rows, USAGE)["extra"].to_pylist()
     assert json.loads(extra, parse_constant=pytest.fail) == {"iPlumCredits": number, "new": number}
 
 
-def test_a_large_body_is_read_alike_in_pieces_and_whole() -> None:
+def test_large_body_parses_equally_in_chunks_and_whole() -> None:
     texts = ("é", "},{", "} , {", "]},{[")
     rows = [call(f"r-{number}", **{"from": texts[0 if number % 997 else number % 4]}) for number in range(50_000)]
     rows[123], rows[49_000], rows[49_001] = {"recordId": ""}, call("new", new=[{}, {}]), call("cut", to="\ud83d")
     body = json.dumps(rows).encode()
     assert len(body) > 12 * 2**20
-    in_pieces, whole = normalize_response(body, USAGE), normalize_records(load_records(body), USAGE)
+    chunked, whole = normalize_response(body, USAGE), normalize_records(load_records(body), USAGE)
     assert sum(1 for _ in parse_json_records(body)) > 1
-    assert in_pieces.rows.combine_chunks().equals(whole.rows.combine_chunks())
-    assert (in_pieces.unreadable, list(in_pieces.positions)) == (1, list(whole.positions))
-    assert list(in_pieces.records) == list(whole.records)
+    assert chunked.rows.combine_chunks().equals(whole.rows.combine_chunks())
+    assert (chunked.unreadable, list(chunked.positions)) == (1, list(whole.positions))
+    assert list(chunked.records) == list(whole.records)
 
 
 def test_a_length_that_does_not_parse_is_in_extra() -> None:
