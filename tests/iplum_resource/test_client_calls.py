@@ -91,15 +91,22 @@ def test_a_netrc_or_a_cookie_changes_no_request(
     assert [request.headers.get("cookie") for request in server.received] == [None] * 2
 
 
+RECORD = '[{"recordId": "é"}]'
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "records"),
     [
-        (b"\xef\xbb\xbf[1]", {}, [1]),
-        (b" \r\n[1]\n", {}, [1]),
-        ('["é"]'.encode(), {"Content-Type": "text/html; charset=iso-8859-1"}, ["é"]),
-        ('["é"]'.encode("latin-1"), {"Content-Type": "application/json; charset=iso-8859-1"}, ["é"]),
-        ('["é"]'.encode("utf-16"), {"Content-Type": "application/json; charset=utf-16"}, ["é"]),
-        (rb'["cut \ud83d", "\\ud83d", "\uD83D\uDC4B"]', {}, ["cut \ud83d", "\\ud83d", "👋"]),
+        (b'\xef\xbb\xbf[{"recordId":1}]', {}, [{"recordId": 1}]),
+        (b' \r\n[{"recordId":1}]\n', {}, [{"recordId": 1}]),
+        (RECORD.encode(), {"Content-Type": "text/html; charset=iso-8859-1"}, [{"recordId": "é"}]),
+        (RECORD.encode("latin-1"), {"Content-Type": "application/json; charset=iso-8859-1"}, [{"recordId": "é"}]),
+        (RECORD.encode("utf-16"), {"Content-Type": "application/json; charset=utf-16"}, [{"recordId": "é"}]),
+        (
+            rb'[{"recordId": "a"}, "cut \ud83d", "\\ud83d", "\uD83D\uDC4B"]',
+            {},
+            [{"recordId": "a"}, "cut \ud83d", "\\ud83d", "👋"],
+        ),
         (b"[]", {"Content-Type": ""}, []),
     ],
 )
@@ -109,7 +116,7 @@ def test_records_are_read_whatever_their_encoding(
     with ScriptedServer(respond(200, body, headers)) as server, build_client(server.url) as client:
         response = client.fetch_recordings(WIDE)
     assert response.records == records
-    assert response.body == body or response.body.decode() == '["é"]'
+    assert response.body == body or response.body.decode() == RECORD
 
 
 def read(body: bytes) -> int:
@@ -122,7 +129,8 @@ def test_a_large_array_is_counted_with_any_separator() -> None:
     compact = json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode()
     assert len(compact) > 10 * 2**20
     assert read(compact) == read(json.dumps(rows, indent=0).encode() + b"\n") == len(rows)
-    assert read(b"[" + compact + b"]") == 1
+    with pytest.raises(UnreadableResponse, match="no element has a recordId"):
+        read(b"[" + compact + b"]")
     for broken in (compact[:-1], compact[:-1] + b",]", compact + compact, compact.replace(b"r-150000", b'"', 1)):
         with pytest.raises(BrokenJson):
             read(broken)
@@ -130,8 +138,11 @@ def test_a_large_array_is_counted_with_any_separator() -> None:
 
 def test_a_chunked_body_is_put_together() -> None:
     head = write_head(200, length=None, headers={"Transfer-Encoding": "chunked"})
-    with ScriptedServer(send(head + b"3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n")) as server, build_client(server.url) as client:
-        assert client.fetch_recordings(WIDE).body == b"[1,2]"
+    with (
+        ScriptedServer(send(head + b'11\r\n[{"recordId": 1},\r\n2\r\n2]\r\n0\r\n\r\n')) as server,
+        build_client(server.url) as client,
+    ):
+        assert client.fetch_recordings(WIDE).body == b'[{"recordId": 1},2]'
 
 
 @pytest.mark.parametrize(

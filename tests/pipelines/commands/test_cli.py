@@ -77,8 +77,9 @@ def test_a_renamed_account_is_2(account: Account, monkeypatch: pytest.MonkeyPatc
 def test_a_sync_says_what_came_and_what_failed(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sync", "--since", str(account.began.date())) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"^usage +1 windows +\d+ new", shown, re.MULTILINE)
+    assert re.search(r"^usage +1 window +\d+ new", shown, re.MULTILINE)
     assert "published" in shown
+    assert f"report {account.folder.report}" in shown
 
     account.play(usage_permission=False)
     assert run("sync", "--since", str(account.began.date()), "--json") == 1
