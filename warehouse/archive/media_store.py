@@ -11,25 +11,20 @@ from warehouse.storage.atomic_files import create_folder, open_temporary, remove
 from warehouse.storage.hashing import hash_chunks, hash_file
 from warehouse.storage.paths import MEDIA, DataFolder
 
+# Bytes read to detect the media type.
 _HEAD = 512
 
-# (offset, first bytes, media type, ending); the first that fits.
-_MAGIC = (
-    (0, b"ID3", "audio/mpeg", "mp3"),
-    (0, b"\xff\xfb", "audio/mpeg", "mp3"),
-    (0, b"\xff\xf3", "audio/mpeg", "mp3"),
-    (0, b"\xff\xf2", "audio/mpeg", "mp3"),
-    (0, b"\xff\xfa", "audio/mpeg", "mp3"),
+# (offset, bytes at the offset, media type, extension); the first that matches.
+_MAGIC: tuple[tuple[int, bytes | tuple[bytes, ...], str, str], ...] = (
+    (0, (b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa"), "audio/mpeg", "mp3"),
     (8, b"WAVE", "audio/wav", "wav"),
     (0, b"OggS", "audio/ogg", "ogg"),
     (0, b"fLaC", "audio/flac", "flac"),
     (0, b"#!AMR", "audio/amr", "amr"),
-    (0, b"\xff\xf1", "audio/aac", "aac"),
-    (0, b"\xff\xf9", "audio/aac", "aac"),
+    (0, (b"\xff\xf1", b"\xff\xf9"), "audio/aac", "aac"),
     (4, b"ftypM4A", "audio/mp4", "m4a"),
     (4, b"ftyp3g", "video/3gpp", "3gp"),
-    (4, b"ftypheic", "image/heic", "heic"),
-    (4, b"ftypmif1", "image/heic", "heic"),
+    (4, (b"ftypheic", b"ftypmif1"), "image/heic", "heic"),
     (4, b"ftypqt", "video/quicktime", "mov"),
     (4, b"ftyp", "video/mp4", "mp4"),
     (0, b"\x1aE\xdf\xa3", "video/webm", "webm"),
@@ -38,8 +33,7 @@ _MAGIC = (
     (0, b"GIF8", "image/gif", "gif"),
     (8, b"WEBP", "image/webp", "webp"),
     (0, b"BM", "image/bmp", "bmp"),
-    (0, b"II*\x00", "image/tiff", "tif"),
-    (0, b"MM\x00*", "image/tiff", "tif"),
+    (0, (b"II*\x00", b"MM\x00*"), "image/tiff", "tif"),
     (0, b"%PDF-", "application/pdf", "pdf"),
     (0, b"PK\x03\x04", "application/zip", "zip"),
     (0, b"BEGIN:VCARD", "text/vcard", "vcf"),
@@ -103,11 +97,12 @@ class MediaStore:
 
         """
         incoming.sink.flush()
-        media_type, ending = detect_media_type(_read_head(incoming.path), expected=expected)
+        with incoming.path.open("rb") as file:
+            media_type, extension = detect_media_type(file.read(_HEAD), expected=expected)
         digest, size = hash_file(incoming.path)
         if sha256 not in (None, digest):
             raise FileRefused(DIFFERENT_FILE)
-        key = self.folder.media_file(digest, ending)
+        key = self.folder.media_file(digest, extension)
         # An existing file is checked, and replaced if it is damaged.
         if not self.check(key, digest):
             self.folder.store.move_in(incoming.path, key)
@@ -133,21 +128,16 @@ def detect_media_type(head: bytes, *, expected: Literal["audio", "any"]) -> tupl
     """Return a file's media type and extension by its first bytes; raises `FileRefused`."""
     if not head:
         raise FileRefused("the file is empty")
-    for offset, magic, media_type, ending in _MAGIC:
-        if head[offset : offset + len(magic)] == magic:
+    for offset, magic, media_type, extension in _MAGIC:
+        if head.startswith(magic, offset):
             if expected == "audio" and not media_type.startswith(_AUDIO_TYPES):
                 raise FileRefused(f"the file is {media_type}, not a recording")
-            return media_type, ending
+            return media_type, extension
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_MARKUP):
         raise FileRefused("the server sent a web page or an error message instead of the file")
     if expected == "audio":
         raise FileRefused("the file is not a known kind of recording")
     return ("text/plain", "txt") if _is_text(head) else ("application/octet-stream", "bin")
-
-
-def _read_head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEAD)
 
 
 def _is_text(head: bytes) -> bool:

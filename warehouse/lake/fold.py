@@ -1,6 +1,6 @@
 """Folding: merging the raw responses of a window into its lake file (docs/design.md, "Folding a window")."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -132,18 +132,16 @@ def _merge_raw(
     responses = [replace(response, body=None) for _, response in named]
     bodies = {digest: replace(body, records=()) for digest, body in bodies.items()}
     del named, texts
-    callbacks = collect_callback_records(_read_callbacks(folder, table, account, window, listing), table)
+    # Read file by file: a busy window has many thousands of callbacks.
+    events = (
+        event
+        for dataset in table.datasets[1:]
+        for name in _select_names(dataset, listing)
+        for _, event in RawLog(folder, account, dataset).read(window, [name])
+    )
+    callbacks = collect_callback_records(events, table)
     rows = merge_responses(responses, bodies, table, window, callbacks=callbacks)
     return rows, _build_state(rows, responses, bodies, table=table, window=window, listing=listing)
-
-
-def _read_callbacks(
-    folder: DataFolder, table: Table, account: str, window: StorageWindow, listing: Sequence[str]
-) -> Iterator[RawResponse]:
-    for dataset in table.datasets[1:]:
-        log = RawLog(folder, account, dataset)
-        for name in _select_names(dataset, listing):
-            yield from (event for _, event in log.read(window, [name]))
 
 
 def _select_names(dataset: str, listing: Sequence[str]) -> list[str]:
@@ -177,7 +175,7 @@ def _build_state(
 
 
 def _count_unreadable(pulled: Sequence[RawResponse], bodies: Mapping[str, NormalizedResponse]) -> int:
-    """Count the unreadable records of the latest pull. Without IDs, those of several pulls cannot be told apart."""
+    """Count the unreadable records of the latest pull. Without IDs, those of several pulls cannot be distinguished."""
     parts = [r for r in pulled if r.pull_id == pulled[-1].pull_id and r.body_sha256 in bodies]
     widest = max((part.request_end - part.request_start for part in parts), default=None)
     latest = {

@@ -23,21 +23,12 @@ def copy_out_of_window_records(
     responses: Sequence[tuple[str, RawResponse]],
     bodies: Mapping[str, NormalizedResponse],
 ) -> set[StorageWindow]:
-    """Copy records that start in another window to the raw log of that window.
+    """Copy records that start in another window to the raw log of that window, and return these windows.
 
     A record whose start changed is copied to every window it was ever in, each time it is seen, so that the
     windows it left learn of the change. Copies have repeatable names, so none is stored twice.
-
-    Args:
-        log: The raw log of the responses.
-        window: The window of the responses.
-        table: The table they are folded into.
-        responses: The responses with the names of their files, oldest first.
-        bodies: Their normalized bodies, by hash.
-
-    Returns:
-        The windows that received copies.
-
+    `responses` are those of `window`, with the names of their files, oldest first; `bodies` are their normalized
+    bodies, by hash.
     """
     known_windows: dict[str, set[StorageWindow]] = {}
     targets = set()
