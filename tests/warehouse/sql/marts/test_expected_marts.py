@@ -8,9 +8,9 @@ import duckdb
 import pandas as pd
 import pytest
 
+from tests.support.expected_marts import ExpectedMarts
 from tests.support.mart_history import NEW_YORK, SYDNEY, Row
 from tests.support.mart_invention import ROWS, invent
-from tests.support.mart_reckoning import Reckoning
 from warehouse.schema.marts import MARTS, Mart
 from warehouse.schema.tables import PULLS, RECORDINGS, USAGE
 from warehouse.snapshot.marts import MartSettings, build_marts
@@ -22,8 +22,8 @@ def rows() -> tuple[list[Row], list[Row], list[Row]]:
 
 
 @pytest.fixture(scope="module")
-def reckoning(rows: tuple[list[Row], list[Row], list[Row]]) -> Reckoning:
-    return Reckoning(*rows)
+def expected_marts(rows: tuple[list[Row], list[Row], list[Row]]) -> ExpectedMarts:
+    return ExpectedMarts(*rows)
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,12 @@ def database(rows: tuple[list[Row], list[Row], list[Row]]) -> Iterator[duckdb.Du
 
 
 @pytest.mark.parametrize("mart", MARTS, ids=lambda mart: mart.name)
-def test_a_mart_agrees_with_what_is_reckoned_by_hand(
-    database: duckdb.DuckDBPyConnection, reckoning: Reckoning, mart: Mart
+def test_a_mart_equals_the_expected_rows(
+    database: duckdb.DuckDBPyConnection, expected_marts: ExpectedMarts, mart: Mart
 ) -> None:
     names = [column.name for column in mart.columns]
     found = database.execute(f"SELECT * FROM marts.{mart.name}").fetchall()
-    expected = [tuple(row[name] for name in names) for row in getattr(reckoning, mart.name)()]
+    expected = [tuple(row[name] for name in names) for row in getattr(expected_marts, mart.name)()]
     assert len(found) == len(expected) > 0
     key = len(mart.grain)
     if names[:key] != list(mart.grain):

@@ -1,4 +1,4 @@
-"""The marts once more, reckoned in plain Python from their definitions: slow, without SQL, and on its own."""
+"""The marts computed in plain Python from their definitions, to compare with the SQL."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -80,7 +80,7 @@ def by_channel(rows: list[Row]) -> dict[str, int]:
     }
 
 
-class Reckoning:
+class ExpectedMarts:
     """All marts of some rows; `as_of` is the latest pull of each account."""
 
     def __init__(self, usage: list[Row], recordings: list[Row], pulls: list[Row]) -> None:
