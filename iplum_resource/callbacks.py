@@ -42,7 +42,7 @@ def parse_callback(body: bytes, kind: CallbackKind) -> list[CallbackRecord]:
 
     """
     try:
-        parsed = json.loads(body, parse_float=_parse_float, parse_constant=str)
+        parsed = json.loads(body, strict=False, parse_float=_parse_float, parse_constant=str)
     except (ValueError, RecursionError):
         raise UnreadableCallback(_REQUEST, "it is not JSON") from None
     records = parsed if isinstance(parsed, list) else [parsed]

@@ -17,7 +17,6 @@ from iplum_resource.http.transport import HttpResponse
 from iplum_resource.window import Window
 
 _BOM = b"\xef\xbb\xbf"
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 #: In orjson's messages: "depth limit exceeded", "Recursion limit reached".
 _DEPTH = re.compile(r"(?i)depth|recursion")
 _TOO_DEEP = "nested too deeply"
@@ -155,26 +154,21 @@ def parse_url(response: HttpResponse, request: str) -> str:
 def _parse(body: bytes) -> tuple[object, str]:
     """Return the value and no problem, or no value and the problem. No exception keeps the body alive."""
     body = body.removeprefix(_BOM)
-    value, problem = _parse_strictly(body)
-    if not problem or not _SURROGATE.search(body):
-        return value, problem
-    # A text cut inside an emoji holds half of a surrogate pair, which JSON allows and orjson rejects.
-    _, problem = _parse_strictly(_SURROGATE.sub(rb"\\ufffd", body))
-    return (None, problem) if problem else _parse_surrogates(body)
-
-
-def _parse_strictly(body: bytes) -> tuple[object, str]:
     try:
         return orjson.loads(body), ""
     except orjson.JSONDecodeError as error:
-        return None, _TOO_DEEP if _DEPTH.search(error.msg) else _describe_non_json(body)
+        problem = _TOO_DEEP if _DEPTH.search(error.msg) else _describe_non_json(body)
+    return (None, problem) if problem == _TOO_DEEP else _parse_leniently(body, problem)
 
 
-def _parse_surrogates(body: bytes) -> tuple[object, str]:
+def _parse_leniently(body: bytes, problem: str) -> tuple[object, str]:
+    """Parse JSON with lone surrogates, NaN, infinity or raw control characters: one such value costs no record."""
     try:
-        return json.loads(body), ""
+        return json.loads(body.decode(), parse_constant=str, strict=False), ""
     except RecursionError:
         return None, _TOO_DEEP
+    except ValueError:
+        return None, problem
 
 
 def _describe_non_json(body: bytes) -> str:

@@ -139,3 +139,9 @@ def test_field_names_match_in_any_case() -> None:
     (record,) = parse_callback(b'{"RecordID":"a","Usage":"text","Content":"Hello"}', "usage")
     assert record.content == "Hello"
     assert json.loads(record.body) == {"RecordID": "a", "Usage": "text"}
+
+
+def test_control_characters_and_nan_are_accepted() -> None:
+    (record,) = parse_callback(b'{"recordId":"a","usage":"text","content":"tab\there","iPlumCredits":NaN}', "usage")
+    assert record.content == "tab\there"
+    assert json.loads(record.body)["iPlumCredits"] == "NaN"

@@ -107,6 +107,8 @@ RECORD = '[{"recordId": "é"}]'
             {},
             [{"recordId": "a"}, "cut \ud83d", "\\ud83d", "👋"],
         ),
+        (b'[{"recordId": "a", "new": NaN}]', {}, [{"recordId": "a", "new": "NaN"}]),
+        (b'[{"recordId": "a", "new": "tab\there"}]', {}, [{"recordId": "a", "new": "tab\there"}]),
         (b"[]", {"Content-Type": ""}, []),
     ],
 )

@@ -60,9 +60,9 @@ def load_records(body: bytes) -> list[Any]:
     try:
         records = orjson.loads(body)
     except orjson.JSONDecodeError:
-        # orjson rejects lone surrogates, NaN and a byte order mark
+        # orjson rejects lone surrogates, NaN, control characters and a byte order mark
         text = body.decode("utf-8-sig")
-        records = json.loads(text, parse_constant=str, parse_float=_parse_float, parse_int=_parse_int)
+        records = json.loads(text, strict=False, parse_constant=str, parse_float=_parse_float, parse_int=_parse_int)
     return _spell_as_documented(records if isinstance(records, list) else [records])
 
 

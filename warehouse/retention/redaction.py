@@ -124,7 +124,7 @@ def _split_array(body: bytes, count: int) -> list[str]:
     """Split an array's text into the texts of its elements."""
     text = body.decode("utf-8-sig")
     place = text.index("[") + 1
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(strict=False)
     slices = []
     for _ in range(count):
         while text[place] in _SEPARATORS:

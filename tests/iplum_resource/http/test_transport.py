@@ -65,7 +65,7 @@ def test_a_broken_connection_is_retried(step: Step, kind: type[IPlumError]) -> N
         (b" \n", {}, BrokenJson, "empty"),
         (b"<html>CANARY</html>", {"Content-Type": "text/html"}, BrokenJson, "web page"),
         (b'["CANARY', {}, BrokenJson, "not JSON"),
-        (b'[{"CANARY": NaN}]', {}, BrokenJson, "not JSON"),
+        (b'[{"recordId": "a", "CANARY": NaN,}]', {}, BrokenJson, "not JSON"),
         (b'["CANARY\xe9"]', {}, BrokenJson, "not JSON"),
         (b'["CANARY\xe9"]', {"Content-Type": "application/json; charset=nonsense"}, BrokenJson, "not JSON"),
         (b'{"errorCode": "ERR_X", "errorDescription": "CANARY"}', {}, UnreadableResponse, "object.*ERR_X"),

@@ -175,3 +175,11 @@ def test_without_a_direction_and_the_users_login_there_is_no_counterparty() -> N
     record = call("a", direction="sideways", to="x", userId="u", **{"from": "y"})
     derived = derive_columns(normalize_response(json.dumps([record]).encode(), USAGE).rows, USAGE)
     assert derived["counterparty"].to_pylist() == derived["counterparty_kind"].to_pylist() == [None]
+
+
+def test_a_bad_token_costs_no_other_record() -> None:
+    body = b'[{"recordId":"a","iPlumCredits":NaN},{"recordId":"b","from":"tab\there"},{"recordId":"c","duration":"4"}]'
+    frame = normalize_response(body, USAGE).frame
+    assert list(frame["record_id"]) == ["a", "b", "c"]
+    assert frame["unread"][0] == {"iPlumCredits": "NaN"}
+    assert (frame["from_party"][1], frame["duration_minutes"][2]) == ("tab\there", 4.0)
