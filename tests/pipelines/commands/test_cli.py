@@ -207,7 +207,9 @@ def test_a_wrong_option_of_all_commands_names_their_help(capsys: pytest.CaptureF
 def test_a_shell_completes_what_is_typed(tmp_path: Path) -> None:
     iplum = str(Path(sys.executable).with_name("iplum"))
     shell = {**os.environ, "HOME": str(tmp_path), "SHELL": "/bin/bash"}
-    subprocess.run([iplum, "--install-completion", "bash"], env=shell, check=True, capture_output=True)
+    command = [iplum, "--install-completion", "bash"]
+    installed = subprocess.run(command, env=shell, check=False, capture_output=True, text=True)
+    assert installed.returncode == 0, installed.stdout + installed.stderr
     (script,) = (tmp_path / ".bash_completions").iterdir()
     assert "_IPLUM_COMPLETE=complete_bash" in script.read_text()
     asked = {**shell, "_IPLUM_COMPLETE": "complete_bash", "COMP_WORDS": "iplum sy", "COMP_CWORD": "1"}
