@@ -207,7 +207,8 @@ def test_a_wrong_option_of_all_commands_names_their_help(capsys: pytest.CaptureF
 def test_a_shell_completes_what_is_typed(tmp_path: Path) -> None:
     iplum = str(Path(sys.executable).with_name("iplum"))
     shell = {**os.environ, "HOME": str(tmp_path), "SHELL": "/bin/bash"}
-    command = [iplum, "--install-completion", "bash"]
+    # The shell is detected by the parent process, which must not be the one that runs the tests.
+    command = ["bash", "-c", '"$0" --install-completion; exit $?', iplum]
     installed = subprocess.run(command, env=shell, check=False, capture_output=True, text=True)
     assert installed.returncode == 0, installed.stdout + installed.stderr
     (script,) = (tmp_path / ".bash_completions").iterdir()
