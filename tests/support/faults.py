@@ -87,7 +87,7 @@ FAULTS = (
         BrokenJson,
         "window",
     ),
-    Fault("no answer in time", hang, 3, TimedOut, "part", "after 120 s of silence"),
+    Fault("no response in time", hang, 3, TimedOut, "part", "after 120 s of silence"),
     Fault(
         "slow body",
         drip(write_head(200, length=10**6), b" ", every=0.005),
@@ -114,7 +114,7 @@ FAULTS = (
         "window",
     ),
     Fault("200 nested 10,000 deep", respond(200, _DEEP), 1, UnreadableResponse, "window"),
-    Fault("200 with more than 64 MB (a 200 MB answer)", _ENDLESS, 1, ResponseTooLarge, "part", "the rest is not read"),
+    Fault("200 with over 64 MB (a 200 MB response)", _ENDLESS, 1, ResponseTooLarge, "part", "the rest is not read"),
     Fault("this machine's clock an hour off", respond(401, headers=_HOUR_OFF), 1, WrongClock, "run"),
     Fault("certificate of another host", None, 1, BadCertificate, "run", "nothing was sent"),
     Fault("host name not found", None, 3, Unreachable, "run", "8 attempts if iPlum has responded in this run"),
