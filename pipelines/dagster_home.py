@@ -95,16 +95,27 @@ def build_ui_command(*options: str, workspace: Path = PROJECT / "workspace.yaml"
 
 def build_ui_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     """Add DAGSTER_HOME, and silence the notice that `dg dev`, a package of its own, supersedes `dagster dev`."""
-    notice = "ignore:Function `dev_command` is superseded"
-    return {**environ, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": notice}
+    filters = [environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command` is superseded"]
+    return {**environ, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": ",".join(filter(None, filters))}
+
+
+def prepare_ui(environ: Mapping[str, str], root: Path = PROJECT) -> tuple[Path, dict[str, str]]:
+    """Return the folder and the environment of the UI.
+
+    The environment contains the variables of `.env`, because runs read the keys from it and Dagster looks for `.env`
+    in its own folder only.
+    """
+    variables = read_environment(environ, root)
+    home = prepare_dagster_home(load_accounts(variables, root)[0])
+    return home, build_ui_environment(variables, home)
 
 
 def main() -> None:
     """Replace this process with Dagster's UI and daemon; options are passed on."""
-    home = prepare_dagster_home(load_accounts(read_environment(os.environ), PROJECT)[0])
+    home, variables = prepare_ui(os.environ)
     command = build_ui_command(*sys.argv[1:])
     os.chdir(home)
-    os.execve(command[0], command, build_ui_environment(os.environ, home))  # noqa: S606 the project's own program
+    os.execve(command[0], command, variables)  # noqa: S606 the project's own program
 
 
 if __name__ == "__main__":

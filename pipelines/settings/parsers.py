@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, time, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -122,12 +123,18 @@ def parse_time_of_day(raw: Raw) -> time:
     return time.fromisoformat(matching(r"([01][0-9]|2[0-3]):[0-5][0-9]", "a time of day such as 02:15")(raw))
 
 
+@cache
+def _list_time_zones() -> frozenset[str]:
+    """List the zones; it takes milliseconds, and a warehouse may have hundreds of accounts."""
+    return frozenset(available_timezones() - {"Factory", "localtime", "posixrules"})
+
+
 def parse_time_zone(raw: Raw) -> str:
     """Parse the IANA name of a time zone, such as `America/New_York`.
 
     A machine also has files such as `localtime` and `right/UTC`, which DuckDB does not accept.
     """
-    zones = available_timezones() - {"Factory", "localtime", "posixrules"}
+    zones = _list_time_zones()
     if raw.text not in zones:
         similar = {zone.lower(): zone for zone in sorted(zones)}
         close = difflib.get_close_matches(raw.text.lower().replace(" ", "_"), similar, n=1) or ["america/new_york"]
