@@ -6,7 +6,7 @@ SELECT
     channel,
     type,
     direction,
-    (row_number() OVER ())::INTEGER AS label,
+    (row_number() OVER (ORDER BY account, client_reference_id, channel, type, direction))::INTEGER AS label,
     (dense_rank() OVER (ORDER BY channel, direction))::INTEGER AS way
 FROM (
     SELECT DISTINCT

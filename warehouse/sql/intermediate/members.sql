@@ -2,7 +2,7 @@
 SELECT
     account,
     user_id,
-    (CASE WHEN user_id IS NULL THEN -1 ELSE 1 END * row_number() OVER ())::INTEGER AS member
+    (CASE WHEN user_id IS NULL THEN -1 ELSE 1 END * row_number() OVER (ORDER BY account, user_id))::INTEGER AS member
 FROM (
     SELECT DISTINCT
         account,

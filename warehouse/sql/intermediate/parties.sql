@@ -21,7 +21,10 @@ SELECT
     counterparty,
     kind,
     own_parties.party IS NOT NULL AS is_own,
-    (CASE WHEN counterparty IS NULL THEN -1 ELSE 1 END * row_number() OVER ())::INTEGER AS party
+    (
+        CASE WHEN counterparty IS NULL THEN -1 ELSE 1 END
+        * row_number() OVER (ORDER BY parties.account, counterparty)
+    )::INTEGER AS party
 FROM parties
 LEFT JOIN own_parties
     ON own_parties.account = parties.account
