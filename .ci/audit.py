@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Ask for known vulnerabilities of all that requirements.lock installs, and fail if the service cannot be reached.
+"""Check the packages of requirements.lock for known vulnerabilities.
 
-pip-audit is installed for this alone, next to what it looks at. Exit codes: 0 every package was asked about and
-none is known to be vulnerable, 1 some are, 75 nobody could be asked about some: pip-audit alone calls that green.
+pip-audit is installed separately, next to the packages it checks. Exit codes: 0 all packages were checked and none is
+vulnerable, 1 some are vulnerable, 75 some could not be checked, which pip-audit alone reports as success.
 """
 
 import json
