@@ -24,7 +24,7 @@ test: setup
 	$(BIN)/pytest -n 2 --dist worksteal
 
 ui: setup
-	@exec $(BIN)/python -m pipelines.dagster_home
+	@exec $(BIN)/python -m pipelines.dagster_home ui
 
 # All of them take half an hour on two cores; ONLY=name runs one of them. dlt is installed for the run alone.
 bench: setup

@@ -1,6 +1,6 @@
 """Dagster's home: one history for UI, daemon and command line, and the workarounds for its storage.
 
-`python -m pipelines.dagster_home` runs Dagster's UI and daemon on it.
+`python -m pipelines.dagster_home` prepares the folder and prints its path; with `ui`, it runs Dagster's UI and daemon.
 """
 
 import os
@@ -111,9 +111,12 @@ def prepare_ui(environ: Mapping[str, str], root: Path = PROJECT) -> tuple[Path, 
 
 
 def main() -> None:
-    """Replace this process with Dagster's UI and daemon; options are passed on."""
+    """Prepare the folder and print its path; with `ui`, replace this process with Dagster's UI and daemon."""
     home, variables = prepare_ui(os.environ)
-    command = build_ui_command(*sys.argv[1:])
+    if sys.argv[1:2] != ["ui"]:
+        print(home)  # noqa: T201
+        return
+    command = build_ui_command(*sys.argv[2:])
     os.chdir(home)
     os.execve(command[0], command, variables)  # noqa: S606 the project's own program
 

@@ -1,5 +1,8 @@
 """The environment of the Dagster UI."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from pipelines.dagster_home import prepare_ui
@@ -13,3 +16,12 @@ def test_the_ui_gets_the_variables_of_the_env_file(tmp_path: Path) -> None:
     assert (variables["IPLUM_SECRET_KEY"], variables["EAST_KEY"]) == ("process", "east")
     assert variables["DAGSTER_HOME"] == str(home)
     assert variables["PYTHONWARNINGS"].startswith("error,ignore:")
+
+
+def test_the_command_of_the_systemd_units_prepares_the_folder_and_ends(tmp_path: Path) -> None:
+    """`ExecStartPre` waits for it."""
+    command = [sys.executable, "-m", "pipelines.dagster_home"]
+    environ = {**os.environ, "IPLUM_DATA": str(tmp_path)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == f"{tmp_path / 'dagster'}\n"
+    assert (tmp_path / "dagster" / "dagster.yaml").is_file()
