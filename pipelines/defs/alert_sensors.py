@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from pipelines.alerts import Alert, AlertFailed, describe_run, send_alert
-from pipelines.defs.failures import describe_failure, fail
+from pipelines.defs.failures import describe_failure, failing_step
 from pipelines.defs.jobs import ACCOUNT_TAG
 from pipelines.defs.partitions import describe_range
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
-from warehouse.errors import WarehouseError
 from warehouse.lake.due_windows import find_latest_pull
 from warehouse.schema.tables import USAGE
 
@@ -42,7 +41,8 @@ def build_failure_alert(accounts: Sequence[Settings], *, clock: Callable[[], dat
         if _was_alerted(context.instance, run, since=clock() - _REPEAT_AFTER):
             return dg.SkipReason("this failure was alerted before")
         failures = [describe_failure(event) for event in context.get_step_failure_events()]
-        _send(describe_run(run.job_name, _describe_windows(run), failures, settings), settings)
+        with failing_step(AlertFailed):
+            send_alert(describe_run(run.job_name, _describe_windows(run), failures, settings), settings.alerts)
         context.instance.add_run_tags(run.run_id, {_ALERTED_TAG: "true"})
         return None
 
@@ -62,13 +62,12 @@ def build_freshness_alert(accounts: Sequence[Settings], *, clock: Callable[[], d
     def freshness_alert(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         if not settings.alerts.is_on:
             return dg.SkipReason(_NO_RECIPIENT)
-        try:
+        with failing_step():
             stale = dict(_find_stale(accounts, now=clock()))
-        except WarehouseError as error:
-            raise fail(error) from error
         alerted = set((context.cursor or "").split(","))
         if stale.keys() - alerted:
-            _send(_describe_staleness(stale), settings)
+            with failing_step(AlertFailed):
+                send_alert(_describe_staleness(stale), settings.alerts)
         context.update_cursor(",".join(sorted(stale)))
         if not stale:
             return dg.SkipReason("the data is up to date")
@@ -89,13 +88,6 @@ def _describe_staleness(stale: Mapping[str, datetime]) -> Alert:
     lines = [f"account {account}: no data after {latest:%Y-%m-%d %H:%M} UTC" for account, latest in stale.items()]
     fix = "No sync has completed the newest window since. Run 'iplum doctor' to find the cause."
     return Alert("iPlum warehouse: data is out of date", "\n".join([*lines, fix]))
-
-
-def _send(alert: Alert, settings: Settings) -> None:
-    try:
-        send_alert(alert, settings.alerts)
-    except AlertFailed as error:
-        raise fail(error) from None
 
 
 def _was_alerted(instance: dg.DagsterInstance, run: dg.DagsterRun, *, since: datetime) -> bool:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import dagster as dg
 
 from pipelines.defs.assets.warehouse_tables import build_table_key
-from pipelines.defs.failures import fail
+from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
 from warehouse.checks.data_quality import CheckResult, find_by_select, find_refused, find_unparsed
-from warehouse.errors import WarehouseError
 from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, RECORDINGS, Table
 from warehouse.storage.paths import DataFolder
 
@@ -94,12 +93,10 @@ def _build_table_checks(table: Table, settings: Settings) -> dg.AssetChecksDefin
     def check_table(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         folder = open_folder(settings)
         chosen = {key.name for key in context.selected_asset_check_keys}
-        try:
+        with failing_step():
             for check in checks:
                 if check.name in chosen:
                     yield _build_result(check, table, check.find(folder, table))
-        except WarehouseError as error:
-            raise fail(error) from error
 
     return check_table
 

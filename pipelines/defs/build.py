@@ -15,8 +15,8 @@ from pipelines.defs.assets.recordings import build_recordings_assets
 from pipelines.defs.assets.report import build_report_asset
 from pipelines.defs.assets.usage import build_usage_assets
 from pipelines.defs.assets.warehouse_tables import build_tables_assets
-from pipelines.defs.jobs import ARCHIVE, AUDIT, DRAIN, JOBS, SYNC
-from pipelines.defs.schedules import build_daily_archive, build_daily_sync, build_weekly_audit
+from pipelines.defs.jobs import DRAIN, JOBS
+from pipelines.defs.schedules import build_schedules
 from pipelines.defs.sensors import build_callback_inbox, build_stale_snapshot
 from pipelines.settings import Settings
 from pipelines.steps.progress import NoProgress, Progress
@@ -56,15 +56,7 @@ def build_definitions(
         assets=[*account_assets, add_catalog_entries(tables, owner=owner), add_catalog_entries(report, owner=owner)],
         asset_checks=build_checks(accounts[0]),
         jobs=[*jobs.values(), publish],
-        schedules=[
-            schedule
-            for settings in accounts
-            for schedule in (
-                build_daily_sync(settings, jobs[SYNC.name_for(settings)], clock=clock),
-                build_daily_archive(settings, jobs[ARCHIVE.name_for(settings)], clock=clock),
-                build_weekly_audit(settings, jobs[AUDIT.name_for(settings)], clock=clock),
-            )
-        ],
+        schedules=[schedule for settings in accounts for schedule in build_schedules(settings, jobs, clock=clock)],
         sensors=[
             build_stale_snapshot(accounts, publish, clock=clock),
             build_callback_inbox(accounts, jobs[DRAIN.name], clock=clock),

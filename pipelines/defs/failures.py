@@ -1,10 +1,12 @@
 """Conversion of errors into Dagster's `Failure`, and of failed steps into lines of text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import dagster as dg
 
 from pipelines.steps.pull_windows import WindowOutcome
+from warehouse.errors import WarehouseError
 
 _SHOWN = 5
 
@@ -36,9 +38,14 @@ def fail_records(dataset: str, errors: Sequence[Exception], *, left_out: int) ->
     )
 
 
-def fail(error: Exception) -> dg.Failure:
-    """Build a failure from an error whose text names cause and fix."""
-    return dg.Failure(description=str(error), allow_retries=False)
+@contextmanager
+def failing_step(*also: type[Exception]) -> Iterator[None]:
+    """Raise `WarehouseError`, and errors of the kinds `also`, as a failure with the same text (cause and fix)."""
+    kinds: tuple[type[Exception], ...] = (WarehouseError, *also)
+    try:
+        yield
+    except kinds as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
 def is_interruption(event: dg.DagsterEvent) -> bool:

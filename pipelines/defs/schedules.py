@@ -1,17 +1,17 @@
 """Schedules: the daily sync, the daily archive and the weekly audit, with the windows of each."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, time, timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
 
 import dagster as dg
 
-from pipelines.defs.failures import fail
+from pipelines.defs.failures import failing_step
 from pipelines.defs.jobs import ARCHIVE, AUDIT, SYNC, AccountJob
 from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_range_tags
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
 from warehouse.archive.backlog import find_backlog
-from warehouse.errors import WarehouseError
 from warehouse.lake.due_windows import find_audits, find_due, group_into_ranges, read_states
 from warehouse.raw.deletion_log import find_first_kept_window
 from warehouse.schema.tables import FOLDED_TABLES, TABLES_WITH_ARCHIVE
@@ -51,36 +51,6 @@ def find_due_ranges(settings: Settings, now: datetime) -> list[list[StorageWindo
     return list(group_into_ranges(sorted(due), at_most=MAX_WINDOWS_PER_RUN))
 
 
-def build_daily_sync(
-    settings: Settings, job: "dg.JobDefinition | dg.UnresolvedAssetJobDefinition", *, clock: Callable[[], datetime]
-) -> dg.ScheduleDefinition:
-    """Build `daily_sync`, which is on by default.
-
-    Dagster does not run missed ticks later; their windows stay due.
-    """
-
-    @dg.schedule(
-        name=settings.name("daily_sync"),
-        job=job,
-        cron_schedule=_format_cron(settings.sync_at),
-        execution_timezone=settings.time_zone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=(
-            "Daily: the open window, the look-back, and every gap since IPLUM_START_DATE, in runs of about a year "
-            "at "
-            "most, newest first."
-        ),
-    )
-    def daily_sync(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest]:
-        try:
-            ranges = find_due_ranges(settings, clock())
-        except WarehouseError as error:
-            raise fail(error) from error
-        return _request_runs(context, ranges, SYNC, settings)
-
-    return daily_sync
-
-
 def find_backlog_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List the windows with something to download at `now` (aware UTC) as one range per run, newest first."""
     folder = open_folder(settings).with_cached_listings(settings.account)
@@ -93,33 +63,6 @@ def find_backlog_ranges(settings: Settings, now: datetime) -> list[list[StorageW
     return list(group_into_ranges(sorted(windows), at_most=MAX_WINDOWS_PER_RUN))
 
 
-def build_daily_archive(
-    settings: Settings, job: "dg.JobDefinition | dg.UnresolvedAssetJobDefinition", *, clock: Callable[[], datetime]
-) -> dg.ScheduleDefinition:
-    """Build `daily_archive`, which is off by default (docs/design.md, "Privacy")."""
-
-    @dg.schedule(
-        name=settings.name("daily_archive"),
-        job=job,
-        cron_schedule=_format_cron(time((settings.sync_at.hour + 1) % 24, settings.sync_at.minute)),
-        execution_timezone=settings.time_zone,
-        default_status=dg.DefaultScheduleStatus.STOPPED,
-        description=(
-            "Daily, an hour after the sync: downloads message texts, attachments, faxes and recordings that are "
-            "not "
-            "verified yet. Off until you turn it on."
-        ),
-    )
-    def daily_archive(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest]:
-        try:
-            ranges = find_backlog_ranges(settings, clock())
-        except WarehouseError as error:
-            raise fail(error) from error
-        return _request_runs(context, ranges, ARCHIVE, settings)
-
-    return daily_archive
-
-
 def find_audit_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List the windows of the weekly audit at `now` (aware UTC) as one range per run."""
     since = find_first_window(settings).start
@@ -130,51 +73,76 @@ def find_audit_ranges(settings: Settings, now: datetime) -> list[list[StorageWin
     return list(group_into_ranges(chosen, at_most=MAX_WINDOWS_PER_RUN))
 
 
-def build_weekly_audit(
-    settings: Settings, job: "dg.JobDefinition | dg.UnresolvedAssetJobDefinition", *, clock: Callable[[], datetime]
-) -> dg.ScheduleDefinition:
-    """Build `weekly_audit`, which is on by default. Nothing else requests old windows again."""
-    hour = (settings.sync_at.hour + _AUDIT_HOURS_AFTER_SYNC) % 24
+def build_schedules(
+    settings: Settings, jobs: Mapping[str, "dg.UnresolvedAssetJobDefinition"], *, clock: Callable[[], datetime]
+) -> list[dg.ScheduleDefinition]:
+    """Build an account's schedules. `daily_archive` is off by default (docs/design.md, "Privacy").
 
-    @dg.schedule(
-        name=settings.name("weekly_audit"),
-        job=job,
-        cron_schedule=f"{settings.sync_at.minute} {hour} * * 0",
-        execution_timezone=settings.time_zone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=(
-            f"Every Sunday: requests {WINDOWS_PER_AUDIT} windows again with a split check, starting with those "
-            "never "
-            "audited or audited longest ago. Five years take five weeks."
-        ),
-    )
-    def weekly_audit(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest]:
-        try:
-            ranges = find_audit_ranges(settings, clock())
-        except WarehouseError as error:
-            raise fail(error) from error
-        return _request_runs(context, ranges, AUDIT, settings)
+    Dagster does not run missed ticks later; their windows stay due. Only `weekly_audit` requests old windows again.
+    """
+    hour, minute = settings.sync_at.hour, settings.sync_at.minute
 
-    return weekly_audit
-
-
-def _request_runs(
-    context: dg.ScheduleEvaluationContext,
-    ranges: Sequence[Sequence[StorageWindow]],
-    job: AccountJob,
-    settings: Settings,
-) -> list[dg.RunRequest]:
-    # Dagster requires keys for several requests; a repeated tick has the same keys.
-    tick = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
+    build = partial(_build_schedule, settings, jobs, clock)
     return [
-        dg.RunRequest(
-            run_key=f"{tick}/{window_range[0].key}",
-            asset_selection=job.select(settings),
-            tags={**build_range_tags(window_range), **job.tags_for(settings)},
-        )
-        for window_range in ranges
+        build(
+            "daily_sync",
+            SYNC,
+            find_due_ranges,
+            f"{minute} {hour} * * *",
+            "Daily: the open window, the look-back, and every gap since IPLUM_START_DATE, in runs of about a year "
+            "at most, newest first.",
+        ),
+        build(
+            "daily_archive",
+            ARCHIVE,
+            find_backlog_ranges,
+            f"{minute} {(hour + 1) % 24} * * *",
+            "Daily, an hour after the sync: downloads message texts, attachments, faxes and recordings that are not "
+            "verified yet. Off until you turn it on.",
+            dg.DefaultScheduleStatus.STOPPED,
+        ),
+        build(
+            "weekly_audit",
+            AUDIT,
+            find_audit_ranges,
+            f"{minute} {(hour + _AUDIT_HOURS_AFTER_SYNC) % 24} * * 0",
+            f"Every Sunday: requests {WINDOWS_PER_AUDIT} windows again with a split check, starting with those never "
+            "audited or audited longest ago. Five years take five weeks.",
+        ),
     ]
 
 
-def _format_cron(at: time) -> str:
-    return f"{at.minute} {at.hour} * * *"
+def _build_schedule(
+    settings: Settings,
+    jobs: Mapping[str, "dg.UnresolvedAssetJobDefinition"],
+    clock: Callable[[], datetime],
+    name: str,
+    job: AccountJob,
+    find_ranges: Callable[[Settings, datetime], list[list[StorageWindow]]],
+    cron: str,
+    description: str,
+    status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.RUNNING,
+) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=settings.name(name),
+        job=jobs[job.name_for(settings)],
+        cron_schedule=cron,
+        execution_timezone=settings.time_zone,
+        default_status=status,
+        description=description,
+    )
+    def request_runs(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        with failing_step():
+            ranges = find_ranges(settings, clock())
+        # Dagster requires keys for several requests; a repeated tick has the same keys.
+        tick = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
+        return [
+            dg.RunRequest(
+                run_key=f"{tick}/{window_range[0].key}",
+                asset_selection=job.select(settings),
+                tags={**build_range_tags(window_range), **job.tags_for(settings)},
+            )
+            for window_range in ranges
+        ]
+
+    return request_runs

@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from pipelines.dagster_home import delete_run
-from pipelines.defs.failures import fail
+from pipelines.defs.failures import failing_step
 from pipelines.defs.jobs import DRAIN
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import build_mart_settings, has_inbox, open_folder, open_inbox
-from warehouse.errors import WarehouseError
 from warehouse.snapshot.publish import is_stale
 
 _ACTIVE = [
@@ -61,10 +60,8 @@ def build_stale_snapshot(
             context.instance, job.name, since=now - _PUBLISH_INTERVAL_MULTI
         ):
             return dg.SkipReason("runs are active, and their data was published recently")
-        try:
+        with failing_step():
             stale = is_stale(folder, build_mart_settings(accounts))
-        except WarehouseError as error:
-            raise fail(error) from error
         if not stale:
             return dg.SkipReason("the snapshot is up to date")
         if _has_just_failed(context.instance, job.name, since=now - _RUN_TIMEOUT):
@@ -99,11 +96,8 @@ def build_callback_inbox(
     def callback_inbox(context: dg.SensorEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         if not has_inbox(accounts[0], folder):
             return dg.SkipReason("no inbox: the receiver has not run yet")
-        try:
-            with open_inbox(accounts[0], folder) as inbox:
-                pending = inbox.list_accounts_with_events()
-        except WarehouseError as error:
-            raise fail(error) from error
+        with failing_step(), open_inbox(accounts[0], folder) as inbox:
+            pending = inbox.list_accounts_with_events()
         now = clock()
         _delete_old_drains(context.instance, before=now - _DRAINS_KEPT_FOR)
         requests, obstacles = [], []

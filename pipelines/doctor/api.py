@@ -48,7 +48,7 @@ def open_client(settings: Settings, environ: Mapping[str, str]) -> IPlumClient:
             store=open_state_store(
                 environ[names.access_key],
                 file=str(file) if file.parent.is_dir() else None,
-                database=settings.limiter_url,
+                database=settings.limiter_url or None,
             ),
         ),
     )

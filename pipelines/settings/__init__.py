@@ -8,15 +8,7 @@ from pipelines.settings.credentials import check_credentials, read_callback_toke
 from pipelines.settings.env_file import render_env_example, set_variables
 from pipelines.settings.environment import PROJECT, adopt_environment, read_env_file, read_environment
 from pipelines.settings.parsers import SettingsError, parse_day_text
-from pipelines.settings.settings import (
-    VARIABLES,
-    AlertSettings,
-    SecretNames,
-    Settings,
-    Variable,
-    check_account,
-    load_settings,
-)
+from pipelines.settings.settings import VARIABLES, AlertSettings, Settings, check_account, load_settings
 
 __all__ = [
     "ACCOUNTS_FILE",
@@ -24,10 +16,8 @@ __all__ = [
     "PROJECT",
     "VARIABLES",
     "AlertSettings",
-    "SecretNames",
     "Settings",
     "SettingsError",
-    "Variable",
     "adopt_environment",
     "check_account",
     "check_credentials",

@@ -26,9 +26,8 @@ def read_callback_token(environ: Mapping[str, str], names: SecretNames = OWN_SEC
     token = environ.get(names.callback_token, "")
     if len(token) < _MIN_TOKEN_LENGTH:
         raise SettingsError(
-            f"{names.callback_token} must have at least {_MIN_TOKEN_LENGTH} characters, because anyone who knows "
-            "it can "
-            "send records. Create one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            f"{names.callback_token} must have at least {_MIN_TOKEN_LENGTH} characters, because anyone who knows it "
+            "can send records. Create one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
         )
     if not re.fullmatch(r"[!$&-.0-;=@-Z_a-z~]+", token):
         raise SettingsError(

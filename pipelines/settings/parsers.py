@@ -37,12 +37,12 @@ class Raw:
 Parser = Callable[[Raw], Any]
 
 
-def matching(pattern: str, expected: str) -> Parser:
-    """Return a parser of texts that match a pattern, described by `expected`."""
+def matching(pattern: str, expected: str, *, show: bool = True) -> Parser:
+    """Return a parser of texts that match a pattern, described by `expected`; `show` as for `Raw.fail`."""
 
     def parse(raw: Raw) -> str:
         if not re.fullmatch(pattern, raw.text):
-            raise raw.fail(expected)
+            raise raw.fail(expected, show=show)
         return raw.text
 
     return parse
@@ -165,8 +165,7 @@ def parse_group(raw: Raw) -> int | None:
 
 def parse_base_url(raw: Raw) -> str:
     """Parse the API's endpoint, without the trailing slash."""
-    problem = find_base_url_problem(raw.text)
-    if problem:
+    if problem := find_base_url_problem(raw.text):
         raise SettingsError(f"{raw.name} {problem}")
     return raw.text.rstrip("/")
 
@@ -194,19 +193,14 @@ def parse_state(raw: Raw) -> Path:
     return raw.root / Path("./data" if "://" in data else data).expanduser()
 
 
-def parse_inbox_url(raw: Raw) -> str:
-    """Parse the SQLAlchemy URL of an inbox; empty for the file in the state folder."""
-    # SQLite in memory is invisible to other processes, and a relative path differs between them.
-    if raw.text and not re.fullmatch(r"postgresql(\+[a-z0-9]+)?://.+|sqlite:////[^?]+", raw.text):
-        raise raw.fail("like postgresql+psycopg2://user@host/name or sqlite:////folder/file", show=False)
-    return raw.text
-
-
-def parse_postgres_url(raw: Raw) -> str | None:
-    """Parse a libpq URL, which may contain a password; None if empty."""
-    if raw.text and not re.fullmatch(r"postgresql://.+", raw.text):
-        raise raw.fail("like postgresql://user@host/database", show=False)
-    return raw.text or None
+# SQLite in memory is invisible to other processes, and a relative path differs between them.
+parse_inbox_url = matching(
+    r"(postgresql(\+[a-z0-9]+)?://.+|sqlite:////[^?]+)?",
+    "like postgresql+psycopg2://user@host/name or sqlite:////folder/file",
+    show=False,
+)
+#: The URL of libpq, which may contain a password.
+parse_postgres_url = matching(r"(postgresql://.+)?", "like postgresql://user@host/database", show=False)
 
 
 def secret_url(*schemes: str, example: str) -> Parser:

@@ -6,34 +6,13 @@ Loading, `accounts.toml`, `.env.example`, the settings page and the doctor all f
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from pipelines.settings import parsers
 from pipelines.settings.environment import PROJECT
-from pipelines.settings.parsers import (
-    Parser,
-    Raw,
-    SettingsError,
-    matching,
-    number,
-    one_of,
-    parse_addresses,
-    parse_base_url,
-    parse_bool,
-    parse_business_hours,
-    parse_data,
-    parse_day,
-    parse_group,
-    parse_hosts,
-    parse_hours,
-    parse_inbox_url,
-    parse_postgres_url,
-    parse_state,
-    parse_time_of_day,
-    parse_time_zone,
-    parse_usage_types,
-    secret_url,
-)
+from pipelines.settings.parsers import Parser, Raw, SettingsError, matching, number, one_of, secret_url
 from warehouse.storage.s3_config import Bucket
 
 _T = TypeVar("_T")
@@ -50,10 +29,15 @@ class Variable:
     per_account: bool = False
 
 
-def _setting(
-    name: str, default: str, description: str, parse: Parser, *, per_account: bool = False, secret: bool = False
-) -> Any:
-    return field(repr=not secret, metadata={"variable": Variable(name, default, description, parse, per_account)})
+def _setting(name: str, default: str, description: str, parse: Parser, *, per_account: bool = False) -> Any:
+    return field(metadata={"variable": Variable(name, default, description, parse, per_account)})
+
+
+def _secret(name: str, default: str, description: str, parse: Parser) -> Any:
+    return field(repr=False, metadata={"variable": Variable(name, default, description, parse)})
+
+
+_account_setting = partial(_setting, per_account=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,28 +65,26 @@ _SECRETS = (
 class AlertSettings:
     """Recipients of alerts. Without a webhook and a mail server, none are sent."""
 
-    webhook: str = _setting(
+    webhook: str = _secret(
         "IPLUM_ALERT_WEBHOOK",
         "",
         "Webhook URL, such as one from Slack, that receives an alert for each failure. Keep it secret.",
         secret_url("http", "https", example="https://hooks.slack.com/services/…"),
-        secret=True,
     )
-    smtp: str = _setting(
+    smtp: str = _secret(
         "IPLUM_ALERT_SMTP",
         "",
         "Mail server for alerts: smtps://user:password@host or smtp://host:25. Keep it secret.",
         secret_url("smtp", "smtps", example="smtps://user:password@host"),
-        secret=True,
     )
-    sender: tuple[str, ...] = _setting(
-        "IPLUM_ALERT_FROM", "", "Mail address that alerts are sent from.", parse_addresses, secret=True
+    sender: tuple[str, ...] = _secret(
+        "IPLUM_ALERT_FROM", "", "Mail address that alerts are sent from.", parsers.parse_addresses
     )
-    recipients: tuple[str, ...] = _setting(
-        "IPLUM_ALERT_TO", "", "Mail addresses, comma-separated, that receive alerts.", parse_addresses, secret=True
+    recipients: tuple[str, ...] = _secret(
+        "IPLUM_ALERT_TO", "", "Mail addresses, comma-separated, that receive alerts.", parsers.parse_addresses
     )
     after: timedelta = _setting(
-        "IPLUM_ALERT_AFTER_HOURS", "30", "Hours without new data after which an alert is sent.", parse_hours
+        "IPLUM_ALERT_AFTER_HOURS", "30", "Hours without new data after which an alert is sent.", parsers.parse_hours
     )
 
     def __post_init__(self) -> None:
@@ -124,12 +106,11 @@ class Settings:
     `is_one_of_many` is whether the account is listed in `accounts.toml`; its assets and jobs then carry its name.
     """
 
-    base_url: str = _setting(
+    base_url: str = _account_setting(
         "IPLUM_BASE_URL",
         "https://api.iplum.com",
         "Endpoint of the API. Plain http is allowed only to a loopback address.",
-        parse_base_url,
-        per_account=True,
+        parsers.parse_base_url,
     )
     account: str = _setting(
         "IPLUM_ACCOUNT",
@@ -141,114 +122,96 @@ class Settings:
         "IPLUM_DATA",
         "./data",
         "Folder of the warehouse, relative to the project's folder, or s3://bucket/prefix with the AWS variables.",
-        parse_data,
+        parsers.parse_data,
     )
     state: Path = _setting(
         "IPLUM_STATE",
         "",
         "Folder for locks, the callback inbox and Dagster's history. Default: IPLUM_DATA, or ./data with a bucket.",
-        parse_state,
+        parsers.parse_state,
     )
-    start_date: date = _setting(
+    start_date: date = _account_setting(
         "IPLUM_START_DATE",
         "2024-01-01",
         "First day of history (UTC), moved back to the start of its window.",
-        parse_day,
-        per_account=True,
+        parsers.parse_day,
     )
-    lookback_days: int = _setting(
-        "IPLUM_LOOKBACK_DAYS",
-        "7",
-        "Days back that the daily sync requests again.",
-        number(0, 3660, int),
-        per_account=True,
+    lookback_days: int = _account_setting(
+        "IPLUM_LOOKBACK_DAYS", "7", "Days back that the daily sync requests again.", number(0, 3660, int)
     )
-    usage_types: tuple[str, ...] = _setting(
+    usage_types: tuple[str, ...] = _account_setting(
         "IPLUM_USAGE_TYPES",
         "iPlumtext,iplumcall,externalcall,externaltext,fax",
         "Requested usage types, comma-separated.",
-        parse_usage_types,
-        per_account=True,
+        parsers.parse_usage_types,
     )
-    requests_per_second: float = _setting(
+    requests_per_second: float = _account_setting(
         "IPLUM_REQUESTS_PER_SECOND",
         "5",
         "Maximum requests per second per access key. Lowered automatically after HTTP 429.",
         number(0.01, 100_000),
-        per_account=True,
     )
-    concurrency: int = _setting(
-        "IPLUM_CONCURRENCY", "8", "Maximum requests in flight.", number(1, 256, int), per_account=True
-    )
-    verify: Literal["auto", "always", "off"] = _setting(
+    concurrency: int = _account_setting("IPLUM_CONCURRENCY", "8", "Maximum requests in flight.", number(1, 256, int))
+    verify: Literal["auto", "always", "off"] = _account_setting(
         "IPLUM_VERIFY",
         "auto",
         "Split check for truncated responses: auto (suspicious row counts only), always or off.",
         one_of("auto", "always", "off"),
-        per_account=True,
     )
-    language: str = _setting(
+    language: str = _account_setting(
         "IPLUM_LANG",
         "en",
         "Language of the API's messages, ISO 639-1.",
         matching(r"[a-z]{2}", "two letters of ISO 639-1 such as 'en'"),
-        per_account=True,
     )
-    login_case: Literal["lower", "typed"] = _setting(
+    login_case: Literal["lower", "typed"] = _account_setting(
         "IPLUM_LOGIN_CASE",
         "lower",
         "Send and sign the login ID in lower case (lower) or unchanged (typed).",
         one_of("lower", "typed"),
-        per_account=True,
     )
-    media_hosts: frozenset[str] = _setting(
+    media_hosts: frozenset[str] = _account_setting(
         "IPLUM_MEDIA_HOSTS",
         "media.iplum.com",
         "Hosts that files may be downloaded from, comma-separated, with the port if it is not the default.",
-        parse_hosts,
-        per_account=True,
+        parsers.parse_hosts,
     )
-    keep_content: bool = _setting(
+    keep_content: bool = _account_setting(
         "IPLUM_KEEP_CONTENT",
         "false",
         "Store the message text that callbacks deliver (true or false).",
-        parse_bool,
-        per_account=True,
+        parsers.parse_bool,
     )
-    inbox_url: str = _setting(
+    inbox_url: str = _secret(
         "IPLUM_INBOX_URL",
         "",
         "SQLAlchemy URL of the callback inbox, such as postgresql+psycopg2://…. Default: inbox.sqlite in IPLUM_STATE.",
-        parse_inbox_url,
-        secret=True,
+        parsers.parse_inbox_url,
     )
-    time_zone: str = _setting(
+    time_zone: str = _account_setting(
         "IPLUM_TIMEZONE",
         "UTC",
         "IANA time zone for local dates and hours, and for IPLUM_SYNC_AT.",
-        parse_time_zone,
-        per_account=True,
+        parsers.parse_time_zone,
     )
-    business_hours: str = _setting(
+    business_hours: str = _account_setting(
         "IPLUM_BUSINESS_HOURS",
         "mon-fri 09:00-17:00",
         "Business hours in local time; separate parts with commas.",
-        parse_business_hours,
-        per_account=True,
+        parsers.parse_business_hours,
     )
-    sync_at: time = _setting(
-        "IPLUM_SYNC_AT", "02:15", "Local time of the daily sync.", parse_time_of_day, per_account=True
+    sync_at: time = _account_setting(
+        "IPLUM_SYNC_AT", "02:15", "Local time of the daily sync.", parsers.parse_time_of_day
     )
-    limiter_url: str | None = _setting(
+    limiter_url: str = _secret(
         "IPLUM_LIMITER_URL",
         "",
         "PostgreSQL database, such as postgresql://user@host/database, in which several machines share the rate "
         "limit. Default: a file, shared by one machine.",
-        parse_postgres_url,
-        secret=True,
+        parsers.parse_postgres_url,
     )
     file_group: int | None = _setting(
-        "IPLUM_FILE_GROUP", "", "Group that may read the files. Default: only their owner may.", parse_group
+        "IPLUM_FILE_GROUP", "", "Group that may read the files. Default: only their owner may.", parsers.parse_group
     )
     alerts: AlertSettings
     secrets: SecretNames = OWN_SECRETS

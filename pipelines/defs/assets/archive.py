@@ -10,7 +10,7 @@ from iplum_resource.client import IPlumClient
 from iplum_resource.media.client import MediaClient
 from iplum_resource.resource import IPlumResource
 from pipelines.defs.assets.catalog import build_column_schema
-from pipelines.defs.failures import fail, fail_records
+from pipelines.defs.failures import fail_records, failing_step
 from pipelines.defs.partitions import BACKFILL_POLICY, build_partitions
 from pipelines.settings import Settings, SettingsError, check_account
 from pipelines.steps.archive_records import STATUSES, ArchiveOutcome, Fetch, RecordArchiver
@@ -18,7 +18,6 @@ from pipelines.steps.fetch_content import ContentFetcher, RecordingFetcher
 from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder
 from warehouse.archive.media_store import MediaStore
-from warehouse.errors import WarehouseError
 from warehouse.schema.tables import CONTENTS, RECORDING_FILES, Table
 from warehouse.storage.atomic_files import create_folder
 from warehouse.windows import StorageWindow, window_of_key
@@ -93,14 +92,12 @@ def _build_archiver(
     progress: Progress,
 ) -> RecordArchiver:
     folder = open_folder(settings)
-    try:
+    with failing_step(SettingsError, ValueError):
         check_account(settings, folder.accounts())
         create_folder(folder.limiter_file(settings.account).parent, folder.modes)
         store = MediaStore(folder)
         store.clean()
         fetch = archive.build_fetch(iplum.get_client(), media, store)
-    except (SettingsError, WarehouseError, ValueError) as error:
-        raise fail(error) from error
     return RecordArchiver(
         folder=folder,
         account=settings.account,

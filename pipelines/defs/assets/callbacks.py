@@ -5,11 +5,10 @@ from datetime import datetime
 
 import dagster as dg
 
-from pipelines.defs.failures import fail
+from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings, SettingsError, check_account
 from pipelines.steps.drain_inbox import Drain, DrainOutcome
 from pipelines.warehouse_folder import has_inbox, open_folder, open_inbox
-from warehouse.errors import WarehouseError
 
 
 def build_callbacks_key(settings: Settings) -> dg.AssetKey:
@@ -31,14 +30,12 @@ def build_callbacks_asset(settings: Settings, *, clock: Callable[[], datetime]) 
     )
     def callbacks() -> dg.MaterializeResult:  # type: ignore[type-arg]
         folder = open_folder(settings)
-        try:
-            outcome = DrainOutcome()
-            if has_inbox(settings, folder):
+        outcome = DrainOutcome()
+        if has_inbox(settings, folder):
+            with failing_step(SettingsError):
                 check_account(settings, folder.accounts())
                 with open_inbox(settings, folder) as inbox:
                     outcome = Drain(folder=folder, account=settings.account, inbox=inbox, clock=clock).run()
-        except (SettingsError, WarehouseError) as error:
-            raise fail(error) from error
         windows = {window for touched in outcome.touched.values() for window in touched}
         return dg.MaterializeResult(
             metadata={

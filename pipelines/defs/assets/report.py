@@ -3,10 +3,9 @@
 import dagster as dg
 
 from pipelines.defs.assets.marts import build_mart_key
-from pipelines.defs.failures import fail
+from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
-from warehouse.errors import WarehouseError
 from warehouse.schema.marts import MARTS
 
 
@@ -26,11 +25,9 @@ def build_report_asset(settings: Settings) -> dg.AssetsDefinition:
         # Importing the charts takes longer than everything else that Dagster loads.
         from warehouse.outputs.report import write_report
 
-        try:
-            folder = open_folder(settings)
+        folder = open_folder(settings)
+        with failing_step():
             path = write_report(folder).absolute()
-        except WarehouseError as error:
-            raise fail(error) from error
         # Browsers do not follow links from the UI to a file, so the path is shown to be copied.
         place = path if folder.bucket is None else folder.store.locate(path.name)
         return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(place), "bytes": path.stat().st_size})

@@ -7,10 +7,9 @@ import dagster as dg
 from pipelines.defs.assets.callbacks import build_callbacks_key
 from pipelines.defs.assets.catalog import FRESHNESS, build_column_schema
 from pipelines.defs.assets.marts import build_mart_key, build_mart_spec
-from pipelines.defs.failures import fail
+from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import build_mart_settings, open_folder
-from warehouse.errors import WarehouseError
 from warehouse.outputs.query import run_query
 from warehouse.schema.marts import MARTS
 from warehouse.schema.tables import CONTENTS, FOLDED_TABLES, MESSAGES, PUBLISHED_TABLES, PULLS, USAGE, VIEWS, Table
@@ -37,10 +36,8 @@ def build_tables_assets(accounts: Sequence[Settings]) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="publish_tables", specs=[*specs, *map(build_mart_spec, MARTS)])
     def publish_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        try:
+        with failing_step():
             publication = publish(folder, build_mart_settings(accounts))
-        except WarehouseError as error:
-            raise fail(error) from error
         context.log.info(f"Folded {publication.refolded} windows before publishing.")
         for table in (*PUBLISHED_TABLES, *VIEWS):
             yield dg.MaterializeResult(

@@ -10,7 +10,7 @@ import dagster as dg
 from iplum_resource.resource import IPlumResource
 from iplum_resource.window_pull import FetchWindow
 from pipelines.defs.assets.catalog import build_column_schema
-from pipelines.defs.failures import fail, fail_windows
+from pipelines.defs.failures import fail_windows, failing_step
 from pipelines.defs.partitions import AUDIT_TAG, BACKFILL_POLICY, build_partitions
 from pipelines.defs.schedules import find_first_window
 from pipelines.settings import Settings, SettingsError, check_account
@@ -18,7 +18,6 @@ from pipelines.steps.audit_windows import NO_FINDINGS
 from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import DatasetLoader, WindowOutcome
 from pipelines.warehouse_folder import open_folder
-from warehouse.errors import WarehouseError
 from warehouse.lake.fold import FoldResult
 from warehouse.schema.tables import RAW_COLUMNS, Table
 from warehouse.storage.atomic_files import create_folder
@@ -102,12 +101,10 @@ def _build_loader(
     dataset: Dataset, settings: Settings, iplum: IPlumResource, *, clock: Callable[[], datetime], is_audit: bool
 ) -> DatasetLoader:
     folder = open_folder(settings)
-    try:
+    with failing_step(SettingsError, ValueError):
         check_account(settings, folder.accounts())
         create_folder(folder.limiter_file(settings.account).parent, folder.modes)
         fetch, fetch_once = dataset.build_fetches(iplum)
-    except (SettingsError, WarehouseError, ValueError) as error:
-        raise fail(error) from error
     return DatasetLoader(
         folder=folder,
         account=settings.account,
