@@ -1,4 +1,4 @@
-"""The error for each HTTP status, over a real socket."""
+"""HTTP status codes and the errors raised for them, over real sockets."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ TYPES = ["fax"]
 
 
 def _fail(step: Step, clock: Clock | None = None) -> tuple[IPlumError, int]:
-    """Return the error of a usage call on a wide window, and how many requests it took."""
+    """Return the error of a usage request for a wide window, and the number of requests sent."""
     with ScriptedServer(step) as server, build_client(server.url, clock) as client, pytest.raises(IPlumError) as caught:
         client.fetch_usage(WIDE, TYPES)
     return caught.value, len(server.received)
@@ -52,20 +52,22 @@ def _fail(step: Step, clock: Clock | None = None) -> tuple[IPlumError, int]:
         (600, UnreadableResponse, 1),
     ],
 )
-def test_each_status_is_an_error(status: int, kind: type[IPlumError], requests: int) -> None:
-    error, made = _fail(respond(status))
+def test_each_status_raises_its_error_after_its_number_of_requests(
+    status: int, kind: type[IPlumError], requests: int
+) -> None:
+    error, sent = _fail(respond(status))
     assert type(error) is kind
-    assert made == requests
+    assert sent == requests
     assert str(error).startswith(f"POST /usage/getusage for {WIDE}: ")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status: int) -> None:
-    with ScriptedServer(respond(200, b"[]")) as elsewhere:
-        error, made = _fail(respond(status, b"CANARY", {"Location": elsewhere.url}))
+    with ScriptedServer(respond(200, b"[]")) as target:
+        error, sent = _fail(respond(status, b"CANARY", {"Location": target.url}))
         assert type(error) is WrongAddress
-        assert made == 1
-        assert elsewhere.received == []
+        assert sent == 1
+        assert target.received == []
 
 
 @pytest.mark.parametrize(
@@ -81,15 +83,17 @@ def test_a_redirect_is_not_followed(status: int) -> None:
         (b"[" * 100_000, InvalidRequest, None),
     ],
 )
-def test_a_bad_request_has_the_vendors_code(body: bytes, kind: type[InvalidRequest], code: str | None) -> None:
-    error, made = _fail(respond(400, body))
+def test_a_bad_request_error_carries_the_vendors_error_code_and_no_other_text(
+    body: bytes, kind: type[InvalidRequest], code: str | None
+) -> None:
+    error, sent = _fail(respond(400, body))
     assert isinstance(error, InvalidRequest)
-    assert (type(error), error.error_code, made) == (kind, code, 1)
+    assert (type(error), error.error_code, sent) == (kind, code, 1)
     assert "CANARY" not in str(error)
 
 
 @pytest.mark.parametrize(
-    ("date", "kind"),
+    ("offset", "kind"),
     [
         (timedelta(hours=1), WrongClock),
         (timedelta(hours=-1), WrongClock),
@@ -97,18 +101,18 @@ def test_a_bad_request_has_the_vendors_code(body: bytes, kind: type[InvalidReque
         (timedelta(0), Unauthorized),
     ],
 )
-def test_a_wrong_clock_is_distinguished_from_a_wrong_key(date: timedelta, kind: type[Unauthorized]) -> None:
+def test_a_wrong_clock_is_distinguished_from_a_wrong_key(offset: timedelta, kind: type[Unauthorized]) -> None:
     clock = Clock()
-    sent_at = format_datetime(clock.now() + date, usegmt=True)
+    sent_at = format_datetime(clock.now() + offset, usegmt=True)
     error, _ = _fail(respond(401, headers={"Date": sent_at}), clock)
     assert type(error) is kind
     if isinstance(error, WrongClock):
-        assert error.offset == -date
+        assert error.offset == -offset
         assert "3600 s" in str(error)
 
 
 @pytest.mark.parametrize("date", ["", "nonsense", "Sun, 99 Feb 2026 25:00:00 GMT", "Thu, 01 Jan 2099 00:00:00"])
-def test_a_nonsensical_date_is_no_reason_to_fail(date: str) -> None:
+def test_a_401_with_an_unreadable_date_header_is_unauthorized(date: str) -> None:
     error, _ = _fail(respond(401, headers={"Date": date}))
     assert isinstance(error, Unauthorized)
 
@@ -124,12 +128,12 @@ def test_a_nonsensical_date_is_no_reason_to_fail(date: str) -> None:
         ({"Retry-After": "soon"}, 0.5),
         ({"Retry-After": "Sun, 01 Mar 2026 12:00:30 GMT"}, 30),
         ({"Retry-After": "Sun, 01 Mar 2026 11:00:00 GMT"}, 0.5),
-        # The server's clock is an hour ahead, and its "in 30 s" is still in 30 s.
+        # The server's clock is an hour ahead. Relative to its own Date header, the wait is 30 s.
         ({"Retry-After": "Sun, 01 Mar 2026 13:00:30 GMT", "Date": "Sun, 01 Mar 2026 13:00:00 GMT"}, 30),
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_honoured(status: int, headers: Mapping[str, str], wait: float) -> None:
+def test_retry_after_is_honored(status: int, headers: Mapping[str, str], wait: float) -> None:
     clock = Clock()
     with (
         ScriptedServer(respond(status, headers=headers), respond(200, RECORDS)) as server,
@@ -139,15 +143,15 @@ def test_retry_after_is_honoured(status: int, headers: Mapping[str, str], wait: 
     assert clock.slept == [pytest.approx(wait)]
 
 
-@pytest.mark.parametrize("after", ["901", "9" * 300, "Sun, 01 Mar 2026 12:15:01 GMT"])
-def test_a_long_retry_after_is_given_up_and_named(after: str) -> None:
+@pytest.mark.parametrize("retry_after", ["901", "9" * 300, "Sun, 01 Mar 2026 12:15:01 GMT"])
+def test_a_retry_after_of_more_than_15_minutes_is_not_waited_for_and_is_in_the_error(retry_after: str) -> None:
     clock = Clock()
-    error, made = _fail(respond(429, headers={"Retry-After": after}), clock)
+    error, sent = _fail(respond(429, headers={"Retry-After": retry_after}), clock)
     assert isinstance(error, RateLimited)
     assert error.retry_at is not None
     assert error.retry_at > datetime(2026, 3, 1, 12, 15, tzinfo=UTC)
     assert f"{error.retry_at:%Y-%m-%dT%H:%M}" in str(error)
-    assert (made, clock.slept) == (1, [])
+    assert (sent, clock.slept) == (1, [])
 
 
 def test_a_429_lowers_the_rate() -> None:
@@ -160,7 +164,7 @@ def test_a_429_lowers_the_rate() -> None:
     assert limiter.requests_per_second == pytest.approx(520_000)
 
 
-def test_a_narrow_window_gets_more_tries_than_one_that_can_be_halved() -> None:
+def test_a_one_hour_window_and_a_content_request_get_eight_attempts() -> None:
     with ScriptedServer(respond(500)) as server, build_client(server.url) as client:
         for fetch in (lambda: client.fetch_usage(NARROW, TYPES), lambda: client.fetch_content("r-1")):
             server.received.clear()

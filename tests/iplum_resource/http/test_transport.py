@@ -1,4 +1,4 @@
-"""Broken connections and responses, over a real socket."""
+"""Broken connections and unusable response bodies, over real sockets."""
 
 import gzip
 import socket
@@ -27,25 +27,25 @@ from tests.support.scripted_server import ScriptedServer, Step, drip, hang, resp
 from tests.support.window_requests import NARROW, RECORDS, WIDE, Clock, build_client
 
 CHUNKED = {"Transfer-Encoding": "chunked"}
-WHOLE = write_head(200, length=len(RECORDS)) + RECORDS
-BREAKS = {
+COMPLETE = write_head(200, length=len(RECORDS)) + RECORDS
+BROKEN_CONNECTIONS = {
     "closed before headers": (send(b""), Interrupted),
     "reset before headers": (send_then_reset(b""), Interrupted),
     "reset in headers": (send_then_reset(b"HTTP/1.1 200 OK\r\nContent-Ty"), Interrupted),
     "not HTTP": (send(b"SSH-2.0-OpenSSH_9.6\r\n"), Interrupted),
     "headers too long": (send(b"HTTP/1.1 200 OK\r\nA: " + b"a" * 70_000), Interrupted),
-    "reset in body": (send_then_reset(WHOLE[:-5]), Interrupted),
-    "cut with a length": (send(WHOLE[:-5]), Interrupted),
-    "cut without a length": (send(write_head(200, length=None) + RECORDS[:-5]), BrokenJson),
-    "cut in a chunk": (send(write_head(200, length=None, headers=CHUNKED) + b"9\r\n[1,"), Interrupted),
-    "cut between chunks": (send(write_head(200, length=None, headers=CHUNKED) + b"3\r\n[1]\r\n"), Interrupted),
-    "cut in headers": (send(b"HTTP/1.1 200 OK\r\nContent-Ty"), BrokenJson),
+    "reset in body": (send_then_reset(COMPLETE[:-5]), Interrupted),
+    "truncated body with a length": (send(COMPLETE[:-5]), Interrupted),
+    "truncated body without a length": (send(write_head(200, length=None) + RECORDS[:-5]), BrokenJson),
+    "truncated inside a chunk": (send(write_head(200, length=None, headers=CHUNKED) + b"9\r\n[1,"), Interrupted),
+    "truncated between chunks": (send(write_head(200, length=None, headers=CHUNKED) + b"3\r\n[1]\r\n"), Interrupted),
+    "truncated headers": (send(b"HTTP/1.1 200 OK\r\nContent-Ty"), BrokenJson),
     "not gzip": (respond(200, b"CANARY", {"Content-Encoding": "gzip"}), Interrupted),
-    "a bad request that is cut": (send(write_head(400, length=99) + b'{"errorCode'), Interrupted),
+    "truncated HTTP 400": (send(write_head(400, length=99) + b'{"errorCode'), Interrupted),
 }
 
 
-@pytest.mark.parametrize(("step", "kind"), BREAKS.values(), ids=BREAKS)
+@pytest.mark.parametrize(("step", "kind"), BROKEN_CONNECTIONS.values(), ids=BROKEN_CONNECTIONS)
 def test_a_broken_connection_is_retried(step: Step, kind: type[IPlumError]) -> None:
     clock = Clock()
     with ScriptedServer(step, step, respond(200, RECORDS)) as server, build_client(server.url, clock) as client:
@@ -82,7 +82,7 @@ def test_a_broken_connection_is_retried(step: Step, kind: type[IPlumError]) -> N
         (b'["\\ud83d",' + b"[" * 10_000 + b"]" * 10_001, {}, UnreadableResponse, "too deep"),
     ],
 )
-def test_a_200_without_the_documented_form_is_an_error(
+def test_a_200_without_an_array_of_records_is_an_error(
     body: bytes, headers: Mapping[str, str], kind: type[UnreadableResponse], detail: str
 ) -> None:
     with (
@@ -104,9 +104,9 @@ def test_a_200_without_the_documented_form_is_an_error(
         respond(200, gzip.compress(b"[" + b" " * 10_000_000 + b"]"), {"Content-Encoding": "gzip"}),
         send(write_head(200, length=10**12)),
     ],
-    ids=["announced", "endless", "compressed", "enormous"],
+    ids=["with a length", "endless", "compressed", "length of 1 TB"],
 )
-def test_a_body_over_the_maximum_is_rejected_once(step: Step) -> None:
+def test_a_body_over_the_maximum_size_is_rejected_and_not_retried(step: Step) -> None:
     with (
         ScriptedServer(step) as server,
         build_client(server.url, max_body_bytes=9_999) as client,
@@ -116,7 +116,7 @@ def test_a_body_over_the_maximum_is_rejected_once(step: Step) -> None:
     assert len(server.received) == 1
 
 
-def test_a_body_at_the_maximum_is_accepted() -> None:
+def test_a_body_of_exactly_the_maximum_size_is_accepted() -> None:
     with (
         ScriptedServer(respond(200, RECORDS)) as server,
         build_client(server.url, max_body_bytes=len(RECORDS)) as client,
@@ -124,7 +124,7 @@ def test_a_body_at_the_maximum_is_accepted() -> None:
         assert client.fetch_usage(WIDE, ["fax"]).body == RECORDS
 
 
-def test_silence_times_out() -> None:
+def test_a_server_that_sends_no_response_times_out() -> None:
     clock = Clock()
     with (
         ScriptedServer(hang) as server,
@@ -135,7 +135,7 @@ def test_silence_times_out() -> None:
     assert clock.slept == [0.5, 1]
 
 
-def test_silence_in_the_middle_of_a_body_times_out() -> None:
+def test_a_body_that_stalls_times_out() -> None:
     with (
         ScriptedServer(drip(write_head(200, length=99), b"", every=60)) as server,
         build_client(server.url, read_timeout=0.05) as client,
@@ -145,13 +145,13 @@ def test_silence_in_the_middle_of_a_body_times_out() -> None:
 
 
 @pytest.mark.parametrize("framing", [{}, CHUNKED], ids=["plain", "chunked"])
-def test_a_dripping_body_ends_at_the_total_time(framing: Mapping[str, str]) -> None:
+def test_a_slowly_dripping_body_times_out_at_the_total_timeout(framing: Mapping[str, str]) -> None:
     ticks = iter(range(1000))
-    piece = b"1\r\n \r\n" if framing else b" "
+    chunk = b"1\r\n \r\n" if framing else b" "
     head = write_head(200, length=None, headers=framing)
     with (
-        ScriptedServer(drip(head, piece, every=0.001)) as server,
-        # Each look at the clock is a minute later than the one before.
+        ScriptedServer(drip(head, chunk, every=0.001)) as server,
+        # The clock advances one minute at each reading.
         build_client(server.url, monotonic=lambda: next(ticks) * 60, total_timeout=200) as client,
         pytest.raises(TimedOut, match="not complete after 200 s"),
     ):
@@ -159,7 +159,7 @@ def test_a_dripping_body_ends_at_the_total_time(framing: Mapping[str, str]) -> N
     assert len(server.received) == 3
 
 
-def test_a_dripping_body_ends_in_real_time() -> None:
+def test_a_slowly_dripping_body_times_out_on_the_real_clock() -> None:
     with (
         ScriptedServer(drip(write_head(200, length=10**6), b" ", every=0.01)) as server,
         build_client(server.url, monotonic=time.monotonic, total_timeout=0.1) as client,
@@ -175,7 +175,7 @@ def _find_closed_port() -> int:
 
 
 @pytest.mark.parametrize("window", [WIDE, NARROW])
-def test_a_refused_connection_is_tried_three_times(window: Window) -> None:
+def test_a_refused_connection_gets_three_attempts(window: Window) -> None:
     clock = Clock()
     with (
         build_client(f"http://127.0.0.1:{_find_closed_port()}", clock) as client,
@@ -185,14 +185,14 @@ def test_a_refused_connection_is_tried_three_times(window: Window) -> None:
     assert clock.slept == [0.5, 1]
 
 
-def test_an_unknown_host_is_named_as_such() -> None:
+def test_an_unknown_host_is_named_in_the_error() -> None:
     clock = Clock()
     with build_client("https://api.invalid", clock) as client, pytest.raises(Unreachable, match="host name"):
         client.fetch_usage(WIDE, ["fax"])
     assert clock.slept == [0.5, 1]
 
 
-def test_a_dead_proxy_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_proxy_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{_find_closed_port()}")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
@@ -200,17 +200,17 @@ def test_a_dead_proxy_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
         client.fetch_usage(WIDE, ["fax"])
 
 
-def test_a_server_without_tls_is_named_as_such() -> None:
+def test_a_server_without_tls_raises_tls_failed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def answer_in_plain_text() -> None:
+        def respond_in_plain_text() -> None:
             for _ in range(3):
                 connection, _ = listener.accept()
                 with connection:
                     connection.recv(1 << 16)
                     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-        thread = threading.Thread(target=answer_in_plain_text)
+        thread = threading.Thread(target=respond_in_plain_text)
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         with build_client(url) as client, pytest.raises(TlsFailed):
@@ -218,14 +218,14 @@ def test_a_server_without_tls_is_named_as_such() -> None:
         thread.join()
 
 
-def test_a_missing_certificate_bundle_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_certificate_bundle_names_its_variable_and_not_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
     with build_client("https://api.invalid") as client, pytest.raises(TlsFailed, match="REQUESTS_CA_BUNDLE") as caught:
         client.fetch_usage(WIDE, ["fax"])
     assert "nowhere" not in str(caught.value)
 
 
-def test_an_untrusted_certificate_is_refused_at_once(tmp_path: Path) -> None:
+def test_an_untrusted_certificate_fails_without_a_retry(tmp_path: Path) -> None:
     tls = make_certificate(tmp_path, "localhost").context
     clock, handshakes = Clock(), []
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,3 +1,5 @@
+"""Rate limiting within a process, through a shared file, and through PostgreSQL."""
+
 import itertools
 import multiprocessing
 import stat
@@ -25,7 +27,7 @@ def read_due(store: StateStore) -> float:
 
 
 class Seconds:
-    """A clock that only `sleep` moves; seconds since the epoch."""
+    """A clock in seconds since the epoch that only `sleep` advances."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000.0
@@ -39,61 +41,61 @@ class Seconds:
         self.now += seconds
 
 
-@pytest.fixture(params=["alone", "file", "database"])
+@pytest.fixture(params=["memory", "file", "database"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> StateStore:
     if request.param == "database":
         # Each test has a row of its own.
         return open_state_store(str(tmp_path), file=None, database=libpq_url(request.getfixturevalue("postgres_url")))
-    return open_state_store("KEY", file=None if request.param == "alone" else str(tmp_path / "limiter"), database=None)
+    return open_state_store("KEY", file=None if request.param == "memory" else str(tmp_path / "limiter"), database=None)
 
 
-def _take(limiter: RateLimiter, seconds: Seconds, count: int) -> list[float]:
-    taken = []
+def _acquire(limiter: RateLimiter, seconds: Seconds, count: int) -> list[float]:
+    acquired_at = []
     for _ in range(count):
         limiter.acquire()
-        taken.append(seconds.now)
-    return taken
+        acquired_at.append(seconds.now)
+    return acquired_at
 
 
-def test_spreads_requests_evenly(store: StateStore) -> None:
+def test_requests_are_spread_evenly(store: StateStore) -> None:
     seconds = Seconds()
-    taken = _take(RateLimiter(5, store=store, clock=seconds, sleep=seconds.sleep), seconds, 11)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(taken)]
+    acquired_at = _acquire(RateLimiter(5, store=store, clock=seconds, sleep=seconds.sleep), seconds, 11)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(acquired_at)]
     assert min(gaps) == pytest.approx(0.2, abs=0.0015)
     assert max(gaps) == pytest.approx(0.2, abs=0.0015)
 
 
 @pytest.mark.parametrize("rate", [0.5, 2.5, 20, 200])
-def test_keeps_any_rate(rate: float) -> None:
+def test_any_rate_is_met(rate: float) -> None:
     seconds = Seconds()
     count = int(rate * 20)
-    taken = _take(RateLimiter(rate, clock=seconds, sleep=seconds.sleep), seconds, count + 1)
-    assert taken[-1] - taken[0] == pytest.approx(20, rel=0.06)
+    acquired_at = _acquire(RateLimiter(rate, clock=seconds, sleep=seconds.sleep), seconds, count + 1)
+    assert acquired_at[-1] - acquired_at[0] == pytest.approx(20, rel=0.06)
 
 
 def test_two_limiters_share_a_file(tmp_path: Path) -> None:
     seconds, file = Seconds(), str(tmp_path / "limiter")
     limiters = [RateLimiter(10, store=FileStateStore(file), clock=seconds, sleep=seconds.sleep) for _ in range(2)]
     started = seconds.now
-    for turn in range(21):
-        limiters[turn % 2].acquire()
+    for number in range(21):
+        limiters[number % 2].acquire()
     assert seconds.now - started == pytest.approx(2.0, abs=0.05)
 
 
-def test_files_are_private(tmp_path: Path) -> None:
+def test_state_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     RateLimiter(10, store=FileStateStore(str(tmp_path / "limiter"))).acquire()
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
-def test_rejections_lower_the_rate_and_successes_raise_it_again(store: StateStore) -> None:
+def test_http_429_lowers_the_rate_and_successes_raise_it_again(store: StateStore) -> None:
     seconds = Seconds()
     limiter = RateLimiter(10, store=store, clock=seconds, sleep=seconds.sleep)
     limiter.slow_down()
-    limiter.slow_down()  # in flight at the same time, so one rejection
+    limiter.slow_down()  # at the same time as the first, so it counts once
     assert limiter.requests_per_second == 5
-    _take(limiter, seconds, 1)
+    _acquire(limiter, seconds, 1)
     before = seconds.now
-    _take(limiter, seconds, 10)
+    _acquire(limiter, seconds, 10)
     assert seconds.now - before == pytest.approx(2.0, abs=0.02)
     for _ in range(9):
         seconds.now += 1
@@ -104,7 +106,7 @@ def test_rejections_lower_the_rate_and_successes_raise_it_again(store: StateStor
     assert limiter.requests_per_second == pytest.approx(10)
 
 
-def test_a_clock_set_back_does_not_block(store: StateStore) -> None:
+def test_a_clock_that_is_set_back_does_not_block_requests(store: StateStore) -> None:
     seconds = Seconds()
     limiter = RateLimiter(5, store=store, clock=seconds, sleep=seconds.sleep)
     limiter.acquire()
@@ -115,7 +117,7 @@ def test_a_clock_set_back_does_not_block(store: StateStore) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\xff\xfe", b"9" * 40])
-def test_a_damaged_file_does_not_block(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_state_file_does_not_block_requests(tmp_path: Path, content: bytes) -> None:
     seconds, file = Seconds(), tmp_path / "limiter"
     limiter = RateLimiter(5, store=FileStateStore(str(file)), clock=seconds, sleep=seconds.sleep)
     file.write_bytes(content)
@@ -127,7 +129,7 @@ def test_a_damaged_file_does_not_block(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
-def test_rejects_a_rate_that_is_not_positive(rate: float) -> None:
+def test_a_rate_that_is_not_positive_is_rejected(rate: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         RateLimiter(rate)
 
@@ -157,7 +159,7 @@ def test_processes_and_threads_share_one_rate_limit(tmp_path: Path) -> None:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     due = int(Path(file).read_text()) / 1e6
-    # Each of the 300 turns moved the due time on by at least its own 2 ms: none was lost to a race.
+    # Each of the 300 requests advanced the due time by at least 2 ms. A race would have lost some.
     assert due - started >= 300 * 0.002 - 0.025
 
 
@@ -175,12 +177,12 @@ def test_machines_share_one_rate_limit_in_a_database(postgres_url: str, tmp_path
         thread.start()
     for thread in threads:
         thread.join()
-    # Each of the 150 turns moved the due time on by at least its own 2 ms: none was lost to a race.
+    # Each of the 150 requests advanced the due time by at least 2 ms. A race would have lost some.
     assert read_due(PostgresStateStore(url, name)) / 1e6 - started >= 150 * 0.002 - 0.025
     assert read_due(PostgresStateStore(url, "another key")) == 0
 
 
-def test_a_broken_connection_is_opened_again(postgres_url: str, tmp_path: Path) -> None:
+def test_a_broken_database_connection_is_reopened(postgres_url: str, tmp_path: Path) -> None:
     first, second = (PostgresStateStore(libpq_url(postgres_url), str(tmp_path)) for _ in range(2))
     first.check(GCRA(), [RATE], 1000, 1)
     due = read_due(second)
@@ -193,7 +195,7 @@ def test_a_broken_connection_is_opened_again(postgres_url: str, tmp_path: Path) 
     assert read_due(second) == 0
 
 
-def test_without_its_database_no_request_is_allowed_and_no_password_shown() -> None:
+def test_an_unreachable_database_blocks_requests_and_the_error_shows_no_password() -> None:
     with pytest.raises(RateLimiterFailed, match="IPLUM_LIMITER_URL") as failure:
         RateLimiter(5, store=PostgresStateStore("postgresql://me:s3cret@127.0.0.1:1/none", "KEY")).acquire()
     assert "s3cret" not in str(failure.value)

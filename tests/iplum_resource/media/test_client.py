@@ -1,4 +1,4 @@
-"""Downloads: whole or not at all, from listed hosts only, against real sockets."""
+"""Media downloads over real sockets: complete files from listed hosts only."""
 
 import io
 import threading
@@ -20,12 +20,12 @@ from iplum_resource.errors import (
 )
 from iplum_resource.media.client import MediaBounds, MediaClient
 
-WindowResponse = Callable[[BaseHTTPRequestHandler], None]
+RequestHandler = Callable[[BaseHTTPRequestHandler], None]
 FILE = b"ID3" + bytes(range(256)) * 400
 
 
-def send(status: int, body: bytes = b"", **headers: str) -> WindowResponse:
-    def response(handler: BaseHTTPRequestHandler) -> None:
+def send(status: int, body: bytes = b"", **headers: str) -> RequestHandler:
+    def handle(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         for name, value in {"Content_Length": str(len(body)), **headers}.items():
             if value:
@@ -33,20 +33,20 @@ def send(status: int, body: bytes = b"", **headers: str) -> WindowResponse:
         handler.end_headers()
         handler.wfile.write(body)
 
-    return response
+    return handle
 
 
 @contextmanager
-def serving(*answers: WindowResponse) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """Answer requests with these, one after the other, the last for all further ones."""
-    waiting, received = list(answers), list[dict[str, str]]()
+def serving(*responses: RequestHandler) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Respond to requests with the given responses in order, and repeat the last one."""
+    remaining, received = list(responses), list[dict[str, str]]()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             received.append({"path": self.path, **{name.lower(): value for name, value in self.headers.items()}})
-            (waiting.pop(0) if len(waiting) > 1 else waiting[0])(self)
+            (remaining.pop(0) if len(remaining) > 1 else remaining[0])(self)
 
         def log_message(self, *_arguments: object) -> None:
             return
@@ -71,7 +71,7 @@ def download(host: str, path: str = "/file.mp3", *, hosts: frozenset[str] | None
     return sink.getvalue()
 
 
-def test_a_file_comes_whole_and_nothing_of_ours_goes_out() -> None:
+def test_a_file_is_downloaded_completely_and_without_credentials() -> None:
     with serving(send(200, FILE)) as (host, received):
         assert download(host) == FILE
     (request,) = received
@@ -79,7 +79,7 @@ def test_a_file_comes_whole_and_nothing_of_ours_goes_out() -> None:
     assert not {"authorization", "cookie", "x-iplumauth-accesskey"} & request.keys()
 
 
-def cut_short(handler: BaseHTTPRequestHandler) -> None:
+def send_truncated_body(handler: BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
     handler.send_header("Content-Length", str(len(FILE)))
     handler.end_headers()
@@ -87,7 +87,7 @@ def cut_short(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
 
-def cut_in_chunks(handler: BaseHTTPRequestHandler) -> None:
+def send_truncated_chunks(handler: BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
     handler.send_header("Transfer-Encoding", "chunked")
     handler.end_headers()
@@ -95,7 +95,7 @@ def cut_in_chunks(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
 
-def stall(handler: BaseHTTPRequestHandler) -> None:
+def send_stalled_body(handler: BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
     handler.send_header("Content-Length", "5")
     handler.end_headers()
@@ -106,10 +106,10 @@ def stall(handler: BaseHTTPRequestHandler) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [cut_short, cut_in_chunks, send(500), send(503, Retry_After="1"), send(429)],
-    ids=["cut", "cut chunks", "500", "503", "429"],
+    [send_truncated_body, send_truncated_chunks, send(500), send(503, Retry_After="1"), send(429)],
+    ids=["truncated", "truncated chunks", "500", "503", "429"],
 )
-def test_temporary_failures_are_retried_from_the_beginning(fault: WindowResponse) -> None:
+def test_temporary_failures_are_retried_from_the_beginning(fault: RequestHandler) -> None:
     with serving(fault, fault, send(200, FILE)) as (host, received):
         assert download(host) == FILE
     assert len(received) == 3
@@ -118,8 +118,8 @@ def test_temporary_failures_are_retried_from_the_beginning(fault: WindowResponse
 @pytest.mark.parametrize(
     ("fault", "error", "requests"),
     [
-        (cut_short, Interrupted, 8),
-        (cut_in_chunks, Interrupted, 8),
+        (send_truncated_body, Interrupted, 8),
+        (send_truncated_chunks, Interrupted, 8),
         (send(500), ServerFailed, 5),
         (send(429), RateLimited, 8),
         (send(403), MediaExpired, 1),
@@ -127,31 +127,31 @@ def test_temporary_failures_are_retried_from_the_beginning(fault: WindowResponse
         (send(410), MediaExpired, 1),
         (send(200, FILE, Content_Length=str(1 << 40)), MediaRefused, 1),
     ],
-    ids=["cut", "cut chunks", "500", "429", "403", "404", "410", "too large"],
+    ids=["truncated", "truncated chunks", "500", "429", "403", "404", "410", "too large"],
 )
-def test_a_lasting_failure_is_an_error_with_a_fix(
-    fault: WindowResponse, error: type[IPlumError], requests: int
+def test_a_permanent_failure_raises_an_error_without_the_url(
+    fault: RequestHandler, error: type[IPlumError], requests: int
 ) -> None:
     with serving(fault) as (host, received), pytest.raises(error) as caught:
         download(host)
     assert len(received) == requests
     assert host not in str(caught.value)
     assert "file.mp3" not in str(caught.value)
-    assert caught.value.__context__ is None, "the library's error holds the URL"
+    assert caught.value.__context__ is None, "the context would be the library's error, which contains the URL"
 
 
-def test_a_file_without_a_length_is_stopped_at_the_ceiling() -> None:
+def test_a_file_without_a_length_is_stopped_at_the_size_limit() -> None:
     with serving(send(200, FILE, Content_Length="", Connection="close")) as (host, _), pytest.raises(MediaRefused):
         download(host, file=1000)
 
 
-def test_a_file_that_stalls_is_given_up() -> None:
-    with serving(stall) as (host, received), pytest.raises(TimedOut):
+def test_a_stalled_download_times_out_after_five_attempts() -> None:
+    with serving(send_stalled_body) as (host, received), pytest.raises(TimedOut):
         download(host, read=0.1)
     assert len(received) == 5
 
 
-def test_a_redirect_is_followed_to_a_listed_host_alone() -> None:
+def test_a_redirect_is_followed_to_a_listed_host_only() -> None:
     with serving(send(302, Location="/elsewhere.mp3"), send(200, FILE)) as (host, received):
         assert download(host) == FILE
     assert [request["path"] for request in received] == ["/file.mp3", "/elsewhere.mp3"]
@@ -163,20 +163,20 @@ def test_a_redirect_is_followed_to_a_listed_host_alone() -> None:
         assert reached == []
 
 
-def test_redirects_in_a_circle_end() -> None:
+def test_a_redirect_loop_is_stopped() -> None:
     with serving(send(302, Location="/file.mp3")) as (host, received), pytest.raises(MediaRefused):
         download(host)
     assert len(received) == 3
 
 
-def test_an_address_off_the_list_is_never_asked() -> None:
+def test_a_host_that_is_not_listed_gets_no_request() -> None:
     with serving(send(200, FILE)) as (host, received):
         with pytest.raises(MediaRefused):
             download(host, hosts=frozenset({"media.iplum.com"}))
         assert received == []
 
 
-def test_a_media_host_that_is_down_is_no_reason_to_end_the_run() -> None:
+def test_a_media_host_that_is_down_raises_media_unreachable() -> None:
     with serving(send(200)) as (host, _):
         pass
     with pytest.raises(MediaUnreachable):

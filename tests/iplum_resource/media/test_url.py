@@ -1,4 +1,7 @@
-"""Media URLs and the SSRF check: anyone can text a URL, and must not make us request it."""
+"""Recognition of media URLs, and the check against server-side request forgery (SSRF).
+
+Anyone can text a URL to the account. The pipeline must not request it.
+"""
 
 import pytest
 from hypothesis import given
@@ -23,7 +26,7 @@ GOOD = "https://media.iplum.com/af54.jpg"
         ("http://[::1]:9000/a", "http://[::1]:9000/a"),
     ],
 )
-def test_one_url_on_a_listed_host_is_an_address_over_https_where_it_can_be(text: str, url: str) -> None:
+def test_a_single_url_on_a_listed_host_is_a_media_url_and_is_upgraded_to_https(text: str, url: str) -> None:
     assert find_media_url(text, HOSTS) == url
 
 
@@ -64,12 +67,12 @@ def test_one_url_on_a_listed_host_is_an_address_over_https_where_it_can_be(text:
         "https://media.iplum.com/" + "a" * 5000,
     ],
 )
-def test_anything_else_is_a_text(text: str) -> None:
+def test_any_other_text_is_not_a_media_url(text: str) -> None:
     assert find_media_url(text, HOSTS) is None
 
 
 @given(st.text())
-def test_no_text_at_all_leads_to_another_host(text: str) -> None:
+def test_no_text_is_parsed_as_a_url_of_an_unlisted_host(text: str) -> None:
     url = find_media_url(text, HOSTS)
     assert url is None or any(f"//{host}" in url.lower() for host in HOSTS)
 
@@ -90,5 +93,5 @@ def test_no_text_at_all_leads_to_another_host(text: str) -> None:
         ("127.0.0.1", "localhost", True),
     ],
 )
-def test_a_name_must_not_lead_into_a_private_network(address: str, host: str, *, allowed: bool) -> None:
+def test_a_host_name_must_not_resolve_to_a_private_address(address: str, host: str, *, allowed: bool) -> None:
     assert is_address_allowed(address, host) is allowed

@@ -1,4 +1,4 @@
-"""The invented history: the same for ever, whole in parts, and in the words of the document."""
+"""The invented history of the stand-in: reproducible, consistent across windows, and in the documented format."""
 
 import json
 import re
@@ -48,25 +48,25 @@ def ids_of(rows: list[dict[str, Any]]) -> list[str]:
     return [row["recordId"] for row in rows]
 
 
-def read(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
 @settings(max_examples=60, deadline=None)
 @given(instants=st.lists(INSTANTS, min_size=3, max_size=3).map(sorted), seed=st.integers(1, 3), odd=st.booleans())
-def test_halves_hold_together_what_the_whole_holds(instants: list[datetime], seed: int, odd: bool) -> None:
+def test_the_rows_of_two_halves_are_the_rows_of_the_window(instants: list[datetime], seed: int, odd: bool) -> None:
     options = replace(OPTIONS, seed=seed, end_inclusive=False, unknown_fields=odd)
     start, middle, end = instants
     for dataset in ("usage", "recordings"):
         whole = History(options).list_rows(dataset, start, end=end)
-        again = History(options)
-        halves = again.list_rows(dataset, start, end=middle) + again.list_rows(dataset, middle, end=end)
+        fresh = History(options)
+        halves = fresh.list_rows(dataset, start, end=middle) + fresh.list_rows(dataset, middle, end=end)
         assert halves == whole
 
 
 @settings(max_examples=30, deadline=None)
 @given(instants=st.lists(INSTANTS, min_size=3, max_size=3).map(sorted))
-def test_halves_add_up_with_inclusive_ends_and_odd_rows(instants: list[datetime]) -> None:
+def test_the_rows_of_two_halves_add_up_with_inclusive_ends_and_odd_rows(instants: list[datetime]) -> None:
     history = History(replace(OPTIONS, odd_rows=True, filter_by="end", late_rows=0.5))
     start, middle, end = instants
 
@@ -77,7 +77,7 @@ def test_halves_add_up_with_inclusive_ends_and_odd_rows(instants: list[datetime]
     assert ids_between(start, middle) | ids_between(middle, end) == ids_between(start, end)
 
 
-def test_another_server_tells_the_same_history(standin: Running) -> None:
+def test_another_server_with_the_same_options_returns_the_same_history(standin: Running) -> None:
     usage, recordings = list_usage(standin, MONDAY, SATURDAY), list_recordings(standin, MONDAY, SATURDAY)
     assert len(usage) > 400
     assert len(recordings) > 40
@@ -106,7 +106,7 @@ def test_usage_rows_are_as_documented(standin: Running) -> None:
     assert all(row["endTimeUTC"] >= row["startTimeUTC"] for row in rows)
 
 
-def test_recording_rows_are_as_documented_and_belong_to_a_call(standin: Running) -> None:
+def test_recording_rows_are_as_documented_and_match_a_call(standin: Running) -> None:
     rows = list_recordings(standin, MONDAY, SATURDAY)
     calls = [row for row in list_usage(standin, MONDAY, SATURDAY) if row["usage"] == "call"]
     assert all(list(row) == RECORDING_KEYS for row in rows)
@@ -115,28 +115,28 @@ def test_recording_rows_are_as_documented_and_belong_to_a_call(standin: Running)
     assert {row["length"].split()[1] for row in rows} == {"KB", "MB"}
     assert all(re.fullmatch(r"\d+\.\d [KM]B", row["length"]) for row in rows)
     for row in rows:
-        at = read(row["dateTimeUTC"])
+        at = parse_time(row["dateTimeUTC"])
         assert any(
             call["userId"] == row["userId"]
             and call["direction"] == row["direction"]
             and row["phonenumber"] in (call["from"], call["to"])
-            and timedelta(0) <= at - read(call["startTimeUTC"]) < timedelta(seconds=10)
+            and timedelta(0) <= at - parse_time(call["startTimeUTC"]) < timedelta(seconds=10)
             for call in calls
         )
 
 
-def test_people_meet_again_and_are_all_invented(standin: Running) -> None:
+def test_parties_recur_and_have_invented_numbers_and_addresses(standin: Running) -> None:
     rows = list_usage(standin, MONDAY, SATURDAY)
     parties = {party for row in rows for party in (row["from"], row["to"])}
-    shape = re.compile(r"\+1\d{3}55501\d\d|[a-z]+\.[a-z]+@clinic\.example|\d{5,6}")
-    assert all(shape.fullmatch(party) for party in parties)
+    pattern = re.compile(r"\+1\d{3}55501\d\d|[a-z]+\.[a-z]+@clinic\.example|\d{5,6}")
+    assert all(pattern.fullmatch(party) for party in parties)
     assert any(party.isdigit() for party in parties)
     assert len(parties) < len(rows) / 2
     texts = [(row["userId"], row["from"], row["to"]) for row in rows if row["usage"] == "text"]
     assert any((user, to, sender) in texts for user, sender, to in texts)
 
 
-def test_an_internal_conversation_is_listed_for_both_sides(standin: Running) -> None:
+def test_an_internal_call_or_text_has_a_row_for_both_users(standin: Running) -> None:
     rows = [row for row in list_usage(standin, MONDAY, SATURDAY) if row["type"] == "iplum"]
     sent = [row for row in rows if row["direction"] == "out"]
     assert sent
@@ -145,31 +145,33 @@ def test_an_internal_conversation_is_listed_for_both_sides(standin: Running) -> 
         assert any(
             (mirror["from"], mirror["to"], mirror["direction"]) == (row["from"], row["to"], "in")
             and mirror["userId"] == row["to"] != row["userId"] == row["from"]
-            and timedelta(0) <= read(mirror["startTimeUTC"]) - read(row["startTimeUTC"]) < timedelta(seconds=5)
+            and timedelta(0)
+            <= parse_time(mirror["startTimeUTC"]) - parse_time(row["startTimeUTC"])
+            < timedelta(seconds=5)
             for mirror in rows
         )
 
 
-def test_the_week_looks_like_a_week() -> None:
+def test_most_activity_is_on_weekdays_in_the_daytime() -> None:
     history = History(Options(rows_per_day=100, now=lambda: NOW))
     starts = []
     for day in range(70):
         start = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=day)
         rows = history.list_rows("usage", start, end=start + timedelta(hours=23, minutes=59))
-        starts += [read(json.loads(row)["startTimeUTC"]) for row in rows]
+        starts += [parse_time(json.loads(row)["startTimeUTC"]) for row in rows]
     assert 0.93 < len(starts) / 7000 < 1.07
     assert sum(start.weekday() >= 5 for start in starts) / len(starts) < 0.2
     assert sum(8 <= start.hour < 18 for start in starts) / len(starts) > 0.7
 
 
-def test_each_day_has_a_row_on_its_first_second_and_a_call_over_its_end(standin: Running) -> None:
+def test_each_day_has_a_row_at_midnight_and_some_calls_cross_midnight(standin: Running) -> None:
     rows = list_usage(standin, MONDAY, SATURDAY)
     assert sum(row["startTimeUTC"].endswith("T00:00:00Z") for row in rows) >= 5
     assert any(row["startTimeUTC"][:10] < row["endTimeUTC"][:10] for row in rows)
 
 
 @pytest.mark.parametrize("inclusive", [True, False])
-def test_both_readings_of_the_end(standin: Running, inclusive: bool) -> None:
+def test_the_end_of_a_window_is_inclusive_or_exclusive_as_configured(standin: Running, inclusive: bool) -> None:
     standin.options = replace(OPTIONS, end_inclusive=inclusive)
     starts = [row["startTimeUTC"] for row in list_usage(standin, MONDAY, "2024-03-12 00:00:00.000")]
     assert starts[0] == "2024-03-11T00:00:00Z"
@@ -178,7 +180,7 @@ def test_both_readings_of_the_end(standin: Running, inclusive: bool) -> None:
     assert "2024-03-12T00:00:00Z" in starts
 
 
-def test_a_window_that_filters_by_the_end(standin: Running) -> None:
+def test_windows_can_filter_by_the_end_of_a_record(standin: Running) -> None:
     by_start = list_usage(standin, "2024-03-11 00:00:00.000", "2024-03-14 00:00:00.000")
     crossing = [row for row in by_start if row["startTimeUTC"] < "2024-03-13" <= row["endTimeUTC"]]
     assert crossing
@@ -188,7 +190,7 @@ def test_a_window_that_filters_by_the_end(standin: Running) -> None:
     assert set(ids_of(crossing)) <= set(ids_of(rows))
 
 
-def test_nothing_is_told_of_before_the_first_day_or_of_the_time_to_come(standin: Running) -> None:
+def test_there_are_no_rows_before_the_first_day_or_in_the_future(standin: Running) -> None:
     standin.options = replace(OPTIONS, first_day=date(2024, 3, 18))
     rows = list_usage(standin, "2024-03-16 00:00:00.000", "2024-03-21 00:00:00.000")
     assert rows[0]["startTimeUTC"] == "2024-03-18T00:00:00Z"
@@ -202,7 +204,7 @@ def test_nothing_is_told_of_before_the_first_day_or_of_the_time_to_come(standin:
     assert list_recordings(standin, "9999-12-30 00:00:00.000", "9999-12-31 23:59:59.000") == []
 
 
-def test_a_purged_history_is_gone(standin: Running) -> None:
+def test_purged_rows_are_not_returned(standin: Running) -> None:
     everything = list_usage(standin, MONDAY, SATURDAY)
     standin.options = replace(OPTIONS, purge_before=datetime(2024, 3, 13, 12, tzinfo=UTC))
     kept = [row for row in everything if row["startTimeUTC"] >= "2024-03-13T12:00:00Z"]
@@ -210,7 +212,7 @@ def test_a_purged_history_is_gone(standin: Running) -> None:
     assert list_recordings(standin, MONDAY, SATURDAY)[0]["dateTimeUTC"] > "2024-03-13T12"
 
 
-def test_late_rows_come_late(standin: Running) -> None:
+def test_late_rows_appear_after_their_delay(standin: Running) -> None:
     day = ("2024-03-20 00:00:00.000", "2024-03-20 12:00:00.000")
     on_time = list_usage(standin, *day)
     standin.options = replace(OPTIONS, late_rows=0.4, late_by=timedelta(hours=24))
@@ -221,14 +223,14 @@ def test_late_rows_come_late(standin: Running) -> None:
     assert list_usage(standin, *day) == on_time
 
 
-def test_a_cap_says_nothing(standin: Running) -> None:
+def test_a_row_cap_truncates_responses_without_notice(standin: Running) -> None:
     everything = list_usage(standin, MONDAY, SATURDAY)
     standin.options = replace(OPTIONS, row_cap=50)
     assert list_usage(standin, MONDAY, SATURDAY) == everything[:50]
     assert len(list_recordings(standin, MONDAY, SATURDAY)) <= 50
 
 
-def test_unknown_fields_stand_beside_the_known_ones(standin: Running) -> None:
+def test_unknown_fields_are_added_to_the_documented_ones(standin: Running) -> None:
     plain = list_usage(standin, MONDAY, SATURDAY)
     standin.options = replace(OPTIONS, unknown_fields=True)
     rows = list_usage(standin, MONDAY, SATURDAY)
@@ -237,7 +239,7 @@ def test_unknown_fields_stand_beside_the_known_ones(standin: Running) -> None:
     assert len(list_recordings(standin, MONDAY, SATURDAY)[0]) == len(RECORDING_KEYS) + 3
 
 
-def test_odd_rows_come_with_the_others(standin: Running) -> None:
+def test_odd_rows_are_added_to_the_normal_ones(standin: Running) -> None:
     plain, recordings = list_usage(standin, MONDAY, SATURDAY), list_recordings(standin, MONDAY, SATURDAY)
     standin.options = replace(OPTIONS, odd_rows=True)
     for rows, before, time in (
@@ -255,7 +257,7 @@ def test_odd_rows_come_with_the_others(standin: Running) -> None:
 
 
 @pytest.mark.parametrize("users", [1, 500])
-def test_every_size_of_account_has_users_of_its_own(users: int) -> None:
+def test_almost_all_users_of_an_account_are_active_in_a_day(users: int) -> None:
     history = History(Options(rows_per_day=3000, users=users, now=lambda: NOW))
     start = datetime(2024, 3, 11, tzinfo=UTC)
     rows = [json.loads(row) for row in history.list_rows("usage", start, end=start + timedelta(days=1))]
@@ -263,7 +265,7 @@ def test_every_size_of_account_has_users_of_its_own(users: int) -> None:
     assert any(row["type"] == "iplum" for row in rows) is (users > 1)
 
 
-def test_an_account_may_have_no_rows_but_not_less_and_not_any_number_of_users() -> None:
+def test_a_negative_row_count_or_a_user_count_out_of_range_is_rejected() -> None:
     history = History(Options(rows_per_day=0))
     assert history.list_rows("usage", NOW, end=NOW + timedelta(days=5)) == []
     with pytest.raises(ValueError, match="rows_per_day"):
@@ -273,7 +275,7 @@ def test_an_account_may_have_no_rows_but_not_less_and_not_any_number_of_users() 
             Options(users=users)
 
 
-def test_days_that_are_no_longer_kept_come_back_the_same() -> None:
+def test_days_evicted_from_the_cache_are_regenerated_identically() -> None:
     history = History(Options(rows_per_day=45_000, now=lambda: NOW))
     start = datetime(2024, 3, 1, tzinfo=UTC)
     first = history.list_rows("usage", start, end=start + timedelta(hours=4))

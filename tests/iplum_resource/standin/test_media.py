@@ -1,4 +1,4 @@
-"""Contents of texts, faxes and recordings, and the files at their URLs."""
+"""Contents of texts, faxes and recordings in the stand-in, and the files at their URLs."""
 
 import re
 from collections.abc import Iterator
@@ -38,20 +38,20 @@ def standin(server: Running) -> Running:
     return server
 
 
-def content_of(standin: Running, row: dict[str, Any]) -> str:
-    answer = call(standin, CONTENT, {"Lang": "en", "RecordID": row["recordId"]})
-    assert answer.status_code == 200
-    text: str = answer.json()
+def fetch_content(standin: Running, row: dict[str, Any]) -> str:
+    response = call(standin, CONTENT, {"Lang": "en", "RecordID": row["recordId"]})
+    assert response.status_code == 200
+    text: str = response.json()
     return text
 
 
-def recording_url(standin: Running) -> str:
+def fetch_recording_url(standin: Running) -> str:
     row = list_recordings(standin, *DAYS)[0]
     url: str = call(standin, RECORDING_FILE, {"RecordID": row["recordId"]}).json()
     return url
 
 
-def fetch(url: str) -> requests.Response:
+def download(url: str) -> requests.Response:
     return requests.get(url, timeout=20)
 
 
@@ -59,10 +59,12 @@ def fetch(url: str) -> requests.Response:
 def contents(server: Running) -> list[tuple[dict[str, Any], str]]:
     server.options = OPTIONS
     rows = list_usage(server, *DAYS, types="externaltext,iPlumtext,fax")
-    return [(row, content_of(server, row)) for row in rows]
+    return [(row, fetch_content(server, row)) for row in rows]
 
 
-def test_contents_are_of_every_kind(standin: Running, contents: list[tuple[dict[str, Any], str]]) -> None:
+def test_contents_include_every_kind_of_text_and_url(
+    standin: Running, contents: list[tuple[dict[str, Any], str]]
+) -> None:
     texts = [text for _, text in contents]
     base = f"{standin.url}/media/"
     assert "" in texts
@@ -74,7 +76,7 @@ def test_contents_are_of_every_kind(standin: Running, contents: list[tuple[dict[
     assert sum(text.startswith(base) for text in texts) < len(texts) / 2
 
 
-def test_a_fax_is_always_a_file_and_an_internal_text_one_text(
+def test_a_fax_is_a_pdf_and_an_internal_text_has_the_same_content_for_both_users(
     standin: Running, contents: list[tuple[dict[str, Any], str]]
 ) -> None:
     faxes = [text for row, text in contents if row["usage"] == "fax"]
@@ -88,50 +90,50 @@ def test_a_fax_is_always_a_file_and_an_internal_text_one_text(
     assert all(len(texts) == 1 for texts in internal.values())
 
 
-def test_every_url_of_the_server_leads_to_a_file_of_its_type(
+def test_every_media_url_returns_a_file_of_the_type_of_its_extension(
     standin: Running, contents: list[tuple[dict[str, Any], str]]
 ) -> None:
     urls = {text for _, text in contents if text.startswith(f"{standin.url}/media/")}
-    urls.add(recording_url(standin))
+    urls.add(fetch_recording_url(standin))
     kinds = set()
     for url in urls:
-        answer = fetch(url)
+        response = download(url)
         kind = url.rpartition(".")[2]
         magic, media_type = MAGIC[kind]
         kinds.add(kind)
-        assert answer.status_code == 200
-        assert answer.headers["Content-Type"] == media_type
-        assert answer.headers["Content-Length"] == str(len(answer.content)) == "24000"
-        assert answer.content.startswith(magic)
-        assert fetch(url).content == answer.content
+        assert response.status_code == 200
+        assert response.headers["Content-Type"] == media_type
+        assert response.headers["Content-Length"] == str(len(response.content)) == "24000"
+        assert response.content.startswith(magic)
+        assert download(url).content == response.content
     assert kinds >= {"mp3", "jpg", "pdf"}
 
 
-def test_a_restarted_server_answers_for_the_same_id(contents: list[tuple[dict[str, Any], str]]) -> None:
+def test_a_restarted_server_returns_the_same_content(contents: list[tuple[dict[str, Any], str]]) -> None:
     row, text = next((row, text) for row, text in contents if text and not text.startswith("http"))
     with running(OPTIONS) as other:
-        assert content_of(other, row) == text
+        assert fetch_content(other, row) == text
 
 
-def test_plain_content_is_the_text_itself(standin: Running, contents: list[tuple[dict[str, Any], str]]) -> None:
+def test_content_as_plain_text_is_not_quoted(standin: Running, contents: list[tuple[dict[str, Any], str]]) -> None:
     row, text = next((row, text) for row, text in contents if '"' in text)
     standin.options = replace(OPTIONS, content_as="plain")
-    answer = call(standin, CONTENT, {"RecordID": row["recordId"]})
-    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert answer.content.decode() == text
+    response = call(standin, CONTENT, {"RecordID": row["recordId"]})
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert response.content.decode() == text
 
 
-def test_a_call_has_no_content_and_a_text_no_recording(standin: Running) -> None:
+def test_content_of_a_call_and_the_recording_of_a_text_are_400s(standin: Running) -> None:
     phone_call = list_usage(standin, *DAYS, types="externalcall")[0]
     text = list_usage(standin, *DAYS, types="externaltext")[0]
     recording = list_recordings(standin, *DAYS)[0]
     for path, row in ((CONTENT, phone_call), (CONTENT, recording), (RECORDING_FILE, text)):
-        answer = call(standin, path, {"RecordID": row["recordId"]})
-        assert answer.status_code == 400
-        assert answer.json()["errorCode"] == "ERR_INVALID_REQUEST"
+        response = call(standin, path, {"RecordID": row["recordId"]})
+        assert response.status_code == 400
+        assert response.json()["errorCode"] == "ERR_INVALID_REQUEST"
 
 
-def test_content_goes_where_its_row_goes(standin: Running) -> None:
+def test_content_is_a_400_while_its_row_is_not_listed(standin: Running) -> None:
     text, recording = list_usage(standin, *DAYS, types="externaltext")[-1], list_recordings(standin, *DAYS)[-1]
     for options, status in (
         (replace(OPTIONS, purge_before=NOW), 400),
@@ -145,15 +147,15 @@ def test_content_goes_where_its_row_goes(standin: Running) -> None:
         assert call(standin, RECORDING_FILE, {"RecordID": recording["recordId"]}).status_code == status
 
 
-def test_an_odd_row_has_its_recording_too(standin: Running) -> None:
+def test_an_odd_recording_row_has_a_recording_file(standin: Running) -> None:
     standin.options = replace(OPTIONS, odd_rows=True)
     rows = [row for row in list_recordings(standin, *DAYS) if isinstance(row, dict)]
     odd = next(row for row in rows if "~" in row.get("recordId", ""))
     assert call(standin, RECORDING_FILE, {"RecordID": odd["recordId"]}).status_code == 200
 
 
-def test_a_name_that_was_never_given_is_not_found(standin: Running) -> None:
-    url = recording_url(standin)
+def test_an_unknown_media_path_is_a_404_and_a_post_to_a_file_a_405(standin: Running) -> None:
+    url = fetch_recording_url(standin)
     for wrong in (
         url.replace(".mp3", ".jpg"),
         url.replace(".mp3", ""),
@@ -161,57 +163,57 @@ def test_a_name_that_was_never_given_is_not_found(standin: Running) -> None:
         f"{standin.url}/media/x",
         f"{standin.url}/media/",
     ):
-        assert fetch(wrong).status_code == 404
+        assert download(wrong).status_code == 404
     assert requests.post(url, timeout=20).status_code == 405
 
 
-def test_a_media_base_replaces_the_servers_own(standin: Running) -> None:
+def test_media_base_replaces_the_servers_url(standin: Running) -> None:
     standin.options = replace(OPTIONS, media_base="http://media.iplum.example/")
-    assert re.fullmatch(r"http://media\.iplum\.example/[0-9a-f-]{36}\.mp3", recording_url(standin))
+    assert re.fullmatch(r"http://media\.iplum\.example/[0-9a-f-]{36}\.mp3", fetch_recording_url(standin))
 
 
 @pytest.mark.parametrize("size", [3, 65_536, 200_001])
-def test_a_file_has_the_size_that_is_asked_for(standin: Running, size: int) -> None:
+def test_a_file_has_the_configured_size(standin: Running, size: int) -> None:
     standin.options = replace(OPTIONS, media_bytes=size)
-    answer = fetch(recording_url(standin))
-    assert len(answer.content) == size == int(answer.headers["Content-Length"])
-    assert answer.content.startswith(b"ID3")
+    response = download(fetch_recording_url(standin))
+    assert len(response.content) == size == int(response.headers["Content-Length"])
+    assert response.content.startswith(b"ID3")
 
 
-def test_a_file_may_not_be_ready(standin: Running) -> None:
-    url = recording_url(standin)
+def test_the_first_downloads_of_a_file_can_be_404s(standin: Running) -> None:
+    url = fetch_recording_url(standin)
     standin.options = replace(OPTIONS, media_not_ready_first=2)
-    assert [fetch(url).status_code for _ in range(3)] == [404, 404, 200]
+    assert [download(url).status_code for _ in range(3)] == [404, 404, 200]
 
 
-def test_a_file_may_be_an_error_page(standin: Running) -> None:
-    url = recording_url(standin)
+def test_a_download_can_return_an_html_page(standin: Running) -> None:
+    url = fetch_recording_url(standin)
     standin.options = replace(OPTIONS, media_error_page=1)
-    answer = fetch(url)
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"].startswith("text/html")
+    response = download(url)
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/html")
 
 
-def test_a_file_may_be_cut(standin: Running) -> None:
-    url = recording_url(standin)
+def test_a_download_can_be_truncated(standin: Running) -> None:
+    url = fetch_recording_url(standin)
     standin.options = replace(OPTIONS, media_cut=1)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        fetch(url)
+        download(url)
 
 
-def test_a_share_of_files_is_cut_and_a_second_try_helps(standin: Running) -> None:
-    url = recording_url(standin)
+def test_random_truncation_affects_some_downloads_of_a_file(standin: Running) -> None:
+    url = fetch_recording_url(standin)
     standin.options = replace(OPTIONS, media_cut=0.5)
-    cuts = 0
+    truncated = 0
     for _ in range(12):
         try:
-            fetch(url)
+            download(url)
         except requests.exceptions.ChunkedEncodingError:
-            cuts += 1
-    assert 0 < cuts < 12
+            truncated += 1
+    assert 0 < truncated < 12
 
 
-def test_faults_of_the_service_leave_media_alone(standin: Running) -> None:
-    url = recording_url(standin)
+def test_faults_of_api_requests_do_not_affect_downloads(standin: Running) -> None:
+    url = fetch_recording_url(standin)
     standin.options = replace(OPTIONS, reset=1, cut=1, fail_500=1, rate_limit=0.01, recording_plan=False)
-    assert [fetch(url).status_code for _ in range(3)] == [200, 200, 200]
+    assert [download(url).status_code for _ in range(3)] == [200, 200, 200]

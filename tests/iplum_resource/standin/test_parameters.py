@@ -1,4 +1,4 @@
-"""Valid and invalid requests to the stand-in."""
+"""Validation of request parameters in the stand-in."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,14 +26,14 @@ def standin() -> Iterator[Running]:
         yield server
 
 
-def refusal_of(standin: Running, path: str, body: object) -> str:
-    answer = call(standin, path, body)
-    assert answer.status_code == 400
-    assert answer.headers["Content-Type"] == "application/json"
-    model = answer.json()
-    assert set(model) == {"errorCode", "errorDescription"}
-    assert model["errorDescription"]
-    code: str = model["errorCode"]
+def fetch_error_code(standin: Running, path: str, body: object) -> str:
+    response = call(standin, path, body)
+    assert response.status_code == 400
+    assert response.headers["Content-Type"] == "application/json"
+    error = response.json()
+    assert set(error) == {"errorCode", "errorDescription"}
+    assert error["errorDescription"]
+    code: str = error["errorCode"]
     return code
 
 
@@ -53,51 +53,53 @@ def refusal_of(standin: Running, path: str, body: object) -> str:
         (1710115200, "2024-03-12 00:00:00.000"),
     ],
 )
-def test_a_range_that_is_not_valid_is_named(standin: Running, path: str, start: object, end: object) -> None:
+def test_an_invalid_date_range_is_an_invalid_date_error(
+    standin: Running, path: str, start: object, end: object
+) -> None:
     body = {"Usage": "fax", "StartDate": start, "EndDate": end}
-    assert refusal_of(standin, path, body) == "ERR_INVALID_DATE"
+    assert fetch_error_code(standin, path, body) == "ERR_INVALID_DATE"
 
 
 @pytest.mark.parametrize("missing", ["StartDate", "EndDate"])
-def test_both_dates_are_needed(standin: Running, missing: str) -> None:
+def test_both_dates_are_required(standin: Running, missing: str) -> None:
     body = {name: value for name, value in WINDOW.items() if name != missing}
-    assert refusal_of(standin, RECORDINGS, body) == "ERR_INVALID_DATE"
+    assert fetch_error_code(standin, RECORDINGS, body) == "ERR_INVALID_DATE"
 
 
 @pytest.mark.parametrize("path", [USAGE, RECORDINGS])
 @pytest.mark.parametrize("end", ["2024-03-16 00:00:00.000", START])
-def test_five_days_to_the_millisecond_are_fine_and_so_is_nothing(standin: Running, path: str, end: str) -> None:
+def test_a_range_of_exactly_five_days_or_of_zero_length_is_accepted(standin: Running, path: str, end: str) -> None:
     body = {"Usage": "fax", "StartDate": START, "EndDate": end}
     assert call(standin, path, body).status_code == 200
 
 
-def test_the_forms_of_a_date_mean_the_same(standin: Running) -> None:
-    document = list_usage(standin, "2024-03-11 09:30:00.000", "2024-03-12 09:30:00.000")
+def test_documented_and_iso_dates_return_the_same_rows(standin: Running) -> None:
+    documented = list_usage(standin, "2024-03-11 09:30:00.000", "2024-03-12 09:30:00.000")
     iso = list_usage(standin, "2024-03-11T09:30:00Z", "2024-03-12T09:30:00.000Z")
-    assert len(document) > 10
-    assert document == iso
+    assert len(documented) > 10
+    assert documented == iso
 
 
 @pytest.mark.parametrize("path", [USAGE, RECORDINGS, CONTENT, RECORDING_FILE])
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"', b"null", b"\xff{}", b"[" * 100_000])
 def test_a_body_must_be_a_json_object(standin: Running, path: str, body: bytes) -> None:
-    assert refusal_of(standin, path, body) == "ERR_INVALID_REQUEST"
+    assert fetch_error_code(standin, path, body) == "ERR_INVALID_REQUEST"
 
 
 @pytest.mark.parametrize(
     "usage", [None, "", " ", ",", "fax,", "sms", "fax,sms", "iplumtext", "IPLUMCALL", 1, ["fax"], "fax;externalcall"]
 )
-def test_usage_must_list_types_of_the_document(standin: Running, usage: object) -> None:
-    assert refusal_of(standin, USAGE, {"Usage": usage, **WINDOW}) == "ERR_INVALID_REQUEST"
+def test_usage_must_be_a_list_of_documented_types(standin: Running, usage: object) -> None:
+    assert fetch_error_code(standin, USAGE, {"Usage": usage, **WINDOW}) == "ERR_INVALID_REQUEST"
 
 
-def test_usage_must_be_there(standin: Running) -> None:
-    assert refusal_of(standin, USAGE, WINDOW) == "ERR_INVALID_REQUEST"
+def test_usage_is_required(standin: Running) -> None:
+    assert fetch_error_code(standin, USAGE, WINDOW) == "ERR_INVALID_REQUEST"
 
 
-def test_the_language_is_a_string_and_may_be_left_out(standin: Running) -> None:
+def test_the_language_is_an_optional_string(standin: Running) -> None:
     assert call(standin, USAGE, {"Lang": "en", "Usage": "fax", **WINDOW}).status_code == 200
-    assert refusal_of(standin, USAGE, {"Lang": 1, "Usage": "fax", **WINDOW}) == "ERR_INVALID_REQUEST"
+    assert fetch_error_code(standin, USAGE, {"Lang": 1, "Usage": "fax", **WINDOW}) == "ERR_INVALID_REQUEST"
 
 
 KINDS = {
@@ -110,14 +112,14 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", list(KINDS))
-def test_a_type_brings_its_own_rows_and_no_others(standin: Running, name: str) -> None:
+def test_a_usage_type_returns_its_own_rows_only(standin: Running, name: str) -> None:
     everything = list_usage(standin, WINDOW["StartDate"], WINDOW["EndDate"])
     rows = list_usage(standin, WINDOW["StartDate"], WINDOW["EndDate"], types=name)
     assert rows == [row for row in everything if (row["usage"], row["type"]) == KINDS[name]]
     assert rows
 
 
-def test_a_list_may_have_blanks_and_repeat_itself(standin: Running) -> None:
+def test_a_list_of_types_may_contain_blanks_and_duplicates(standin: Running) -> None:
     start, end = WINDOW["StartDate"], WINDOW["EndDate"]
     rows = list_usage(standin, start, end, types=" fax , fax,externalcall ")
     assert {row["usage"] for row in rows} == {"fax", "call"}
@@ -140,15 +142,15 @@ def test_a_list_may_have_blanks_and_repeat_itself(standin: Running) -> None:
         "ae0b4e3e-76c0-46d2-8bab-18c8764081dbffffff",
     ],
 )
-def test_an_id_that_was_never_given_is_a_bad_request(standin: Running, path: str, record_id: Any) -> None:
-    assert refusal_of(standin, path, {"RecordID": record_id}) == "ERR_INVALID_REQUEST"
+def test_an_unknown_record_id_is_a_bad_request(standin: Running, path: str, record_id: Any) -> None:
+    assert fetch_error_code(standin, path, {"RecordID": record_id}) == "ERR_INVALID_REQUEST"
 
 
-def test_a_record_id_must_be_there(standin: Running) -> None:
-    assert refusal_of(standin, CONTENT, {}) == "ERR_INVALID_REQUEST"
+def test_a_record_id_is_required(standin: Running) -> None:
+    assert fetch_error_code(standin, CONTENT, {}) == "ERR_INVALID_REQUEST"
 
 
-def test_iplumcall_can_be_refused_as_the_list_of_the_document_has_it() -> None:
+def test_usage_types_can_be_rejected_by_configuration() -> None:
     with running(Options(refuse_types=frozenset({"iplumcall"}))) as standin:
-        assert refusal_of(standin, USAGE, {"Usage": "fax,iplumcall", **WINDOW}) == "ERR_INVALID_REQUEST"
+        assert fetch_error_code(standin, USAGE, {"Usage": "fax,iplumcall", **WINDOW}) == "ERR_INVALID_REQUEST"
         assert call(standin, USAGE, {"Usage": "fax,externalcall", **WINDOW}).status_code == 200

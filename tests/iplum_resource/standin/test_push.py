@@ -1,4 +1,4 @@
-"""Callbacks from the stand-in: the same history as its responses, and the configured losses."""
+"""Callbacks sent by the stand-in: the records of its history, with configurable losses, duplicates and reordering."""
 
 import json
 from collections import Counter
@@ -22,14 +22,14 @@ class Sink:
     """A callback receiver that responds with a given status."""
 
     def __init__(self) -> None:
-        self.taken: list[tuple[str, dict[str, Any]]] = []
+        self.received: list[tuple[str, dict[str, Any]]] = []
         self.status = 200
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                sink.taken.append((self.path, json.loads(body)))
+                sink.received.append((self.path, json.loads(body)))
                 self.send_response(sink.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -52,9 +52,9 @@ def sink() -> Iterator[Sink]:
     thread.join()
 
 
-def play(sink: Sink, **changes: Any) -> Options:
-    given = {"now": lambda: NOW, "push": sink.url, "push_past": timedelta(days=3), **changes}
-    return Options(**given)
+def build_options(sink: Sink, **changes: Any) -> Options:
+    values = {"now": lambda: NOW, "push": sink.url, "push_past": timedelta(days=3), **changes}
+    return Options(**values)
 
 
 def expected_ids(options: Options, since: datetime, until: datetime) -> list[str]:
@@ -63,15 +63,15 @@ def expected_ids(options: Options, since: datetime, until: datetime) -> list[str
     return sorted(json.loads(row)["recordId"] for row in rows)
 
 
-def test_each_event_of_the_past_is_pushed_once_in_the_documented_form(sink: Sink) -> None:
-    options = play(sink)
+def test_each_past_event_is_pushed_once_in_the_documented_format(sink: Sink) -> None:
+    options = build_options(sink)
     with Pusher(options, media_base=MEDIA) as pusher:
         report = pusher.push()
         assert pusher.push().acknowledged == 0
-    assert sorted(record["recordId"] for _, record in sink.taken) == expected_ids(options, NOW - timedelta(3), NOW)
-    assert (report.acknowledged, report.dropped, report.rejected) == (len(sink.taken), 0, 0)
-    usage = [record for path, record in sink.taken if path == "/callbacks/token/usage"]
-    recordings = [record for path, record in sink.taken if path == "/callbacks/token/recordings"]
+    assert sorted(record["recordId"] for _, record in sink.received) == expected_ids(options, NOW - timedelta(3), NOW)
+    assert (report.acknowledged, report.dropped, report.rejected) == (len(sink.received), 0, 0)
+    usage = [record for path, record in sink.received if path == "/callbacks/token/usage"]
+    recordings = [record for path, record in sink.received if path == "/callbacks/token/recordings"]
     assert {"source", "clientReferenceId", "usage", "recordId", "from", "to", "startTimeUTC", "endTimeUTC"} | {
         "duration", "direction", "type", "content", "iPlumCredits", "userId"
     } == set().union(*usage)  # fmt: skip
@@ -82,34 +82,34 @@ def test_each_event_of_the_past_is_pushed_once_in_the_documented_form(sink: Sink
     assert all(record["content"].endswith(".pdf") for record in usage if record["usage"] == "fax")
 
 
-def test_what_ends_later_is_pushed_then(sink: Sink) -> None:
+def test_an_event_is_pushed_after_it_ends(sink: Sink) -> None:
     clock = [NOW]
-    options = play(sink, now=lambda: clock[0], push_past=timedelta(0))
+    options = build_options(sink, now=lambda: clock[0], push_past=timedelta(0))
     with Pusher(options, media_base=MEDIA) as pusher:
         assert pusher.push().acknowledged == 0
         clock[0] = NOW + timedelta(hours=5)
         assert pusher.push().acknowledged > 0
-    assert len({record["recordId"] for _, record in sink.taken}) == len(sink.taken)
+    assert len({record["recordId"] for _, record in sink.received}) == len(sink.received)
 
 
-def test_it_drops_repeats_and_shuffles_as_it_is_told(sink: Sink) -> None:
-    options = play(sink, push_drops=0.2, push_duplicates=0.3, push_reorder=0.5)
+def test_callbacks_are_dropped_duplicated_and_reordered_as_configured(sink: Sink) -> None:
+    options = build_options(sink, push_drops=0.2, push_duplicates=0.3, push_reorder=0.5)
     with Pusher(options, media_base=MEDIA) as pusher:
         report = pusher.push()
     expected = expected_ids(options, NOW - timedelta(3), NOW)
-    pushed = Counter(record["recordId"] for _, record in sink.taken)
+    pushed = Counter(record["recordId"] for _, record in sink.received)
     assert set(pushed) < set(expected)
     assert report.dropped == len(expected) - len(pushed) > 0
     assert set(pushed.values()) == {1, 2}
-    starts = [record["startTimeUTC"] for path, record in sink.taken if path.endswith("usage")]
+    starts = [record["startTimeUTC"] for path, record in sink.received if path.endswith("usage")]
     assert starts != sorted(starts)
 
 
-def test_what_is_not_taken_is_counted_and_not_tried_again(sink: Sink) -> None:
+def test_rejected_callbacks_are_counted_and_not_retried(sink: Sink) -> None:
     sink.status = 503
-    with Pusher(play(sink), media_base=MEDIA) as pusher:
+    with Pusher(build_options(sink), media_base=MEDIA) as pusher:
         report = pusher.push()
-        assert report.rejected == len(sink.taken) > 0
+        assert report.rejected == len(sink.received) > 0
         assert pusher.push().rejected == 0
-    with Pusher(play(sink, push="http://127.0.0.1:1"), media_base=MEDIA) as pusher:
+    with Pusher(build_options(sink, push="http://127.0.0.1:1"), media_base=MEDIA) as pusher:
         assert pusher.push().acknowledged == 0

@@ -1,4 +1,4 @@
-"""Signing of the tests' requests to the stand-in, checked with literal vectors."""
+"""Signatures of requests to the stand-in, tested with literal vectors."""
 
 import base64
 import hashlib
@@ -55,39 +55,39 @@ def build_headers(options: Options, path: str, *, login: str | None = None, epoc
 def call(
     standin: Running, path: str, body: object, *, headers: Mapping[str, str | None] | None = None
 ) -> requests.Response:
-    """Post a body, bytes as they are and all else as JSON; a header of None is left out."""
+    """Post a body, as JSON unless it is bytes. A header that is None is omitted."""
     signed: dict[str, str | None] = {**build_headers(standin.options, path), **(headers or {})}
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return requests.post(standin.url + path, data=data, headers=signed, timeout=20)
 
 
 def list_usage(standin: Running, start: str, end: str, *, types: str = ALL_TYPES) -> list[dict[str, Any]]:
-    answer = call(standin, USAGE, {"Usage": types, "StartDate": start, "EndDate": end})
-    assert answer.status_code == 200
-    rows: list[dict[str, Any]] = answer.json()
+    response = call(standin, USAGE, {"Usage": types, "StartDate": start, "EndDate": end})
+    assert response.status_code == 200
+    rows: list[dict[str, Any]] = response.json()
     return rows
 
 
 def list_recordings(standin: Running, start: str, end: str) -> list[dict[str, Any]]:
-    answer = call(standin, RECORDINGS, {"StartDate": start, "EndDate": end})
-    assert answer.status_code == 200
-    rows: list[dict[str, Any]] = answer.json()
+    response = call(standin, RECORDINGS, {"StartDate": start, "EndDate": end})
+    assert response.status_code == 200
+    rows: list[dict[str, Any]] = response.json()
     return rows
 
 
 @pytest.mark.parametrize(("secret", "key", "login", "epoch", "path", "signature"), VECTORS)
-def test_these_tests_sign_as_the_vectors_say(
+def test_the_tests_compute_the_signatures_of_the_vectors(
     secret: str, key: str, login: str, epoch: int, path: str, signature: str
 ) -> None:
     assert sign(secret, key, login=login, epoch=str(epoch), path=path) == signature
 
 
 @pytest.mark.parametrize(("secret", "key", "login", "epoch", "path", "signature"), VECTORS)
-def test_the_server_takes_the_vectors_and_nothing_near_them(
+def test_the_server_accepts_the_signatures_of_the_vectors_and_no_others(
     secret: str, key: str, login: str, epoch: int, path: str, signature: str
 ) -> None:
-    moment = datetime.fromtimestamp(epoch, UTC)
-    options = Options(access_key=key, secret_key=secret, login_id=login, clock=lambda: moment)
+    now = datetime.fromtimestamp(epoch, UTC)
+    options = Options(access_key=key, secret_key=secret, login_id=login, clock=lambda: now)
     headers = build_headers(options, path, epoch=str(epoch)) | {"Authorization": f"iPlumAuth {signature}"}
     expected = 200 if path in (USAGE, RECORDINGS) else 400
     body = {"Usage": "fax", **WINDOW, "RecordID": "unknown"}
