@@ -1,4 +1,4 @@
-"""Callbacks: accepted records, rejected bodies, and values that are never stored."""
+"""Parsing of callbacks: accepted records, rejected bodies, and values that are never stored."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from iplum_resource.callbacks import parse_callback
 from iplum_resource.errors import IPlumError, UnreadableCallback
 
-# The two examples of the document, "Callback Example".
+# The two examples in the vendor's documentation, "Callback Example".
 USAGE = (
     b'{"source":"iPlum", "clientReferenceId":"1234", "usage":"text", '
     b'"recordId":"0UmFAs73cwKbyqUtmz7ltLI.nGlAD.0Dgjdhpm", "from":"+14081231234", "to":"test@iplum.com", '
@@ -25,18 +25,18 @@ RECORDING = (
 )
 
 
-def text(**changes: Any) -> bytes:
+def build_text_record(**changes: Any) -> bytes:
     return json.dumps({"recordId": "a", "usage": "text", **changes}).encode()
 
 
-def test_a_documented_usage_record_is_parted_from_its_content() -> None:
+def test_the_content_of_a_documented_usage_record_is_separated_from_the_record() -> None:
     (record,) = parse_callback(USAGE, "usage")
     expected = json.loads(USAGE)
     assert expected.pop("content") == record.content == "Hello"
     assert json.loads(record.body) == expected
 
 
-def test_the_address_of_a_recording_is_never_kept() -> None:
+def test_the_url_of_a_recording_is_never_stored() -> None:
     (record,) = parse_callback(RECORDING, "recordings")
     assert record.content is None
     assert b"media.iplum.com" not in record.body
@@ -55,28 +55,28 @@ def test_the_address_of_a_recording_is_never_kept() -> None:
         {"usage": "call", "content": "words"},
     ],
 )
-def test_only_the_words_of_a_text_are_given(changes: dict[str, Any]) -> None:
-    (record,) = parse_callback(text(**changes), "usage")
+def test_content_that_is_not_the_text_of_a_message_is_dropped(changes: dict[str, Any]) -> None:
+    (record,) = parse_callback(build_text_record(**changes), "usage")
     assert record.content is None
     assert "content" not in json.loads(record.body)
 
 
-def test_a_text_that_speaks_of_an_address_is_a_text() -> None:
-    (record,) = parse_callback(text(content="see https://clinic.example/map"), "usage")
+def test_a_message_text_that_contains_a_url_is_kept() -> None:
+    (record,) = parse_callback(build_text_record(content="see https://clinic.example/map"), "usage")
     assert record.content == "see https://clinic.example/map"
 
 
-def test_a_field_that_only_looks_like_content_goes_too() -> None:
-    (record,) = parse_callback(text(Content="secret words"), "usage")
+def test_a_content_field_in_another_case_is_removed_from_the_record() -> None:
+    (record,) = parse_callback(build_text_record(Content="secret words"), "usage")
     assert b"secret" not in record.body
 
 
-def test_an_array_is_taken_in_its_order() -> None:
-    body = b"[" + text(recordId="b") + b"," + text(recordId=7) + b"]"
+def test_the_records_of_an_array_keep_their_order() -> None:
+    body = b"[" + build_text_record(recordId="b") + b"," + build_text_record(recordId=7) + b"]"
     assert [json.loads(record.body)["recordId"] for record in parse_callback(body, "usage")] == ["b", 7]
 
 
-def test_an_empty_array_holds_nothing() -> None:
+def test_an_empty_array_has_no_records() -> None:
     assert parse_callback(b"[]", "usage") == []
 
 
@@ -92,27 +92,27 @@ def test_an_empty_array_holds_nothing() -> None:
         b'"recordId"',
         b"{}",
         b"[[]]",
-        text(recordId=""),
-        text(recordId=" "),
-        text(recordId=None),
-        text(recordId=True),
-        text(recordId=1.5),
-        text(recordId=["a"]),
-        text(recordId=2**64),
-        text(recordId=10**400),
-        text(deep=json.loads("[" * 60 + "]" * 60)),
+        build_text_record(recordId=""),
+        build_text_record(recordId=" "),
+        build_text_record(recordId=None),
+        build_text_record(recordId=True),
+        build_text_record(recordId=1.5),
+        build_text_record(recordId=["a"]),
+        build_text_record(recordId=2**64),
+        build_text_record(recordId=10**400),
+        build_text_record(deep=json.loads("[" * 60 + "]" * 60)),
         b'{"recordId": "\\ud800"}',
-        b"[" + text() + b", {}]",
+        b"[" + build_text_record() + b", {}]",
     ],
 )
-def test_a_body_with_an_unreadable_record_is_rejected_whole(body: bytes) -> None:
-    with pytest.raises(UnreadableCallback, match="recordId") as refusal:  # which the remedy names
+def test_a_body_with_one_unreadable_record_is_rejected_as_a_whole(body: bytes) -> None:
+    with pytest.raises(UnreadableCallback, match="recordId") as caught:
         parse_callback(body, "usage")
-    assert isinstance(refusal.value, IPlumError)
+    assert isinstance(caught.value, IPlumError)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_any_body_is_taken_or_refused(body: bytes) -> None:
+def test_any_body_is_parsed_or_raises_unreadable_callback(body: bytes) -> None:
     try:
         records = parse_callback(body, "usage")
     except UnreadableCallback:
@@ -121,21 +121,21 @@ def test_any_body_is_taken_or_refused(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("record_id", [2**63 - 1, -(2**63), 0])
-def test_a_number_is_an_id_as_long_as_it_is_exact(record_id: int) -> None:
-    (record,) = parse_callback(text(recordId=record_id, deep=[[1]]), "usage")
+def test_a_record_id_can_be_a_64_bit_integer(record_id: int) -> None:
+    (record,) = parse_callback(build_text_record(recordId=record_id, deep=[[1]]), "usage")
     assert json.loads(record.body)["recordId"] == record_id
 
 
-def test_neither_record_nor_refusal_shows_what_was_pushed() -> None:
+def test_neither_the_repr_of_a_record_nor_an_error_shows_the_callbacks_values() -> None:
     (record,) = parse_callback(USAGE, "usage")
     assert "Hello" not in repr(record)
     assert "4081231234" not in repr(record)
-    with pytest.raises(UnreadableCallback) as refusal:
+    with pytest.raises(UnreadableCallback) as caught:
         parse_callback(b'{"from": "+14081231234"}', "usage")
-    assert "4081231234" not in f"{refusal.value!r}{refusal.value}"
+    assert "4081231234" not in f"{caught.value!r}{caught.value}"
 
 
-def test_field_names_match_in_any_case() -> None:
+def test_field_names_are_case_insensitive() -> None:
     (record,) = parse_callback(b'{"RecordID":"a","Usage":"text","Content":"Hello"}', "usage")
     assert record.content == "Hello"
     assert json.loads(record.body) == {"RecordID": "a", "Usage": "text"}

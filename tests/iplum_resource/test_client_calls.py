@@ -1,4 +1,4 @@
-"""The four calls: requests sent, and successful responses parsed."""
+"""The client's four calls: the requests they send, and parsing of successful responses."""
 
 import json
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ from tests.support.window_requests import CREDENTIALS, NARROW, RECORDS, WIDE, Cl
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
-def _expect_signature(request: Received, login_id: str) -> str:
+def _compute_authorization(request: Received, login_id: str) -> str:
     epoch = request.headers["x-iplumauth-epochdatetime"]
     keys = CREDENTIALS.secret_key, CREDENTIALS.access_key, login_id, "v1"
     return f"iPlumAuth {sign(*keys, epoch, request.path)}"
 
 
-def test_usage_is_asked_for_as_in_the_documents_example() -> None:
+def test_a_usage_request_matches_the_documented_example() -> None:
     clock = Clock()
     with ScriptedServer(respond(200, RECORDS)) as server, build_client(server.url, clock) as client:
         response = client.fetch_usage(WIDE, ["iPlumtext", "iplumcall"])
@@ -41,14 +41,14 @@ def test_usage_is_asked_for_as_in_the_documents_example() -> None:
     assert request.headers["x-iplumauth-username"] == CREDENTIALS.login_id.lower()
     assert request.headers["x-iplumauth-version"] == "v1"
     assert request.headers["x-iplumauth-epochdatetime"] == str(int(clock.now().timestamp()))
-    assert request.headers["authorization"] == _expect_signature(request, CREDENTIALS.login_id.lower())
+    assert request.headers["authorization"] == _compute_authorization(request, CREDENTIALS.login_id.lower())
     assert (response.window, response.usage_types) == (WIDE, ("iPlumtext", "iplumcall"))
     assert (response.body, response.records) == (RECORDS, [{"recordId": "r-1", "usage": "call"}])
     assert response.requested_at == response.received_at == clock.now()
     assert "r-1" not in repr(response)
 
 
-def test_a_login_id_is_sent_and_signed_as_typed_on_request() -> None:
+def test_login_case_typed_sends_and_signs_the_login_id_unchanged() -> None:
     with (
         ScriptedServer(respond(200, b"[]")) as server,
         build_client(server.url, login_case="typed", language="fr", user_agent="checker/1") as client,
@@ -62,18 +62,18 @@ def test_a_login_id_is_sent_and_signed_as_typed_on_request() -> None:
         "EndDate": "2024-01-01 01:00:00.000",
     }
     assert request.headers["x-iplumauth-username"] == CREDENTIALS.login_id
-    assert request.headers["authorization"] == _expect_signature(request, CREDENTIALS.login_id)
+    assert request.headers["authorization"] == _compute_authorization(request, CREDENTIALS.login_id)
     assert request.headers["user-agent"] == "checker/1"
     assert (response.usage_types, response.records) == (None, [])
 
 
 @pytest.mark.parametrize("types", [[], "fax"])
-def test_usage_types_are_a_list_of_names(types: list[str] | str) -> None:
+def test_usage_types_must_be_a_nonempty_list(types: list[str] | str) -> None:
     with build_client("http://127.0.0.1:9") as client, pytest.raises(ValueError, match="usage types"):
         client.fetch_usage(WIDE, types)
 
 
-def test_a_netrc_or_a_cookie_changes_no_request(
+def test_netrc_proxy_variables_and_cookies_do_not_change_requests(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path_factory.mktemp("home") / "netrc"
@@ -112,33 +112,31 @@ RECORD = '[{"recordId": "é"}]'
         (b"[]", {"Content-Type": ""}, []),
     ],
 )
-def test_records_are_read_whatever_their_encoding(
-    body: bytes, headers: Mapping[str, str], records: list[object]
-) -> None:
+def test_records_are_parsed_in_any_encoding(body: bytes, headers: Mapping[str, str], records: list[object]) -> None:
     with ScriptedServer(respond(200, body, headers)) as server, build_client(server.url) as client:
         response = client.fetch_recordings(WIDE)
     assert response.records == records
     assert response.body == body or response.body.decode() == RECORD
 
 
-def read(body: bytes) -> int:
+def count_records(body: bytes) -> int:
     return parse_records(HttpResponse(200, {}, body, datetime(2024, 1, 1, tzinfo=UTC)), "a request")[1]
 
 
-def test_a_large_array_is_counted_with_any_separator() -> None:
+def test_the_records_of_a_large_array_are_counted_with_any_separators() -> None:
     texts = ("},{", "} , {", "]},{[", "é")
     rows = [{"recordId": f"r-{number}", "from": texts[number % 4], "new": [{}, {}]} for number in range(220_000)]
     compact = json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode()
     assert len(compact) > 10 * 2**20
-    assert read(compact) == read(json.dumps(rows, indent=0).encode() + b"\n") == len(rows)
+    assert count_records(compact) == count_records(json.dumps(rows, indent=0).encode() + b"\n") == len(rows)
     with pytest.raises(UnreadableResponse, match="no element has a recordId"):
-        read(b"[" + compact + b"]")
+        count_records(b"[" + compact + b"]")
     for broken in (compact[:-1], compact[:-1] + b",]", compact + compact, compact.replace(b"r-150000", b'"', 1)):
         with pytest.raises(BrokenJson):
-            read(broken)
+            count_records(broken)
 
 
-def test_a_chunked_body_is_put_together() -> None:
+def test_a_chunked_body_is_joined() -> None:
     head = write_head(200, length=None, headers={"Transfer-Encoding": "chunked"})
     with (
         ScriptedServer(send(head + b'11\r\n[{"recordId": 1},\r\n2\r\n2]\r\n0\r\n\r\n')) as server,
@@ -165,7 +163,7 @@ def test_a_chunked_body_is_put_together() -> None:
         (b"<b>I write HTML</b>", {"Content-Type": "text/html"}, "<b>I write HTML</b>", False),
     ],
 )
-def test_a_content_is_a_json_string_or_plain_text(
+def test_content_is_a_json_string_or_plain_text(
     body: bytes, headers: Mapping[str, str], text: str, declared_json: bool
 ) -> None:
     with ScriptedServer(respond(200, body, headers)) as server, build_client(server.url) as client:
@@ -189,7 +187,7 @@ def test_an_error_object_or_a_web_page_is_rejected_as_content() -> None:
         client.fetch_content("r-1")
 
 
-def test_a_recording_is_at_a_url() -> None:
+def test_fetch_recording_url_returns_the_url() -> None:
     url = "http://media.iplum.com/ae0b4e3e.mp3"
     with ScriptedServer(respond(200, f'"{url}"\n'.encode())) as server, build_client(server.url) as client:
         assert client.fetch_recording_url("r-1") == url
@@ -197,7 +195,7 @@ def test_a_recording_is_at_a_url() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b'""', b"null", b'"not ready"', b'"https://a b"', b'"file:///etc/passwd"'])
-def test_a_recording_response_must_be_one_url(body: bytes) -> None:
+def test_a_recording_response_that_is_not_one_url_is_an_error(body: bytes) -> None:
     with (
         ScriptedServer(respond(200, body)) as server,
         build_client(server.url) as client,
@@ -206,14 +204,14 @@ def test_a_recording_response_must_be_one_url(body: bytes) -> None:
         client.fetch_recording_url("r-1")
 
 
-def test_the_signature_is_made_after_the_limiter_has_waited() -> None:
+def test_a_request_is_signed_after_the_wait_for_the_rate_limiter() -> None:
     clock = Clock()
     limiter = RateLimiter(0.01, clock=lambda: clock.now().timestamp(), sleep=clock.sleep)
     with ScriptedServer(respond(200, b"[]")) as server, build_client(server.url, clock, limiter=limiter) as client:
-        answers = [client.fetch_recordings(WIDE) for _ in range(2)]
+        responses = [client.fetch_recordings(WIDE) for _ in range(2)]
     epochs = [int(request.headers["x-iplumauth-epochdatetime"]) for request in server.received]
     assert epochs[1] - epochs[0] == 100
-    assert answers[1].requested_at - answers[0].requested_at == timedelta(seconds=100)
+    assert responses[1].requested_at - responses[0].requested_at == timedelta(seconds=100)
 
 
 @pytest.mark.parametrize(
@@ -228,19 +226,19 @@ def test_the_signature_is_made_after_the_limiter_has_waited() -> None:
         ("https://api.iplum.com/?a=b", "no user, query"),
     ],
 )
-def test_a_base_url_that_must_not_be_used_is_refused(url: str, problem: str) -> None:
+def test_an_invalid_base_url_is_rejected(url: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as caught:
         build_client(url)
     assert "CANARY" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["https://api.iplum.com/", "http://localhost:1", "http://[::1]:1", "http://127.1.2.3"])
-def test_https_and_loopback_are_fine(url: str) -> None:
+def test_https_and_loopback_base_urls_are_accepted(url: str) -> None:
     with build_client(url) as client:
         assert client is not None
 
 
-def test_the_default_clock_is_the_time_in_utc() -> None:
+def test_the_default_clock_returns_the_current_time_in_utc() -> None:
     with (
         ScriptedServer(respond(200, b"[]")) as server,
         IPlumClient(CREDENTIALS, limiter=RateLimiter(1000), base_url=server.url) as client,

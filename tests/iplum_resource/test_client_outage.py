@@ -1,4 +1,4 @@
-"""A network that fails in the middle of a run, over real sockets: retried for a while, then fatal."""
+"""Network outages during a run, over real sockets: retries, then a fatal error."""
 
 import socket
 import threading
@@ -11,18 +11,18 @@ from tests.support.scripted_server import write_head
 from tests.support.window_requests import NARROW, RECORDS, WIDE, Clock, build_client
 
 
-class Outlet:
-    """A server that can be taken off its port, so that connections are refused, and put back on."""
+class InterruptibleServer:
+    """A server that can stop listening, so that connections are refused, and start again on the same port."""
 
     def __init__(self) -> None:
-        # Bound without listening it refuses, and keeps the port from being given to somebody else.
+        # A socket that is bound but not listening refuses connections and reserves the port.
         self._reservation = socket.socket()
         self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._reservation.bind(("127.0.0.1", 0))
         self._address: tuple[str, int] = self._reservation.getsockname()
         self.url = f"http://127.0.0.1:{self._address[1]}"
         self.response = write_head(200, length=len(RECORDS)) + RECORDS
-        self.answered = 0
+        self.response_count = 0
         self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
 
@@ -50,18 +50,18 @@ class Outlet:
                 return
             with connection:
                 connection.recv(1 << 16)
-                self.answered += 1
+                self.response_count += 1
                 connection.sendall(self.response)
 
 
 @pytest.fixture
-def outlet() -> Iterator[Outlet]:
-    outlet = Outlet()
-    yield outlet
-    outlet.close()
+def server() -> Iterator[InterruptibleServer]:
+    server = InterruptibleServer()
+    yield server
+    server.close()
 
 
-def test_a_short_outage_in_a_long_run_is_retried(outlet: Outlet) -> None:
+def test_a_short_outage_in_a_long_run_is_retried(server: InterruptibleServer) -> None:
     clock, waits = Clock(), 0
 
     def sleep(seconds: float) -> None:
@@ -69,48 +69,48 @@ def test_a_short_outage_in_a_long_run_is_retried(outlet: Outlet) -> None:
         waits += 1
         clock.sleep(seconds)
         if waits == 6:
-            outlet.start()
+            server.start()
 
-    with build_client(outlet.url, clock, sleep=sleep) as client:
-        outlet.start()
+    with build_client(server.url, clock, sleep=sleep) as client:
+        server.start()
         client.fetch_usage(WIDE, ["fax"])
-        outlet.stop()
+        server.stop()
         assert client.fetch_usage(WIDE, ["fax"]).body == RECORDS
         assert client.fetch_content("r-1").text == RECORDS.decode()
     assert clock.slept == [0.5, 1, 2, 4, 8, 10]
-    assert outlet.answered == 3
+    assert server.response_count == 3
 
 
-def test_an_outage_that_lasts_ends_the_run_after_eight_attempts(outlet: Outlet) -> None:
+def test_a_long_outage_is_fatal_after_eight_attempts(server: InterruptibleServer) -> None:
     clock = Clock()
-    with build_client(outlet.url, clock) as client:
-        outlet.start()
+    with build_client(server.url, clock) as client:
+        server.start()
         client.fetch_usage(NARROW, ["fax"])
-        outlet.stop()
+        server.stop()
         for _ in range(3):
             with pytest.raises(Unreachable, match="connection refused"):
                 client.fetch_usage(WIDE, ["fax"])
     assert len(clock.slept) == 7
 
 
-def test_a_server_that_was_never_there_is_given_up_after_three(outlet: Outlet) -> None:
+def test_a_server_that_was_never_reached_gets_three_attempts(server: InterruptibleServer) -> None:
     clock = Clock()
-    with build_client(outlet.url, clock) as client, pytest.raises(Unreachable):
+    with build_client(server.url, clock) as client, pytest.raises(Unreachable):
         client.fetch_usage(WIDE, ["fax"])
     assert len(clock.slept) == 2
 
 
-def test_a_response_in_the_same_call_counts_as_reached(outlet: Outlet) -> None:
-    """A client gets a 500 and then no connection: a temporary outage, not a wrong address."""
+def test_a_server_that_responded_within_the_call_gets_eight_attempts(server: InterruptibleServer) -> None:
+    """A 500 followed by a refused connection is a temporary outage, not a wrong address."""
     clock = Clock()
-    outlet.response = write_head(500, length=0)
+    server.response = write_head(500, length=0)
 
     def sleep(seconds: float) -> None:
         clock.sleep(seconds)
-        outlet.stop()
+        server.stop()
 
-    outlet.start()
-    with build_client(outlet.url, clock, sleep=sleep) as client, pytest.raises(Unreachable):
+    server.start()
+    with build_client(server.url, clock, sleep=sleep) as client, pytest.raises(Unreachable):
         client.fetch_usage(NARROW, ["fax"])
-    assert outlet.answered == 1
+    assert server.response_count == 1
     assert len(clock.slept) == 7

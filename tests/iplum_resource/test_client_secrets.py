@@ -1,4 +1,4 @@
-"""No key, login, signature, body or URL in an error, its causes, or a log, whatever goes wrong."""
+"""Absence of keys, logins, signatures, bodies and URLs in errors, their causes, and logs."""
 
 import logging
 import traceback
@@ -15,18 +15,18 @@ STEPS: dict[str, Step] = {
     **{str(status): respond(status, BODY) for status in (200, 400, 401, 403, 404, 429, 500, 600)},
     "redirect": respond(302, BODY, {"Location": "https://CANARY.example/"}),
     "error object": respond(200, b'{"errorCode": "CANARY text", "errorDescription": "CANARY"}'),
-    "array that is cut": respond(200, b'["CANARY"'),
-    "cut": send(write_head(200, length=999) + BODY),
+    "truncated array": respond(200, b'["CANARY"'),
+    "truncated body": send(write_head(200, length=999) + BODY),
     "reset": send_then_reset(write_head(200, length=999) + BODY),
     "not HTTP": send(BODY),
     "bad header": send(b"HTTP/1.1 200 OK\r\nCANARY\r\nContent-Length: CANARY\r\n\r\n" + BODY),
     "not gzip": respond(200, BODY, {"Content-Encoding": "gzip"}),
-    "silent": hang,
+    "no response": hang,
 }
 SECRETS = ("CANARY", "canary", "4711", "0815", "iPlumAuth", "+1408", "media.iplum")
 
 
-def _walk(error: BaseException | None) -> Iterator[BaseException]:
+def _iterate_causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -34,27 +34,27 @@ def _walk(error: BaseException | None) -> Iterator[BaseException]:
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 @pytest.mark.parametrize("call", ["usage", "content", "url"])
-def test_nothing_secret_comes_out(step: Step, call: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_in_an_error_a_repr_or_a_log(step: Step, call: str, caplog: pytest.LogCaptureFixture) -> None:
     with (
         caplog.at_level(logging.DEBUG),
         ScriptedServer(step) as server,
         build_client(server.url, read_timeout=0.05 if step is hang else 20) as client,
     ):
-        asks: dict[str, Callable[[], object]] = {
+        calls: dict[str, Callable[[], object]] = {
             "usage": lambda: client.fetch_usage(WIDE, ["fax"]),
             "content": lambda: client.fetch_content("CANARY-record"),
             "url": lambda: client.fetch_recording_url("CANARY-record"),
         }
         chain: list[BaseException] = []
         try:
-            shown = [repr(asks[call]())]
+            shown = [repr(calls[call]())]
         except IPlumError as error:
-            chain = list(_walk(error))
+            chain = list(_iterate_causes(error))
             shown = [text for link in chain for text in (str(link), repr(link), repr(vars(link)))]
             shown += traceback.format_exception(error)
     signatures = [request.headers["authorization"].split()[1] for request in server.received]
     assert signatures
-    assert all(isinstance(link, IPlumError) for link in chain)  # a library's would hold the signed request
+    assert all(isinstance(link, IPlumError) for link in chain)  # a library's error would contain the signed request
     for text in [*shown, caplog.text, repr(client)]:
         source_free = "\n".join(line for line in text.splitlines() if not line.startswith("    "))
         for secret in (*SECRETS, *signatures, CREDENTIALS.secret_key):

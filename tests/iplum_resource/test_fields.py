@@ -1,4 +1,4 @@
-"""Fields of records, whatever the case of their names."""
+"""Case-insensitive lookup of record fields."""
 
 from typing import Any
 
@@ -17,5 +17,5 @@ from iplum_resource.fields import get_field
         ({"id": "c"}, None),
     ],
 )
-def test_the_documented_spelling_wins(record: dict[str, Any], value: object) -> None:
+def test_the_documented_spelling_of_a_field_takes_precedence(record: dict[str, Any], value: object) -> None:
     assert get_field(record, "recordId") == value

@@ -1,4 +1,4 @@
-"""The Dagster resource: one client per run, closed at its end, and no visible key."""
+"""The Dagster resource: one client per run, closed at its end, and keys that are never shown."""
 
 import json
 import threading
@@ -56,7 +56,7 @@ def _build_resource(base_url: str) -> IPlumResource:
     )
 
 
-def _build_plain(**options: object) -> IPlumResource:
+def _build_resource_with_keys(**options: object) -> IPlumResource:
     keys = {"access_key": "CANARY-access", "secret_key": "CANARY-secret", "login_id": "canary@clinic.example"}
     return IPlumResource(**{**keys, **options})  # type: ignore[arg-type]
 
@@ -76,7 +76,7 @@ def _assert_no_secret(text: str) -> None:
 
 
 @pytest.mark.usefixtures("_environment")
-def test_an_asset_asks_through_it(account: Running, instance: dg.DagsterInstance) -> None:
+def test_an_asset_sends_requests_through_the_resource(account: Running, instance: dg.DagsterInstance) -> None:
     @dg.asset
     def usage(iplum: IPlumResource) -> dg.MaterializeResult[None]:
         response = iplum.get_client().fetch_usage(WIDE, TYPES)
@@ -91,33 +91,33 @@ def test_an_asset_asks_through_it(account: Running, instance: dg.DagsterInstance
 
 
 @pytest.mark.usefixtures("_environment")
-def test_all_steps_of_a_run_share_a_client_that_is_closed_at_its_end(
+def test_the_steps_of_a_run_share_one_client_that_is_closed_at_its_end(
     account: Running, instance: dg.DagsterInstance
 ) -> None:
-    """Shared, so that a refusal in one step is known in the next; a new run begins with a new one."""
-    seen: list[tuple[IPlumResource, IPlumClient]] = []
+    """One circuit breaker must apply to all steps of a run. A new run gets a new client."""
+    clients_by_step: list[tuple[IPlumResource, IPlumClient]] = []
 
     @dg.asset
     def first(iplum: IPlumResource) -> None:
-        seen.append((iplum, iplum.get_client()))
+        clients_by_step.append((iplum, iplum.get_client()))
 
     @dg.asset(deps=[first])
     def second(iplum: IPlumResource) -> None:
-        seen.append((iplum, iplum.get_client()))
+        clients_by_step.append((iplum, iplum.get_client()))
 
     resource = _build_resource(account.url)
     for _ in range(2):
         assert dg.materialize([first, second], resources={"iplum": resource}, instance=instance).success
-    clients = [client for _, client in seen]
+    clients = [client for _, client in clients_by_step]
     assert clients[0] is clients[1]
     assert clients[2] is clients[3]
     assert clients[0] is not clients[2]
     assert account.requests == []
-    assert [used._client for used, _ in seen] == [None] * 4
+    assert [used._client for used, _ in clients_by_step] == [None] * 4
 
 
 @pytest.mark.usefixtures("_environment")
-def test_a_client_is_closed_after_a_failed_run_too(account: Running, instance: dg.DagsterInstance) -> None:
+def test_the_client_is_closed_after_a_failed_run(account: Running, instance: dg.DagsterInstance) -> None:
     used: list[IPlumResource] = []
     account.options = Options()
 
@@ -131,36 +131,35 @@ def test_a_client_is_closed_after_a_failed_run_too(account: Running, instance: d
     assert [resource._client for resource in used] == [None]
 
 
-def test_teardown_closes_the_connections() -> None:
-    """A closed resource keeps no connection open; a new request would open one."""
-    resource = _build_plain(base_url="http://127.0.0.1:9")
+def test_teardown_closes_the_connections_of_the_client() -> None:
+    resource = _build_resource_with_keys(base_url="http://127.0.0.1:9")
     with dg.build_resources({"iplum": resource}) as resources:
         used: IPlumResource = resources.iplum
         closed: list[str] = []
         transport = used.get_client()._transport
         close = transport.close
 
-        def note_and_close() -> None:
+        def record_and_close() -> None:
             closed.append("closed")
             close()
 
-        transport.close = note_and_close  # type: ignore[method-assign]
+        transport.close = record_and_close  # type: ignore[method-assign]
     assert closed == ["closed"]
     assert used._client is None
 
 
-def test_threads_that_ask_at_once_get_one_client(tmp_path: Path) -> None:
-    """Two clients would mean two gates, and a wrong key tried twice."""
+def test_concurrent_threads_get_the_same_client(tmp_path: Path) -> None:
+    """Two clients would have two circuit breakers, and would send a wrong key twice."""
     for number in range(20):
-        resource = _build_plain(limiter_file=str(tmp_path / f"limiter-{number}"))
-        together, clients = threading.Barrier(8), list[IPlumClient]()
+        resource = _build_resource_with_keys(limiter_file=str(tmp_path / f"limiter-{number}"))
+        barrier, clients = threading.Barrier(8), list[IPlumClient]()
 
         def fetch(
             resource: IPlumResource = resource,
-            together: threading.Barrier = together,
+            barrier: threading.Barrier = barrier,
             clients: list[IPlumClient] = clients,
         ) -> None:
-            together.wait(20)
+            barrier.wait(20)
             clients.append(resource.get_client())
 
         threads = [threading.Thread(target=fetch) for _ in range(8)]
@@ -174,7 +173,7 @@ def test_threads_that_ask_at_once_get_one_client(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_environment")
-def test_nothing_that_dagster_shows_holds_a_key(
+def test_logs_reprs_and_run_configuration_in_dagster_contain_no_key(
     account: Running, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     resource = _build_resource(account.url)
@@ -209,7 +208,7 @@ def test_nothing_that_dagster_shows_holds_a_key(
         ("TEST_LOGIN_ID", "canary\x07", "login_id has an invisible"),
     ],
 )
-def test_a_key_that_can_not_be_used_is_named_and_not_shown(
+def test_an_invalid_key_is_reported_by_name_without_its_value(
     name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch, account: Running, instance: dg.DagsterInstance
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -222,7 +221,7 @@ def test_a_key_that_can_not_be_used_is_named_and_not_shown(
 
 
 @pytest.mark.usefixtures("_environment")
-def test_a_variable_that_is_not_set_is_named(
+def test_an_unset_environment_variable_is_named_in_the_error(
     monkeypatch: pytest.MonkeyPatch, account: Running, instance: dg.DagsterInstance
 ) -> None:
     monkeypatch.delenv("TEST_SECRET_KEY")
@@ -237,13 +236,13 @@ def test_definitions_load_in_an_empty_environment() -> None:
 
 
 @pytest.mark.parametrize("base_url", ["http://api.iplum.com", "https://user@api.iplum.com", "ftp://api.iplum.com"])
-def test_a_base_url_that_must_not_be_used_is_refused(base_url: str) -> None:
+def test_an_invalid_base_url_is_rejected(base_url: str) -> None:
     with pytest.raises(ValueError, match="base URL"):
-        _build_plain(base_url=base_url).get_client()
+        _build_resource_with_keys(base_url=base_url).get_client()
 
 
-def test_its_settings_reach_the_client() -> None:
-    resource = _build_plain(login_case="typed", requests_per_second=2.5, language="es")
+def test_the_settings_of_the_resource_are_passed_to_the_client() -> None:
+    resource = _build_resource_with_keys(login_case="typed", requests_per_second=2.5, language="es")
     client = resource.get_client()
     assert client._limiter.requests_per_second == 2.5
     assert (client._language, client._login_id) == ("es", "canary@clinic.example")

@@ -1,4 +1,4 @@
-"""Laws of every pull, for any rows, row cap and failures: all records arrive, or an error says so."""
+"""Property tests of window pulls: all rows are returned or an error is raised, for any rows, row caps and failures."""
 
 from datetime import datetime, timedelta
 
@@ -14,22 +14,26 @@ from tests.support.window_requests import WIDE
 SECONDS = int(WIDE.width.total_seconds())
 
 
-def _spread_out() -> st.SearchStrategy[list[int]]:
+def _build_spread_rows() -> st.SearchStrategy[list[int]]:
     return st.lists(st.integers(0, SECONDS - 1), max_size=120)
 
 
-def _crowded() -> st.SearchStrategy[list[int]]:
-    """Rows in a few places, many of them within a minute or a second of each other."""
-    places = st.lists(st.integers(0, SECONDS - 200), min_size=1, max_size=4)
-    near = st.tuples(st.integers(0, 3), st.sampled_from([0, 0, 0, 1, 2, 30, 59, 60, 61, 120]))
+def _build_clustered_rows() -> st.SearchStrategy[list[int]]:
+    """Rows in a few clusters, many of them within a minute or a second of each other."""
+    cluster_starts = st.lists(st.integers(0, SECONDS - 200), min_size=1, max_size=4)
+    offsets = st.tuples(st.integers(0, 3), st.sampled_from([0, 0, 0, 1, 2, 30, 59, 60, 61, 120]))
     return st.builds(
-        lambda starts, rows: [starts[place % len(starts)] + offset for place, offset in rows],
-        places,
-        st.lists(near, max_size=120),
+        lambda starts, rows: [starts[cluster % len(starts)] + offset for cluster, offset in rows],
+        cluster_starts,
+        st.lists(offsets, max_size=120),
     )
 
 
-SECONDS_OF_ROWS = _spread_out() | _crowded() | st.builds(lambda a, b: a + b, _spread_out(), _crowded())
+SECONDS_OF_ROWS = (
+    _build_spread_rows()
+    | _build_clustered_rows()
+    | st.builds(lambda a, b: a + b, _build_spread_rows(), _build_clustered_rows())
+)
 
 
 def _build_account(seconds: list[int], **options: object) -> Account:
@@ -37,9 +41,9 @@ def _build_account(seconds: list[int], **options: object) -> Account:
     return Account(rows, **options)  # type: ignore[arg-type]
 
 
-def _find_incomplete(account: Account, answers: list[tuple[Window, set[str]]]) -> list[Window]:
-    """Find the answers that were called complete and lack a row of their own window."""
-    return [window for window, ids in answers if not set(account.list_ids(window)) <= ids]
+def _find_wrongly_complete(account: Account, responses: list[tuple[Window, set[str]]]) -> list[Window]:
+    """Find responses that were reported as complete but lack a row of their window."""
+    return [window for window, ids in responses if not set(account.list_ids(window)) <= ids]
 
 
 @settings(max_examples=300, deadline=None)
@@ -50,7 +54,7 @@ def _find_incomplete(account: Account, answers: list[tuple[Window, set[str]]]) -
     widest=st.sampled_from([None, timedelta(days=1), timedelta(hours=6)]),
     now=st.datetimes(datetime(2023, 12, 30), datetime(2024, 1, 8)),  # noqa: DTZ001 - made aware below
 )
-def test_a_pull_that_proves_everything_brings_all_or_says_so(
+def test_a_pull_with_split_checks_returns_all_rows_or_raises_row_cap_reached(
     seconds: list[int], cap: int, end_inclusive: bool, widest: timedelta | None, now: datetime
 ) -> None:
     account = _build_account(seconds, cap=cap, end_inclusive=end_inclusive, widest=widest)
@@ -64,12 +68,12 @@ def test_a_pull_that_proves_everything_brings_all_or_says_so(
         for a in pulled.responses
         if a.complete
     ]
-    assert _find_incomplete(account, complete) == []
+    assert _find_wrongly_complete(account, complete) == []
 
 
 @settings(max_examples=150, deadline=None)
 @given(seconds=SECONDS_OF_ROWS, cap=st.sampled_from([50, 100]), end_inclusive=st.booleans())
-def test_a_round_cap_is_never_missed(seconds: list[int], cap: int, end_inclusive: bool) -> None:
+def test_a_round_row_cap_is_always_detected(seconds: list[int], cap: int, end_inclusive: bool) -> None:
     account = _build_account(seconds, cap=cap, end_inclusive=end_inclusive)
     pulled = pull(account)
     if pulled.error is None:
@@ -80,7 +84,7 @@ def test_a_round_cap_is_never_missed(seconds: list[int], cap: int, end_inclusive
 
 @settings(max_examples=150, deadline=None)
 @given(seconds=SECONDS_OF_ROWS, cap=st.integers(10, 60), end_inclusive=st.booleans())
-def test_any_cap_that_is_known_is_never_missed(seconds: list[int], cap: int, end_inclusive: bool) -> None:
+def test_a_known_row_cap_is_always_detected(seconds: list[int], cap: int, end_inclusive: bool) -> None:
     account = _build_account(seconds, cap=cap, end_inclusive=end_inclusive)
     pulled = pull(account, sizes=ResponseSizes(row_caps={cap}))
     if pulled.error is None:
@@ -91,7 +95,7 @@ def test_any_cap_that_is_known_is_never_missed(seconds: list[int], cap: int, end
 
 @settings(max_examples=150, deadline=None)
 @given(seconds=SECONDS_OF_ROWS, end_inclusive=st.booleans())
-def test_without_a_cap_only_a_second_that_is_alone_with_ten_rows_is_not_believed(
+def test_without_a_row_cap_only_ten_rows_in_one_second_cannot_be_confirmed(
     seconds: list[int], end_inclusive: bool
 ) -> None:
     account = _build_account(seconds, end_inclusive=end_inclusive)
@@ -102,12 +106,12 @@ def test_without_a_cap_only_a_second_that_is_alone_with_ten_rows_is_not_believed
 
 @settings(max_examples=150, deadline=None)
 @given(
-    seconds=_spread_out(),
+    seconds=_build_spread_rows(),
     start=st.integers(0, SECONDS - 1),
     length=st.integers(1, 86_400),
     cap=st.sampled_from([None, 10, 50]),
 )
-def test_what_a_server_refuses_costs_only_what_lies_near_it(
+def test_a_range_that_always_fails_loses_no_rows_far_from_it(
     seconds: list[int], start: int, length: int, cap: int | None
 ) -> None:
     begin = WIDE.start + timedelta(seconds=start)
@@ -115,7 +119,7 @@ def test_what_a_server_refuses_costs_only_what_lies_near_it(
     account = _build_account(seconds, cap=cap, refused=Window(begin, end))
     pulled = pull(account, verify="auto" if cap == 50 else "always")
     assert type(pulled.error) in (ServerFailed, RowCapReached)
-    near = timedelta(minutes=57)
-    assert {name for name, at in account.rows.items() if not begin - near <= at <= end + near} <= pulled.kept_ids
-    # Of the refused day 26 parts and the widths above them, of the rest a tree down to a few rows each.
+    margin = timedelta(minutes=57)
+    assert {name for name, at in account.rows.items() if not begin - margin <= at <= end + margin} <= pulled.kept_ids
+    # 26 parts of the failing day, the wider windows above them, and a tree down to a few rows for the rest.
     assert len(account.asked) <= 26 + 13 + 60 + 2 * len(seconds) + 1

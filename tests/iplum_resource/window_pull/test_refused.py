@@ -1,4 +1,4 @@
-"""Keys that are rejected while many threads pull: no further request is sent."""
+"""Rejected keys during pulls in several threads: no further requests are sent."""
 
 import threading
 from collections import Counter
@@ -34,14 +34,14 @@ def _open_standin(standin: Running, clock: Clock) -> None:
 
 
 def _pull_all(client: IPlumClient) -> list[Pulled]:
-    def ask_one(window: Window) -> Pulled:
+    def pull_one(window: Window) -> Pulled:
         return pull(lambda part: client.fetch_usage(part, TYPES), window)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(ask_one, WINDOWS))
+        return list(pool.map(pull_one, WINDOWS))
 
 
-def test_wrong_keys_are_sent_once(standin: Running) -> None:
+def test_wrong_keys_cause_one_request(standin: Running) -> None:
     clock = Clock()
     _open_standin(standin, clock)
     standin.options = replace(standin.options, secret_key="another")
@@ -51,55 +51,55 @@ def test_wrong_keys_are_sent_once(standin: Running) -> None:
     assert [request.status for request in standin.requests] == [401]
 
 
-def test_keys_that_are_revoked_in_the_middle_are_sent_by_no_more_than_were_in_flight(standin: Running) -> None:
-    clock, asked, lock = Clock(), [0], threading.Lock()
+def test_after_keys_are_revoked_only_requests_in_flight_get_a_401(standin: Running) -> None:
+    clock, acquired, lock = Clock(), [0], threading.Lock()
     _open_standin(standin, clock)
 
-    class Revoking(RateLimiter):
+    class RevokingLimiter(RateLimiter):
         def acquire(self) -> None:
             with lock:
-                asked[0] += 1
-                if asked[0] == 20:
+                acquired[0] += 1
+                if acquired[0] == 20:
                     standin.options = replace(standin.options, secret_key="another")
 
-    with build_client(standin.url, clock, limiter=Revoking(1_000_000)) as client:
+    with build_client(standin.url, clock, limiter=RevokingLimiter(1_000_000)) as client:
         results = _pull_all(client)
-    counted = Counter(request.status for request in standin.requests)
-    assert 1 <= counted[401] <= THREADS
-    assert set(counted) == {200, 401}
-    assert sum(result.error is None for result in results) == counted[200]
+    statuses = Counter(request.status for request in standin.requests)
+    assert 1 <= statuses[401] <= THREADS
+    assert set(statuses) == {200, 401}
+    assert sum(result.error is None for result in results) == statuses[200]
     assert {type(result.error) for result in results if result.error} == {Unauthorized}
 
 
-def test_who_stands_in_line_while_the_keys_are_refused_sends_nothing() -> None:
-    """With 5 requests a second, 7 of 8 threads wait for their turn most of the time, not for an answer."""
-    in_line, refused = threading.Event(), threading.Event()
+def test_a_thread_that_waits_for_the_rate_limiter_sends_nothing_after_a_401() -> None:
+    """At 5 requests per second, 7 of 8 threads usually wait for the rate limiter, not for a response."""
+    waiting_for_limiter, rejected = threading.Event(), threading.Event()
 
-    class Line(RateLimiter):
+    class BlockingLimiter(RateLimiter):
         def acquire(self) -> None:
             if threading.current_thread() is not threading.main_thread():
-                in_line.set()
-                assert refused.wait(20)
+                waiting_for_limiter.set()
+                assert rejected.wait(20)
 
     steps = [respond(200, RECORDS), respond(401)]
     with (
         ScriptedServer(*steps) as server,
-        build_client(server.url, limiter=Line(5)) as client,
+        build_client(server.url, limiter=BlockingLimiter(5)) as client,
         ThreadPoolExecutor(1) as pool,
     ):
         client.fetch_usage(WIDE, ["fax"])
         waiting = pool.submit(client.fetch_usage, WIDE, ["fax"])
         try:
-            assert in_line.wait(20)
+            assert waiting_for_limiter.wait(20)
             with pytest.raises(Unauthorized):
                 client.fetch_usage(WIDE, ["fax"])
         finally:
-            refused.set()
+            rejected.set()
         assert isinstance(waiting.exception(20), Unauthorized)
         assert len(server.received) == 2
 
 
-def test_a_refusal_ends_a_pull_that_was_about_to_split() -> None:
+def test_a_401_stops_a_pull_that_splits_its_window() -> None:
     steps = [respond(200, RECORDS), respond(500), respond(500), respond(500), respond(401)]
     with ScriptedServer(*steps) as server, build_client(server.url) as client:
         client.fetch_usage(WIDE, ["fax"])

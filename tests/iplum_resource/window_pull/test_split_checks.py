@@ -74,7 +74,7 @@ def test_a_second_that_cannot_be_confirmed_fails_alone(cap: int, rows: int) -> N
     assert f"{cap} rows in 0:00:01" in str(pulled.error)
     assert set(later) <= pulled.complete_ids
     assert WIDE not in pulled.complete_windows
-    # Down to the second twice at most: a row on an edge is returned for both sides.
+    # At most two searches down to the second: a row on a boundary is returned for both sides.
     assert len(account.asked) <= 4 * 20
 
 
@@ -90,12 +90,12 @@ def test_a_busy_minute_is_split_by_seconds() -> None:
 def test_a_larger_neighboring_window_confirms_a_busy_second(days: int) -> None:
     second = WIDE.start + timedelta(days=1 if days < 0 else 4)
     busy = {f"r-{number}": second for number in range(12)}
-    account = Account({**busy, "neighbour": second + timedelta(days=days)})
+    account = Account({**busy, "neighbor": second + timedelta(days=days)})
     pulled = pull(account, verify="always")
     assert (pulled.error, pulled.complete_windows) == (None, [WIDE])
-    assert pulled.kept_ids == set(busy), "what was asked for its size alone is not taken into this window"
-    row_caps = pull(Account(account.rows, cap=12), verify="always")
-    assert type(row_caps.error) is RowCapReached, "with a cap of as many rows it would look the same, and must not pass"
+    assert pulled.kept_ids == set(busy), "rows of the comparison window are not part of this window"
+    capped = pull(Account(account.rows, cap=12), verify="always")
+    assert type(capped.error) is RowCapReached, "a row cap of 12 cannot be distinguished from 12 rows"
 
 
 def test_a_larger_response_of_the_run_confirms_a_busy_second() -> None:
@@ -104,9 +104,9 @@ def test_a_larger_response_of_the_run_confirms_a_busy_second() -> None:
     pull(Account(spread(13, window=NEXT)), NEXT, sizes=sizes)
     pulled = pull(account, verify="always", sizes=sizes)
     assert (pulled.error, pulled.complete_windows) == (None, [WIDE])
-    assert account.asked == [WIDE, EARLY, LATE], "nor does it have to be narrowed down"
+    assert account.asked == [WIDE, EARLY, LATE], "the busy second does not have to be narrowed down"
     earlier_run = pull(account, verify="always", sizes=ResponseSizes({NEXT: 13}))
-    assert type(earlier_run.error) is RowCapReached, "a cap may have come since"
+    assert type(earlier_run.error) is RowCapReached, "the API may have introduced a row cap since"
 
 
 def test_a_busy_second_is_not_accepted_if_the_wide_window_fails() -> None:
@@ -156,7 +156,7 @@ def test_a_contradiction_in_one_part_does_not_hold_up_the_others() -> None:
 
 
 def test_a_row_that_arrives_during_the_check_is_stored() -> None:
-    """The halves hold more than the whole, as under a cap, and count."""
+    """The halves have more rows than the window's response, as under a row cap. All rows are stored."""
     rows = spread(50)
     account = Account(rows)
 
@@ -177,7 +177,7 @@ def test_a_few_rows_that_grow_during_the_check_are_not_a_cap() -> None:
 
 
 def test_a_slow_clock_does_not_stop_the_split_of_the_open_window() -> None:
-    """All rows lie after the clock's time: split there repeatedly, the later half would stay as large."""
+    """All rows are after the clock's time. A repeated split there would never reduce the later half."""
     account = Account(spread(50, window=LATE))
     now = WIDE.start
 
@@ -194,49 +194,49 @@ def test_a_slow_clock_does_not_stop_the_split_of_the_open_window() -> None:
 
 
 def test_a_confirmed_window_yields_its_response_first_and_last() -> None:
-    """A run killed in between keeps the rows, but not as confirmed."""
+    """A run that is killed in between keeps the rows as unconfirmed."""
     pulled = pull(Account(spread(50)))
     whole = [response.complete for response in pulled.responses if response.response.window == WIDE]
     assert whole == [False, True]
     assert pulled.responses[0].response is pulled.responses[-1].response
 
 
-def test_an_audit_is_named_as_such() -> None:
+def test_the_responses_of_an_audit_have_the_reason_audit() -> None:
     pulls = WindowPull(Account(spread(3)), WIDE, ResponseSizes(), "always", lambda: LATER, reason="audit")
     assert [response.reason for response in pulls] == ["audit", "halves", "halves", "audit"]
 
 
 @pytest.mark.parametrize(
-    ("rows", "suspect"),
+    ("rows", "suspicious"),
     [(0, False), (1, False), (9, False), (49, False), (50, True), (51, False), (100, True), (137, True), (1000, True)],
 )
-def test_suspicious_row_counts(rows: int, suspect: bool) -> None:
+def test_suspicious_row_counts(rows: int, suspicious: bool) -> None:
     sizes = ResponseSizes({WIDE: 137, NEXT: 9})
-    assert sizes.is_suspicious(rows, besides=NEXT) is suspect
+    assert sizes.is_suspicious(rows, besides=NEXT) is suspicious
 
 
 @pytest.mark.parametrize(("sizes", "rows"), [({NEXT: 9}, 9), ({NEXT: 40, WIDE: 60}, 40), ({NEXT: 40}, 41)])
-def test_row_counts_that_do_not_equal_the_largest(sizes: dict[Window, int], rows: int) -> None:
+def test_a_row_count_that_differs_from_the_largest_is_not_suspicious(sizes: dict[Window, int], rows: int) -> None:
     assert not ResponseSizes(sizes).is_suspicious(rows, besides=Window(NEXT.end, NEXT.end + MINUTE))
 
 
-def test_a_window_does_not_equal_itself() -> None:
+def test_a_window_is_not_compared_with_itself() -> None:
     sizes = ResponseSizes({WIDE: 137})
     assert not sizes.is_suspicious(137, besides=WIDE)
 
 
 def test_two_equal_responses_at_the_same_time_are_both_suspicious() -> None:
-    """Two threads must not both compare before either has added its count."""
-    together, met = threading.Barrier(2), set[int]()
+    """Two threads must not both compare their counts before either has added its own."""
+    barrier, met = threading.Barrier(2), set[int]()
 
-    class Meeting(ResponseSizes):
+    class SynchronizedSizes(ResponseSizes):
         def is_suspicious(self, rows: int, *, besides: Window) -> bool:
             if threading.get_ident() not in met:
                 met.add(threading.get_ident())
-                together.wait(20)
+                barrier.wait(20)
             return super().is_suspicious(rows, besides=besides)
 
-    sizes = Meeting()
+    sizes = SynchronizedSizes()
     account = Account({**spread(60), **spread(60, window=NEXT, name="next")}, cap=37)
     with ThreadPoolExecutor(2) as pool:
         pulls = [pool.submit(pull, account, window, sizes=sizes) for window in (WIDE, NEXT)]
