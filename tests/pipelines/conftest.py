@@ -1,4 +1,4 @@
-"""An account at the stand-in, with the credentials in the environment, where Dagster looks for them."""
+"""Fixture: an account on the stand-in, with its settings in the environment, where Dagster reads them."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.support.account import Account
 
 @pytest.fixture
 def account(standin: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """Make an account with some weeks of history and an empty data folder."""
+    """An account with 24 days of history and an empty data folder."""
     account = Account(standin, tmp_path)
     account.play()
     for name, value in account.environ.items():

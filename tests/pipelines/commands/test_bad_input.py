@@ -1,4 +1,4 @@
-"""Whatever a record holds goes the whole way to DuckDB: each row once, each text as it came, no window stops."""
+"""Malformed and malicious values in records, from the raw files to DuckDB, terminals, spreadsheets and JSON."""
 
 import csv
 import io
@@ -54,17 +54,17 @@ def _is_storable(text: str) -> bool:
 
 
 def list_ids(elements: list[Any]) -> set[str]:
-    """Return the rows to expect for odd input, such as a lone surrogate or a number that does not fit into 64 bits."""
+    """Return the record ids to expect. Lone surrogates and integers of more than 64 bits are not valid ids."""
     found = [record.get("recordId") for record in elements if isinstance(record, dict)]
     texts = {one for one in found if isinstance(one, str) and one and _is_storable(one)}
     return texts | {str(one) for one in found if type(one) is int and -(2**63) <= one < 2**64}
 
 
-def ask(folder: DataFolder, sql: str) -> list[tuple[Any, ...]]:
+def query(folder: DataFolder, sql: str) -> list[tuple[Any, ...]]:
     return list(run_query(folder, sql).rows)
 
 
-def test_records_of_any_kind_reach_the_tables_once(tmp_path: Path) -> None:
+def test_records_with_any_values_are_in_the_tables_once(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
     number = itertools.count()
     expected: dict[str, set[str]] = {}
@@ -72,7 +72,7 @@ def test_records_of_any_kind_reach_the_tables_once(tmp_path: Path) -> None:
     @settings(max_examples=40, deadline=None)
     @given(st.lists(records | values, min_size=1, max_size=8))
     @example([{"recordId": "a", "new": "half a letter: \ud83d", "\ude00": 1}])
-    def file(elements: list[Any]) -> None:
+    def load(elements: list[Any]) -> None:
         account = f"account-{next(number)}"
         for dataset in (USAGE, RECORDINGS):
             RawLog(folder, account, dataset.name).append(WINDOW, answer(elements, 1))
@@ -80,27 +80,27 @@ def test_records_of_any_kind_reach_the_tables_once(tmp_path: Path) -> None:
                 fold_window(folder, dataset, account, window)
         expected[account] = list_ids(elements)
 
-    file()
+    load()
     assert publish(folder).refolded == 0
     for table in ("usage", "recordings"):
-        rows = ask(folder, f"SELECT account, record_id FROM {table}")
+        rows = query(folder, f"SELECT account, record_id FROM {table}")
         assert len(rows) == len(set(rows))
         found = {account: {name for owner, name in rows if owner == account} for account in expected}
         assert found == expected
-    assert ask(folder, "SELECT count(*) FROM usage WHERE extra IS NOT NULL AND NOT json_valid(extra)") == [(0,)]
+    assert query(folder, "SELECT count(*) FROM usage WHERE extra IS NOT NULL AND NOT json_valid(extra)") == [(0,)]
 
 
 @pytest.fixture(scope="module")
 def injected(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
-    """One record for each planted text, with the text in all its fields and in its body."""
+    """One record per injected text, with the text in all fields and in the body."""
     folder = create_folder(tmp_path_factory.mktemp("injected"))
     fields = ("source", "clientReferenceId", "from", "to", "userId")
-    made = [
+    injected_records = [
         call(f"id-{number}", f"{WINDOW.start + timedelta(hours=number):%Y-%m-%dT%H:%M:%SZ}", usage="text")
         | dict.fromkeys(fields, text)
         for number, text in enumerate(INJECTED)
     ]
-    RawLog(folder, "default", "usage").append(WINDOW, answer(made, 1))
+    RawLog(folder, "default", "usage").append(WINDOW, answer(injected_records, 1))
     fold_window(folder, USAGE, "default", WINDOW)
     bodies = [DownloadAttempt.of_body(f"id-{number}", text, at(2)) for number, text in enumerate(INJECTED)]
     DownloadLog(folder, "default", CONTENTS.name).append(WINDOW, bodies)
@@ -108,42 +108,44 @@ def injected(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
     return folder
 
 
-def test_sql_in_every_text_is_text(injected: DataFolder) -> None:
-    whole = {f"id-{number}": text for number, text in enumerate(INJECTED) if _is_storable(text)}
-    assert len(ask(injected, "SELECT * FROM usage")) == len(INJECTED)
+def test_injected_texts_are_stored_unchanged_in_every_column(injected: DataFolder) -> None:
+    storable = {f"id-{number}": text for number, text in enumerate(INJECTED) if _is_storable(text)}
+    assert len(query(injected, "SELECT * FROM usage")) == len(INJECTED)
     for column in ("source", "client_reference_id", "from_party", "to_party", "user_id"):
-        rows = ask(injected, f"SELECT record_id, {column} FROM usage WHERE {column} IS NOT NULL")
-        assert dict(rows) == whole, column
-    assert whole.items() <= dict(ask(injected, "SELECT record_id, body FROM contents")).items()
-    users = {name for (name,) in ask(injected, "SELECT user_id FROM marts.user_summary") if name is not None}
-    assert users <= set(whole.values())
+        rows = query(injected, f"SELECT record_id, {column} FROM usage WHERE {column} IS NOT NULL")
+        assert dict(rows) == storable, column
+    assert storable.items() <= dict(query(injected, "SELECT record_id, body FROM contents")).items()
+    users = {name for (name,) in query(injected, "SELECT user_id FROM marts.user_summary") if name is not None}
+    assert users <= set(storable.values())
 
 
-def write(folder: DataFolder, form: Any) -> str:
+def render(folder: DataFolder, row_format: Any) -> str:
     stream = io.StringIO()
-    write_rows(run_query(folder, "SELECT from_party, body FROM usage JOIN contents USING (record_id)"), form, stream)
+    write_rows(
+        run_query(folder, "SELECT from_party, body FROM usage JOIN contents USING (record_id)"), row_format, stream
+    )
     return stream.getvalue()
 
 
-def test_a_terminal_obeys_nothing_that_is_in_a_text(injected: DataFolder) -> None:
-    shown = write(injected, "table")
-    assert "\\x1b]0;taken\\x07" in shown
-    assert "\\u202egnp.exe" in shown
-    assert not [letter for letter in shown if letter in "\x00\x07\x1b\u202e"]
+def test_control_characters_in_a_text_are_escaped_for_a_terminal(injected: DataFolder) -> None:
+    output = render(injected, "table")
+    assert "\\x1b]0;taken\\x07" in output
+    assert "\\u202egnp.exe" in output
+    assert not [letter for letter in output if letter in "\x00\x07\x1b\u202e"]
 
 
-def test_a_spreadsheet_obeys_nothing_that_is_in_a_text(injected: DataFolder) -> None:
-    cells = [cell for row in csv.reader(io.StringIO(write(injected, "csv").replace("\x00", ""))) for cell in row]
+def test_formulas_in_a_text_are_escaped_in_csv(injected: DataFolder) -> None:
+    cells = [cell for row in csv.reader(io.StringIO(render(injected, "csv").replace("\x00", ""))) for cell in row]
     assert '\'=HYPERLINK("http://x.example")' in cells
     assert not [cell for cell in cells if cell.startswith(("=", "@", "\t", "\r"))]
 
 
-def test_json_has_each_text_as_it_is(injected: DataFolder) -> None:
-    assert {row["from_party"] for row in json.loads(write(injected, "json"))} >= set(filter(_is_storable, INJECTED))
+def test_json_output_has_the_texts_unchanged(injected: DataFolder) -> None:
+    assert {row["from_party"] for row in json.loads(render(injected, "json"))} >= set(filter(_is_storable, INJECTED))
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "escaped"),
     [
         ("=1+1", "'=1+1"),
         ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
@@ -158,12 +160,12 @@ def test_json_has_each_text_as_it_is(injected: DataFolder) -> None:
         (None, None),
     ],
 )
-def test_what_a_spreadsheet_would_carry_out_gets_an_apostrophe(text: Any, shown: Any) -> None:
-    assert escape_for_spreadsheet(text) == shown
+def test_cells_that_a_spreadsheet_would_execute_get_an_apostrophe(text: Any, escaped: Any) -> None:
+    assert escape_for_spreadsheet(text) == escaped
 
 
 @given(st.text())
-def test_what_a_terminal_gets_is_printable_and_plain_text_stays(text: str) -> None:
-    shown = escape_for_terminal(text)
-    assert not any(letter < " " and letter != "\n" for letter in shown)
-    assert shown == text or not text.isprintable() or any("\u200e" <= letter <= "\u2069" for letter in text)
+def test_terminal_output_is_printable_and_plain_text_is_unchanged(text: str) -> None:
+    escaped = escape_for_terminal(text)
+    assert not any(letter < " " and letter != "\n" for letter in escaped)
+    assert escaped == text or not text.isprintable() or any("\u200e" <= letter <= "\u2069" for letter in text)

@@ -1,4 +1,4 @@
-"""The command line: exit codes, one clear line for an error, and that nothing is asked before it must be."""
+"""The command line: exit codes, one-line errors, output formats, and no request before a usage error is reported."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ def run(*arguments: str) -> int:
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_2_before_any_request(
+def test_wrong_usage_exits_with_2_before_any_request(
     account: Account, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(*arguments) == 2
@@ -54,11 +54,11 @@ def test_wrong_usage_is_2_before_any_request(
     assert account.server.requests == []
 
 
-def test_an_end_that_is_not_after_the_start_is_refused(account: Account) -> None:
+def test_an_end_that_is_not_after_the_start_is_rejected(account: Account) -> None:
     assert run("sync", "--since", str(account.first_day), "--until", str(account.first_day)) == 2
 
 
-def test_missing_credentials_are_2_and_named(
+def test_missing_credentials_exit_with_2_and_are_named(
     account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("IPLUM_SECRET_KEY", "")
@@ -67,14 +67,14 @@ def test_missing_credentials_are_2_and_named(
     assert account.server.requests == []
 
 
-def test_a_renamed_account_is_2(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_renamed_account_exits_with_2(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     fold(account.folder, answer([call()], 1))
     monkeypatch.setenv("IPLUM_ACCOUNT", "renamed")
     assert run("sync") == 2
     assert account.server.requests == []
 
 
-def test_a_sync_says_what_came_and_what_failed(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sync_prints_new_rows_and_failures(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sync", "--since", str(account.began.date())) == 0
     shown = capsys.readouterr().out
     assert re.search(r"^usage +1 window +\d+ new", shown, re.MULTILINE)
@@ -83,13 +83,13 @@ def test_a_sync_says_what_came_and_what_failed(account: Account, capsys: pytest.
 
     account.play(usage_permission=False)
     assert run("sync", "--since", str(account.began.date()), "--json") == 1
-    red = capsys.readouterr()
-    (failure,) = json.loads(red.out)["failures"]
+    failed = capsys.readouterr()
+    (failure,) = json.loads(failed.out)["failures"]
     assert "403" in failure
-    assert [line for line in red.err.splitlines() if line.startswith("error: ")] == [f"error: {failure}"]
+    assert [line for line in failed.err.splitlines() if line.startswith("error: ")] == [f"error: {failure}"]
 
 
-def test_debug_lets_the_traceback_through(account: Account) -> None:
+def test_debug_raises_the_exception_with_its_traceback(account: Account) -> None:
     with pytest.raises(SettingsError):
         run("sync", "--since", "2001-01-01", "--debug")
     assert account.server.requests == []
@@ -105,7 +105,7 @@ def published(account: Account) -> Account:
 QUERY = "SELECT record_id, started_at, from_party, credits FROM usage ORDER BY 1"
 
 
-def test_sql_writes_json_for_programs(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sql_prints_json(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sql", QUERY, "--format", "json") == 0
     first, second = json.loads(capsys.readouterr().out)
     assert first == {
@@ -120,7 +120,7 @@ def test_sql_writes_json_for_programs(published: Account, capsys: pytest.Capture
     assert published.server.requests == []
 
 
-def test_sql_writes_csv_for_spreadsheets(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sql_prints_csv(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sql", QUERY, "--format", "csv") == 0
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
     assert rows[0] == ["record_id", "started_at", "from_party", "credits"]
@@ -129,7 +129,7 @@ def test_sql_writes_csv_for_spreadsheets(published: Account, capsys: pytest.Capt
     assert published.folder.snapshot.exists()
 
 
-def test_sql_writes_a_table_for_people(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sql_prints_a_table(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sql", QUERY) == 0
     shown = capsys.readouterr().out
     assert "(2 rows)" in shown
@@ -137,7 +137,9 @@ def test_sql_writes_a_table_for_people(published: Account, capsys: pytest.Captur
     assert published.folder.snapshot.exists()
 
 
-def test_sql_without_a_warehouse_and_wrong_sql_are_1(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sql_without_a_warehouse_or_with_a_syntax_error_exits_with_1(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("sql", "SELECT 1") == 1
     assert "iplum sync" in capsys.readouterr().err
     assert run("publish") == 0
@@ -146,32 +148,32 @@ def test_sql_without_a_warehouse_and_wrong_sql_are_1(account: Account, capsys: p
     assert account.server.requests == []
 
 
-def test_help_is_quick_because_it_loads_little() -> None:
-    heavy = "{'dagster', 'pandas', 'duckdb', 'pyarrow'}"
-    script = f"import sys; from pipelines import cli; cli.run(['--help']); print(sorted({heavy} & set(sys.modules)))"
+def test_help_does_not_import_dagster_pandas_duckdb_or_pyarrow() -> None:
+    slow = "{'dagster', 'pandas', 'duckdb', 'pyarrow'}"
+    script = f"import sys; from pipelines import cli; cli.run(['--help']); print(sorted({slow} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_each_switch_of_the_stand_in_has_an_option() -> None:
+def test_each_setting_of_the_stand_in_has_an_option() -> None:
     command = typer.main.get_command(cli.app).commands["standin"]  # type: ignore[attr-defined]
     options = {parameter.name for parameter in command.params}
-    not_switches = {"clock", "now", "max_epoch_age"}
-    assert {field.name for field in fields(Options)} - not_switches == options - {"host", "port", "help"}
+    without_option = {"clock", "now", "max_epoch_age"}
+    assert {field.name for field in fields(Options)} - without_option == options - {"host", "port", "help"}
 
 
-def test_the_stand_in_says_where_it_is_and_stops_when_asked() -> None:
+def test_the_stand_in_prints_its_url_and_exits_on_sigterm() -> None:
     command = [*IPLUM, "standin", "--port", "0", "--row-cap", "10", "--no-recording-plan"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
-        assert requests.get(f"{url}/usage/getusage", timeout=10).status_code == 405, "the API is POST alone"
+        assert requests.get(f"{url}/usage/getusage", timeout=10).status_code == 405, "the API accepts POST only"
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
 
 
-def test_a_program_gets_json(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
+def test_publish_verify_and_archive_print_json(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("publish", "--full", "--json") == 0
     assert json.loads(capsys.readouterr().out)["tables"]["usage"] == {"rows": 2, "replaced": 1}
     assert run("verify", "--offline", "--json") == 0
@@ -187,7 +189,7 @@ def test_a_program_gets_json(published: Account, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("name", sorted(typer.main.get_command(cli.app).commands))  # type: ignore[attr-defined]
-def test_each_command_shows_an_example_and_refuses_a_wrong_option(
+def test_each_command_shows_an_example_and_rejects_an_unknown_option(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(name, "--help") == 0
@@ -197,14 +199,14 @@ def test_each_command_shows_an_example_and_refuses_a_wrong_option(
     assert f"see 'iplum {name} --help'" in capsys.readouterr().err
 
 
-def test_a_wrong_option_of_all_commands_names_their_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--colour") == 2
+def test_an_unknown_global_option_refers_to_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--no-such-option") == 2
     assert "see 'iplum --help'" in capsys.readouterr().err
     assert run("--version") == 0
     assert re.fullmatch(r"iplum-warehouse [0-9.]+\n", capsys.readouterr().out)
 
 
-def test_a_shell_completes_what_is_typed(tmp_path: Path) -> None:
+def test_bash_completes_a_command(tmp_path: Path) -> None:
     iplum = str(Path(sys.executable).with_name("iplum"))
     shell = {**os.environ, "HOME": str(tmp_path), "SHELL": "/bin/bash"}
     # The shell is detected by the parent process, which must not be the one that runs the tests.
@@ -213,13 +215,13 @@ def test_a_shell_completes_what_is_typed(tmp_path: Path) -> None:
     assert installed.returncode == 0, installed.stdout + installed.stderr
     (script,) = (tmp_path / ".bash_completions").iterdir()
     assert "_IPLUM_COMPLETE=complete_bash" in script.read_text()
-    asked = {**shell, "_IPLUM_COMPLETE": "complete_bash", "COMP_WORDS": "iplum sy", "COMP_CWORD": "1"}
-    done = subprocess.run([iplum], env=asked, check=True, capture_output=True, text=True)
+    completion = {**shell, "_IPLUM_COMPLETE": "complete_bash", "COMP_WORDS": "iplum sy", "COMP_CWORD": "1"}
+    done = subprocess.run([iplum], env=completion, check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["sync"]
 
 
-def test_interrupted_a_sync_ends_soon_and_the_next_goes_on(account: Account) -> None:
-    """Dagster makes a failed step of Ctrl-C: the sync went on to publish, and called it an error of its own."""
+def test_an_interrupted_sync_stops_before_publishing_and_the_next_one_completes_it(account: Account) -> None:
+    """Dagster reports Ctrl-C as a failed step. The sync must not publish after it or report it as an error."""
     account.play(latency=0.4)
     environ = {**os.environ, **account.environ, "IPLUM_CONCURRENCY": "1"}
     with subprocess.Popen([*IPLUM, "sync"], env=environ, stderr=subprocess.PIPE, text=True) as process:
@@ -229,26 +231,26 @@ def test_interrupted_a_sync_ends_soon_and_the_next_goes_on(account: Account) -> 
     assert process.returncode == 130, error
     assert error.splitlines()[-1] == "Stopped. Finished work is kept; the same command continues from there."
     assert "error" not in error
-    assert not account.folder.snapshot.exists(), "it was stopped before publishing"
+    assert not account.folder.snapshot.exists(), "the sync must stop before it publishes"
     account.play()
     assert account.sync().failures == []
     assert account.ids() == account.expected_ids()
 
 
 @pytest.mark.parametrize("processes", [2, 4])
-def test_processes_at_once_on_the_same_windows_end_in_one_table(account: Account, processes: int) -> None:
+def test_concurrent_syncs_of_the_same_windows_produce_each_row_once(account: Account, processes: int) -> None:
     environ = {**os.environ, **account.environ}
     command = [*IPLUM, "sync", "--since", str(account.first_day)]
-    together = [subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) for _ in range(processes)]
-    for one in together:
-        assert one.wait(timeout=280) == 0
+    syncs = [subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) for _ in range(processes)]
+    for process in syncs:
+        assert process.wait(timeout=280) == 0
     assert account.ids() == account.expected_ids()
     assert account.ids("recordings") == account.expected_ids("recordings")
-    asked = "FROM pulls WHERE reason <> 'stray' GROUP BY dataset, window_start"
-    assert account.ask(f"SELECT DISTINCT count(DISTINCT pull_id) {asked}") == [(processes,)]
+    grouped = "FROM pulls WHERE reason <> 'stray' GROUP BY dataset, window_start"
+    assert account.ask(f"SELECT DISTINCT count(DISTINCT pull_id) {grouped}") == [(processes,)]
 
 
-def test_a_data_folder_that_is_a_file_is_1_and_named(
+def test_a_data_folder_that_is_a_file_exits_with_1_and_a_clear_error(
     account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
@@ -262,5 +264,5 @@ def wait_for(condition: object, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     assert callable(condition)
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, f"the condition was not met within {seconds:g} s"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The first set-up: what is written, what is kept, what is never shown, with and without a terminal."""
+"""`iplum init`: the .env file it writes, the lines it keeps, and its prompts, with and without a terminal."""
 
 import io
 import re
@@ -15,7 +15,7 @@ from pipelines.settings import SettingsError, check_credentials, read_env_file, 
 from tests.support.account import Account
 from tests.support.terminal import on_terminal
 
-KEPT = "# mine\nIPLUM_ACCOUNT=north  # the north clinic\n\nexport IPLUM_SECRET_KEY=old\nOTHER=1"
+EXISTING = "# mine\nIPLUM_ACCOUNT=north  # the north clinic\n\nexport IPLUM_SECRET_KEY=old\nOTHER=1"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def init(env_file: Path, *arguments: str) -> int:
     return cli.run(["init", "--env-file", str(env_file), *arguments])
 
 
-def is_taken(value: str) -> bool:
+def is_valid_credential(value: str) -> bool:
     try:
         check_credentials(dict.fromkeys(("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID"), value))
     except SettingsError:
@@ -35,30 +35,30 @@ def is_taken(value: str) -> bool:
     return True
 
 
-@given(st.text(st.characters(codec="utf-8"), min_size=1).filter(is_taken))
-def test_each_key_that_is_accepted_is_read_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
+@given(st.text(st.characters(codec="utf-8"), min_size=1).filter(is_valid_credential))
+def test_every_accepted_key_is_read_back_unchanged(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
     path = tmp_path_factory.mktemp("env") / ".env"
     set_variables(path, {"IPLUM_SECRET_KEY": value})
     assert read_env_file(path)["IPLUM_SECRET_KEY"] == value
 
 
-def test_a_key_that_looks_like_a_variable_stays_as_it_is(env_file: Path) -> None:
-    """python-dotenv puts another variable in the place of `${NAME}`, unless it is configured not to."""
+def test_a_key_that_looks_like_a_variable_is_not_expanded(env_file: Path) -> None:
+    """python-dotenv expands `${NAME}` unless it is configured not to."""
     set_variables(env_file, {"IPLUM_SECRET_KEY": "a${HOME}b$c"})
     assert read_env_file(env_file)["IPLUM_SECRET_KEY"] == "a${HOME}b$c"
 
 
-def test_a_file_keeps_its_comments_order_and_other_lines(env_file: Path) -> None:
-    env_file.write_text(KEPT)
+def test_an_existing_file_keeps_its_comments_order_and_other_lines(env_file: Path) -> None:
+    env_file.write_text(EXISTING)
     env_file.chmod(0o644)
     set_variables(env_file, {"IPLUM_SECRET_KEY": "new", "IPLUM_TIMEZONE": "Europe/Vienna"})
     assert env_file.read_text() == (
-        KEPT.replace("export IPLUM_SECRET_KEY=old", "IPLUM_SECRET_KEY=new") + "\nIPLUM_TIMEZONE=Europe/Vienna\n"
+        EXISTING.replace("export IPLUM_SECRET_KEY=old", "IPLUM_SECRET_KEY=new") + "\nIPLUM_TIMEZONE=Europe/Vienna\n"
     )
     assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
 
 
-def test_a_new_file_explains_each_variable_and_a_link_stays_one(env_file: Path, tmp_path: Path) -> None:
+def test_a_new_file_describes_each_variable_and_a_symlink_is_kept(env_file: Path, tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir()
     env_file.symlink_to(tmp_path / "secrets" / "iplum")
     set_variables(env_file, {"IPLUM_START_DATE": "2022-05-01"})
@@ -68,7 +68,7 @@ def test_a_new_file_explains_each_variable_and_a_link_stays_one(env_file: Path, 
     )
 
 
-def test_without_a_terminal_the_keys_come_from_the_environment(
+def test_without_a_terminal_the_keys_are_read_from_the_environment(
     account: Account, env_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert init(env_file) == 0
@@ -84,7 +84,7 @@ def test_without_a_terminal_the_keys_come_from_the_environment(
     assert not account.folder.root.exists()
 
 
-def test_the_keys_come_from_standard_input_and_the_first_sync_follows(
+def test_keys_stdin_reads_the_keys_and_sync_runs_the_first_sync(
     account: Account, env_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IPLUM_SECRET_KEY", "")
@@ -95,7 +95,7 @@ def test_the_keys_come_from_standard_input_and_the_first_sync_follows(
     assert account.folder.snapshot.is_file()
 
 
-def test_a_wrong_key_costs_one_request_and_the_file_is_there_to_be_mended(
+def test_a_wrong_key_causes_one_request_and_the_file_is_written_for_correction(
     account: Account, env_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IPLUM_SECRET_KEY", "c4nary")
@@ -115,7 +115,7 @@ def test_a_wrong_key_costs_one_request_and_the_file_is_there_to_be_mended(
         ("IPLUM_START_DATE", "x", ("--start-date", "yesterday")),
     ],
 )
-def test_what_cannot_be_meant_is_2_and_nothing_is_written(
+def test_an_invalid_value_exits_with_2_and_nothing_is_written(
     account: Account, env_file: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, options: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -124,10 +124,10 @@ def test_what_cannot_be_meant_is_2_and_nothing_is_written(
     assert account.server.requests == []
 
 
-def test_on_a_terminal_it_asks_hides_the_keys_and_offers_the_sync(account: Account, env_file: Path) -> None:
+def test_on_a_terminal_init_prompts_hides_the_keys_and_offers_the_sync(account: Account, env_file: Path) -> None:
     env_file.write_text("# mine\n")
-    asked = ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID", "IPLUM_START_DATE", "IPLUM_TIMEZONE")
-    environ = {**account.environ, **dict.fromkeys(asked, "")}
+    prompted = ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID", "IPLUM_START_DATE", "IPLUM_TIMEZONE")
+    environ = {**account.environ, **dict.fromkeys(prompted, "")}
     with on_terminal("init", "--env-file", str(env_file), environ=environ) as terminal:
         terminal.wait_for("Access key: ")
         terminal.type("STANDINACCESSKEY")
@@ -148,12 +148,12 @@ def test_on_a_terminal_it_asks_hides_the_keys_and_offers_the_sync(account: Accou
         assert "standin-secret" not in terminal.raw
         assert "STANDINACCESSKEY" not in terminal.raw
     typed = (*list(account.environ.values())[:3], str(account.first_day), "America/New_York")
-    lines = [f"{name}={value}" for name, value in zip(asked, typed, strict=True)]
+    lines = [f"{name}={value}" for name, value in zip(prompted, typed, strict=True)]
     assert env_file.read_text().splitlines() == ["# mine", *lines]
 
 
 @pytest.mark.parametrize("key", ["Ctrl-C", "Ctrl-D"])
-def test_stopping_at_a_prompt_writes_nothing(account: Account, env_file: Path, key: str) -> None:
+def test_interrupting_a_prompt_writes_nothing(account: Account, env_file: Path, key: str) -> None:
     environ = {**account.environ, "IPLUM_ACCESS_KEY": "", "IPLUM_LOGIN_ID": ""}
     with on_terminal("init", "--env-file", str(env_file), environ=environ) as terminal:
         terminal.wait_for("Access key: ")

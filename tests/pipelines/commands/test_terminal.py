@@ -12,27 +12,27 @@ from pipelines.commands.progress_bar import ProgressBar
 from tests.support.account import Account
 from tests.support.terminal import on_terminal
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
+COLOR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
 
 
 @pytest.mark.parametrize("columns", [44, 120])
-def test_the_doctor_s_lines_fit_a_terminal_and_are_coloured(account: Account, columns: int) -> None:
+def test_doctor_output_fits_the_terminal_width_and_is_colored(account: Account, columns: int) -> None:
     environ = {**account.environ, "IPLUM_SECRET_KEY": ""}
     with on_terminal("doctor", environ=environ, columns=columns) as terminal:
         assert terminal.finish() == 2
     assert "FAIL" in terminal.shown
     assert max(map(len, terminal.shown.splitlines())) <= columns
-    assert COLOUR.search(terminal.raw)
+    assert COLOR.search(terminal.raw)
 
 
-def test_who_wants_no_colour_gets_none(account: Account) -> None:
+def test_no_color_disables_colors(account: Account) -> None:
     with on_terminal("doctor", environ={**account.environ, "IPLUM_SECRET_KEY": "", "NO_COLOR": "1"}) as terminal:
         assert terminal.finish() == 2
     assert "FAIL" in terminal.shown
-    assert not COLOUR.search(terminal.raw)
+    assert not COLOR.search(terminal.raw)
 
 
-def test_a_sync_shows_its_rate_and_ends_on_sigterm_as_on_ctrl_c(account: Account) -> None:
+def test_a_sync_shows_its_rate_and_handles_sigterm_like_ctrl_c(account: Account) -> None:
     account.play(latency=1.5)
     with on_terminal("sync", environ={**account.environ, "IPLUM_CONCURRENCY": "1"}, columns=120) as terminal:
         terminal.wait_for("windows/s")
@@ -40,7 +40,7 @@ def test_a_sync_shows_its_rate_and_ends_on_sigterm_as_on_ctrl_c(account: Account
         assert terminal.finish() == 130
     assert "continues from there" in terminal.shown
     assert "Traceback" not in terminal.shown
-    assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l"), "the cursor is back"
+    assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l"), "the cursor must be visible again"
 
 
 def draw(width: int, *, is_terminal: bool = True) -> str:
@@ -55,7 +55,7 @@ def draw(width: int, *, is_terminal: bool = True) -> str:
     return stream.getvalue()
 
 
-def test_progress_has_a_rate_where_there_is_room_and_fits_where_there_is_not() -> None:
+def test_the_progress_bar_shows_a_rate_if_wide_enough_and_fits_narrow_terminals() -> None:
     assert "3/3" in draw(120)
     assert "files/s" in draw(120)
     narrow = draw(40)
@@ -63,5 +63,5 @@ def test_progress_has_a_rate_where_there_is_room_and_fits_where_there_is_not() -
     assert max(len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)) for line in narrow.splitlines()) <= 40
 
 
-def test_elsewhere_progress_is_a_plain_line_for_each_beginning() -> None:
+def test_without_a_terminal_progress_is_one_plain_line_per_task() -> None:
     assert draw(200, is_terminal=False) == "files: 3 files\nusage: 5 windows\n"

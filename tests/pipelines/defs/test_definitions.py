@@ -33,14 +33,14 @@ def definitions(tmp_path: Path, **environ: str) -> dg.Definitions:
     return build_definitions(load_settings(environ, tmp_path), clock=lambda: NOW)
 
 
-def own_specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
+def list_own_specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
     owned = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
     return {spec.key.to_user_string(): spec for asset in owned for spec in asset.specs}
 
 
-def test_names_that_users_hold_on_to_are_there_and_each_is_described(tmp_path: Path) -> None:
+def test_documented_assets_jobs_schedules_sensors_and_checks_exist_with_descriptions(tmp_path: Path) -> None:
     defs = definitions(tmp_path)
-    specs = own_specs(defs)
+    specs = list_own_specs(defs)
     assert {"raw_usage", "usage", "raw_recordings", "recordings", "contents", "recording_files"} <= specs.keys()
     assert {"callbacks", "report"} <= specs.keys()
     assert {f"warehouse/{table.name}" for table in PUBLISHED_TABLES} <= specs.keys()
@@ -78,8 +78,8 @@ def test_names_that_users_hold_on_to_are_there_and_each_is_described(tmp_path: P
     assert all(check.description for check in checks)
 
 
-def test_every_asset_says_whose_it_is_how_private_and_where_to_read_on(tmp_path: Path) -> None:
-    specs = own_specs(definitions(tmp_path, IPLUM_ACCOUNT="clinic"))
+def test_every_asset_has_an_owner_a_privacy_tag_and_a_documentation_link(tmp_path: Path) -> None:
+    specs = list_own_specs(definitions(tmp_path, IPLUM_ACCOUNT="clinic"))
     holds = {name: spec.tags["holds"] for name, spec in specs.items()}
     assert all(spec.owners == ["team:clinic"] for spec in specs.values())
     assert all(Path(spec.metadata["read_on"].value).is_file() for spec in specs.values())
@@ -90,8 +90,8 @@ def test_every_asset_says_whose_it_is_how_private_and_where_to_read_on(tmp_path:
     assert (holds["marts/user_summary"], holds["marts/daily_totals"]) == ("logins", "counts")
 
 
-def test_tables_say_their_columns_and_where_those_come_from(tmp_path: Path) -> None:
-    specs = own_specs(definitions(tmp_path))
+def test_tables_have_a_column_schema_with_descriptions(tmp_path: Path) -> None:
+    specs = list_own_specs(definitions(tmp_path))
     tables = {table.name: table.columns for table in FOLDED_TABLES}
     tables |= {f"warehouse/{table.name}": table.columns for table in (*PUBLISHED_TABLES, *VIEWS)}
     tables |= {f"marts/{mart.name}": mart.columns for mart in MARTS}
@@ -103,10 +103,10 @@ def test_tables_say_their_columns_and_where_those_come_from(tmp_path: Path) -> N
 
 def test_an_empty_environment_loads_and_shows_no_secret() -> None:
     script = "from pipelines.definitions import defs; import json; print(defs.resolve_job_def('sync').name)"
-    bare = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
+    environ = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
-        env=bare,
+        env=environ,
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -116,35 +116,35 @@ def test_an_empty_environment_loads_and_shows_no_secret() -> None:
 
 
 @pytest.mark.parametrize("start", [date(2023, 12, 30), date(2024, 2, 28), date(2024, 1, 1), date(2025, 3, 31)])
-def test_partitions_are_the_windows_of_storage(start: date) -> None:
-    """Tried: `1,6,11,…` as a cron line gives windows of six days, and a start inside one drops days."""
+def test_partitions_match_the_storage_windows(start: date) -> None:
+    """The cron expression `1,6,11,…` was tried: it gives windows of six days, and a start inside one drops days."""
     instant = datetime.combine(start, datetime.min.time(), UTC)
     until = instant + timedelta(days=800)
     keys = build_partitions(start).get_partition_keys(until)
     assert keys == [window.key for window in windows_between(window_of(start).start, until + timedelta(microseconds=1))]
-    assert window_of(until).key == keys[-1], "the window that is still open is there"
+    assert window_of(until).key == keys[-1], "the open window has a partition"
 
 
-def due_tags(tmp_path: Path, **environ: str) -> list[dict[str, str]]:
+def list_due_tags(tmp_path: Path, **environ: str) -> list[dict[str, str]]:
     schedule = definitions(tmp_path, **environ).resolve_schedule_def("daily_sync")
     with dg.DagsterInstance.ephemeral() as instance:
-        ticked = schedule.evaluate_tick(dg.build_schedule_context(instance, scheduled_execution_time=NOW))
+        result = schedule.evaluate_tick(dg.build_schedule_context(instance, scheduled_execution_time=NOW))
     return [
         {name: value for name, value in request.tags.items() if "partition_range" in name}
-        for request in ticked.run_requests or []
+        for request in result.run_requests or []
     ]
 
 
-def test_the_schedule_asks_for_what_is_due_newest_first_a_year_a_run(tmp_path: Path) -> None:
+def test_the_schedule_requests_due_windows_newest_first_with_a_maximum_per_run(tmp_path: Path) -> None:
     windows = list(windows_between(datetime(2022, 11, 1, tzinfo=UTC), NOW))
     newest = windows[-MAX_WINDOWS_PER_RUN:]
-    assert due_tags(tmp_path, IPLUM_START_DATE="2022-11-01") == [
+    assert list_due_tags(tmp_path, IPLUM_START_DATE="2022-11-01") == [
         build_range_tags(newest),
         build_range_tags(windows[: -len(newest)]),
     ]
 
 
-def test_the_schedule_is_on_and_runs_by_the_clock_of_the_account(tmp_path: Path) -> None:
+def test_the_daily_sync_is_on_by_default_and_runs_in_the_accounts_time_zone(tmp_path: Path) -> None:
     defs = definitions(tmp_path, IPLUM_TIMEZONE="America/New_York", IPLUM_SYNC_AT="23:05")
     schedule = defs.resolve_schedule_def("daily_sync")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("5 23 * * *", "America/New_York")
@@ -158,7 +158,7 @@ def tick_sensor(defs: dg.Definitions, instance: dg.DagsterInstance, name: str = 
     return len(data.run_requests or []), data.skip_message or ""
 
 
-def test_the_sensor_publishes_what_a_killed_run_left_and_then_rests(tmp_path: Path) -> None:
+def test_stale_snapshot_requests_a_publish_once_if_the_lake_is_newer(tmp_path: Path) -> None:
     settings = load_settings({}, tmp_path)
     defs = build_definitions(settings, clock=now)
     from pipelines.warehouse_folder import open_folder
@@ -172,7 +172,7 @@ def test_the_sensor_publishes_what_a_killed_run_left_and_then_rests(tmp_path: Pa
         assert tick_sensor(defs, instance) == (0, "the snapshot is up to date")
 
 
-def test_the_inbox_is_drained_when_something_waits_and_left_alone_when_that_fails(tmp_path: Path) -> None:
+def test_callback_inbox_drains_pending_events_and_waits_after_a_failed_drain(tmp_path: Path) -> None:
     clock = datetime.now(UTC)
     settings = load_settings({"IPLUM_START_DATE": "2024-01-01"}, tmp_path)
     defs = build_definitions(settings, clock=lambda: clock)
@@ -187,9 +187,9 @@ def test_the_inbox_is_drained_when_something_waits_and_left_alone_when_that_fail
             assert run_job(defs, "drain", instance) == []
             assert tick_sensor(defs, instance, "callback_inbox") == (0, "no pending events")
             assert instance.get_runs_count() == 1
-            days_on = build_definitions(settings, clock=lambda: clock + timedelta(days=2))
-            assert tick_sensor(days_on, instance, "callback_inbox") == (0, "no pending events")
-            assert instance.get_runs_count() == 0, "a drain each minute would fill the disk with its history"
+            two_days_later = build_definitions(settings, clock=lambda: clock + timedelta(days=2))
+            assert tick_sensor(two_days_later, instance, "callback_inbox") == (0, "no pending events")
+            assert instance.get_runs_count() == 0, "the history of one drain per minute would fill the disk"
             inbox.append([Event(dataset="usage_callbacks", received_at=NOW, body=body)])
         folder.snapshot.unlink()
         folder.snapshot.mkdir()
@@ -197,25 +197,25 @@ def test_the_inbox_is_drained_when_something_waits_and_left_alone_when_that_fail
         assert str(folder.snapshot) in failure
         with open_inbox(settings, folder) as inbox:
             inbox.append([Event(dataset="usage_callbacks", received_at=NOW, body=body)])
-        requests, why = tick_sensor(defs, instance, "callback_inbox")
-        assert (requests, "failed" in why) == (0, True)
+        requests, message = tick_sensor(defs, instance, "callback_inbox")
+        assert (requests, "failed" in message) == (0, True)
         later = build_definitions(settings, clock=lambda: clock + timedelta(minutes=10))
         assert tick_sensor(later, instance, "callback_inbox") == (1, "")
 
 
-def test_a_forgotten_run_leaves_no_file_behind(tmp_path: Path) -> None:
+def test_delete_run_removes_the_files_of_the_run(tmp_path: Path) -> None:
     settings = load_settings({"IPLUM_START_DATE": "2024-01-01"}, tmp_path)
     with open_instance(settings) as instance:
         assert run_job(build_definitions(settings), "drain", instance) == []
         (run,) = instance.get_runs()
-        left = [path for path in (settings.state / "dagster").rglob("*") if run.run_id in str(path)]
-        assert left
+        files = [path for path in (settings.state / "dagster").rglob("*") if run.run_id in str(path)]
+        assert files
         delete_run(instance, run.run_id)
         assert instance.get_runs() == []
-        assert not [path for path in left if path.exists()]
+        assert not [path for path in files if path.exists()]
 
 
-def test_one_check_can_be_run_alone(tmp_path: Path) -> None:
+def test_a_single_asset_check_can_be_run(tmp_path: Path) -> None:
     folder = open_folder(load_settings({}, tmp_path))
     fold(folder, answer([call()], 1))
     publish(folder)
@@ -224,7 +224,7 @@ def test_one_check_can_be_run_alone(tmp_path: Path) -> None:
     defs = dg.Definitions.merge(definitions(tmp_path), dg.Definitions(jobs=[one]))
     with dg.DagsterInstance.ephemeral() as instance:
         assert run_job(defs, "one", instance) == []
-        # The page of a job asks for its runs by this tag.
+        # The job's page in the UI lists runs with this tag.
         tag = {".dagster/repository": "__repository__@pipelines.definitions"}
         (run,) = instance.get_runs(dg.RunsFilter(job_name="one", tags=tag))
         logs = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
@@ -232,7 +232,7 @@ def test_one_check_can_be_run_alone(tmp_path: Path) -> None:
         assert names == ["unique_ids"]
 
 
-def test_the_sensor_does_not_hammer_a_publishing_that_fails(tmp_path: Path) -> None:
+def test_stale_snapshot_waits_an_hour_after_a_failed_publish(tmp_path: Path) -> None:
     settings = load_settings({}, tmp_path)
     defs = build_definitions(settings, clock=now)
     from pipelines.warehouse_folder import open_folder
@@ -243,13 +243,13 @@ def test_the_sensor_does_not_hammer_a_publishing_that_fails(tmp_path: Path) -> N
     with dg.DagsterInstance.ephemeral() as instance:
         (failure,) = run_job(defs, "publish", instance)
         assert "warehouse.duckdb" in failure
-        requests, why = tick_sensor(defs, instance)
-        assert (requests, "failed within the last hour" in why) == (0, True)
+        requests, message = tick_sensor(defs, instance)
+        assert (requests, "failed within the last hour" in message) == (0, True)
         later = build_definitions(settings, clock=lambda: now() + timedelta(hours=2))
         assert tick_sensor(later, instance) == (1, "")
 
 
-def test_a_range_run_records_each_window_once_with_its_counts(account: Account) -> None:
+def test_a_run_over_a_range_records_one_materialization_per_window_with_row_counts(account: Account) -> None:
     watcher = Watcher()
     defs = build_definitions(account.settings, clock=now, progress=watcher)
     windows = list(windows_between(account.began - timedelta(days=12), account.began))
@@ -266,7 +266,7 @@ def test_a_range_run_records_each_window_once_with_its_counts(account: Account) 
     assert sorted({outcome.window for _, outcome in watcher.outcomes}) == windows
 
 
-def test_checks_warn_and_leave_the_run_green(account: Account) -> None:
+def test_failed_checks_do_not_fail_the_run(account: Account) -> None:
     account.play(odd_rows=True, recording_plan=False)
     defs = build_definitions(account.settings, clock=now, progress=NoProgress())
     windows = list(windows_between(account.began - timedelta(days=6), account.began))

@@ -1,4 +1,4 @@
-"""The doctor: each line for what it is meant to find, few requests, no secret, and nothing left behind."""
+"""`iplum doctor`: its findings, exit codes and number of requests, without secrets in the output or files written."""
 
 import json
 from collections.abc import Mapping
@@ -19,48 +19,48 @@ from tests.support.raw_responses import answer, call, fold
 from warehouse.windows import window_of
 
 
-def look(account: Account, **changes: str) -> list[Diagnosis]:
+def diagnose(account: Account, **changes: str) -> list[Diagnosis]:
     return list(run_diagnosis({**account.environ, **changes}, account.path, clock=now))
 
 
-def read(verdicts: list[Diagnosis]) -> Mapping[str, Diagnosis]:
+def most_severe(findings: list[Diagnosis]) -> Mapping[str, Diagnosis]:
     """Return the most severe line per name."""
     order = [State.OK, State.SKIPPED, State.WARNING, State.FAILED, State.WRONG]
-    return {verdict.name: verdict for verdict in sorted(verdicts, key=lambda verdict: order.index(verdict.state))}
+    return {finding.name: finding for finding in sorted(findings, key=lambda finding: order.index(finding.state))}
 
 
-def test_a_new_account_that_can_sync_is_well_and_nothing_is_made(account: Account) -> None:
-    verdicts = look(account)
-    assert choose_exit_code(verdicts) == 0
-    assert {v.name for v in verdicts if v.state is not State.OK} == {"data"}, "nothing was pulled yet"
+def test_a_new_account_passes_and_no_file_is_created(account: Account) -> None:
+    findings = diagnose(account)
+    assert choose_exit_code(findings) == 0
+    assert {v.name for v in findings if v.state is not State.OK} == {"data"}, "no window has been pulled"
     assert len(account.server.requests) <= 20
-    assert {request.status for request in account.server.requests} == {200, 400}, "two records that don't exist"
+    assert {request.status for request in account.server.requests} == {200, 400}, "400 for two unknown record ids"
     types = [r.body["Usage"] for r in account.server.requests if r.body and "," not in r.body.get("Usage", ",")]
-    assert types == list(account.settings.usage_types), "each type alone"
+    assert types == list(account.settings.usage_types), "one request per usage type"
     assert list(account.path.iterdir()) == []
 
 
-def test_a_wrong_key_costs_one_request_and_is_told_from_a_wrong_clock(account: Account) -> None:
-    verdicts = read(look(account, IPLUM_SECRET_KEY="c4nary"))
+def test_a_wrong_key_causes_one_request_and_is_distinguished_from_a_wrong_clock(account: Account) -> None:
+    findings = most_severe(diagnose(account, IPLUM_SECRET_KEY="c4nary"))
     assert len(account.server.requests) == 1
-    assert verdicts["clock"].state is State.OK
-    assert verdicts["signature"].state is State.FAILED
-    assert "API & Call Backs" in verdicts["signature"].fix
-    assert "c4nary" not in str(verdicts)
-    assert verdicts["data folder"].state is State.OK, "this machine is looked at all the same"
+    assert findings["clock"].state is State.OK
+    assert findings["signature"].state is State.FAILED
+    assert "API & Call Backs" in findings["signature"].fix
+    assert "c4nary" not in str(findings)
+    assert findings["data folder"].state is State.OK, "local checks still run"
 
     account.play(clock_offset=timedelta(hours=1))
-    verdicts = read(look(account))
+    findings = most_severe(diagnose(account))
     assert len(account.server.requests) == 1
-    assert verdicts["clock"].state is State.FAILED
-    assert "behind" in verdicts["clock"].found
-    assert "NTP" in verdicts["signature"].fix
+    assert findings["clock"].state is State.FAILED
+    assert "behind" in findings["clock"].found
+    assert "NTP" in findings["signature"].fix
 
 
-def test_an_unknown_host_is_a_matter_of_the_connection(account: Account) -> None:
-    verdicts = read(look(account, IPLUM_BASE_URL="https://nowhere.invalid"))
-    assert "host name" in verdicts["connection"].found
-    assert "signature" not in verdicts
+def test_an_unknown_host_is_a_connection_failure(account: Account) -> None:
+    findings = most_severe(diagnose(account, IPLUM_BASE_URL="https://nowhere.invalid"))
+    assert "host name" in findings["connection"].found
+    assert "signature" not in findings
 
 
 @pytest.mark.parametrize(
@@ -78,89 +78,97 @@ def test_an_unknown_host_is_a_matter_of_the_connection(account: Account) -> None
         ),
         ({"fail_500": 1.0}, {"signature": State.FAILED, "recordings": State.FAILED, "contents": State.FAILED}),
     ],
-    ids=["no plan", "no usage", "one type refused", "every type refused", "500 for good"],
+    ids=["no recording plan", "no usage permission", "one type rejected", "all types rejected", "permanent HTTP 500"],
 )
-def test_each_permission_has_its_line(account: Account, options: dict[str, object], expected: dict[str, State]) -> None:
+def test_each_permission_is_reported_on_its_own_line(
+    account: Account, options: dict[str, object], expected: dict[str, State]
+) -> None:
     account.play(**options)
-    verdicts = look(account)
-    assert {name: read(verdicts)[name].state for name in expected} == expected
-    assert all(v.fix for v in verdicts if v.state in {State.FAILED, State.WARNING})
-    assert choose_exit_code(verdicts) == (State.FAILED in expected.values())
+    findings = diagnose(account)
+    assert {name: most_severe(findings)[name].state for name in expected} == expected
+    assert all(v.fix for v in findings if v.state in {State.FAILED, State.WARNING})
+    assert choose_exit_code(findings) == (State.FAILED in expected.values())
     assert len(account.server.requests) <= 20
 
 
-def test_the_first_day_that_can_be_had_is_found_with_few_requests(account: Account) -> None:
+def test_the_first_available_day_is_found_with_few_requests(account: Account) -> None:
     first = account.began - timedelta(days=200)
     account.play(first_day=first.date())
-    verdict = read(look(account, IPLUM_START_DATE="2020-01-01"))["history"]
-    assert window_of(first).key in verdict.found
+    finding = most_severe(diagnose(account, IPLUM_START_DATE="2020-01-01"))["history"]
+    assert window_of(first).key in finding.found
     assert account.asked("/usage/getusage") <= len(account.settings.usage_types) + 11
-    assert "IPLUM_START_DATE" in read(look(account))["history"].found, "from the first day on there are rows"
+    assert "IPLUM_START_DATE" in most_severe(diagnose(account))["history"].found, (
+        "the history starts at or before IPLUM_START_DATE"
+    )
 
 
 @given(st.integers(0, 300), st.integers(1, 300))
-def test_the_search_finds_the_first_that_holds_something(empty: int, full: int) -> None:
+def test_find_earliest_returns_the_first_step_with_data(empty: int, full: int) -> None:
     steps = list(range(empty + full))
-    asked: list[int] = []
+    tested: list[int] = []
 
-    def holds(step: int) -> bool:
-        asked.append(step)
+    def has_data(step: int) -> bool:
+        tested.append(step)
         return step >= empty
 
-    assert find_earliest(steps, holds, max_requests=11) == empty
-    assert len(asked) <= 11
+    assert find_earliest(steps, has_data, max_requests=11) == empty
+    assert len(tested) <= 11
     assert find_earliest(steps, lambda _: False, max_requests=11) is None
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"),
+    ("changes", "variable"),
     [
         ({"IPLUM_TIMEZONE": "Mars"}, "IPLUM_TIMEZONE"),
         ({"IPLUM_SECRET_KEY": ""}, "IPLUM_SECRET_KEY"),
         ({"IPLUM_CALLBACK_TOKEN": "short"}, "IPLUM_CALLBACK_TOKEN"),
     ],
 )
-def test_a_wrong_setting_is_2_and_asks_nobody(account: Account, changes: dict[str, str], named: str) -> None:
-    verdicts = look(account, **changes)
-    assert choose_exit_code(verdicts) == 2
-    assert any(named in verdict.found for verdict in verdicts if verdict.state is State.WRONG)
+def test_an_invalid_setting_exits_with_2_without_a_request(
+    account: Account, changes: dict[str, str], variable: str
+) -> None:
+    findings = diagnose(account, **changes)
+    assert choose_exit_code(findings) == 2
+    assert any(variable in finding.found for finding in findings if finding.state is State.WRONG)
     assert account.server.requests == []
 
 
-def test_what_is_odd_about_the_settings_is_said(account: Account) -> None:
+def test_suspicious_settings_are_warnings(account: Account) -> None:
     (account.path / ".env").touch(mode=0o644)
-    found = [verdict for verdict in look(account, IPLUM_START_DAY="2024-01-01") if verdict.state is State.WARNING]
-    assert {verdict.fix for verdict in found} >= {
+    warnings = [
+        finding for finding in diagnose(account, IPLUM_START_DAY="2024-01-01") if finding.state is State.WARNING
+    ]
+    assert {finding.fix for finding in warnings} >= {
         "Did you mean IPLUM_START_DATE?",
         f"Run: chmod 600 {account.path / '.env'}",
     }
 
 
-def test_a_folder_that_cannot_be_written_is_said(account: Account) -> None:
+def test_an_unusable_data_folder_is_a_failure(account: Account) -> None:
     (account.path / "file").touch()
-    verdict = read(look(account, IPLUM_DATA=str(account.path / "file")))["data folder"]
-    assert verdict.state is State.FAILED
-    assert "a file is in the place of a folder" in verdict.found
+    finding = most_severe(diagnose(account, IPLUM_DATA=str(account.path / "file")))["data folder"]
+    assert finding.state is State.FAILED
+    assert "a file is in the place of a folder" in finding.found
 
 
-def test_folder_data_and_dagster_are_looked_at_once_they_are_there(account: Account) -> None:
+def test_an_existing_data_folder_and_dagster_history_are_checked(account: Account) -> None:
     fold(account.folder, answer([call()], 1))
     with open_instance(account.settings):
         account.folder.root.chmod(0o755)
-    verdicts = read(look(account))
-    assert f"chmod 700 {account.folder.root}" in verdicts["data folder"].fix
-    assert verdicts["data"].state is State.WARNING
-    assert "pulled up to 2023-03-26" in verdicts["data"].found
-    assert verdicts["Dagster"].state is State.OK
-    assert verdicts["daily sync"].state is State.OK
-    assert "no daemon has run" in verdicts["daemon"].found
+    findings = most_severe(diagnose(account))
+    assert f"chmod 700 {account.folder.root}" in findings["data folder"].fix
+    assert findings["data"].state is State.WARNING
+    assert "pulled up to 2023-03-26" in findings["data"].found
+    assert findings["Dagster"].state is State.OK
+    assert findings["daily sync"].state is State.OK
+    assert "no daemon has run" in findings["daemon"].found
 
     database = account.settings.state / "dagster" / "history" / "runs.db"
     database.write_bytes(b"no database, " * 100)
-    assert read(look(account))["Dagster"].state is State.FAILED
+    assert most_severe(diagnose(account))["Dagster"].state is State.FAILED
 
 
-def test_each_of_many_accounts_has_its_lines(account: Account) -> None:
+def test_each_account_of_accounts_toml_has_its_own_lines(account: Account) -> None:
     (account.path / "accounts.toml").write_text(
         """
         [east]
@@ -173,29 +181,29 @@ def test_each_of_many_accounts_has_its_lines(account: Account) -> None:
         login_id = "IPLUM_LOGIN_ID"
         """
     )
-    verdicts = look(account, WEST_KEY="STANDINACCESSKEY", WEST_SECRET="c4nary")
-    assert [(v.state, v.found[:5]) for v in verdicts if v.name == "signature"] == [
+    findings = diagnose(account, WEST_KEY="STANDINACCESSKEY", WEST_SECRET="c4nary")
+    assert [(v.state, v.found[:5]) for v in findings if v.name == "signature"] == [
         (State.OK, "east:"),
         (State.FAILED, "west:"),
     ]
-    assert [v.found for v in look(account, WEST_KEY="STANDINACCESSKEY") if v.state is State.WRONG] == [
+    assert [v.found for v in diagnose(account, WEST_KEY="STANDINACCESSKEY") if v.state is State.WRONG] == [
         "west: WEST_SECRET is not set: add it to .env (see .env.example) or to the environment"
     ]
 
 
-def test_an_alert_is_sent_on_request_alone(account: Account) -> None:
+def test_a_test_alert_is_sent_only_with_try_alert(account: Account) -> None:
     with webhook() as hook:
-        on = {**account.environ, "IPLUM_ALERT_WEBHOOK": hook.url}
-        assert "--try-alert" in read(look(account, IPLUM_ALERT_WEBHOOK=hook.url))["alerts"].found
+        with_webhook = {**account.environ, "IPLUM_ALERT_WEBHOOK": hook.url}
+        assert "--try-alert" in most_severe(diagnose(account, IPLUM_ALERT_WEBHOOK=hook.url))["alerts"].found
         assert hook.received == []
-        tried = read(list(run_diagnosis(on, account.path, clock=now, try_alert=True)))
+        tried = most_severe(list(run_diagnosis(with_webhook, account.path, clock=now, try_alert=True)))
         assert tried["alerts"].state is State.OK
         assert "test alert" in hook.received[0]["text"]
-    off = read(list(run_diagnosis(account.environ, account.path, clock=now, try_alert=True)))
-    assert off["alerts"].state is State.WRONG
+    without_webhook = most_severe(list(run_diagnosis(account.environ, account.path, clock=now, try_alert=True)))
+    assert without_webhook["alerts"].state is State.WRONG
 
 
-def test_the_command_writes_lines_and_json(
+def test_the_command_prints_lines_or_json(
     account: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cli.run(["doctor"]) == 0
@@ -204,9 +212,9 @@ def test_the_command_writes_lines_and_json(
     monkeypatch.setenv("IPLUM_SECRET_KEY", "c4nary-secret")
     assert cli.run(["doctor", "--json"]) == 1
     shown = capsys.readouterr()
-    said = json.loads(shown.out)
-    assert said["ok"] is False
-    assert [line["name"] for line in said["lines"] if line["state"] == "failed"] == ["signature"]
+    result = json.loads(shown.out)
+    assert result["ok"] is False
+    assert [line["name"] for line in result["lines"] if line["state"] == "failed"] == ["signature"]
     assert "c4nary" not in shown.out + shown.err
     monkeypatch.setenv("IPLUM_LOOKBACK_DAYS", "many")
     assert cli.run(["doctor", "--json"]) == 2
