@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from benchmarks.history import CLIENTS, KINDS, LOGINS, NUMBERS, Column, Records, Span, invent
 from warehouse.lake.files import WindowState, fold_version, write_lake_file
-from warehouse.lake.fold import list_raw
+from warehouse.lake.links import list_raw
 from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.duckdb_types import INSTANT
 from warehouse.schema.tables import USAGE

@@ -16,14 +16,17 @@ import pyarrow.parquet as pq
 from warehouse.archive.media_store import StoredFile
 from warehouse.errors import RawDamaged
 from warehouse.lake.files import WindowState, fold_version, read_rows, write_lake_file
-from warehouse.lake.fold import FoldResult, compute_rows, fold_window, list_raw
+from warehouse.lake.fold import FoldResult, compute_rows, fold_window
+from warehouse.lake.links import describe_links, find_moved_records, list_raw, read_links
 from warehouse.raw.log import format_file_time
-from warehouse.schema.tables import ARCHIVE_TABLES, DOWNLOAD_LOG_SCHEMA, Table
+from warehouse.schema.tables import ARCHIVE_TABLES, DOWNLOAD_LOG_SCHEMA, TABLES, Table
 from warehouse.storage.paths import RAW_SUFFIX, DataFolder
 from warehouse.windows import StorageWindow
 
 # An announced file may not be ready yet; after this time it counts as gone.
 _GONE_AFTER = timedelta(days=1)
+# Marks copies of the attempts on records that moved to another window, which are not copied further.
+_MOVED = "-moved"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +92,19 @@ class DownloadLog:
         self._write_once(window, rows, name)
 
     def append_selection_once(
-        self, window: StorageWindow, names: Sequence[str], record_ids: Collection[str], name: str
+        self,
+        window: StorageWindow,
+        names: Sequence[str],
+        record_ids: Collection[str],
+        name: str,
+        *,
+        source: StorageWindow | None = None,
     ) -> None:
-        """Copy the attempts on some records from the named files into one file; raises `RawDamaged`."""
-        rows = self._read(window, names)
+        """Copy the attempts on some records from the named files of `source` into one file; raises `RawDamaged`.
+
+        `source` is another window, or by default `window` itself.
+        """
+        rows = self._read(source or window, names)
         chosen = rows.filter(pc.is_in(rows["record_id"], pa.array(sorted(record_ids), pa.string())))
         # The named files may include an earlier selection.
         chosen = chosen.group_by(DOWNLOAD_LOG_SCHEMA.names, use_threads=False).aggregate([])
@@ -130,6 +142,7 @@ def fold_download_log(folder: DataFolder, table: Table, account: str, window: St
     """
     before = read_rows(folder, table, account, window)
     while True:
+        linked = describe_links(folder, table, account, window)
         listing = list_raw(folder, table, account, window)
         rows = _merge_files(folder, table, account, window, listing)
         state = WindowState(
@@ -142,6 +155,7 @@ def fold_download_log(folder: DataFolder, table: Table, account: str, window: St
             unreadable=0,
             unread=0,
             absent=0,
+            linked=linked,
         )
         write_lake_file(folder, table, account, window, rows=rows, state=state)
         if list_raw(folder, table, account, window) == listing:
@@ -161,11 +175,35 @@ def compute_lake_rows(folder: DataFolder, table: Table, account: str, window: St
     return _merge_files(folder, table, account, window, list_raw(folder, table, account, window))
 
 
+def copy_moved_attempts(folder: DataFolder, table: Table, account: str) -> None:
+    """Copy the attempts on linked records to the window that has their row; raises `RawDamaged`.
+
+    A record whose start is corrected across the edge of a window is not downloaded again.
+    """
+    source = TABLES[table.source]
+    links = read_links(folder, source, account)
+    moved: dict[tuple[StorageWindow, StorageWindow], list[str]] = {}
+    for home in sorted(frozenset[StorageWindow]().union(*links.values())):
+        rows = read_rows(folder, source, account, home)
+        for record_id in sorted(links.keys() & set(rows["record_id"] if rows is not None else ())):
+            for window in links[record_id] - {home}:
+                moved.setdefault((window, home), []).append(record_id)
+    log = DownloadLog(folder, account, table.datasets[0])
+    for (window, home), ids in moved.items():
+        names = [name for name in folder.raw_names(log.dataset, account, window) if _MOVED not in name]
+        if names:
+            digest = hashlib.sha256("\n".join([window.key, *names, *ids]).encode()).hexdigest()[:16]
+            name = f"{names[-1].partition('-')[0]}-{digest}{_MOVED}"
+            log.append_selection_once(home, names, ids, name, source=window)
+
+
 def _merge_files(
     folder: DataFolder, table: Table, account: str, window: StorageWindow, listing: Sequence[str]
 ) -> pa.Table:
     names = [entry.partition("/")[2] for entry in listing]
-    rows = merge_attempts(DownloadLog(folder, account, table.datasets[0]).read(window, names))
+    attempts = DownloadLog(folder, account, table.datasets[0]).read(window, names)
+    moved = find_moved_records(folder, table, account, window)
+    rows = merge_attempts(attempts[~attempts["record_id"].isin(moved)] if moved else attempts)
     return pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
 
 
@@ -175,7 +213,8 @@ def merge_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
     After a loss, the row is `failed` until the file is back, and describes the expected file. Adds `attempts` and
     `fetched_at`; `pending` becomes `gone` after a day of attempts.
     """
-    ordered = attempts.sort_values(["attempted_at", "status", "sha256", "error"], kind="stable")
+    # A record that moved back to an earlier window has its own attempts and copies of them.
+    ordered = attempts.drop_duplicates().sort_values(["attempted_at", "status", "sha256", "error"], kind="stable")
     by_id = ordered.groupby("record_id", sort=False)
     first, count = by_id["attempted_at"].min(), by_id.size()
     lost = ordered[ordered["status"] == "lost"].groupby("record_id")["attempted_at"].max()

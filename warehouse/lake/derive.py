@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse.lake.normalize import UNKNOWN, UNREAD
+from warehouse.lake.normalize import OBJECT_COLUMNS, UNREAD
 from warehouse.schema.tables import RECORDINGS, USAGE, Table
 
 _KINDS = (
@@ -82,8 +82,8 @@ def parse_length(text: str) -> int | None:
 
 
 def _build_extra(rows: pa.Table) -> pa.Array:
-    """Return one JSON object per row with undocumented fields and unparsed values, or null."""
-    columns = rows[UNKNOWN], rows[UNREAD]
+    """Return one JSON object per row with undocumented fields, unparsed values and conflicting payloads, or null."""
+    columns = [rows[name] for name in OBJECT_COLUMNS]
     if all(column.null_count == len(rows) for column in columns):
         return pa.nulls(len(rows), pa.string())
     pairs = zip(*(column.to_pylist() for column in columns), strict=True)

@@ -3,7 +3,8 @@
 import hashlib
 import io
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 import pandas as pd
@@ -16,7 +17,7 @@ from warehouse.windows import StorageWindow
 
 _STATE_KEY = b"iplum.window_state"
 # Increase it when normalizing or folding changes: the next publish then folds every window again.
-_FOLD_VERSION = 3
+_FOLD_VERSION = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,11 @@ class WindowState:
         unread: Rows with a value that did not parse.
         absent: Rows that the latest complete pull no longer returned.
         audited_at: Time of the latest audit among the complete pulls (UTC), or None.
+        conflicts: Rows whose latest response had different payloads under the same ID.
+        implausible: Rows with a time too far from the response that returned them.
+        missing_fields: The documented fields that no record has.
+        spans: The windows of each record whose versions start in several windows, as keys, by record ID.
+        linked: A hash of the links the file depends on; "" without any (`warehouse.lake.links`).
 
     """
 
@@ -47,11 +53,16 @@ class WindowState:
     unread: int
     absent: int
     audited_at: datetime | None = None
+    conflicts: int = 0
+    implausible: int = 0
+    missing_fields: tuple[str, ...] = ()
+    spans: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    linked: str = ""
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the fold version and the raw files."""
-        return hashlib.sha256("\n".join((self.version, *self.folded)).encode()).hexdigest()
+        """A hash of the fold version, the raw files and the links."""
+        return hashlib.sha256("\n".join((self.version, self.linked, *self.folded)).encode()).hexdigest()
 
 
 def fold_version(table: Table) -> str:
@@ -126,6 +137,7 @@ def _decode_state(encoded: bytes) -> WindowState | None:
         fields = dict(json.loads(encoded))
         for name in ("complete_at", "refused_at", "audited_at"):
             fields[name] = datetime.fromisoformat(fields[name]) if fields.get(name) else None
-        return WindowState(**{**fields, "folded": tuple(fields["folded"])})
+        fields |= {"folded": tuple(fields["folded"]), "missing_fields": tuple(fields.get("missing_fields", ()))}
+        return WindowState(**fields)
     except (ValueError, KeyError, TypeError):
         return None  # missing, damaged, or of another version

@@ -8,10 +8,20 @@ import pyarrow as pa
 
 from warehouse.lake.derive import derive_columns
 from warehouse.lake.files import WindowState, fold_version, read_rows, read_state, write_lake_file
-from warehouse.lake.merge import collect_callback_records, merge_versions, sort_rows
-from warehouse.lake.normalize import UNREAD, NormalizedResponse, normalize_response
+from warehouse.lake.links import NO_LINKS, Links, describe_links, find_siblings, list_raw, read_links
+from warehouse.lake.merge import find_spans, merge_linked, merge_window, sort_rows
+from warehouse.lake.normalize import CONFLICTS, UNREAD, NormalizedResponse, is_implausible
 from warehouse.lake.out_of_window import copy_out_of_window_records
-from warehouse.lake.presence import add_seen_times, compute_absences, compute_origins, find_complete_pulls
+from warehouse.lake.presence import compute_origins, find_complete_pulls
+from warehouse.lake.versions import (
+    WindowVersions,
+    collect_callbacks,
+    collect_versions,
+    filter_by_id,
+    read_callbacks,
+    read_linked_versions,
+    read_responses,
+)
 from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.tables import Table
 from warehouse.storage.paths import DataFolder
@@ -33,20 +43,14 @@ class FoldResult:
     before: WindowState | None = None
 
 
-def list_raw(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> tuple[str, ...]:
-    """List the raw files of a window, as `dataset/name`."""
-    return tuple(
-        f"{dataset}/{name}" for dataset in table.datasets for name in RawLog(folder, account, dataset).names(window)
-    )
-
-
 def is_up_to_date(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> bool:
-    """Whether the lake file covers all raw files of a window, with the current fold version."""
+    """Whether the lake file covers all raw files of a window and its links, with the current fold version."""
     state = read_state(folder, table, account, window)
     return (
         state is not None
         and state.version == fold_version(table)
         and state.folded == list_raw(folder, table, account, window)
+        and state.linked == describe_links(folder, table, account, window)
     )
 
 
@@ -59,54 +63,43 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
     before, state_before = read_rows(folder, table, account, window), read_state(folder, table, account, window)
     other_windows: set[StorageWindow] = set()
     while True:
-        listing = list_raw(folder, table, account, window)
-        rows, state = _merge_raw(folder, table, account, window, listing=listing, copied_to=other_windows)
+        rows, state = _merge_raw(folder, table, account, window, copied_to=other_windows)
         write_lake_file(folder, table, account, window, rows=rows, state=state)
-        if list_raw(folder, table, account, window) == listing:
+        if is_up_to_date(folder, table, account, window):
             new, changed = _count_changes(before, rows, table)
             del rows
             # Release the memory of a large window before the next one.
             pa.default_memory_pool().release_unused()
+            other_windows |= _find_stale_siblings(folder, table, account, window)
             return FoldResult(state, new, changed, frozenset(other_windows), state_before)
+
+
+def _find_stale_siblings(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> set[StorageWindow]:
+    siblings = find_siblings(read_links(folder, table, account), window)
+    return {sibling for sibling in siblings if not is_up_to_date(folder, table, account, sibling)}
 
 
 def compute_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
     """Compute a window's rows from its raw files, as its lake file should hold them; raises `RawDamaged`."""
-    rows, _ = _merge_raw(folder, table, account, window, listing=list_raw(folder, table, account, window))
+    rows, _ = _merge_raw(folder, table, account, window)
     return rows.select(table.lake_schema.names).cast(table.lake_schema)
 
 
-def merge_responses(
-    responses: Sequence[RawResponse],
-    bodies: Mapping[str, NormalizedResponse],
-    table: Table,
-    window: StorageWindow,
-    *,
-    callbacks: pa.Table | None = None,
+def merge(
+    own: WindowVersions, table: Table, *, siblings: Sequence[WindowVersions] = (), links: Links = NO_LINKS
 ) -> pa.Table:
-    """Merge responses and callbacks into the rows of a window.
+    """Merge the versions of a window, and those of its linked records in other windows, into its rows.
 
-    Records are joined by ID; the newest version wins field by field, null never wins, and a callback never wins
-    over a pull. `bodies` holds the records of each body by its hash. The result has the columns of the lake schema
-    and `unread`, is sorted by start and record ID, and does not depend on the order of `responses`.
+    Returns the columns of the lake schema, `unread` and `conflicts`, sorted by start and record ID.
     """
-    by_body: dict[str, list[RawResponse]] = {}
-    for response in sorted(responses, key=lambda response: (response.pulled_at, response.body_sha256 or "")):
-        digest = response.body_sha256 or ""
-        if digest in bodies:
-            # Removed and inserted again, bodies are ordered by their latest response.
-            by_body[digest] = [*by_body.pop(digest, []), response]
-    versions = [
-        add_seen_times(bodies[digest].rows, of_body) for digest, of_body in by_body.items() if len(bodies[digest].rows)
-    ]
-    if callbacks is not None:
-        versions.insert(0, callbacks.sort_by("last_seen_at"))
-    if not versions:
-        return table.lake_schema.empty_table().append_column(UNREAD, pa.nulls(0, pa.string()))
-    rows = sort_rows(merge_versions(pa.concat_tables(versions)), table, window)
-    rows = rows.append_column("origin", compute_origins(rows))
-    rows = rows.append_column("absent_since", compute_absences(rows, find_complete_pulls(responses, window)))
-    return derive_columns(rows, table)
+    linked = {record_id: windows for record_id, windows in links.items() if own.window in windows}
+    unlinked = replace(own, rows=filter_by_id(own.rows, linked, invert=True)) if linked else own
+    rows = merge_window(unlinked)
+    if linked:
+        parts = sorted([own, *siblings], key=lambda part: part.window)
+        rows = pa.concat_tables([rows, merge_linked(parts, linked, table, own.window)])
+    rows = sort_rows(rows, table, own.window)
+    return derive_columns(rows.append_column("origin", compute_origins(rows)), table)
 
 
 def _merge_raw(
@@ -115,37 +108,35 @@ def _merge_raw(
     account: str,
     window: StorageWindow,
     *,
-    listing: tuple[str, ...],
     copied_to: set[StorageWindow] | None = None,
 ) -> tuple[pa.Table, WindowState]:
-    """Merge the listed raw files into rows and their state.
+    """Merge the raw files of a window, and of its links, into rows and their state.
 
     With `copied_to`, out-of-window records are copied to their own windows, which are added to it.
     """
-    log = RawLog(folder, account, table.datasets[0])
-    named = sorted(log.read(window, _select_names(log.dataset, listing)), key=lambda pair: pair[1].pulled_at)
-    texts = {response.body_sha256: response.body for _, response in named if response.body is not None}
-    bodies = {digest: normalize_response(body, table) for digest, body in texts.items() if digest and body}
+    linked = describe_links(folder, table, account, window)
+    listing = list_raw(folder, table, account, window)
+    named, bodies = read_responses(folder, table, account, window, listing)
     if copied_to is not None:
+        log = RawLog(folder, account, table.datasets[0])
         copied_to |= copy_out_of_window_records(log, window, table, responses=named, bodies=bodies)
     # Keeping only the rows of each body halves the memory of a large window.
     responses = [replace(response, body=None) for _, response in named]
     bodies = {digest: replace(body, records=()) for digest, body in bodies.items()}
-    del named, texts
-    # Read file by file: a busy window has many thousands of callbacks.
-    events = (
-        event
-        for dataset in table.datasets[1:]
-        for name in _select_names(dataset, listing)
-        for _, event in RawLog(folder, account, dataset).read(window, [name])
-    )
-    callbacks = collect_callback_records(events, table)
-    rows = merge_responses(responses, bodies, table, window, callbacks=callbacks)
-    return rows, _build_state(rows, responses, bodies, table=table, window=window, listing=listing)
-
-
-def _select_names(dataset: str, listing: Sequence[str]) -> list[str]:
-    return [entry.partition("/")[2] for entry in listing if entry.startswith(f"{dataset}/")]
+    del named
+    callbacks = collect_callbacks(read_callbacks(folder, table, account, window, listing), table)
+    own = collect_versions(responses, bodies, table, window, callbacks=callbacks)
+    links = read_links(folder, table, account)
+    siblings = [
+        read_linked_versions(
+            folder, table, account, sibling, listing=list_raw(folder, table, account, sibling), ids=ids
+        )
+        for sibling, ids in find_siblings(links, window).items()
+    ]
+    rows = merge(own, table, siblings=siblings, links=links)
+    state = _build_state(rows, responses, bodies, table=table, window=window, listing=listing)
+    spans = find_spans([own, *siblings], table, links)
+    return rows, replace(state, linked=linked, spans=spans)
 
 
 def _build_state(
@@ -171,7 +162,19 @@ def _build_state(
         unreadable=_count_unreadable(pulled, bodies),
         unread=len(rows) - rows[UNREAD].null_count,
         absent=len(rows) - rows["absent_since"].null_count,
+        conflicts=len(rows) - rows[CONFLICTS].null_count,
+        implausible=sum(map(is_implausible, rows[UNREAD].drop_null().to_pylist())),
+        missing_fields=_find_missing_fields(pulled, bodies, table),
     )
+
+
+def _find_missing_fields(
+    pulled: Sequence[RawResponse], bodies: Mapping[str, NormalizedResponse], table: Table
+) -> tuple[str, ...]:
+    """Return the documented fields that no record of the window's responses has; none without records."""
+    digests = {response.body_sha256 or "" for response in pulled} & bodies.keys()
+    fields = frozenset[str]().union(*(bodies[digest].fields for digest in digests))
+    return tuple(c.field for c in table.vendor_columns if c.field and c.field not in fields) if fields else ()
 
 
 def _count_unreadable(pulled: Sequence[RawResponse], bodies: Mapping[str, NormalizedResponse]) -> int:

@@ -2,8 +2,11 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,9 @@ from warehouse.schema.tables import Column, Table
 
 UNKNOWN = "unknown"
 UNREAD = "unread"
+CONFLICTS = "conflicts"
+#: Columns of a normalized response that are not the vendor's, each a JSON object or null.
+OBJECT_COLUMNS = (UNKNOWN, UNREAD, CONFLICTS)
 
 # Callbacks may contain it; message text and media URLs do not belong in these tables.
 _DROPPED_FIELDS = frozenset({"content"})
@@ -26,9 +32,11 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,9})?")
 _TOO_LARGE = 1e15
 _INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
 _SHORTEST_PLAIN = len("2024-01-01T00:00:00Z")
-# A record outside these years has a wrong clock.
+# A time before or after these has a wrong clock. iPlum reports what has happened, so no record is from the future;
+# a day allows for an instant without a zone.
 _EARLIEST = pd.Timestamp("2000-01-01", tz="UTC")
 _LATEST = pd.Timestamp("2100-01-01", tz="UTC")
+_LATEST_AFTER_RESPONSE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -36,11 +44,13 @@ class NormalizedResponse:
     """The readable records of one response.
 
     Args:
-        rows: The table's vendor columns, typed, and two columns of JSON objects or null: `unknown` (undocumented
-            fields) and `unread` (the original values of those that did not parse).
+        rows: The table's vendor columns, typed, and columns of JSON objects or null: `unknown` (undocumented
+            fields), `unread` (the original values of those that did not parse) and `conflicts` (other payloads
+            with the same ID).
         unreadable: How many records are not an object with a record ID.
         records: All records of the response.
         positions: The position of each row's record among them.
+        fields: The names of all fields of the readable records.
 
     """
 
@@ -48,41 +58,51 @@ class NormalizedResponse:
     unreadable: int
     records: Iterable[Any]
     positions: Sequence[int]
+    fields: frozenset[str] = frozenset()
 
     @property
     def frame(self) -> pd.DataFrame:
         """The rows as pandas, with dicts or None for JSON objects."""
         frame: pd.DataFrame = self.rows.to_pandas(use_threads=False)
-        for name in (UNKNOWN, UNREAD):
+        for name in OBJECT_COLUMNS:
             values = np.empty(len(frame), dtype=object)
             values[:] = [None if text is None else json.loads(text) for text in self.rows[name].to_pylist()]
             frame[name] = pd.Series(values)
         return frame
 
 
-def normalize_response(body: bytes, table: Table) -> NormalizedResponse:
-    """Normalize a raw body: one row per readable record, in order.
+def normalize_response(body: bytes, table: Table, received_at: datetime | None = None) -> NormalizedResponse:
+    """Normalize a raw body: one row per record ID, in order.
 
-    A large body is parsed in chunks, so memory holds the columns and one chunk.
+    `received_at` (aware UTC) decides which times are plausible; without it, all from 2000 to 2099 are. Of different
+    payloads under one ID, one is the row, whole, and the others are in `conflicts`. A large body is parsed in
+    chunks, so memory holds the columns and one chunk.
     """
     parts: list[NormalizedResponse] = []
     for chunk in parse_json_records(body):
-        part = normalize_records(chunk, table)
+        part = normalize_records(chunk, table, received_at)
         parts.append(replace(part, records=()) if parts else part)
     if len(parts) == 1:
-        return parts[0]
+        return _keep_one_payload(parts[0])
     sizes = [len(part.positions) + part.unreadable for part in parts]
     starts = [sum(sizes[:number]) for number in range(len(sizes))]
-    return NormalizedResponse(
+    whole = NormalizedResponse(
         pa.concat_tables([part.rows for part in parts]),
         sum(part.unreadable for part in parts),
         JsonRecords(body),
         [start + position for start, part in zip(starts, parts, strict=True) for position in part.positions],
+        frozenset(chain.from_iterable(part.fields for part in parts)),
     )
+    return _keep_one_payload(whole)
 
 
-def normalize_records(records: Sequence[Any], table: Table) -> NormalizedResponse:
-    """Normalize parsed records: one row per readable record, in order."""
+def normalize_records(
+    records: Sequence[Any], table: Table, received_at: datetime | Sequence[datetime] | None = None
+) -> NormalizedResponse:
+    """Normalize parsed records: one row per readable record, in order.
+
+    `received_at` is as in `normalize_response`, or one instant per record.
+    """
     positions: Sequence[int] = range(len(records))
     readable = records
     arrays = _build_arrays(records, table)
@@ -91,12 +111,60 @@ def normalize_records(records: Sequence[Any], table: Table) -> NormalizedRespons
         readable = [records[position] for position in positions]
         arrays = _build_arrays(readable, table)
     unread: dict[int, dict[str, Any]] = {}
+    latest = _compute_latest(received_at, positions)
     columns = {
-        column.name: _parse_column(arrays.get(column.name), readable, column, unread) for column in table.vendor_columns
+        column.name: _parse_column(arrays.get(column.name), readable, column, latest, unread)
+        for column in table.vendor_columns
     }
-    columns[UNKNOWN] = _format_objects(_find_unknown_fields(readable, table), len(readable))
+    fields = frozenset[str]().union(*readable)
+    columns[UNKNOWN] = _format_objects(_find_unknown_fields(readable, fields, table), len(readable))
     columns[UNREAD] = _format_objects(unread, len(readable))
-    return NormalizedResponse(pa.table(columns), len(records) - len(readable), records, positions)
+    columns[CONFLICTS] = pa.nulls(len(readable), pa.string())
+    return NormalizedResponse(pa.table(columns), len(records) - len(readable), records, positions, fields)
+
+
+def _compute_latest(
+    received_at: datetime | Sequence[datetime] | None, positions: Sequence[int]
+) -> pa.Scalar | pa.Array:
+    """Return the latest plausible instant, of all records or of each."""
+    if isinstance(received_at, Sequence):
+        return pa.array([received_at[position] + _LATEST_AFTER_RESPONSE for position in positions], INSTANT)
+    return pa.scalar(received_at + _LATEST_AFTER_RESPONSE if received_at else _LATEST, INSTANT)
+
+
+def _keep_one_payload(response: NormalizedResponse) -> NormalizedResponse:
+    """Keep one row per record ID: the payload with the most readable values; others become `conflicts`.
+
+    A row must be a payload that iPlum sent, so different ones are not merged. The choice does not depend on their
+    order, which may change from response to response.
+    """
+    ids = response.rows["record_id"].combine_chunks().dictionary_encode()
+    if len(ids.dictionary) == len(ids):
+        return response
+    numbers: list[int] = ids.indices.to_pylist()
+    copies = Counter(numbers)
+    repeated = {response.positions[row]: row for row, number in enumerate(numbers) if copies[number] > 1}
+    payloads: dict[int, dict[str, int]] = {}
+    for position, record in enumerate(response.records):
+        if position in repeated:
+            row = repeated[position]
+            payload = json.dumps({k: v for k, v in record.items() if k not in _DROPPED_FIELDS}, sort_keys=True)
+            payloads.setdefault(numbers[row], {}).setdefault(payload, row)
+    values = sum(
+        column.is_valid().to_numpy().astype(int) for column in response.rows.drop_columns(list(OBJECT_COLUMNS)).columns
+    )
+    removed = set(repeated.values())
+    conflicts: dict[int, dict[str, Any]] = {}
+    for rows in payloads.values():
+        chosen, *others = sorted(rows, key=lambda payload: (values[rows[payload]], payload), reverse=True)
+        removed.remove(rows[chosen])
+        if others:
+            conflicts[rows[chosen]] = {"conflicting_payloads": [json.loads(payload) for payload in others]}
+    rows = response.rows.set_column(
+        response.rows.column_names.index(CONFLICTS), CONFLICTS, _format_objects(conflicts, len(numbers))
+    )
+    kept = [row for row in range(len(numbers)) if row not in removed]
+    return replace(response, rows=rows.take(kept), positions=[response.positions[row] for row in kept])
 
 
 def _build_arrays(records: Sequence[Any], table: Table) -> dict[str, pa.Array]:
@@ -141,9 +209,11 @@ def _find_readable(records: Sequence[Any], table: Table) -> list[int]:
     ]
 
 
-def _find_unknown_fields(records: Sequence[dict[str, Any]], table: Table) -> dict[int, dict[str, Any]]:
+def _find_unknown_fields(
+    records: Sequence[dict[str, Any]], fields: frozenset[str], table: Table
+) -> dict[int, dict[str, Any]]:
     known = {column.field for column in table.vendor_columns} | _DROPPED_FIELDS
-    if set().union(*records) <= known:
+    if fields <= known:
         return {}
     return {
         row: {name: value for name, value in record.items() if name not in known}
@@ -160,16 +230,23 @@ def _format_objects(objects: Mapping[int, dict[str, Any]], rows: int) -> pa.Arra
 
 
 def _parse_column(
-    array: pa.Array | None, records: Sequence[dict[str, Any]], column: Column, unread: dict[int, dict[str, Any]]
+    array: pa.Array | None,
+    records: Sequence[dict[str, Any]],
+    column: Column,
+    latest: pa.Scalar | pa.Array,
+    unread: dict[int, dict[str, Any]],
 ) -> pa.Array:
-    """Parse a column, from `array` if it has one type; values that do not parse become null, and are in `unread`."""
+    """Parse a column, from `array` if it has one type; values that do not parse become null, and are in `unread`.
+
+    So do instants that are implausible.
+    """
     if array is not None:
-        parsed = _parse_array(array, column)
+        parsed = _drop_implausible(_parse_array(array, column), latest)
         if parsed.null_count == array.null_count:
             return parsed
     field = str(column.field)
     values = [record.get(field) for record in records]
-    parsed = _PARSERS[column.parse](values)
+    parsed = _drop_implausible(_PARSERS[column.parse](values), latest)
     for row in np.flatnonzero(parsed.is_null()):
         if values[row] is not None:
             unread.setdefault(int(row), {})[field] = values[row]
@@ -193,7 +270,7 @@ def _parse_plain_instants(array: pa.Array) -> pa.Array:
     shortest = pc.min(pc.binary_length(array)).as_py()
     try:
         if shortest is None or (shortest >= _SHORTEST_PLAIN and pc.all(pc.ends_with(array, "Z")).as_py()):
-            return _drop_implausible(array.cast(INSTANT))
+            return array.cast(INSTANT)
     except pa.ArrowException:
         pass  # parsed value by value
     return pa.nulls(len(array), INSTANT)
@@ -246,12 +323,20 @@ def _parse_instants(values: list[Any]) -> pa.Array:
     # pandas accepts more ISO 8601 forms than Arrow.
     texts = pd.Series(valid, dtype="str")
     instants = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce").astype("datetime64[us, UTC]")
-    return _drop_implausible(pa.array(instants, INSTANT))
+    return pa.array(instants, INSTANT)
 
 
-def _drop_implausible(instants: pa.Array) -> pa.Array:
-    is_plausible = pc.and_(pc.greater_equal(instants, _EARLIEST), pc.less(instants, _LATEST))
-    return pc.if_else(is_plausible, instants, None)
+def _drop_implausible(values: pa.Array, latest: pa.Scalar | pa.Array) -> pa.Array:
+    if values.type != INSTANT:
+        return values
+    is_plausible = pc.and_(pc.greater_equal(values, _EARLIEST), pc.less_equal(values, latest))
+    return pc.if_else(is_plausible, values, None)
+
+
+def is_implausible(unread: str) -> bool:
+    """Whether any of a record's unparsed values is a time, and so an implausible one."""
+    values = [value for value in json.loads(unread).values() if isinstance(value, str)]
+    return bool(_parse_instants(values).null_count < len(values))
 
 
 _PARSERS = {

@@ -7,7 +7,8 @@ from typing import Any
 
 from warehouse.archive.download_log import fold_lake_file
 from warehouse.lake.files import read_rows
-from warehouse.lake.fold import fold_window, list_raw
+from warehouse.lake.fold import fold_window
+from warehouse.lake.links import list_raw
 from warehouse.lake.normalize import normalize_response
 from warehouse.raw.deletion_log import DeletionRecord
 from warehouse.raw.log import RawLog

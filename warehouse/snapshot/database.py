@@ -8,10 +8,10 @@ from pathlib import Path
 import duckdb
 
 from warehouse.schema.marts import MARTS
-from warehouse.schema.tables import PUBLISHED_TABLES, VIEWS, Table, render_ddl
+from warehouse.schema.tables import FOLDED_TABLES, PUBLISHED_TABLES, VIEWS, Table, render_ddl
 from warehouse.snapshot.marts import MartSettings, build_marts, describe_marts
 from warehouse.sql import read_sql
-from warehouse.windows import StorageWindow, WindowKey, window_of_key
+from warehouse.windows import StorageWindow, WindowKey, window_of, window_of_key
 
 # Readable by DuckDB 1.2 and later (docs/design.md, "Storage version").
 _STORAGE_VERSION = "v1.2.0"
@@ -23,6 +23,8 @@ _MEGABYTES_PER_CORE = 128
 _LIMITED_UP_TO = 2_000_000
 
 Fingerprints = Mapping[WindowKey, str]
+Duplicates = Mapping[tuple[Table, str], Mapping[str, frozenset[StorageWindow]]]
+"""The windows of each record ID with several rows, by table and account."""
 
 
 def read_select(table: Table) -> str:
@@ -116,6 +118,10 @@ class Snapshot:
             batch = [str(path) for path in files[first : first + _FILES_PER_READ]]
             self._connection.execute(f"INSERT INTO {table.name} {select}", {"files": batch})
 
+    def find_duplicates(self) -> Duplicates:
+        """Return the records that have rows in several windows."""
+        return find_duplicates(self._connection)
+
     def finish(self, settings: MartSettings) -> None:
         """Build the marts and record the build, as the last step before publishing."""
         self._build_marts(settings)
@@ -145,6 +151,19 @@ class Snapshot:
     def _comment(self, target: str, text: str) -> None:
         quoted = text.replace("'", "''")
         self._connection.execute(f"COMMENT ON {target} IS '{quoted}'")
+
+
+def find_duplicates(connection: duckdb.DuckDBPyConnection) -> Duplicates:
+    """Return the records of the folded tables that have rows in several windows."""
+    duplicates: dict[tuple[Table, str], dict[str, frozenset[StorageWindow]]] = {}
+    for table in FOLDED_TABLES:
+        rows = connection.execute(
+            f"SELECT account, record_id, list(DISTINCT window_start) FROM {table.name} "
+            "GROUP BY account, record_id HAVING count(*) > 1"
+        ).fetchall()
+        for account, record_id, days in rows:
+            duplicates.setdefault((table, account), {})[record_id] = frozenset(map(window_of, days))
+    return duplicates
 
 
 def count_differing_rows(

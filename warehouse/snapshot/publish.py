@@ -23,6 +23,7 @@ from warehouse.snapshot.repair import (
     find_damaged_raw,
     find_stale_windows,
     fold_stale_windows,
+    link_duplicates,
     list_raw_windows,
     refold_damaged,
 )
@@ -150,13 +151,14 @@ def _publish_locked(
 def _update_snapshot(
     folder: DataFolder,
     settings: MartSettings,
-    damaged: Collection[str],
+    damaged: set[str],
     *,
     refolded: int,
     full: bool,
     on_progress: ProgressCallback,
 ) -> Publication:
-    for attempts_left in reversed(range(_ATTEMPTS)):
+    attempts_left = _ATTEMPTS
+    while True:
         base_pointer = read_pointer(folder) if full and folder.bucket else update_copy(folder)
         listed = folder.with_cached_listings()
         lake_windows = _read_lake(listed, without=damaged)
@@ -167,10 +169,13 @@ def _update_snapshot(
         with scratch_folder(folder.root, folder.modes) as scratch:
             built = scratch / folder.snapshot.name
             is_rebuild = published_windows is None
-            _build(
+            if not _build(
                 listed, built, plan, settings=settings, without=damaged, is_rebuild=is_rebuild, on_progress=on_progress
-            )
+            ):
+                refolded += fold_stale_windows(folder, damaged)
+                continue
             # If another machine has published meanwhile, build again on its snapshot.
+            attempts_left -= 1
             if swap_pointer(folder, built, expected=base_pointer, overwrite=not attempts_left):
                 break
     replaced = {table.name: len(plan.to_replace[table]) + len(plan.to_remove[table]) for table in lake_windows}
@@ -192,7 +197,8 @@ def _build(
     without: Collection[str],
     is_rebuild: bool,
     on_progress: ProgressCallback,
-) -> None:
+) -> bool:
+    """Build a snapshot; return False, before its marts, if records were found that have rows in several windows."""
     if not is_rebuild:
         shutil.copyfile(folder.snapshot, path)
     with Snapshot(path, spill_folder=path.parent / "spill") as snapshot:
@@ -207,7 +213,10 @@ def _build(
             snapshot.insert(table, folder.store.copy_to_local(files, path.parent, _columns_of(table)))
             done += len(plan.to_replace[table])
             on_progress(done, total)
+        if link_duplicates(folder, snapshot.find_duplicates()):
+            return False
         snapshot.finish(settings)
+    return True
 
 
 def _columns_of(table: Table) -> list[str] | None:

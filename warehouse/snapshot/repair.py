@@ -1,15 +1,18 @@
-"""Repair before publishing: folding stale windows and damaged lake files again."""
+"""Repair before publishing: folding stale windows and damaged lake files again, and linking records that moved."""
 
 from collections.abc import Iterable
 
-from warehouse.archive.download_log import fold_lake_file
+from warehouse.archive.download_log import copy_moved_attempts, fold_lake_file
 from warehouse.errors import RawDamaged
+from warehouse.lake.due_windows import read_states
 from warehouse.lake.files import read_rows
 from warehouse.lake.fold import is_up_to_date
+from warehouse.lake.links import add_links
 from warehouse.raw.log import is_readable
-from warehouse.schema.tables import LAKE_TABLES, Table
+from warehouse.schema.tables import ARCHIVE_TABLES, FOLDED_TABLES, LAKE_TABLES, Table
+from warehouse.snapshot.database import Duplicates
 from warehouse.storage.paths import DataFolder
-from warehouse.windows import WindowKey
+from warehouse.windows import StorageWindow, WindowKey, window_of_key
 
 
 def list_raw_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
@@ -25,12 +28,46 @@ def list_raw_windows(folder: DataFolder, table: Table) -> list[WindowKey]:
 
 
 def fold_stale_windows(folder: DataFolder, damaged: set[str]) -> int:
-    """Fold the windows left by killed runs or by an older version, and return their number.
+    """Fold the windows left by killed runs, by an older version or by records that moved; return their number.
 
     A damaged raw file is added to `damaged`, and only its window is skipped. Raises `StorageFailed`.
     """
+    count = _fold_stale(folder, FOLDED_TABLES, damaged)
+    while _link_moved_records(folder):
+        count += _fold_stale(folder, FOLDED_TABLES, damaged)
+    for account in folder.accounts():
+        for table in ARCHIVE_TABLES:
+            try:
+                copy_moved_attempts(folder, table, account)
+            except RawDamaged as error:
+                damaged.add(error.key)
+    return count + _fold_stale(folder, ARCHIVE_TABLES, damaged)
+
+
+def _fold_stale(folder: DataFolder, tables: Iterable[Table], damaged: set[str]) -> int:
     listed = folder.with_cached_listings()
-    return sum(_fold(folder, table, find_stale_windows(listed, table), damaged) for table in LAKE_TABLES)
+    return sum(_fold(folder, table, find_stale_windows(listed, table), damaged) for table in tables)
+
+
+def _link_moved_records(folder: DataFolder) -> bool:
+    """Link the records whose versions start in several windows, and return whether any is new."""
+    listed = folder.with_cached_listings()
+    is_new = False
+    for table in FOLDED_TABLES:
+        for account in listed.accounts():
+            spans: dict[str, frozenset[StorageWindow]] = {}
+            for state in read_states(listed, table, account, listed.lake_windows(table.name, account)).values():
+                for record_id, keys in state.spans.items():
+                    windows = frozenset(map(window_of_key, keys))
+                    spans[record_id] = spans.get(record_id, frozenset()) | windows
+            is_new |= add_links(folder, table, account, spans)
+    return is_new
+
+
+def link_duplicates(folder: DataFolder, duplicates: Duplicates) -> bool:
+    """Link the records that have rows in several windows, and return whether any is new."""
+    is_new = [add_links(folder, table, account, links) for (table, account), links in duplicates.items()]
+    return any(is_new)
 
 
 def find_stale_windows(folder: DataFolder, table: Table) -> list[WindowKey]:

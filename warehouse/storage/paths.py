@@ -141,6 +141,10 @@ class DataFolder:
         """Return the key of a window's lake file."""
         return f"{self._window_folder('lake', table, account, window)}/part-0.parquet"
 
+    def links_file(self, table: str, account: str) -> str:
+        """Return the key of a table's links: its records that have versions in several windows."""
+        return f"lake/{table}/{_ACCOUNT}{account}/links.json"
+
     def raw_names(self, dataset: str, account: str, window: StorageWindow) -> list[str]:
         """List the names of a window's raw files, oldest pull first."""
         names = self.store.list_names(self.raw_folder(dataset, account, window))
@@ -161,10 +165,11 @@ class DataFolder:
         return [window for window in windows if self.store.exists(self.lake_file(table, account, window))]
 
     def window_folders(self) -> Iterator[str]:
-        """Yield all folders with raw or lake files."""
+        """Yield all folders with raw or lake files, or with links."""
         for layer in ("raw", "lake"):
             for name in self._children(layer):
                 for account in self._children(name):
+                    yield account
                     yield from self._children(account)
 
     def accounts(self) -> list[str]:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold, keep, rows_of
-from warehouse.lake.fold import fold_window, is_up_to_date, merge_responses
+from warehouse.lake.fold import fold_window, is_up_to_date, merge
 from warehouse.lake.normalize import normalize_response
+from warehouse.lake.versions import collect_versions
 from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.tables import USAGE
 from warehouse.storage.paths import DataFolder
@@ -214,9 +215,10 @@ versions = st.builds(
 pulls = st.lists(st.tuples(st.lists(versions, max_size=4), st.booleans()), min_size=1, max_size=5)
 
 
-def merge(responses: list[RawResponse]) -> pd.DataFrame:
-    frames = {a.body_sha256 or "": normalize_response(a.body or b"[]", USAGE) for a in responses}
-    rows: pd.DataFrame = merge_responses(responses, frames, USAGE, WINDOW).select(USAGE.lake_schema.names).to_pandas()
+def merge_responses(responses: list[RawResponse]) -> pd.DataFrame:
+    bodies = {a.body_sha256 or "": normalize_response(a.body or b"[]", USAGE) for a in responses}
+    merged = merge(collect_versions(responses, bodies, USAGE, WINDOW), USAGE)
+    rows: pd.DataFrame = merged.select(USAGE.lake_schema.names).to_pandas()
     return rows
 
 
@@ -233,14 +235,14 @@ def test_order_of_responses_does_not_matter(
     responses = [add_hash(records, hours, complete=complete) for hours, (records, complete) in enumerate(drawn)]
     shuffled = responses[:]
     randomness.shuffle(shuffled)
-    pd.testing.assert_frame_equal(merge(responses), merge(shuffled))
+    pd.testing.assert_frame_equal(merge_responses(responses), merge_responses(shuffled))
 
 
 @settings(max_examples=60, deadline=None)
 @given(pulls)
 def test_fold_loses_no_record(drawn: list[tuple[list[dict[str, Any]], bool]]) -> None:
     responses = [add_hash(records, hours, complete=complete) for hours, (records, complete) in enumerate(drawn)]
-    rows = merge(responses)
+    rows = merge_responses(responses)
     assert sorted(rows["record_id"]) == sorted({r["recordId"] for records, _ in drawn for r in records})
 
 

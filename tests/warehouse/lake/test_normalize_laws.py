@@ -55,7 +55,8 @@ records = st.builds(
 
 
 def parse(drawn: list[Any], table: Table = USAGE) -> list[dict[str, str]]:
-    frame = derive_columns(normalize_response(json.dumps(drawn).encode(), table).rows, table).to_pandas()
+    normalized = normalize_records(load_records(json.dumps(drawn).encode()), table)
+    frame = derive_columns(normalized.rows, table).to_pandas()
     return [{str(name): repr(None if _is_null(v) else v) for name, v in row.items()} for _, row in frame.iterrows()]
 
 

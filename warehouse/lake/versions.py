@@ -1,0 +1,155 @@
+"""Versions: the records of one window's raw log, each with the times it was seen."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from warehouse.lake.normalize import NormalizedResponse, normalize_records, normalize_response
+from warehouse.lake.presence import CompletePull, add_callback_times, add_seen_times, find_complete_pulls
+from warehouse.raw.json_records import load_records
+from warehouse.raw.log import RawLog, RawResponse
+from warehouse.schema.tables import Table
+from warehouse.storage.paths import DataFolder
+from warehouse.windows import StorageWindow, window_of
+
+SOURCE = "source_window"
+# Callback records normalized at a time: a busy window has many thousands, in small files.
+_CHUNK = 5_000
+
+Bodies = Mapping[str, NormalizedResponse]
+"""Normalized bodies, by hash."""
+
+
+@dataclass(frozen=True)
+class WindowVersions:
+    """The versions of a window's records, the weakest first: callbacks, then responses, each by time.
+
+    Args:
+        window: The window.
+        rows: The columns of a normalized response and of `add_seen_times`, and `source_window`: the first day of the
+            window whose request or callbacks returned the version.
+        pulls: The complete pulls of the window.
+
+    """
+
+    window: StorageWindow
+    rows: pa.Table
+    pulls: Sequence[CompletePull]
+
+
+def read_responses(
+    folder: DataFolder, table: Table, account: str, window: StorageWindow, listing: Sequence[str]
+) -> tuple[list[tuple[str, RawResponse]], dict[str, NormalizedResponse]]:
+    """Read the listed responses of a window, oldest first with the names of their files, and normalize their bodies.
+
+    Raises `RawDamaged`.
+    """
+    log = RawLog(folder, account, table.datasets[0])
+    named = sorted(log.read(window, select_names(log.dataset, listing)), key=lambda pair: pair[1].pulled_at)
+    texts = {response.body_sha256: response.body for _, response in named if response.body is not None}
+    received_at = {response.body_sha256: response.pulled_at for _, response in named}
+    bodies = {
+        digest: normalize_response(body, table, received_at[digest])
+        for digest, body in texts.items()
+        if digest and body
+    }
+    return named, bodies
+
+
+def read_callbacks(
+    folder: DataFolder, table: Table, account: str, window: StorageWindow, listing: Sequence[str]
+) -> Iterator[RawResponse]:
+    """Read the listed callbacks of a window, file by file: a busy window has many thousands; raises `RawDamaged`."""
+    for dataset in table.datasets[1:]:
+        for name in select_names(dataset, listing):
+            for _, event in RawLog(folder, account, dataset).read(window, [name]):
+                yield event
+
+
+def read_linked_versions(
+    folder: DataFolder,
+    table: Table,
+    account: str,
+    window: StorageWindow,
+    *,
+    listing: Sequence[str],
+    ids: Collection[str],
+) -> WindowVersions:
+    """Read the versions of some records in a window's raw log; raises `RawDamaged`."""
+    named, bodies = read_responses(folder, table, account, window, listing)
+    responses = [replace(response, body=None) for _, response in named]
+    callbacks = collect_callbacks(read_callbacks(folder, table, account, window, listing), table)
+    versions = collect_versions(responses, bodies, table, window, callbacks=callbacks)
+    return replace(versions, rows=filter_by_id(versions.rows, ids))
+
+
+def collect_versions(
+    responses: Sequence[RawResponse],
+    bodies: Bodies,
+    table: Table,
+    window: StorageWindow,
+    *,
+    callbacks: pa.Table | None = None,
+) -> WindowVersions:
+    """Collect the versions in a window's responses and callbacks; the order of `responses` does not matter."""
+    by_body: dict[tuple[str, StorageWindow], list[RawResponse]] = {}
+    for response in sorted(responses, key=lambda response: (response.pulled_at, response.body_sha256 or "")):
+        source = window if response.is_own else window_of(response.request_start)
+        key = (response.body_sha256 or "", source)
+        if key[0] in bodies:
+            # Removed and inserted again, bodies are ordered by their latest response.
+            by_body[key] = [*by_body.pop(key, []), response]
+    parts = [
+        _add_source(add_seen_times(bodies[digest].rows, of_body), source)
+        for (digest, source), of_body in by_body.items()
+        if len(bodies[digest].rows)
+    ]
+    if callbacks is not None:
+        parts.insert(0, _add_source(callbacks.sort_by("last_seen_at"), window))
+    if not parts:
+        no_records = normalize_records([], table).rows
+        parts = [_add_source(add_callback_times(no_records, []), window)]
+    return WindowVersions(window, pa.concat_tables(parts), find_complete_pulls(responses, window))
+
+
+def collect_callbacks(events: Iterable[RawResponse], table: Table) -> pa.Table | None:
+    """Return the records of callbacks in the given order, one row each, or None if there are none.
+
+    The table has the columns of `add_seen_times`.
+    """
+    parts = []
+    for chunk in _split_chunks(events):
+        normalized = normalize_records([record for _, record in chunk], table, [time for time, _ in chunk])
+        times = [chunk[position][0] for position in normalized.positions]
+        parts.append(add_callback_times(normalized.rows, times))
+    return pa.concat_tables(parts) if parts else None
+
+
+def filter_by_id(rows: pa.Table, ids: Collection[str], *, invert: bool = False) -> pa.Table:
+    """Return the rows of some records, or with `invert` of all others."""
+    is_chosen = pc.is_in(rows["record_id"], pa.array(sorted(ids), pa.string()))
+    return rows.filter(pc.invert(is_chosen) if invert else is_chosen)
+
+
+def select_names(dataset: str, listing: Sequence[str]) -> list[str]:
+    """Return the names of one dataset's files in a listing of `dataset/name`."""
+    return [entry.partition("/")[2] for entry in listing if entry.startswith(f"{dataset}/")]
+
+
+def _add_source(rows: pa.Table, source: StorageWindow) -> pa.Table:
+    return rows.append_column(SOURCE, pa.repeat(pa.scalar(source.first_day, pa.date32()), len(rows)))
+
+
+def _split_chunks(events: Iterable[RawResponse]) -> Iterator[list[tuple[datetime, Any]]]:
+    chunk: list[tuple[datetime, Any]] = []
+    for event in events:
+        chunk += [(event.pulled_at, record) for record in load_records(event.body or b"[]")]
+        if len(chunk) >= _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
