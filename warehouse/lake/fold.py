@@ -92,12 +92,11 @@ def merge(
 
     Returns the columns of the lake schema, `unread` and `conflicts`, sorted by start and record ID.
     """
-    linked = {record_id: windows for record_id, windows in links.items() if own.window in windows}
+    linked = {record_id for record_id, windows in links.items() if own.window in windows}
     unlinked = replace(own, rows=filter_by_id(own.rows, linked, invert=True)) if linked else own
     rows = merge_window(unlinked)
     if linked:
-        parts = sorted([own, *siblings], key=lambda part: part.window)
-        rows = pa.concat_tables([rows, merge_linked(parts, linked, table, own.window)])
+        rows = pa.concat_tables([rows, merge_linked([own, *siblings], linked, table, own.window)])
     rows = sort_rows(rows, table, own.window)
     return derive_columns(rows.append_column("origin", compute_origins(rows)), table)
 

@@ -14,9 +14,8 @@ from warehouse.raw.json_records import load_records
 from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.tables import Table
 from warehouse.storage.paths import DataFolder
-from warehouse.windows import StorageWindow, window_of
+from warehouse.windows import StorageWindow
 
-SOURCE = "source_window"
 # Callback records normalized at a time: a busy window has many thousands, in small files.
 _CHUNK = 5_000
 
@@ -30,8 +29,7 @@ class WindowVersions:
 
     Args:
         window: The window.
-        rows: The columns of a normalized response and of `add_seen_times`, and `source_window`: the first day of the
-            window whose request or callbacks returned the version.
+        rows: The columns of a normalized response and of `add_seen_times`.
         pulls: The complete pulls of the window.
 
     """
@@ -96,23 +94,19 @@ def collect_versions(
     callbacks: pa.Table | None = None,
 ) -> WindowVersions:
     """Collect the versions in a window's responses and callbacks; the order of `responses` does not matter."""
-    by_body: dict[tuple[str, StorageWindow], list[RawResponse]] = {}
+    by_body: dict[str, list[RawResponse]] = {}
     for response in sorted(responses, key=lambda response: (response.pulled_at, response.body_sha256 or "")):
-        source = window if response.is_own else window_of(response.request_start)
-        key = (response.body_sha256 or "", source)
-        if key[0] in bodies:
+        digest = response.body_sha256 or ""
+        if digest in bodies:
             # Removed and inserted again, bodies are ordered by their latest response.
-            by_body[key] = [*by_body.pop(key, []), response]
+            by_body[digest] = [*by_body.pop(digest, []), response]
     parts = [
-        _add_source(add_seen_times(bodies[digest].rows, of_body), source)
-        for (digest, source), of_body in by_body.items()
-        if len(bodies[digest].rows)
+        add_seen_times(bodies[digest].rows, of_body) for digest, of_body in by_body.items() if len(bodies[digest].rows)
     ]
     if callbacks is not None:
-        parts.insert(0, _add_source(callbacks.sort_by("last_seen_at"), window))
+        parts.insert(0, callbacks.sort_by("last_seen_at"))
     if not parts:
-        no_records = normalize_records([], table).rows
-        parts = [_add_source(add_callback_times(no_records, []), window)]
+        parts = [add_callback_times(normalize_records([], table).rows, [])]
     return WindowVersions(window, pa.concat_tables(parts), find_complete_pulls(responses, window))
 
 
@@ -129,6 +123,13 @@ def collect_callbacks(events: Iterable[RawResponse], table: Table) -> pa.Table |
     return pa.concat_tables(parts) if parts else None
 
 
+def find_inside(rows: pa.Table, table: Table, window: StorageWindow) -> pa.ChunkedArray:
+    """Return, per row, whether it starts inside a window; null without a start."""
+    started = rows[table.started]
+    first, end = pa.scalar(window.start, started.type), pa.scalar(window.end, started.type)
+    return pc.and_(pc.greater_equal(started, first), pc.less(started, end))
+
+
 def filter_by_id(rows: pa.Table, ids: Collection[str], *, invert: bool = False) -> pa.Table:
     """Return the rows of some records, or with `invert` of all others."""
     is_chosen = pc.is_in(rows["record_id"], pa.array(sorted(ids), pa.string()))
@@ -138,10 +139,6 @@ def filter_by_id(rows: pa.Table, ids: Collection[str], *, invert: bool = False) 
 def select_names(dataset: str, listing: Sequence[str]) -> list[str]:
     """Return the names of one dataset's files in a listing of `dataset/name`."""
     return [entry.partition("/")[2] for entry in listing if entry.startswith(f"{dataset}/")]
-
-
-def _add_source(rows: pa.Table, source: StorageWindow) -> pa.Table:
-    return rows.append_column(SOURCE, pa.repeat(pa.scalar(source.first_day, pa.date32()), len(rows)))
 
 
 def _split_chunks(events: Iterable[RawResponse]) -> Iterator[list[tuple[datetime, Any]]]:
