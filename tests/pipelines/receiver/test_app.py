@@ -1,4 +1,4 @@
-"""The receiver over real HTTP: what each request gets, what is kept, and what is never written down."""
+"""The callback receiver over real HTTP: responses, stored events, and values that are never logged."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.support.pushing import TOKEN, RunningReceiver, record, run_receiver
 START = "2026-03-01T12:00:00Z"
 
 
-def environ_of(path: Path, **changes: str) -> dict[str, str]:
+def build_environ(path: Path, **changes: str) -> dict[str, str]:
     unrelated = {name: value for name, value in os.environ.items() if not name.startswith("IPLUM_")}
     return {**unrelated, "IPLUM_DATA": str(path), "IPLUM_CALLBACK_TOKEN": TOKEN, **changes}
 
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def receiver(folder: Path) -> Iterator[RunningReceiver]:
-    with run_receiver(environ_of(folder)) as running:
+    with run_receiver(build_environ(folder)) as running:
         yield running
 
 
@@ -44,7 +44,7 @@ def read_inbox(folder: Path) -> list[tuple[str, str, bytes | None]]:
     return [(dataset, json.loads(body)["recordId"], content) for dataset, body, content in rows]
 
 
-def test_one_record_and_an_array_are_kept_before_the_answer(receiver: RunningReceiver, folder: Path) -> None:
+def test_a_record_and_an_array_are_stored_before_the_response(receiver: RunningReceiver, folder: Path) -> None:
     before = len(read_inbox(folder))
     assert receiver.push(record("one", START)).json() == {"accepted": 1}
     assert receiver.push([record("two", START), record("three", START)]).json() == {"accepted": 2}
@@ -74,7 +74,7 @@ def test_one_record_and_an_array_are_kept_before_the_answer(receiver: RunningRec
         (b"[" + b" " * MAX_BODY + b"]", "usage", TOKEN, 413),
     ],
 )
-def test_what_may_not_be_taken_is_refused_and_not_kept(
+def test_an_invalid_request_is_rejected_and_not_stored(
     receiver: RunningReceiver, folder: Path, body: bytes, kind: str, token: str, status: int
 ) -> None:
     before = read_inbox(folder)
@@ -82,17 +82,17 @@ def test_what_may_not_be_taken_is_refused_and_not_kept(
     assert read_inbox(folder) == before
 
 
-def test_a_body_without_a_length_is_capped_too(receiver: RunningReceiver) -> None:
+def test_a_body_without_a_length_is_limited_in_size(receiver: RunningReceiver) -> None:
     chunks = (b" " * 100_000 for _ in range(20))
     url = f"{receiver.url}/callbacks/{TOKEN}/usage"
-    with suppress(requests.ConnectionError):  # it may be cut off while it still sends
+    with suppress(requests.ConnectionError):  # the receiver may close the connection while the client sends
         assert requests.post(url, data=chunks, timeout=30).status_code == 413
     assert receiver.push(record("after", START)).status_code == 200
 
 
-def test_whatever_is_sent_gets_an_answer_and_the_next_record_is_kept(receiver: RunningReceiver, folder: Path) -> None:
-    """Some hundred requests made of odd parts, in one seeded order; none may be taken for a record, or end it."""
-    chance = random.Random(6)
+def test_malformed_requests_store_nothing_and_do_not_stop_the_receiver(receiver: RunningReceiver, folder: Path) -> None:
+    """Send 300 requests with random invalid parts, from a fixed seed."""
+    rng = random.Random(6)
     paths = ["", "/", "//", "/healthz", "/callbacks", f"/callbacks/{TOKEN}", f"/callbacks/{TOKEN}/usage",
              f"/callbacks/{TOKEN}/usage/", f"/callbacks/{TOKEN}/../{TOKEN}/usage", "/%00", "/%ff%fe",
              "/" + "a" * 9000, f"/callbacks/{TOKEN}/recordings?x=%0d%0a", "/callbacks/%2e%2e/usage"]  # fmt: skip
@@ -104,17 +104,17 @@ def test_whatever_is_sent_gets_an_answer_and_the_next_record_is_kept(receiver: R
     framings = ["length", "chunked", "short", "bad chunk", "both", "none"]
     before = read_inbox(folder)
     for _ in range(300):
-        kind, body = chance.choice(framings), chance.choice(bodies)
-        head = f"{chance.choice(methods)} {chance.choice(paths)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        head += f"Content-Type: {chance.choice(types)}\r\n"
-        send_raw(receiver, head.encode(), body, kind)
+        framing, body = rng.choice(framings), rng.choice(bodies)
+        head = f"{rng.choice(methods)} {rng.choice(paths)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        head += f"Content-Type: {rng.choice(types)}\r\n"
+        send_raw(receiver, head.encode(), body, framing)
     assert read_inbox(folder) == before
     assert receiver.push(record("after-all", START)).status_code == 200
     assert receiver.process.poll() is None
 
 
 def send_raw(receiver: RunningReceiver, head: bytes, body: bytes, framing: str) -> None:
-    """Send a request as it stands, and read until the receiver has had enough of it."""
+    """Send an unvalidated request, and read until the receiver closes the connection."""
     chunk = f"{len(body):x}\r\n".encode() + body + b"\r\n"
     framed = {
         "length": f"Content-Length: {len(body)}\r\n\r\n".encode() + body,
@@ -133,51 +133,51 @@ def send_raw(receiver: RunningReceiver, head: bytes, body: bytes, framing: str) 
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_other_methods_are_refused(receiver: RunningReceiver, method: str) -> None:
+def test_other_methods_are_a_405(receiver: RunningReceiver, method: str) -> None:
     url = f"{receiver.url}/callbacks/{TOKEN}/usage"
     assert requests.request(method, url, timeout=30).status_code == 405
 
 
-def test_it_stops_when_told_and_has_written_nothing_of_what_came(tmp_path: Path) -> None:
-    with run_receiver(environ_of(tmp_path)) as running:
+def test_the_receiver_exits_with_0_and_logs_no_data_of_callbacks(tmp_path: Path) -> None:
+    with run_receiver(build_environ(tmp_path)) as running:
         running.push(record("secret-id", START, content="secret words"))
         running.push(b'{"from": "+14085550100"', "usage")
-        running.push(record("secret-id", START), token="a-wrong-token-of-somebody")
+        running.push(record("secret-id", START), token="a-wrong-token-of-a-client")
         assert running.stop() == 0
     for secret in (TOKEN, "secret", "5550100", "a-wrong-token", "/callbacks/"):
         assert secret not in running.output
 
 
-def test_the_words_of_a_text_are_kept_where_that_is_wanted(tmp_path: Path) -> None:
-    with run_receiver(environ_of(tmp_path, IPLUM_KEEP_CONTENT="true")) as running:
+def test_message_texts_are_stored_if_keep_content_is_true(tmp_path: Path) -> None:
+    with run_receiver(build_environ(tmp_path, IPLUM_KEEP_CONTENT="true")) as running:
         running.push(record("one", START))
     assert read_inbox(tmp_path) == [("usage_callbacks", "one", b"Hello")]
 
 
-def test_what_can_not_be_kept_is_not_acknowledged(tmp_path: Path) -> None:
-    with run_receiver(environ_of(tmp_path)) as running:
+def test_a_callback_that_cannot_be_stored_is_a_503(tmp_path: Path) -> None:
+    with run_receiver(build_environ(tmp_path)) as running:
         with sqlite3.connect(tmp_path / "inbox.sqlite") as connection:
             connection.execute("DROP TABLE callback_events")
         connection.close()
-        refused = running.push(record("one", START))
-        assert refused.status_code == 503
+        response = running.push(record("one", START))
+        assert response.status_code == 503
         assert requests.get(f"{running.url}/healthz", timeout=30).status_code == 503
         running.stop()
     assert "1 callback records were not stored" in running.output
     assert TOKEN not in running.output
 
 
-@pytest.mark.parametrize("token", ["", "short", "fifteen-letters", "white space in it", "a/slash/that-parts-it"])
-def test_it_does_not_start_without_a_fit_token(tmp_path: Path, token: str) -> None:
-    ended = subprocess.run(
+@pytest.mark.parametrize("token", ["", "short", "fifteen-letters", "white space in it", "token/with/a-slash"])
+def test_the_receiver_does_not_start_with_an_invalid_token(tmp_path: Path, token: str) -> None:
+    done = subprocess.run(
         [sys.executable, "-m", "pipelines.cli", "receiver", "--port", "0"],
         capture_output=True,
         text=True,
         cwd=PROJECT,
-        env=environ_of(tmp_path, IPLUM_CALLBACK_TOKEN=token),
+        env=build_environ(tmp_path, IPLUM_CALLBACK_TOKEN=token),
         timeout=60,
         check=False,
     )
-    assert ended.returncode == 2
-    assert "IPLUM_CALLBACK_TOKEN" in ended.stderr
-    assert not token or token not in ended.stderr
+    assert done.returncode == 2
+    assert "IPLUM_CALLBACK_TOKEN" in done.stderr
+    assert not token or token not in done.stderr

@@ -1,4 +1,4 @@
-"""Group commit: all waiting requests share one commit, and none is acknowledged before it."""
+"""Group commit: waiting requests share one commit, and are acknowledged after it."""
 
 import asyncio
 import threading
@@ -18,37 +18,37 @@ def event(name: str) -> Event:
     return Event(dataset="usage_callbacks", received_at=NOW, body=name.encode())
 
 
-def test_those_who_come_during_a_commit_share_the_next() -> None:
+def test_requests_that_arrive_during_a_commit_share_the_next_one() -> None:
     commits: list[list[bytes]] = []
-    begun, go_on = threading.Event(), threading.Event()
+    started, resume = threading.Event(), threading.Event()
 
     def append(events: Sequence[Event]) -> None:
-        begun.set()
-        assert go_on.wait(10)
+        started.set()
+        assert resume.wait(10)
         commits.append([one.body for one in events])
 
     async def push() -> None:
         commit = GroupCommit(append)
         first = asyncio.create_task(commit.put([event("a")]))
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(started.wait, 10)
         others = [asyncio.create_task(commit.put([event(name)])) for name in "bcd"]
         await asyncio.sleep(0)
         assert not first.done()
-        go_on.set()
+        resume.set()
         await asyncio.gather(first, *others)
 
     asyncio.run(push())
     assert commits == [[b"a"], [b"b", b"c", b"d"]]
 
 
-def test_all_of_a_failed_commit_hear_of_it_and_the_next_is_tried() -> None:
+def test_a_failed_commit_fails_all_its_requests_and_the_next_commit_is_attempted() -> None:
     failures = [InboxFailed("full", "sqlite")]
-    kept: list[Event] = []
+    stored: list[Event] = []
 
     def append(events: Sequence[Event]) -> None:
         if failures:
             raise failures.pop()
-        kept.extend(events)
+        stored.extend(events)
 
     async def push() -> None:
         commit = GroupCommit(append)
@@ -57,34 +57,34 @@ def test_all_of_a_failed_commit_hear_of_it_and_the_next_is_tried() -> None:
         await commit.put([event("c")])
 
     asyncio.run(push())
-    assert kept == [event("c")]
+    assert stored == [event("c")]
 
 
-def test_one_who_has_gone_away_is_kept_all_the_same() -> None:
-    kept: list[Event] = []
-    go_on = threading.Event()
+def test_the_events_of_a_cancelled_request_are_stored() -> None:
+    stored: list[Event] = []
+    resume = threading.Event()
 
     def append(events: Sequence[Event]) -> None:
-        assert go_on.wait(10)
-        kept.extend(events)
+        assert resume.wait(10)
+        stored.extend(events)
 
     async def push() -> None:
         commit = GroupCommit(append)
-        gone = asyncio.create_task(commit.put([event("a")]))
+        cancelled = asyncio.create_task(commit.put([event("a")]))
         await asyncio.sleep(0)
-        gone.cancel()
-        go_on.set()
+        cancelled.cancel()
+        resume.set()
         await commit.put([event("b")])
 
     asyncio.run(push())
-    assert kept == [event("a"), event("b")]
+    assert stored == [event("a"), event("b")]
 
 
-def test_more_than_may_wait_is_turned_away_until_there_is_room() -> None:
-    go_on = threading.Event()
+def test_requests_over_the_limit_of_waiting_bytes_are_overloaded_until_a_commit() -> None:
+    resume = threading.Event()
 
-    def append(events: Sequence[Event]) -> None:  # noqa: ARG001 only the waiting counts
-        assert go_on.wait(10)
+    def append(events: Sequence[Event]) -> None:  # noqa: ARG001 - the test only needs the wait
+        assert resume.wait(10)
 
     async def push() -> None:
         commit = GroupCommit(append, bytes_waiting=4)
@@ -92,26 +92,26 @@ def test_more_than_may_wait_is_turned_away_until_there_is_room() -> None:
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
             await commit.put([event("de")])
-        go_on.set()
+        resume.set()
         await first
         await commit.put([event("de")])
 
     asyncio.run(push())
 
 
-def test_a_fault_of_our_own_leaves_nobody_waiting_and_the_next_is_served() -> None:
-    faults = [ZeroDivisionError()]
-    kept: list[Event] = []
+def test_an_unexpected_error_cancels_the_waiting_requests_and_the_next_succeeds() -> None:
+    errors = [ZeroDivisionError()]
+    stored: list[Event] = []
 
     def append(events: Sequence[Event]) -> None:
-        if faults:
-            raise faults.pop()
-        kept.extend(events)
+        if errors:
+            raise errors.pop()
+        stored.extend(events)
 
     async def push() -> None:
-        reported = asyncio.get_running_loop()
-        seen: list[dict[str, object]] = []
-        reported.set_exception_handler(lambda _, context: seen.append(context))
+        loop = asyncio.get_running_loop()
+        reported: list[dict[str, object]] = []
+        loop.set_exception_handler(lambda _, context: reported.append(context))
         commit = GroupCommit(append)
         results = await asyncio.wait_for(
             asyncio.gather(*[commit.put([event(name)]) for name in "ab"], return_exceptions=True), timeout=10
@@ -120,4 +120,4 @@ def test_a_fault_of_our_own_leaves_nobody_waiting_and_the_next_is_served() -> No
         await asyncio.wait_for(commit.put([event("c")]), timeout=10)
 
     asyncio.run(push())
-    assert kept == [event("c")]
+    assert stored == [event("c")]

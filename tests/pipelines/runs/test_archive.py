@@ -23,7 +23,7 @@ IPLUM = [sys.executable, "-m", "pipelines.cli"]
 
 @pytest.fixture(scope="session")
 def synced_once(standin_server: Running, tmp_path_factory: pytest.TempPathFactory) -> Account:
-    """Return a synced account with a week of records, whose files are on the stand-in's media host."""
+    """A synced account with a week of records. Its files are on the stand-in's media host."""
     account = Account(standin_server, tmp_path_factory.mktemp("synced"))
     account.play()
     account.changes["IPLUM_MEDIA_HOSTS"] = account.server.media_host
@@ -37,7 +37,7 @@ def synced_once(standin_server: Running, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def synced(synced_once: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """Return a copy of the account that is synced once per session."""
+    """A copy of the account that is synced once per session."""
     shutil.copytree(synced_once.path / "data", tmp_path / "data")
     account = Account(synced_once.server, tmp_path, dict(synced_once.changes), synced_once.began)
     account.play()
@@ -55,7 +55,7 @@ def count(account: Account, table: str) -> dict[str, int]:
 
 
 def count_expected(account: Account) -> dict[str, int]:
-    """Count the records that should be verified at the end."""
+    """Count the records that must be verified at the end."""
     ((texts,),) = account.ask("SELECT count(*) FROM usage WHERE channel IN ('text', 'fax')")
     ((recordings,),) = account.ask("SELECT count(*) FROM recordings")
     return {"contents": texts, "recording_files": recordings}
@@ -75,8 +75,8 @@ def test_all_contents_are_downloaded_once(synced: Account) -> None:
     assert synced.asked(RECORDING) == expected["recording_files"]
     kinds = dict(synced.ask("SELECT kind, count(*) FROM contents GROUP BY 1"))
     assert kinds.keys() == {"text", "media", "empty"}
-    off_list = "SELECT count(*) FROM messages WHERE body LIKE 'http%outside.example%' AND kind = 'text'"
-    assert synced.ask(off_list)[0][0] > 0, "a URL of another host is a text"
+    unlisted_urls = "SELECT count(*) FROM messages WHERE body LIKE 'http%outside.example%' AND kind = 'text'"
+    assert synced.ask(unlisted_urls)[0][0] > 0, "a URL on an unlisted host is stored as text"
     as_sent = {
         "null",
         "123",
@@ -115,7 +115,7 @@ def test_transient_errors_are_retried(synced: Account, options: dict[str, Any]) 
     assert_all_verified(synced)
 
 
-def test_error_page_is_rejected_and_retried_later(synced: Account) -> None:
+def test_an_html_page_is_rejected_and_downloaded_again_later(synced: Account) -> None:
     synced.play(media_error_page=1.0)
     assert run(synced).failures == [], "rejected files do not fail a window"
     expected = count_expected(synced)
@@ -156,14 +156,14 @@ def test_texts_are_downloaded_without_a_recording_plan(synced: Account) -> None:
     assert count(synced, "contents") == {"verified": count_expected(synced)["contents"]}
 
 
-def test_wrong_key_stops_the_run_at_the_first_request(synced: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_stops_the_run_at_the_first_request(synced: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IPLUM_SECRET_KEY", "wrong-secret")
     report = run(synced)
     assert "401" in report.failures[0]
     assert len(synced.server.requests) == 1
 
 
-def test_url_of_another_host_is_stored_as_text(synced: Account) -> None:
+def test_a_url_on_an_unlisted_host_is_not_downloaded(synced: Account) -> None:
     synced.changes["IPLUM_MEDIA_HOSTS"] = "media.iplum.com"
     run(synced)
     assert [r.path for r in synced.server.requests if r.path.startswith("/media")] == []
@@ -171,7 +171,7 @@ def test_url_of_another_host_is_stored_as_text(synced: Account) -> None:
     assert synced.ask("SELECT count(*) FROM contents WHERE kind = 'media'") == [(0,)]
 
 
-def test_lost_file_is_downloaded_again_but_not_a_different_one(
+def test_a_lost_file_is_downloaded_again_and_a_different_file_is_rejected(
     synced: Account, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(synced)
@@ -197,7 +197,7 @@ def test_lost_file_is_downloaded_again_but_not_a_different_one(
     assert synced.asked(RECORDING) == 2, "a file restored from a backup is not requested"
 
 
-def test_commands_archive_export_and_verify(synced: Account, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_archive_export_and_verify_commands(synced: Account, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["archive"]) == 0
     output = capsys.readouterr().out
     assert f"recording_files verified  {count_expected(synced)['recording_files']:>10,} records" in output

@@ -1,4 +1,4 @@
-"""The audit: what is missing, changed or gone is found and counted, and nothing is found where nothing is."""
+"""The audit: counts of missing, changed and deleted records, and no findings without differences."""
 
 import json
 import re
@@ -39,7 +39,7 @@ LATER = datetime(2023, 6, 1, tzinfo=UTC)
 SECONDS = int((WINDOWS[-1].end - FIRST.start).total_seconds())
 
 
-# --- the law
+# --- one dataset, without Dagster
 
 
 def build_records(seconds: Sequence[int]) -> dict[str, dict[str, Any]]:
@@ -56,9 +56,9 @@ def pull(
     verify: Verify = "off",
     reason: PullReason = "pull",
 ) -> list[WindowOutcome]:
-    """Pull the three windows from an API that is nothing but these records, and a cap."""
+    """Pull the three windows from an API with these records and an optional row cap."""
 
-    def ask(window: Window) -> WindowResponse:
+    def fetch(window: Window) -> WindowResponse:
         dates = (window.start.strftime("%Y-%m-%dT%H:%M:%SZ"), window.end.strftime("%Y-%m-%dT%H:%M:%SZ"))
         inside: list[Any] = [r for r in records.values() if dates[0] <= r["startTimeUTC"] <= dates[1]]
         inside = sorted(inside, key=lambda record: str(record["startTimeUTC"]))[:cap]
@@ -68,8 +68,8 @@ def pull(
         folder=folder,
         account="default",
         table=USAGE,
-        fetch=ask,
-        fetch_once=ask,
+        fetch=fetch,
+        fetch_once=fetch,
         concurrency=1,
         verify=verify,
         clock=lambda: at,
@@ -79,67 +79,67 @@ def pull(
     return list(windows.load(WINDOWS))
 
 
-def audit(folder: DataFolder, records: Mapping[str, Mapping[str, Any]], at: datetime, **how: Any) -> AuditFindings:
-    outcomes = pull(folder, records, at, verify="always", reason="audit", **how)
+def audit(folder: DataFolder, records: Mapping[str, Mapping[str, Any]], at: datetime, **options: Any) -> AuditFindings:
+    outcomes = pull(folder, records, at, verify="always", reason="audit", **options)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if errors:
         raise errors[0]
     return sum((outcome.findings for outcome in outcomes), NO_FINDINGS)
 
 
-def held(folder: DataFolder) -> set[str]:
-    kept = [read_rows(folder, USAGE, "default", window) for window in WINDOWS]
-    return {record_id for rows in kept if rows is not None for record_id in rows["record_id"]}
+def list_stored_ids(folder: DataFolder) -> set[str]:
+    tables = [read_rows(folder, USAGE, "default", window) for window in WINDOWS]
+    return {record_id for rows in tables if rows is not None for record_id in rows["record_id"]}
 
 
 @settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     seconds=st.lists(st.integers(0, SECONDS - 1), min_size=10, max_size=40, unique=True),
-    lost=st.sets(st.integers(0, 39)),
+    omitted=st.sets(st.integers(0, 39)),
     changed=st.sets(st.integers(0, 39)),
-    gone=st.sets(st.integers(0, 39)),
+    deleted=st.sets(st.integers(0, 39)),
     cap=st.sampled_from([None, 10, 13]),
 )
-def test_an_audit_counts_what_is_missing_changed_and_gone_and_then_all_is_here(
-    seconds: list[int], lost: set[int], changed: set[int], gone: set[int], cap: int | None
+def test_an_audit_counts_missing_changed_and_deleted_records_and_repairs_the_lake(
+    seconds: list[int], omitted: set[int], changed: set[int], deleted: set[int], cap: int | None
 ) -> None:
-    """Records that the first pull lost, to a row cap or because iPlum left them out."""
+    """The first pull lacks records because of a row cap or because iPlum did not return them."""
     records = build_records(seconds)
-    first = {name: record for n, (name, record) in enumerate(records.items()) if n not in lost}
+    first = {name: record for n, (name, record) in enumerate(records.items()) if n not in omitted}
     with TemporaryDirectory() as path:
         folder = create_folder(Path(path))
         pull(folder, first, LATER, cap=cap)
-        before = held(folder)
-        now_there = {
+        before = list_stored_ids(folder)
+        listed = {
             name: {**record, "iPlumCredits": 7} if n in changed else record
             for n, (name, record) in enumerate(records.items())
-            if n not in gone
+            if n not in deleted
         }
-        found = audit(folder, now_there, LATER + timedelta(days=1), cap=cap)
-        assert found.missing == len(now_there.keys() - before)
-        assert found.changed == len({f"r{n}" for n in changed} & before & now_there.keys())
-        assert found.deleted == len(before - now_there.keys())
-        assert held(folder) == before | now_there.keys()
-        assert audit(folder, now_there, LATER + timedelta(days=2), cap=cap) == NO_FINDINGS
+        findings = audit(folder, listed, LATER + timedelta(days=1), cap=cap)
+        assert findings.missing == len(listed.keys() - before)
+        assert findings.changed == len({f"r{n}" for n in changed} & before & listed.keys())
+        assert findings.deleted == len(before - listed.keys())
+        assert list_stored_ids(folder) == before | listed.keys()
+        assert audit(folder, listed, LATER + timedelta(days=2), cap=cap) == NO_FINDINGS
 
 
-def test_what_the_next_sync_would_have_brought_is_no_difference(tmp_path: Path) -> None:
+def test_records_that_the_next_sync_would_pull_are_not_findings(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
     records = build_records([0, 6 * 86400, 10 * 86400])
     soon = FIRST.end + timedelta(days=6)
-    assert audit(folder, records, soon) == NO_FINDINGS, "all three windows are looked back at"
+    assert audit(folder, records, soon) == NO_FINDINGS, "all three windows are within the look-back"
     pull(folder, {}, soon)
-    days_on = soon + timedelta(days=60)
+    much_later = soon + timedelta(days=60)
     more = build_records([0, 1, 6 * 86400, 10 * 86400])
-    assert audit(folder, more, days_on) == NO_FINDINGS, "no sync came since they left the look-back"
-    assert audit(folder, {}, days_on + timedelta(days=1)) == AuditFindings(deleted=4)
+    assert audit(folder, more, much_later) == NO_FINDINGS, "no sync has run since the windows left the look-back"
+    assert audit(folder, {}, much_later + timedelta(days=1)) == AuditFindings(deleted=4)
 
 
-def test_a_window_that_never_was_whole_lacks_all_that_comes(tmp_path: Path) -> None:
+def test_all_records_of_a_window_that_was_never_complete_are_missing(tmp_path: Path) -> None:
     assert audit(create_folder(tmp_path), build_records([0, 1, 2]), LATER) == AuditFindings(missing=3)
 
 
-def test_an_audit_leaves_its_date(tmp_path: Path) -> None:
+def test_an_audit_stores_its_time_in_the_state_of_the_window(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
     pull(folder, build_records([0, 1, 2]), LATER)
     audit(folder, build_records([0, 1, 2]), LATER + timedelta(days=1))
@@ -152,42 +152,44 @@ def test_an_audit_leaves_its_date(tmp_path: Path) -> None:
 # --- through Dagster and the command line
 
 
-def test_verify_finds_what_a_cap_took_brings_it_and_is_content_then(
+def test_verify_finds_and_adds_rows_that_a_row_cap_truncated(
     account: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = window_of(account.began - timedelta(days=20))
-    range_ = ["--since", first.key, "--until", first.next().next().key]
+    dates = ["--since", first.key, "--until", first.next().next().key]
     inside = f"window_start BETWEEN '{first.key}' AND '{first.next().key}'"
     ids = f"SELECT record_id FROM usage WHERE {inside} ORDER BY 1"
     account.play(row_cap=73, recording_plan=False)
     monkeypatch.setenv("IPLUM_VERIFY", "off")
-    assert cli.run(["sync", *range_]) == 0
-    believed = account.ask(ids)
-    assert cli.run(["verify", *range_, "--offline"]) == 0, "on the disk all is as it was written"
+    assert cli.run(["sync", *dates]) == 0
+    truncated = account.ask(ids)
+    assert cli.run(["verify", *dates, "--offline"]) == 0, "the files are undamaged"
     capsys.readouterr()
 
-    assert cli.run(["verify", *range_]) == 1
-    whole = account.ask(ids)
+    assert cli.run(["verify", *dates]) == 1
+    complete = account.ask(ids)
     true_ids = account.expected_ids()
-    assert len(whole) > len(believed) + 50
-    assert {record_id for (record_id,) in whole} <= set(true_ids)
+    assert len(complete) > len(truncated) + 50
+    assert {record_id for (record_id,) in complete} <= set(true_ids)
     missing = re.search(r"usage: (\d+) rows were missing; this audit added", capsys.readouterr().err)
     assert missing is not None
-    assert int(missing[1]) in (len(whole) - len(believed), len(whole) - len(believed) + 1), "or one on the edge"
-    proofs = f"SELECT DISTINCT verified_by FROM marts.completeness WHERE dataset = 'usage' AND {inside}"
-    assert account.ask(proofs) == [("audit",)]
+    assert int(missing[1]) in (len(complete) - len(truncated), len(complete) - len(truncated) + 1), (
+        "one more if a row is on the boundary of two windows"
+    )
+    verified_by = f"SELECT DISTINCT verified_by FROM marts.completeness WHERE dataset = 'usage' AND {inside}"
+    assert account.ask(verified_by) == [("audit",)]
     found = find_by_select(account.folder, "audits_agree", USAGE)
-    assert sum(one.rows for one in found) == len(whole) - len(believed)
+    assert sum(one.rows for one in found) == len(complete) - len(truncated)
 
     account.play(row_cap=73, recording_plan=False, purge_before=first.end)
-    assert cli.run(["verify", *range_]) == 1
+    assert cli.run(["verify", *dates]) == 1
     assert "were deleted at iPlum; they are kept here" in capsys.readouterr().err
     assert find_by_select(account.folder, "audits_agree", USAGE) == []
-    assert cli.run(["verify", *range_]) == 0, "that they are gone is known now"
-    assert account.ask(ids) == whole
+    assert cli.run(["verify", *dates]) == 0, "deleted records are reported once"
+    assert account.ask(ids) == complete
 
 
-def test_the_audits_run_shows_differences_window_by_window(account: Account) -> None:
+def test_the_run_of_the_audit_records_findings_per_window(account: Account) -> None:
     account.play(recording_plan=False)
     windows = list(windows_between(account.began - timedelta(days=20), account.began - timedelta(days=14)))
     defs = build_definitions(account.settings, clock=now, progress=NoProgress())
@@ -206,18 +208,18 @@ def test_the_audits_run_shows_differences_window_by_window(account: Account) -> 
     assert reasons == {"audit", "halves"} | ({"stray"} & reasons)
 
 
-def test_verify_in_bounds_asks_for_those_windows_alone(account: Account) -> None:
+def test_verify_with_dates_requests_only_their_windows(account: Account) -> None:
     account.play(recording_plan=False)
     until = account.first_day + timedelta(days=1)
-    assert cli.run(["verify", "--until", str(until)]) == 1, "nothing of it was here"
-    assert account.asked("/usage/getusage") == 3, "whole and in halves"
+    assert cli.run(["verify", "--until", str(until)]) == 1, "no window has been pulled"
+    assert account.asked("/usage/getusage") == 3, "the window and its two halves"
     assert cli.run(["verify", "--since", "2001-01-01"]) == 2
 
 
-def test_five_years_are_gone_round_in_five_weeks(tmp_path: Path) -> None:
+def test_five_years_are_audited_in_five_weeks(tmp_path: Path) -> None:
     at = datetime(2026, 3, 15, 5, tzinfo=UTC)
     config = load_settings({"IPLUM_START_DATE": "2021-03-11"}, tmp_path)
-    stretches = find_audit_ranges(config, at)
-    assert sum(map(len, stretches)) == WINDOWS_PER_AUDIT
-    assert stretches[0][-1].end <= at, "the open window is the sync's"
+    ranges = find_audit_ranges(config, at)
+    assert sum(map(len, ranges)) == WINDOWS_PER_AUDIT
+    assert ranges[0][-1].end <= at, "the open window is not audited"
     assert len(list(windows_between(datetime(2021, 3, 11, tzinfo=UTC), at))) <= 5 * WINDOWS_PER_AUDIT

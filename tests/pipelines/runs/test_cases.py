@@ -1,7 +1,7 @@
-"""Small inputs from real accounts, with the rows that must come out of a sync.
+"""Syncs of small inputs, with the expected rows.
 
-Each file in `tests/fixtures/cases/` has steps: the records that the API lists, the callbacks that arrive, and the days
-of the sync. `expect` are queries with their rows.
+Each file in `tests/fixtures/cases/` has steps, each with the records that the API lists, the callbacks that arrive,
+and the days of the sync. `expect` has queries and their expected rows.
 """
 
 import json
@@ -27,7 +27,7 @@ _DATASETS = {"/usage/getusage": "usage", "/callrecordings/getrecordings": "recor
 
 
 class ListedApi:
-    """An API that lists the given entries; the end of a requested range is inclusive."""
+    """An API that lists the given entries. The end of a requested range is inclusive."""
 
     def __init__(self) -> None:
         self.step: dict[str, Any] = {}
@@ -62,7 +62,7 @@ def receive(settings: Settings, callbacks: dict[str, list[dict[str, Any]]]) -> N
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_a_sync_brings_the_expected_rows(
+def test_a_sync_of_a_case_produces_the_expected_rows(
     path: Path, api: tuple[ListedApi, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = json.loads(path.read_text())
@@ -77,7 +77,7 @@ def test_a_sync_brings_the_expected_rows(
         "IPLUM_REQUESTS_PER_SECOND": "1000",
     }
     for name in CREDENTIALS:
-        monkeypatch.setenv(name, environ[name])  # Dagster reads them from the process
+        monkeypatch.setenv(name, environ[name])  # Dagster reads them from the environment of the process
     settings = load_settings(environ, tmp_path)
     for step in case["steps"]:
         listed.step = step

@@ -1,4 +1,4 @@
-"""Disks that are full or read-only, on filesystems of their own: said in one line, and nothing is lost by it."""
+"""Full and read-only filesystems: one-line errors, and no lost data."""
 
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from warehouse.snapshot.publish import publish
 
 
 class Disk:
-    """A small filesystem in memory, mounted for one test."""
+    """A small in-memory filesystem, mounted for one test."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -36,13 +36,15 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     try:
         disk.mount("size=64m,mode=700")
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("only root may mount a small filesystem")
+        pytest.skip("mounting a filesystem requires root")
     yield disk
     disk.unmount()
 
 
 @pytest.mark.parametrize("size", ["100k", "3m"])
-def test_a_disk_that_fills_up_is_named_and_with_room_all_rows_come(account: Account, disk: Disk, size: str) -> None:
+def test_a_full_disk_is_named_and_a_sync_after_freeing_space_has_all_rows(
+    account: Account, disk: Disk, size: str
+) -> None:
     account.changes.update(IPLUM_DATA=str(disk.path), IPLUM_STATE=str(account.path / "state"))
     disk.change(f"size={size}")
     failures = account.sync().failures
@@ -55,7 +57,7 @@ def test_a_disk_that_fills_up_is_named_and_with_room_all_rows_come(account: Acco
     assert account.ids("recordings") == account.expected_ids("recordings")
 
 
-def test_a_disk_that_may_only_be_read_is_named_and_can_be_asked(
+def test_a_read_only_disk_is_named_and_can_be_queried_and_verified(
     account: Account, disk: Disk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     account.changes.update(IPLUM_DATA=str(disk.path), IPLUM_STATE=str(account.path / "state"))
@@ -77,7 +79,7 @@ def test_a_disk_that_may_only_be_read_is_named_and_can_be_asked(
     assert {path: path.stat().st_mtime_ns for path in disk.path.rglob("*")} == before
 
 
-def test_a_full_disk_under_dagsters_history_is_named(account: Account, disk: Disk) -> None:
+def test_a_full_disk_of_dagsters_history_is_named(account: Account, disk: Disk) -> None:
     account.changes.update(IPLUM_STATE=str(disk.path))
     disk.change("size=200k")
     with pytest.raises(StorageFailed, match=r"Dagster's history .* Free some space"):

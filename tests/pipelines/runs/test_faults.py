@@ -1,4 +1,4 @@
-"""The fault matrix, from the socket to the lake: what passes is ridden out, what lasts named, nothing lost."""
+"""The faults of docs/trust.md, from the socket to the lake: retries, errors, and no lost rows."""
 
 import json
 import socket
@@ -29,36 +29,36 @@ from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of_key
 
 FIRST, MIDDLE, LAST = WINDOWS = [window_of_key(f"2024-01-{day:02}") for day in (1, 6, 11)]
-BAD_HOUR = timedelta(days=3, hours=5)
+FAILING_HOUR = timedelta(days=3, hours=5)
 RECORDS = [
     call(f"{window.key}-{number}", (window.start + into).strftime("%Y-%m-%dT%H:%M:%SZ"))
     for window in WINDOWS
-    for number, into in enumerate([timedelta(hours=1), BAD_HOUR + timedelta(minutes=30)])
+    for number, into in enumerate([timedelta(hours=1), FAILING_HOUR + timedelta(minutes=30)])
 ]
 ALL = {record["recordId"] for record in RECORDS}
 
 
 class Vendor:
-    """A server with six records that can be made to fail on the requests which cover one hour."""
+    """A server with six records that can fail on requests that include one hour."""
 
     def __init__(self) -> None:
         self.fault: Step | None = None
-        self.times = 10**9
-        self.met: Counter[str] = Counter()
+        self.max_failures = 10**9
+        self.failures: Counter[str] = Counter()
 
     def choose(self, request: Received) -> Step:
-        asked = json.loads(request.body)
-        start, end = (asked[name].replace(" ", "T") for name in ("StartDate", "EndDate"))
-        bad = (MIDDLE.start + BAD_HOUR).strftime("%Y-%m-%dT%H:%M:%S.000")
-        if self.fault and start <= bad < end and self.met.total() < self.times:
-            self.met[f"{start}/{end}"] += 1
+        body = json.loads(request.body)
+        start, end = (body[name].replace(" ", "T") for name in ("StartDate", "EndDate"))
+        failing_hour = (MIDDLE.start + FAILING_HOUR).strftime("%Y-%m-%dT%H:%M:%S.000")
+        if self.fault and start <= failing_hour < end and self.failures.total() < self.max_failures:
+            self.failures[f"{start}/{end}"] += 1
             return self.fault
-        here = [record for record in RECORDS if start <= record["startTimeUTC"][:-1] < end]
-        return respond(200, json.dumps(here).encode())
+        listed = [record for record in RECORDS if start <= record["startTimeUTC"][:-1] < end]
+        return respond(200, json.dumps(listed).encode())
 
 
 class Case:
-    """One account whose vendor can fail, and what its lake has of it."""
+    """An account's lake, and pulls into it from a server that can fail."""
 
     def __init__(self, path: Path) -> None:
         self.folder: DataFolder = create_folder(path)
@@ -66,24 +66,24 @@ class Case:
 
     def pull(self, url: str, **client: Any) -> dict[StorageWindow, WindowOutcome]:
         self.clock.sleep(3600)
-        with build_client(url, self.clock, **client) as asked:
+        with build_client(url, self.clock, **client) as api:
             pull = DatasetLoader(
                 folder=self.folder,
                 account="default",
                 table=USAGE,
-                fetch=lambda window: asked.fetch_usage(window, ["fax"]),
-                fetch_once=lambda window: asked.fetch_usage(window, ["fax"], retry_server_errors=False),
+                fetch=lambda window: api.fetch_usage(window, ["fax"]),
+                fetch_once=lambda window: api.fetch_usage(window, ["fax"], retry_server_errors=False),
                 concurrency=1,
                 verify="auto",
                 clock=self.clock.now,
             )
             return {outcome.window: outcome for outcome in pull.load(WINDOWS)}
 
-    def when_complete(self, window: StorageWindow) -> Any:
+    def completed_at(self, window: StorageWindow) -> Any:
         state = read_state(self.folder, USAGE, "default", window)
         return state and state.complete_at
 
-    def check_nothing_is_lost(self) -> None:
+    def assert_no_row_is_lost(self) -> None:
         rows = [rows_of(self.folder, window) for window in WINDOWS]
         assert {name for window in rows for name in window.index} == ALL
         assert not any(window["absent_since"].notna().any() for window in rows), "an outage must not set absent_since"
@@ -104,55 +104,55 @@ def build_options(fault: Fault) -> dict[str, Any]:
     if fault.step is hang:
         return {"read_timeout": 0.05}
     if fault.error is TimedOut:
-        ticks = count()  # each look at the clock is a minute later than the one before
+        ticks = count()  # the clock advances one minute at each reading
         return {"monotonic": lambda: next(ticks) * 60, "total_timeout": 200}
     return {"max_body_bytes": 100_000}
 
 
-PLAYED = [fault for fault in FAULTS if fault.step is not None]
+SCRIPTED_FAULTS = [fault for fault in FAULTS if fault.step is not None]
 
 
-@pytest.mark.parametrize("fault", PLAYED, ids=lambda fault: fault.name)
-def test_a_fault_that_lasts_is_named_and_loses_nothing(fault: Fault, case: Case) -> None:
+@pytest.mark.parametrize("fault", SCRIPTED_FAULTS, ids=lambda fault: fault.name)
+def test_a_permanent_fault_raises_its_error_and_loses_no_rows(fault: Fault, case: Case) -> None:
     vendor = Vendor()
     with running(vendor) as url:
         assert all(outcome.error is None for outcome in case.pull(url).values())
-        known = case.when_complete(MIDDLE)
+        before = case.completed_at(MIDDLE)
         vendor.fault = fault.step
         outcomes = case.pull(url, **build_options(fault))
-        case.check_nothing_is_lost()
+        case.assert_no_row_is_lost()
         error = outcomes[MIDDLE].error
         assert type(error) is fault.error
         assert "CANARY" not in str(error)
-        assert case.when_complete(MIDDLE) == known, "a pull that failed proves nothing"
+        assert case.completed_at(MIDDLE) == before, "a failed pull does not complete a window"
         assert outcomes[FIRST].error is None
         if fault.outcome != "run":
             assert outcomes[LAST].error is None
         if fault.outcome == "part":
             assert outcomes[MIDDLE].responses > 0
-        whole = f"{MIDDLE.start:%Y-%m-%dT%H:%M:%S}.000/{MIDDLE.end:%Y-%m-%dT%H:%M:%S}.000"
-        assert vendor.met[whole] == fault.attempts
+        full_range = f"{MIDDLE.start:%Y-%m-%dT%H:%M:%S}.000/{MIDDLE.end:%Y-%m-%dT%H:%M:%S}.000"
+        assert vendor.failures[full_range] == fault.attempts
 
         vendor.fault = None
         assert all(outcome.error is None for outcome in case.pull(url).values())
-        assert case.when_complete(MIDDLE) > known
-        case.check_nothing_is_lost()
+        assert case.completed_at(MIDDLE) > before
+        case.assert_no_row_is_lost()
 
 
-@pytest.mark.parametrize("fault", [one for one in PLAYED if one.attempts > 1], ids=lambda fault: fault.name)
-def test_a_fault_that_passes_is_ridden_out(fault: Fault, case: Case) -> None:
+@pytest.mark.parametrize("fault", [one for one in SCRIPTED_FAULTS if one.attempts > 1], ids=lambda fault: fault.name)
+def test_a_temporary_fault_is_retried_and_loses_no_rows(fault: Fault, case: Case) -> None:
     vendor = Vendor()
-    vendor.fault, vendor.times = fault.step, 2
+    vendor.fault, vendor.max_failures = fault.step, 2
     with running(vendor) as url:
         outcomes = case.pull(url, **build_options(fault))
     assert [outcome.error for outcome in outcomes.values()] == [None, None, None]
-    assert vendor.met.total() == 2
-    case.check_nothing_is_lost()
+    assert vendor.failures.total() == 2
+    case.assert_no_row_is_lost()
 
 
 @contextmanager
-def presenting(context: ssl.SSLContext) -> Iterator[str]:
-    """A proxy on the loopback that ends every tunnel at one TLS server, whatever host was asked for."""
+def run_proxy(context: ssl.SSLContext) -> Iterator[str]:
+    """Run a loopback proxy that connects every tunnel to one TLS server, whatever the requested host."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -168,7 +168,7 @@ def presenting(context: ssl.SSLContext) -> Iterator[str]:
         thread.join()
 
 
-def test_a_trusted_certificate_of_another_host_is_refused_at_once(
+def test_a_trusted_certificate_of_another_host_fails_without_a_retry(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (fault,) = (one for one in FAULTS if one.error is BadCertificate)
@@ -176,7 +176,7 @@ def test_a_trusted_certificate_of_another_host_is_refused_at_once(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with presenting(certificate.context) as proxy:
+    with run_proxy(certificate.context) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         error = case.pull("https://api.invalid")[FIRST].error
     assert type(error) is fault.error
@@ -184,7 +184,7 @@ def test_a_trusted_certificate_of_another_host_is_refused_at_once(
     assert len(case.clock.slept[1:]) == fault.attempts - 1
 
 
-def test_a_host_that_is_not_found_ends_the_run(case: Case) -> None:
+def test_an_unknown_host_is_named_in_the_error(case: Case) -> None:
     (fault,) = (one for one in FAULTS if one.name == "host name not found")
     error = case.pull("https://api.invalid")[FIRST].error
     assert type(error) is fault.error
@@ -192,7 +192,7 @@ def test_a_host_that_is_not_found_ends_the_run(case: Case) -> None:
     assert len(case.clock.slept[1:]) == fault.attempts - 1
 
 
-def test_an_answer_of_200_mb_is_left_off_in_bounded_memory() -> None:
+def test_an_endless_response_is_aborted_at_64_mib_in_bounded_memory() -> None:
     endless = drip(write_head(200, length=None) + b"[", b" " * (1 << 20), every=0)
     with ScriptedServer(endless) as server, build_client(server.url) as client:
         tracemalloc.start()
@@ -205,7 +205,7 @@ def test_an_answer_of_200_mb_is_left_off_in_bounded_memory() -> None:
     assert peak < 150 << 20
 
 
-def test_the_pages_table_names_exactly_these_faults() -> None:
+def test_the_table_in_trust_md_lists_these_faults() -> None:
     page = (PROJECT / "docs" / "trust.md").read_text()
     table = page.partition("<!-- faults -->\n")[2].partition("\n<!-- /faults -->")[0]
     assert table == render_table(), "update it: python -m tests.support.faults"

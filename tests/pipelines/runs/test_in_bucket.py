@@ -1,4 +1,4 @@
-"""The command line on a warehouse in a bucket: every step from the API to the tables, and what is refused."""
+"""Commands on a warehouse in a bucket, and their errors."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from warehouse.storage.s3_config import Bucket
 
 @pytest.fixture
 def in_bucket(account: Account, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """Have the account's data in a bucket, and its state in a folder of its own."""
+    """An account with its data in a bucket and its state in a local folder."""
     address = {"IPLUM_DATA": s3_server.make_bucket("clinic/iplum").address, "IPLUM_STATE": str(account.path / "state")}
     media = {"IPLUM_MEDIA_HOSTS": account.server.url.removeprefix("http://")}
     account.changes = {**address, **media, **s3_server.environ}
@@ -25,7 +25,7 @@ def run(*arguments: str) -> int:
     return cli.run(list(arguments))
 
 
-def bucket_of(account: Account) -> Bucket:
+def get_bucket(account: Account) -> Bucket:
     assert isinstance(account.settings.data, Bucket)
     return account.settings.data
 
@@ -33,7 +33,7 @@ def bucket_of(account: Account) -> Bucket:
 def test_every_command_works_on_a_bucket(
     in_bucket: Account, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bucket, history = bucket_of(in_bucket), {"rows_per_day": 5}
+    bucket, history = get_bucket(in_bucket), {"rows_per_day": 5}
     in_bucket.play(**history)
     assert run("sync") == 0
     assert in_bucket.ids() == in_bucket.expected_ids(**history)
@@ -42,23 +42,23 @@ def test_every_command_works_on_a_bucket(
     assert run("verify", "--offline") == 0
     capsys.readouterr()
     assert run("sql", "SELECT count(*) AS files FROM recording_files WHERE status = 'verified'", "--format", "csv") == 0
-    kept = [key for key in s3_server.list_keys(bucket) if key.startswith("media/")]
+    media_files = [key for key in s3_server.list_keys(bucket) if key.startswith("media/")]
     assert int(capsys.readouterr().out.split()[1]) > 0
-    assert kept
+    assert media_files
     assert "report.html" in s3_server.list_keys(bucket)
     assert run("retention", "--older-than", "10", "--yes") == 0
     assert len([key for key in s3_server.list_keys(bucket) if key.startswith("snapshots/")]) == 1
-    kept = [key for key in s3_server.list_keys(bucket) if key.startswith("media/")]
+    media_files = [key for key in s3_server.list_keys(bucket) if key.startswith("media/")]
     since, until = str(in_bucket.first_day), "2099-01-01"
     assert run("export", "--since", since, "--until", until, str(in_bucket.path / "case")) == 0
-    assert {path.name for path in (in_bucket.path / "case/files").iterdir()} == {Path(key).name for key in kept}
+    assert {path.name for path in (in_bucket.path / "case/files").iterdir()} == {Path(key).name for key in media_files}
 
 
-def test_fetch_prints_where_a_tool_finds_the_published_tables(
+def test_fetch_prints_the_path_of_the_downloaded_snapshot(
     in_bucket: Account, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("fetch") == 1
-    assert f"no warehouse at {bucket_of(in_bucket).address}/warehouse.json yet" in capsys.readouterr().err
+    assert f"no warehouse at {get_bucket(in_bucket).address}/warehouse.json yet" in capsys.readouterr().err
     assert run("publish") == 0
     in_bucket.folder.snapshot.unlink()
     capsys.readouterr()
@@ -69,7 +69,7 @@ def test_fetch_prints_where_a_tool_finds_the_published_tables(
 
 
 @pytest.mark.parametrize("command", [("sync",), ("archive",), ("publish",), ("sql", "SELECT 1"), ("report",)])
-def test_a_wrong_key_of_the_bucket_is_one_line_and_1(
+def test_a_wrong_key_of_the_bucket_exits_with_1_and_one_line(
     in_bucket: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-wrong-secret")
@@ -78,10 +78,10 @@ def test_a_wrong_key_of_the_bucket_is_one_line_and_1(
     assert error.count("\n") == 0
     assert "Correct AWS_SECRET_ACCESS_KEY" in error
     assert "a-wrong-secret" not in error
-    assert in_bucket.server.requests == [], "iPlum is not asked for what can't be kept"
+    assert in_bucket.server.requests == [], "nothing is requested from iPlum if it cannot be stored"
 
 
-def test_the_doctor_tries_the_bucket(
+def test_the_doctor_checks_access_to_the_bucket(
     in_bucket: Account, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     s3_server.gate = lambda method, _path: (403, "AccessDenied") if method == "PUT" else None
@@ -89,5 +89,5 @@ def test_the_doctor_tries_the_bucket(
     assert "Let these keys list, read, write and delete" in capsys.readouterr().out
     s3_server.gate = lambda _method, _path: None
     run("doctor")
-    assert f"{bucket_of(in_bucket).address}: files can be written, read and deleted" in capsys.readouterr().out
-    assert s3_server.list_keys(bucket_of(in_bucket)) == []
+    assert f"{get_bucket(in_bucket).address}: files can be written, read and deleted" in capsys.readouterr().out
+    assert s3_server.list_keys(get_bucket(in_bucket)) == []

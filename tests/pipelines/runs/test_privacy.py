@@ -1,4 +1,4 @@
-"""Privacy of run events, logs and files: counts and windows, never a key, number, login, text or URL."""
+"""Privacy of run events, logs and files: they contain no key, phone number, login, message text or URL."""
 
 import logging
 import stat
@@ -24,7 +24,7 @@ def read_history(account: Account) -> bytes:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of temporary files, for whatever makes one in this process."""
+    """The folder for temporary files of this process."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
@@ -32,7 +32,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_neither_a_green_nor_a_red_run_tells_anything(
+def test_successful_and_failed_runs_record_no_personal_data(
     account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, temporary: Path
 ) -> None:
     account.changes["IPLUM_MEDIA_HOSTS"] = account.server.media_host
@@ -47,22 +47,22 @@ def test_neither_a_green_nor_a_red_run_tells_anything(
     archive(account.settings, environ=account.environ, progress=NoProgress(), clock=now)
     addresses = [(r.path,) for r in account.server.requests if r.path.startswith("/media/")]
     assert addresses
-    told = []
-    for refusal in ({"error_object_first": 10**6}, {"usage_permission": False}):
-        account.play(**refusal)
+    logged = []
+    for fault in ({"error_object_first": 10**6}, {"usage_permission": False}):
+        account.play(**fault)
         failures = account.sync().failures
         assert failures
-        told += failures
+        logged += failures
     monkeypatch.setenv("IPLUM_SECRET_KEY", "c4nary-secret")
     account.play()
-    told += account.sync().failures
-    assert "401" in told[-1]
+    logged += account.sync().failures
+    assert "401" in logged[-1]
 
-    # The stand-in runs in this process too, and its server logs what was asked of it.
-    told += [record.getMessage() for record in caplog.records if not record.name.startswith("uvicorn")]
-    told += [repr(account.settings), repr(build_definitions(account.settings).resources)]
-    told += [path.read_text(errors="replace") for path in temporary.rglob("*") if path.is_file()]
-    everything = read_history(account) + "\n".join(told).encode()
+    # The stand-in runs in this process, and its server (uvicorn) logs the paths of requests.
+    logged += [record.getMessage() for record in caplog.records if not record.name.startswith("uvicorn")]
+    logged += [repr(account.settings), repr(build_definitions(account.settings).resources)]
+    logged += [path.read_text(errors="replace") for path in temporary.rglob("*") if path.is_file()]
+    everything = read_history(account) + "\n".join(logged).encode()
     parties = account.ask("SELECT DISTINCT unnest([from_party, to_party, user_id]) FROM usage")
     bodies = account.ask("SELECT DISTINCT body FROM contents WHERE length(body) > 12")
     ids = account.ask("SELECT record_id FROM usage")
@@ -76,4 +76,4 @@ def test_neither_a_green_nor_a_red_run_tells_anything(
         modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in (data / layer).rglob("*")}
         assert modes == {(True, 0o700), (False, 0o600)}, layer
     security = (PROJECT / "SECURITY.md").read_text()
-    assert [path.name for path in data.iterdir() if f"`{path.name}" not in security] == [], "say how private it is"
+    assert [path.name for path in data.iterdir() if f"`{path.name}" not in security] == [], "describe it in SECURITY.md"

@@ -1,4 +1,4 @@
-"""A deletion through the command line: asked for, written down, published without it, and never pulled again."""
+"""`iplum retention` and `iplum hold`: confirmation, deletion records, legal holds, and no new pull of deleted data."""
 
 import json
 from datetime import timedelta
@@ -37,19 +37,19 @@ def record(record_id: str, window: StorageWindow, user: str = OTHER) -> dict[str
 
 @pytest.fixture
 def old(account: Account) -> StorageWindow:
-    """Two windows, published: an old one with a record to hold, and a young one."""
-    old, young = window_of(account.began - timedelta(days=20)), window_of(account.began - timedelta(days=3))
+    """The old one of two published windows. It has a record of the user HELD."""
+    old, recent = window_of(account.began - timedelta(days=20)), window_of(account.began - timedelta(days=3))
     fold(account.folder, answer([record("gone", old), record("held", old, HELD)], 1, window=old), window=old)
-    fold(account.folder, answer([record("young", young)], 1, window=young), window=young)
+    fold(account.folder, answer([record("recent", recent)], 1, window=recent), window=recent)
     publish(account.folder)
     return old
 
 
-def published(account: Account) -> list[str]:
+def list_published_ids(account: Account) -> list[str]:
     return [name for (name,) in account.ask("SELECT record_id FROM usage ORDER BY 1")]
 
 
-def test_a_deletion_is_shown_asked_for_carried_out_and_listed(
+def test_a_deletion_is_previewed_confirmed_run_and_listed(
     account: Account, old: StorageWindow, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_report(account.folder)
@@ -63,12 +63,12 @@ def test_a_deletion_is_shown_asked_for_carried_out_and_listed(
     shown = capsys.readouterr().out
     assert f"{old.key}  1 usage, 1 raw files" in shown
     assert "usage                    1 rows to delete, 1 held" in shown
-    assert run(*DELETE) == 2, "there is no terminal for a prompt"
+    assert run(*DELETE) == 2, "without a terminal, --yes is required"
     assert load_deletion_records(account.folder, "default") == []
-    assert published(account) == ["gone", "held", "young"]
+    assert list_published_ids(account) == ["gone", "held", "recent"]
 
     assert run(*DELETE, "--yes") == 0
-    assert published(account) == ["held", "young"]
+    assert list_published_ids(account) == ["held", "recent"]
     (deletion,) = load_deletion_records(account.folder, "default")
     assert deletion.finished_at is not None
     assert HELD not in json.dumps(deletion.windows)
@@ -76,30 +76,30 @@ def test_a_deletion_is_shown_asked_for_carried_out_and_listed(
     assert run("retention", "--list") == 0
     assert "1 rows of 1 windows, 1 raw files, 0 media files; finished" in capsys.readouterr().out
     assert run(*DELETE, "--yes") == 0
-    assert len(load_deletion_records(account.folder, "default")) == 1, "there was nothing more to delete"
+    assert len(load_deletion_records(account.folder, "default")) == 1, "nothing is left to delete"
     assert account.server.requests == []
 
     assert run("hold", "remove", "1") == 0
     assert run("hold", "remove", "1") == 1
     assert run("hold", "add") == 2
     assert run(*DELETE, "--yes") == 0
-    assert published(account) == ["young"]
+    assert list_published_ids(account) == ["recent"]
 
 
 @pytest.mark.parametrize(
     "arguments", [("retention",), ("retention", "--older-than", "7", "--yes"), ("retention", "--older-than", "0")]
 )
-def test_days_that_the_sync_looks_back_at_are_not_deleted(account: Account, arguments: tuple[str, ...]) -> None:
+def test_a_period_within_the_look_back_is_rejected(account: Account, arguments: tuple[str, ...]) -> None:
     assert run(*arguments) == 2
     assert load_deletion_records(account.folder, "default") == []
 
 
-def test_what_was_deleted_is_never_pulled_again(account: Account, old: StorageWindow) -> None:
+def test_deleted_windows_are_never_pulled_again(account: Account, old: StorageWindow) -> None:
     assert run(*DELETE, "--yes") == 0
-    floor = find_first_window(account.settings)
-    assert floor > old
-    assert min(stretch[0] for stretch in find_due_ranges(account.settings, now())) == floor
-    assert min(stretch[0] for stretch in find_audit_ranges(account.settings, now())) == floor
+    first_window = find_first_window(account.settings)
+    assert first_window > old
+    assert min(windows[0] for windows in find_due_ranges(account.settings, now())) == first_window
+    assert min(windows[0] for windows in find_audit_ranges(account.settings, now())) == first_window
     assert run("sync", "--since", old.key) == 2
     assert run("verify", "--since", old.key) == 2
     assert account.server.requests == []
@@ -110,12 +110,10 @@ def test_what_was_deleted_is_never_pulled_again(account: Account, old: StorageWi
     assert materialized.asset_materialization is not None
     assert materialized.asset_materialization.metadata["deleted_by_retention"].value is True
     assert account.server.requests == []
-    assert published(account) == ["young"]
+    assert list_published_ids(account) == ["recent"]
 
 
-def test_what_is_pushed_late_about_a_deleted_window_is_not_taken_in_unless_it_is_held(
-    account: Account, old: StorageWindow
-) -> None:
+def test_late_callbacks_of_a_deleted_window_are_dropped_unless_held(account: Account, old: StorageWindow) -> None:
     def push_and_drain(*names: str) -> int:
         with open_inbox(account.settings, account.folder) as inbox:
             bodies = [json.dumps(record(n, old, HELD if n.startswith("held") else OTHER)).encode() for n in names]
@@ -131,31 +129,31 @@ def test_what_is_pushed_late_about_a_deleted_window_is_not_taken_in_unless_it_is
     assert not [path for path in inbox_files if b"gone-before" in path.read_bytes()]
     assert push_and_drain("gone-after", "held-after") == 1
     publish(account.folder)
-    assert published(account) == ["held", "held-after", "held-before", "young"]
+    assert list_published_ids(account) == ["held", "held-after", "held-before", "recent"]
 
 
-def test_a_deletion_that_was_killed_before_its_end_is_finished_by_the_next(
+def test_an_interrupted_deletion_is_finished_by_the_next_one(
     account: Account, old: StorageWindow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     deletion = plan_deletion(account.settings, older_than_days=12, now=now())
     save_deletion_record(account.folder, deletion)
     assert run(*DELETE, "--yes") == 0
     assert "An interrupted deletion is finished first" in capsys.readouterr().out
-    assert published(account) == ["young"]
+    assert list_published_ids(account) == ["recent"]
     finished = load_deletion_records(account.folder, "default")
     assert all(one.finished_at for one in finished)
 
-    def die(*_arguments: object, **_named: object) -> None:
+    def interrupt(*_arguments: object, **_named: object) -> None:
         raise KeyboardInterrupt
 
     fold(account.folder, answer([record("again", old)], 2, window=old), window=old)
     publish(account.folder)
     again = plan_deletion(account.settings, older_than_days=12, now=now())
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.runs.retention.publish", die)
+        patched.setattr("pipelines.runs.retention.publish", interrupt)
         with pytest.raises(KeyboardInterrupt):
             carry_out([account.settings], account.settings, again, clock=now)
-    assert published(account) == ["again", "young"], "the tables contain it until the next publish"
+    assert list_published_ids(account) == ["again", "recent"], "the tables contain it until the next publish"
     assert run(*DELETE, "--yes") == 0
-    assert published(account) == ["young"]
+    assert list_published_ids(account) == ["recent"]
     assert all(one.finished_at for one in load_deletion_records(account.folder, "default"))

@@ -1,4 +1,4 @@
-"""A sync against the stand-in, over HTTP, through Dagster, into SQL."""
+"""Syncs from the stand-in over HTTP and through Dagster, to the published tables."""
 
 import re
 from datetime import timedelta
@@ -17,7 +17,7 @@ USAGE, RECORDINGS = "/usage/getusage", "/callrecordings/getrecordings"
 ALL_ROWS = "SELECT * EXCLUDE (first_seen_at, last_seen_at) FROM {} ORDER BY record_id"
 
 
-def test_a_sync_brings_every_row_and_a_second_one_changes_none(account: Account) -> None:
+def test_a_sync_publishes_every_row_and_a_second_sync_changes_none(account: Account) -> None:
     report = account.sync()
     assert report.failures == []
     assert account.ids() == account.expected_ids()
@@ -30,15 +30,15 @@ def test_a_sync_brings_every_row_and_a_second_one_changes_none(account: Account)
     again = account.sync()
     assert (again.datasets["usage"].new, again.datasets["usage"].changed) == (0, 0)
     assert [account.ask(ALL_ROWS.format(table)) for table in ("usage", "recordings")] == before
-    open_and_look_back = len(list(windows_between(now() - timedelta(days=7), now())))
-    assert account.asked(USAGE) == account.asked(RECORDINGS) == open_and_look_back
+    due_windows = len(list(windows_between(now() - timedelta(days=7), now())))
+    assert account.asked(USAGE) == account.asked(RECORDINGS) == due_windows
 
     account.server.requests.clear()
     account.sync(since=account.first_day, until=account.first_day + timedelta(days=1))
-    assert account.asked(USAGE) == 1, "a range asks for the windows that it overlaps"
+    assert account.asked(USAGE) == 1, "the window that the range overlaps"
 
 
-def test_a_history_of_several_runs_is_published_once_by_the_last(account: Account) -> None:
+def test_only_the_last_of_several_runs_publishes(account: Account) -> None:
     _, settled, beyond, *_ = windows_between(window_of(account.first_day).start, now())
     account.sync(since=settled.first_day, until=beyond.first_day)
     assert account.sync().failures == []
@@ -46,12 +46,12 @@ def test_a_history_of_several_runs_is_published_once_by_the_last(account: Accoun
     with open_instance(account.settings) as instance:
         last, first, _ = instance.get_runs()
     pulled = {dg.AssetKey(name) for name in ("raw_usage", "usage", "raw_recordings", "recordings")}
-    assert not last.asset_selection, "it is held to a part of the job"
+    assert not last.asset_selection, "the last run executes the whole job"
     assert first.asset_selection == pulled | {dg.AssetKey("callbacks")}
 
 
 @pytest.mark.parametrize(("cap", "rows_per_day"), [(50, 60), (100, 60), (137, 120)])
-def test_a_silent_cap_is_found_and_beaten(account: Account, cap: int, rows_per_day: int) -> None:
+def test_all_rows_are_synced_despite_a_row_cap(account: Account, cap: int, rows_per_day: int) -> None:
     account.play(row_cap=cap, rows_per_day=rows_per_day)
     assert account.sync().failures == []
     assert account.ids() == account.expected_ids(rows_per_day=rows_per_day)
@@ -70,7 +70,9 @@ def test_a_silent_cap_is_found_and_beaten(account: Account, cap: int, rows_per_d
     ],
     ids=lambda options: "+".join(options),
 )
-def test_however_the_vendor_behaves_all_rows_come(account: Account, options: dict[str, object]) -> None:
+def test_all_rows_are_synced_despite_api_variations_and_temporary_faults(
+    account: Account, options: dict[str, object]
+) -> None:
     account.play(**options)
     assert account.sync().failures == []
     assert account.ids() == account.expected_ids()
@@ -79,23 +81,23 @@ def test_however_the_vendor_behaves_all_rows_come(account: Account, options: dic
     assert (extra > 0) == ("unknown_fields" in options)
 
 
-def test_rows_that_cannot_be_read_are_kept_counted_and_stop_nothing(account: Account) -> None:
+def test_unreadable_rows_are_stored_and_counted_and_do_not_fail_the_sync(account: Account) -> None:
     account.play(odd_rows=True)
     report = account.sync()
     assert report.failures == []
-    unread, rows = account.ask("SELECT count(extra), count(*) FROM usage")[0]
-    assert 0 < unread < rows
+    unreadable, rows = account.ask("SELECT count(extra), count(*) FROM usage")[0]
+    assert 0 < unreadable < rows
     read_in_full = account.ask("SELECT count(*) FROM usage WHERE extra IS NULL AND started_at IS NOT NULL")[0][0]
     assert read_in_full > 500
     assert find_unparsed(account.folder, USAGE_TABLE) != []
 
 
-def test_one_bad_day_leaves_the_other_windows_whole_and_heals(account: Account) -> None:
-    bad = account.first_day + timedelta(days=6)
-    account.play(fail_500_days=frozenset({bad}), recording_plan=False)
-    report = account.sync(since=bad, until=bad + timedelta(days=5))
+def test_a_failing_day_fails_its_window_only_and_is_synced_later(account: Account) -> None:
+    failing_day = account.first_day + timedelta(days=6)
+    account.play(fail_500_days=frozenset({failing_day}), recording_plan=False)
+    report = account.sync(since=failing_day, until=failing_day + timedelta(days=5))
     assert len(report.failures) == 1 or all("failed" in failure for failure in report.failures)
-    assert window_of(bad).key in report.failures[0]
+    assert window_of(failing_day).key in report.failures[0]
     assert "500" in report.failures[0]
     assert report.rows["usage"] > 0, "received records are published after a failed run"
 
@@ -104,7 +106,7 @@ def test_one_bad_day_leaves_the_other_windows_whole_and_heals(account: Account) 
     assert account.ids() == account.expected_ids()
 
 
-def test_a_wrong_key_costs_one_request(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_causes_one_request(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IPLUM_SECRET_KEY", "wrong-secret")
     report = account.sync()
     (failure,) = report.failures
@@ -115,27 +117,27 @@ def test_a_wrong_key_costs_one_request(account: Account, monkeypatch: pytest.Mon
     assert report.rows.get("usage", 0) == 0
 
 
-def test_a_wrong_clock_is_told_from_a_wrong_key(account: Account) -> None:
+def test_a_wrong_clock_is_distinguished_from_a_wrong_key(account: Account) -> None:
     account.play(clock_offset=timedelta(hours=1))
     (failure,) = account.sync().failures
     assert "clock" in failure
     assert re.search(r"36\d\d s behind|35\d\d s behind", failure)
 
 
-def test_an_account_without_permission_for_usage_is_told_so(account: Account) -> None:
+def test_a_missing_usage_permission_fails_after_one_request(account: Account) -> None:
     account.play(usage_permission=False)
     report = account.sync()
     assert "403" in report.failures[0]
     assert account.asked(USAGE) == 1
 
 
-def test_an_unknown_host_is_named_as_such(account: Account) -> None:
+def test_an_unknown_host_is_named_in_the_failure(account: Account) -> None:
     account.changes["IPLUM_BASE_URL"] = "https://nowhere.invalid"
     (failure,) = account.sync().failures
     assert "host name was not found" in failure
 
 
-def test_without_a_recording_plan_usage_comes_and_recordings_cost_one_request_a_day(account: Account) -> None:
+def test_without_a_recording_plan_usage_is_synced_and_recordings_are_probed_once(account: Account) -> None:
     account.play(recording_plan=False)
     report = account.sync()
     assert report.failures == []
@@ -150,10 +152,12 @@ def test_without_a_recording_plan_usage_comes_and_recordings_cost_one_request_a_
     account.play()
     account.sync()
     account.sync()
-    assert account.ids("recordings") == account.expected_ids("recordings"), "they start automatically"
+    assert account.ids("recordings") == account.expected_ids("recordings"), (
+        "recordings are synced once the plan includes them"
+    )
 
 
-def test_refused_usage_types_are_left_out_with_a_warning(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+def test_rejected_usage_types_are_left_out_with_a_warning(account: Account, caplog: pytest.LogCaptureFixture) -> None:
     account.play(refuse_types=frozenset({"iplumcall"}))
     assert account.sync().failures == []
     assert [r.message for r in caplog.records if "usage types" in r.message and r.name == "iplum_resource"] != []
@@ -162,7 +166,7 @@ def test_refused_usage_types_are_left_out_with_a_warning(account: Account, caplo
     ]
 
 
-def test_late_rows_are_found_by_the_look_back(account: Account) -> None:
+def test_late_rows_are_synced_within_the_look_back(account: Account) -> None:
     account.play(late_rows=0.5, late_by=timedelta(hours=30))
     account.sync()
     early = set(account.ids())
@@ -172,11 +176,11 @@ def test_late_rows_are_found_by_the_look_back(account: Account) -> None:
     assert account.ids() == account.expected_ids()
 
 
-def test_what_the_source_purges_stays_with_a_date(account: Account) -> None:
+def test_purged_rows_are_kept_with_absent_since(account: Account) -> None:
     account.sync()
-    whole = account.ids()
+    before = account.ids()
     account.play(purge_before=now() - timedelta(days=3))
     account.sync(since=account.first_day)
-    assert account.ids() == whole
-    gone, kept = account.ask("SELECT count(absent_since), count(*) FROM usage")[0]
-    assert 0 < gone < kept
+    assert account.ids() == before
+    absent, total = account.ask("SELECT count(absent_since), count(*) FROM usage")[0]
+    assert 0 < absent < total

@@ -27,7 +27,7 @@ EARLIER = window_of_key("2026-02-26")
 
 
 class Stopped(Exception):
-    """Raised to stop a drain in the middle, like `kill -9`."""
+    """Simulates a killed drain."""
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def build_drain(folder: DataFolder, inbox: Inbox, now: datetime = NOW) -> Drain:
     return Drain(folder=folder, account="default", inbox=inbox, clock=lambda: now)
 
 
-def ids(folder: DataFolder, table: Table = USAGE, window: object = WINDOW) -> list[str]:
+def list_ids(folder: DataFolder, table: Table = USAGE, window: object = WINDOW) -> list[str]:
     rows = read_rows(folder, table, "default", window)  # type: ignore[arg-type]
     return [] if rows is None else sorted(rows["record_id"])
 
@@ -71,13 +71,13 @@ def test_events_are_stored_in_the_windows_of_their_records(folder: DataFolder, i
     outcome = build_drain(folder, inbox).run()
     assert (outcome.events, outcome.bodies) == (4, 3)
     assert outcome.touched == {"usage": {WINDOW, EARLIER}, "recordings": {WINDOW}, "contents": {WINDOW, EARLIER}}
-    assert ids(folder) == ["a", "odd"]
-    assert ids(folder, window=EARLIER) == ["b"]
-    assert ids(folder, RECORDINGS) == ["r"]
+    assert list_ids(folder) == ["a", "odd"]
+    assert list_ids(folder, window=EARLIER) == ["b"]
+    assert list_ids(folder, RECORDINGS) == ["r"]
     assert inbox.count_pending() == 0
 
 
-def test_row_has_origin_and_times_of_its_callbacks(folder: DataFolder, inbox: Inbox) -> None:
+def test_a_row_has_the_origin_and_times_of_its_callbacks(folder: DataFolder, inbox: Inbox) -> None:
     push(inbox, record("a", "2026-03-01T00:00:00Z"), at=NOW + timedelta(seconds=7))
     push(inbox, record("a", "2026-03-01T00:00:00Z"), at=NOW)
     build_drain(folder, inbox).run()
@@ -89,7 +89,7 @@ def test_row_has_origin_and_times_of_its_callbacks(folder: DataFolder, inbox: In
     assert row["absent_since"] is None or row["absent_since"] != row["absent_since"]
 
 
-def test_latest_callback_wins_field_by_field_but_null_never_wins(folder: DataFolder, inbox: Inbox) -> None:
+def test_the_latest_callback_takes_precedence_per_field_unless_null(folder: DataFolder, inbox: Inbox) -> None:
     push(inbox, record("a", "2026-03-01T00:00:00Z", iPlumCredits=5), at=NOW + timedelta(minutes=2))
     push(inbox, record("a", "2026-03-01T00:00:00Z", iPlumCredits=1, duration="9"), at=NOW)
     push(inbox, record("a", "2026-03-01T00:00:00Z", iPlumCredits=None), at=NOW + timedelta(minutes=3))
@@ -99,7 +99,7 @@ def test_latest_callback_wins_field_by_field_but_null_never_wins(folder: DataFol
     assert rows[["credits", "duration_minutes"]].to_numpy().tolist() == [[5, 1]]
 
 
-def test_text_of_a_callback_is_stored_and_not_requested(folder: DataFolder, inbox: Inbox) -> None:
+def test_the_text_of_a_callback_is_stored_and_not_requested(folder: DataFolder, inbox: Inbox) -> None:
     push(inbox, record("a", "2026-03-01T00:00:00Z"), record("b", "2026-03-01T00:00:00Z", content=None))
     build_drain(folder, inbox).run()
     rows = read_rows(folder, CONTENTS, "default", WINDOW)
@@ -109,8 +109,8 @@ def test_text_of_a_callback_is_stored_and_not_requested(folder: DataFolder, inbo
 
 
 @pytest.mark.parametrize("stopped_in", ["append_callbacks_once", "append_once", "finish", "fold_lake_file"])
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_drain_is_continued_without_duplicates(
+@pytest.mark.parametrize("moment", ["before the call", "after the call"])
+def test_a_killed_drain_is_continued_without_duplicates(
     folder: DataFolder, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, stopped_in: str, moment: str
 ) -> None:
     push(inbox, record("a", "2026-03-01T00:00:00Z"), record("b", "2026-02-28T23:59:59Z"))
@@ -123,7 +123,7 @@ def test_killed_drain_is_continued_without_duplicates(
     original = getattr(owner, stopped_in)
 
     def stop(*arguments: object, **named: object) -> None:
-        if moment == "after":
+        if moment == "after the call":
             original(*arguments, **named)
         raise Stopped
 
@@ -133,14 +133,14 @@ def test_killed_drain_is_continued_without_duplicates(
             build_drain(folder, inbox).run()
     push(inbox, record("c", "2026-03-01T00:00:00Z", content=None))
     build_drain(folder, inbox).run()
-    assert ids(folder) == ["a", "c"]
+    assert list_ids(folder) == ["a", "c"]
     assert inbox.count_pending() == 0
-    assert count_raw(folder) == 5, "usage of a, b and c, bodies of a and b"
-    # The windows that were not folded are folded by the publish.
+    assert count_raw(folder) == 5, "usage of a, b and c; texts of a and b"
+    # The publish folds windows that the killed drain did not.
     assert publish(folder).rows == {"usage": 3, "recordings": 0, "contents": 2, "recording_files": 0, "pulls": 3}
 
 
-def test_two_drains_of_one_batch_store_it_once(folder: DataFolder, inbox: Inbox) -> None:
+def test_a_batch_drained_twice_is_stored_once(folder: DataFolder, inbox: Inbox) -> None:
     push(inbox, record("a", "2026-03-01T00:00:00Z"))
     inbox.claim(10)
     first, second = build_drain(folder, inbox), build_drain(folder, inbox)
@@ -157,7 +157,7 @@ def test_several_batches_are_drained_in_one_run(
     monkeypatch.setattr(drain_inbox, "_BATCH", 3)
     push(inbox, *[record(f"id-{index}", "2026-03-01T00:00:00Z", content=None) for index in range(10)])
     assert build_drain(folder, inbox).run().events == 10
-    assert len(ids(folder)) == 10
+    assert len(list_ids(folder)) == 10
     assert count_raw(folder) == 4
 
 
@@ -166,4 +166,4 @@ def test_drained_events_are_removed_after_thirty_days(folder: DataFolder, inbox:
     build_drain(folder, inbox).run()
     assert build_drain(folder, inbox, NOW + DRAINED_EVENTS_KEPT_FOR).run().removed == 0
     assert build_drain(folder, inbox, NOW + DRAINED_EVENTS_KEPT_FOR + timedelta(seconds=1)).run().removed == 1
-    assert ids(folder) == ["a"]
+    assert list_ids(folder) == ["a"]
