@@ -51,6 +51,12 @@ def describe_run(job: str, windows: str, failures: Sequence[str], settings: Sett
     return Alert(f"iPlum warehouse{whose}: {job} failed{where}", text)
 
 
+def describe_damages(damages: Sequence[str]) -> Alert:
+    """Build the alert about records that cannot be read, or that have several rows."""
+    lines = [*_shorten(damages), "Run 'iplum verify' for details."]
+    return Alert("iPlum warehouse: some records cannot be used as iPlum sent them", "\n".join(lines))
+
+
 def _shorten(failures: Sequence[str]) -> list[str]:
     more = len(failures) - _MAX_LINES
     return [*failures[:_MAX_LINES], *([f"and {more:,} more; see the run's output"] if more > 0 else [])]

@@ -1,14 +1,19 @@
-"""Alerts for failed commands that run unattended, as from cron."""
+"""Alerts of commands that run unattended, as from cron: for failures, and for damaged data."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
 from iplum_resource.errors import IPlumError
 from pipelines.settings import Settings
 from warehouse.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from pipelines.alerts import Alert
+    from warehouse.checks.data_problems import DataProblem
 
 
 @contextmanager
@@ -21,14 +26,29 @@ def alert_on_failure(settings: Settings, job: str) -> Iterator[list[str]]:
         failures.append(str(error))
         raise
     finally:
-        if failures and settings.alerts.is_on and not sys.stderr.isatty():
-            _send_alert(settings, job, failures)
+        if failures and _is_unattended(settings):
+            from pipelines.alerts import describe_run
+
+            _send(describe_run(job, "", failures, settings), settings)
 
 
-def _send_alert(settings: Settings, job: str, failures: list[str]) -> None:
-    from pipelines.alerts import AlertFailed, describe_run, send_alert
+def alert_about_problems(settings: Settings, problems: "Sequence[DataProblem]") -> None:
+    """Send an alert for damaged data, unless a person watches the terminal."""
+    damages = [str(problem) for problem in problems if problem.is_damage]
+    if damages and _is_unattended(settings):
+        from pipelines.alerts import describe_damages
+
+        _send(describe_damages(damages), settings)
+
+
+def _is_unattended(settings: Settings) -> bool:
+    return settings.alerts.is_on and not sys.stderr.isatty()
+
+
+def _send(alert: "Alert", settings: Settings) -> None:
+    from pipelines.alerts import AlertFailed, send_alert
 
     try:
-        send_alert(describe_run(job, "", failures, settings), settings.alerts)
+        send_alert(alert, settings.alerts)
     except AlertFailed as error:
         typer.echo(f"error: {error}", err=True)

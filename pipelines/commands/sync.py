@@ -1,13 +1,13 @@
 """`iplum sync`: the daily sync, or the sync of a range, with a progress bar."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 import typer
 
-from pipelines.commands.failure_alert import alert_on_failure
+from pipelines.commands.failure_alert import alert_about_problems, alert_on_failure
 from pipelines.commands.invocation import (
     AccountName,
     AsJson,
@@ -55,6 +55,7 @@ def sync_and_show(
     with alert_on_failure(accounts[0], "sync") as failures, ProgressBar(open_console(stderr=True)) as bar:
         report = run_sync(*accounts, environ=environ, only=only, since=since, until=until, progress=bar, clock=now)
         failures += report.failures
+    alert_about_problems(accounts[0], report.problems)
     if as_json:
         write_json(_to_json(report))
         exit_with(report.failures)
@@ -63,7 +64,8 @@ def sync_and_show(
 
 
 def _to_json(report: "SyncReport") -> dict[str, object]:
-    result = asdict(report)
+    result = asdict(replace(report, problems=[]))
+    result["problems"] = list(map(str, report.problems))
     for tally in result["datasets"].values():
         findings = tally.pop("findings")
         tally["differences"] = {name: findings[name] for name in ("missing", "changed")} | {"gone": findings["deleted"]}
@@ -83,6 +85,8 @@ def _show_report(report: "SyncReport", settings: Settings) -> None:
         )
     if not report.datasets and not report.failures:
         typer.echo("nothing is due")
+    for problem in report.problems:
+        typer.echo(f"warning: {problem}", err=True)
     exit_with(report.failures)
     from pipelines.warehouse_folder import open_folder
 

@@ -40,7 +40,8 @@ def verify(
 
     Each window is requested again, whole and in halves, so that truncated responses are found. Missing records are
     stored and published. Missing or damaged files are marked, and 'iplum archive' downloads them again. Prints a
-    line for each difference, and exits with 1 if there is one.
+    line for each difference, and exits with 1 if there is one. Notes name data that iPlum sent differently than
+    documented; they are no differences.
 
     Examples: `iplum verify` · `iplum verify --since 2024-01-01 --until 2024-02-01` · `iplum verify --offline`
     """
@@ -55,12 +56,17 @@ def verify(
             report = audit(*accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now)
             mismatches += [*report.failures, *_list_findings(report)]
         on_progress = bar.track("archive", "windows")
-        sizes = _verify_here(accounts, since=first, until=last, on_progress=on_progress, mismatches=mismatches)
+        notes: list[str] = []
+        sizes = _verify_here(
+            accounts, since=first, until=last, on_progress=on_progress, mismatches=mismatches, notes=notes
+        )
     if as_json:
-        write_json({"files": len(sizes), "bytes": sum(sizes), "differences": mismatches})
+        write_json({"files": len(sizes), "bytes": sum(sizes), "differences": mismatches, "notes": notes})
     else:
         if not offline:
             _show_audit(report)
+        for note in notes:
+            typer.echo(f"note: {note}")
         typer.echo(f"{len(sizes):,} files hashed, {sum(sizes):,} bytes; {len(mismatches):,} differences")
     exit_with(mismatches)
 
@@ -72,8 +78,9 @@ def _verify_here(
     until: date | None,
     on_progress: ProgressCallback,
     mismatches: list[str],
+    notes: list[str],
 ) -> list[int]:
-    """Verify local data: add the mismatches, mark lost files, and return the sizes of the hashed files."""
+    """Verify local data: add the mismatches and notes, mark lost files, and return the sizes of the hashed files."""
     from pipelines.warehouse_folder import build_mart_settings, open_folder
     from warehouse.archive.backlog import LostFiles, mark_lost
     from warehouse.checks.verification import Verification
@@ -91,6 +98,7 @@ def _verify_here(
         on_progress=on_progress,
     )
     mismatches.extend(map(str, verification.find_mismatches()))
+    notes.extend(verification.find_notes())
     if losses:
         mark_lost(verification.folder, losses, at=now())
         publish(verification.folder, verification.settings)

@@ -1,16 +1,17 @@
-"""Sensors that send alerts: for failed runs, and for data that is out of date."""
+"""Sensors that send alerts: for failed runs, for data that is out of date, and for damaged data."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
 
-from pipelines.alerts import Alert, AlertFailed, describe_run, send_alert
+from pipelines.alerts import Alert, AlertFailed, describe_damages, describe_run, send_alert
 from pipelines.defs.failures import describe_failure, failing_step
 from pipelines.defs.jobs import ACCOUNT_TAG
 from pipelines.defs.partitions import describe_range
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
+from warehouse.checks.data_problems import find_problems
 from warehouse.lake.due_windows import find_latest_pull
 from warehouse.schema.tables import USAGE
 
@@ -74,6 +75,31 @@ def build_freshness_alert(accounts: Sequence[Settings], *, clock: Callable[[], d
         return dg.SkipReason(f"alert sent: the data of {', '.join(sorted(stale))} is out of date")
 
     return freshness_alert
+
+
+def build_data_alert(accounts: Sequence[Settings]) -> dg.SensorDefinition:
+    """Build `data_alert`: one alert when records cannot be read, or have several rows."""
+    settings = accounts[0]
+
+    @dg.sensor(
+        name="data_alert",
+        minimum_interval_seconds=3600,
+        default_status=_choose_status(settings),
+        description="Sends one alert when records of a window cannot be read, or have several rows.",
+    )
+    def data_alert(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        if not settings.alerts.is_on:
+            return dg.SkipReason(_NO_RECIPIENT)
+        with failing_step():
+            damages = [str(problem) for problem in find_problems(open_folder(settings)) if problem.is_damage]
+        alerted = (context.cursor or "").split("\n")
+        if set(damages) - set(alerted):
+            with failing_step(AlertFailed):
+                send_alert(describe_damages(damages), settings.alerts)
+        context.update_cursor("\n".join(damages))
+        return dg.SkipReason(f"{len(damages)} problems, alerted" if damages else "every record can be read")
+
+    return data_alert
 
 
 def _find_stale(accounts: Sequence[Settings], *, now: datetime) -> Iterator[tuple[str, datetime]]:

@@ -9,7 +9,8 @@ from pipelines.defs.assets.warehouse_tables import build_table_key
 from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
-from warehouse.checks.data_quality import CheckResult, find_by_select, find_refused, find_unparsed
+from warehouse.checks.data_quality import CheckResult, find_by_select, find_by_state, find_refused
+from warehouse.lake.files import WindowState
 from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, RECORDINGS, Table
 from warehouse.storage.paths import DataFolder
 
@@ -29,19 +30,39 @@ def _select(name: str) -> Callable[[DataFolder, Table], list[CheckResult]]:
     return lambda folder, table: find_by_select(folder, name, table)
 
 
-_ON_EVERY_TABLE = (
-    Check("unique_ids", "Each record ID occurs once per account.", _select("unique_ids")),
+def _count(count: Callable[[WindowState], int]) -> Callable[[DataFolder, Table], list[CheckResult]]:
+    return lambda folder, table: find_by_state(folder, table, count)
+
+
+_UNIQUE_IDS = Check("unique_ids", "Each record ID occurs once per account.", _select("unique_ids"))
+_ON_FOLDED_TABLES = (
     Check("rows_in_window", "Each row started in its window.", _select("rows_in_window")),
     Check(
         "all_read",
         "Every record and every value could be parsed. Others stay in the raw log, and values in `extra`.",
-        find_unparsed,
+        _count(lambda state: state.unreadable + state.unread),
     ),
     Check(
         "nothing_gone",
         "iPlum still has every row. Rows it no longer has are kept, with `absent_since`.",
         _select("nothing_gone"),
     ),
+    Check(
+        "one_payload",
+        "No response has different payloads for one record ID. Others are in `extra`.",
+        _count(lambda state: state.conflicts),
+    ),
+    Check(
+        "plausible_times",
+        "No record starts or ends before 2000, or over a day after the response with it. Such times are in `extra`.",
+        _count(lambda state: state.implausible),
+    ),
+    Check(
+        "all_fields",
+        "Every documented field occurs in each window that has records.",
+        _count(lambda state: len(state.missing_fields)),
+    ),
+    Check("known_directions", "Every record is inbound or outbound.", _select("known_directions")),
 )
 _AUDITED = Check("audits_agree", "The latest audit of each window found no missing row.", _select("audits_agree"))
 _KNOWN_CHANNELS = Check(
@@ -49,6 +70,7 @@ _KNOWN_CHANNELS = Check(
     "Every record is a call, text or fax. Marts count others under no channel and without minutes.",
     _select("known_channels"),
 )
+_KNOWN_TYPES = Check("known_types", "Every record is between iPlum users or external.", _select("known_types"))
 _CALLBACKS_KEPT = Check(
     "callbacks_kept",
     "On each of the last 30 days, at most 1 % of the pulled records had no callback.",
@@ -69,9 +91,9 @@ _ALL_FETCHED = Check(
 def list_checks(table: Table) -> tuple[Check, ...]:
     """List the checks of a table."""
     if table in ARCHIVE_TABLES:
-        return (_ALL_FETCHED,)
-    checks = (*_ON_EVERY_TABLE, _AUDITED, _CALLBACKS_KEPT)
-    return (*checks, _PERMITTED if table is RECORDINGS else _KNOWN_CHANNELS)
+        return (_UNIQUE_IDS, _ALL_FETCHED)
+    checks = (_UNIQUE_IDS, *_ON_FOLDED_TABLES, _AUDITED, _CALLBACKS_KEPT)
+    return (*checks, _PERMITTED) if table is RECORDINGS else (*checks, _KNOWN_CHANNELS, _KNOWN_TYPES)
 
 
 def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from iplum_resource.resource import IPlumResource
-from pipelines.defs.alert_sensors import build_failure_alert, build_freshness_alert
+from pipelines.defs.alert_sensors import build_data_alert, build_failure_alert, build_freshness_alert
 from pipelines.defs.asset_checks import build_checks
 from pipelines.defs.assets.archive import CONTENT_ARCHIVE, RECORDING_ARCHIVE, build_archive_assets
 from pipelines.defs.assets.callbacks import build_callbacks_asset
@@ -62,6 +62,7 @@ def build_definitions(
             build_callback_inbox(accounts, jobs[DRAIN.name], clock=clock),
             build_failure_alert(accounts, clock=clock),
             build_freshness_alert(accounts, clock=clock),
+            build_data_alert(accounts),
         ],
         resources={settings.name("iplum"): build_resource(settings) for settings in accounts},
         executor=executor,

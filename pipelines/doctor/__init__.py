@@ -30,11 +30,18 @@ def run_diagnosis(
     else:
         for settings in accounts:
             yield from _diagnose_account(settings, environ, clock)
-    from pipelines.doctor.machine import diagnose_alerts, diagnose_dagster, diagnose_data, diagnose_folder
+    from pipelines.doctor.machine import (
+        diagnose_alerts,
+        diagnose_dagster,
+        diagnose_data,
+        diagnose_folder,
+        diagnose_records,
+    )
 
     yield from diagnose_folder(accounts[0])
     for settings in accounts:
-        yield _add_account(settings, diagnose_data(settings, clock()))
+        for diagnosis in (diagnose_data(settings, clock()), *diagnose_records(settings)):
+            yield _add_account(settings, diagnosis)
     yield from diagnose_dagster(accounts, clock())
     yield from diagnose_alerts(accounts[0], send_test=try_alert)
 

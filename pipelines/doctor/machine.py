@@ -11,7 +11,7 @@ from pipelines.alerts import Alert, AlertFailed, send_alert
 from pipelines.doctor.diagnosis import Diagnosis, State
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
-from warehouse.errors import StorageFailed
+from warehouse.errors import StorageFailed, WarehouseError
 from warehouse.storage.paths import DataFolder
 
 _GIGABYTE = 1 << 30
@@ -51,6 +51,20 @@ def _diagnose_bucket(folder: DataFolder) -> Diagnosis:
     except StorageFailed as error:
         return _fail("data folder", error)
     return Diagnosis("data folder", State.OK, f"{folder.address}: files can be written, read and deleted")
+
+
+def diagnose_records(settings: Settings) -> Iterator[Diagnosis]:
+    """Check for records that iPlum sent in a form that cannot be used as it is."""
+    from warehouse.checks.data_problems import find_problems
+
+    try:
+        problems = find_problems(open_folder(settings), [settings.account])
+    except WarehouseError as error:
+        yield _fail("records", error)
+        return
+    for problem in problems:
+        fix = "Run 'iplum verify' for details." if problem.is_damage else ""
+        yield Diagnosis("records", State.WARNING if problem.is_damage else State.OK, str(problem), fix)
 
 
 def diagnose_data(settings: Settings, now: datetime) -> Diagnosis:
@@ -123,7 +137,7 @@ def _find_existing_parent(path: Path) -> Path:
     return path
 
 
-def _fail(name: str, error: StorageFailed) -> Diagnosis:
+def _fail(name: str, error: WarehouseError) -> Diagnosis:
     return Diagnosis(name, State.FAILED, f"{error.failed}: {error.cause}", f"{error.fix}.")
 
 

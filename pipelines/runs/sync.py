@@ -19,6 +19,7 @@ from pipelines.steps.audit_windows import NO_FINDINGS, AuditFindings
 from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import WindowOutcome
 from pipelines.warehouse_folder import has_inbox, open_folder
+from warehouse.checks.data_problems import DataProblem, find_problems
 from warehouse.errors import StorageFailed
 from warehouse.lake.due_windows import group_into_ranges
 from warehouse.snapshot.database import count_rows
@@ -33,23 +34,29 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass
 class DatasetTally:
-    """Counts of a sync for one dataset: windows, new and changed rows, failed windows; and an audit's findings."""
+    """Counts of a sync for one dataset: windows, new and changed rows, failed windows; and an audit's findings.
+
+    `unreadable` counts records without an ID, `conflicts` IDs with different payloads in one response.
+    """
 
     windows: int = 0
     new: int = 0
     changed: int = 0
     failed: int = 0
+    unreadable: int = 0
+    conflicts: int = 0
     refused: bool = False
     findings: AuditFindings = NO_FINDINGS
 
 
 @dataclass
 class SyncReport:
-    """The result of a sync: counts per dataset, published rows, and one line per failure."""
+    """The result of a sync: counts per dataset, published rows, one line per failure, and data problems."""
 
     datasets: dict[str, DatasetTally] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    problems: list[DataProblem] = field(default_factory=list)
 
 
 class _TallyingProgress:
@@ -72,6 +79,8 @@ class _TallyingProgress:
         if outcome.fold is not None:
             tally.new += outcome.fold.new
             tally.changed += outcome.fold.changed
+            tally.unreadable += outcome.fold.state.unreadable
+            tally.conflicts += outcome.fold.state.conflicts
         if isinstance(outcome.error, AccountError | StorageFailed):
             self.fatal = outcome.error
         self._progress.finish_window(dataset, outcome)
@@ -173,6 +182,7 @@ def run_windows(
     snapshot = find_snapshot(folder)
     if snapshot is not None:
         report.rows = count_rows(snapshot)
+    report.problems = find_problems(folder, {settings.account for settings in chosen})
     return report
 
 

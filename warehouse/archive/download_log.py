@@ -203,7 +203,10 @@ def _merge_files(
     names = [entry.partition("/")[2] for entry in listing]
     attempts = DownloadLog(folder, account, table.datasets[0]).read(window, names)
     moved = find_moved_records(folder, table, account, window)
-    rows = merge_attempts(attempts[~attempts["record_id"].isin(moved)] if moved else attempts)
+    attempts = attempts[~attempts["record_id"].isin(moved)]
+    if attempts.empty:
+        return table.lake_schema.empty_table()
+    rows = merge_attempts(attempts)
     return pa.Table.from_pandas(rows, schema=table.lake_schema, preserve_index=False)
 
 

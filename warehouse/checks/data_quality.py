@@ -1,6 +1,6 @@
 """Data-quality checks: SELECTs over the snapshot, and counters in the lake files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import duckdb
@@ -35,13 +35,10 @@ def find_by_select(folder: DataFolder, name: str, table: Table) -> list[CheckRes
     return [CheckResult(account, window_of(day), int(count)) for _, account, day, count in sorted(rows)]
 
 
-def find_unparsed(folder: DataFolder, table: Table) -> list[CheckResult]:
-    """List the windows with unreadable records, or with values that did not parse."""
-    return [
-        CheckResult(account, window, state.unreadable + state.unread)
-        for account, window, state in _read_states(folder, table)
-        if state.unreadable + state.unread
-    ]
+def find_by_state(folder: DataFolder, table: Table, count: Callable[[WindowState], int]) -> list[CheckResult]:
+    """Return the windows of one table whose lake file counts failing rows."""
+    counted = ((account, window, count(state)) for account, window, state in _read_states(folder, table))
+    return [CheckResult(account, window, rows) for account, window, rows in counted if rows]
 
 
 def find_refused(folder: DataFolder, table: Table) -> list[CheckResult]:

@@ -10,10 +10,12 @@ import pandas as pd
 from warehouse.archive.backlog import LostFiles, is_lost
 from warehouse.archive.download_log import compute_lake_rows
 from warehouse.archive.media_store import MediaStore
+from warehouse.checks.data_problems import find_problems
 from warehouse.errors import RawDamaged
 from warehouse.lake.files import read_rows, read_table
+from warehouse.lake.fold import count_nulled
 from warehouse.progress import ProgressCallback, ignore_progress
-from warehouse.schema.tables import ARCHIVE_TABLES, LAKE_TABLES, Table
+from warehouse.schema.tables import ARCHIVE_TABLES, FOLDED_TABLES, LAKE_TABLES, Table
 from warehouse.snapshot.database import count_differing_rows, open_snapshot
 from warehouse.snapshot.marts import MartSettings
 from warehouse.snapshot.publish import is_stale
@@ -71,6 +73,26 @@ class Verification:
         if self.since is None and self.until is None:
             yield from self._find_unreferenced(problems.keys())
         yield from self._verify_folds()
+        for problem in find_problems(self.folder, since=self.since, until=self.until):
+            if problem.is_damage:
+                yield Mismatch(str(problem), "The raw log has every record as iPlum sent it; ask iPlum about them")
+
+    def find_notes(self) -> Iterator[str]:
+        """Yield what is no mismatch but worth knowing: conflicting payloads, impossible times, nulled values."""
+        for problem in find_problems(self.folder, since=self.since, until=self.until):
+            if not problem.is_damage:
+                yield str(problem)
+        for table in FOLDED_TABLES:
+            nulled: dict[str, int] = {}
+            for account, window in self._list_windows(table):
+                rows = count_nulled(self.folder, table, account, window)
+                nulled[account] = nulled.get(account, 0) + rows
+            for account, rows in nulled.items():
+                if rows:
+                    yield (
+                        f"{table.name} of account {account}: {rows:,} rows keep a value that iPlum has since removed "
+                        "from the record"
+                    )
 
     def _list_windows(self, table: Table) -> Iterator[tuple[str, StorageWindow]]:
         for account, window in list_raw_windows(self.folder, table):

@@ -9,7 +9,7 @@ import pyarrow as pa
 from warehouse.lake.derive import derive_columns
 from warehouse.lake.files import WindowState, fold_version, read_rows, read_state, write_lake_file
 from warehouse.lake.links import NO_LINKS, Links, describe_links, find_siblings, list_raw, read_links
-from warehouse.lake.merge import find_spans, merge_linked, merge_window, sort_rows
+from warehouse.lake.merge import count_lost_values, find_spans, merge_linked, merge_window, sort_rows
 from warehouse.lake.normalize import CONFLICTS, UNREAD, NormalizedResponse, is_implausible
 from warehouse.lake.out_of_window import copy_out_of_window_records
 from warehouse.lake.presence import compute_origins, find_complete_pulls
@@ -83,6 +83,13 @@ def compute_rows(folder: DataFolder, table: Table, account: str, window: Storage
     """Compute a window's rows from its raw files, as its lake file should hold them; raises `RawDamaged`."""
     rows, _ = _merge_raw(folder, table, account, window)
     return rows.select(table.lake_schema.names).cast(table.lake_schema)
+
+
+def count_nulled(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> int:
+    """Count the rows with a value that the newest pulled version of the record no longer has; raises `RawDamaged`."""
+    named, bodies = read_responses(folder, table, account, window, list_raw(folder, table, account, window))
+    versions = collect_versions([response for _, response in named], bodies, table, window).rows
+    return count_lost_values(versions.filter(versions["pulled"]), table)
 
 
 def merge(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -113,6 +114,20 @@ def merge_versions(versions: pa.Table) -> pa.Table:
     for name, by_id in objects.items():
         merged = merged.append_column(name, pa.array(map(by_id.get, record_ids), pa.string()))
     return pa.concat_tables([versions.filter(pa.array(~is_repeated)), merged.select(versions.column_names)])
+
+
+def count_lost_values(versions: pa.Table, table: Table) -> int:
+    """Count the records whose newest version lacks a value that an older one had; `versions` are in time order."""
+    merged: pd.DataFrame = merge_versions(versions).to_pandas().set_index("record_id")
+    newest: pd.DataFrame = versions.to_pandas().drop_duplicates("record_id", keep="last").set_index("record_id")
+    newest = newest.reindex(merged.index)
+    names = {column.name: str(column.field) for column in table.vendor_columns if column.name != "record_id"}
+    is_lost = newest[[*names]].isna() & merged[[*names]].notna()
+    # A value that does not parse is not lost.
+    for record_id, unread in newest[UNREAD].dropna().items():
+        fields = json.loads(unread)
+        is_lost.loc[record_id, [name for name, field in names.items() if field in fields]] = False
+    return int(is_lost.any(axis="columns").sum())
 
 
 def sort_rows(rows: pa.Table, table: Table, window: StorageWindow) -> pa.Table:

@@ -73,6 +73,11 @@ def test_documented_assets_jobs_schedules_sensors_and_checks_exist_with_descript
         "callbacks_kept",
         "audits_agree",
         "known_channels",
+        "known_directions",
+        "known_types",
+        "one_payload",
+        "plausible_times",
+        "all_fields",
     }
     assert expected == {c.name for c in checks}
     assert all(check.description for check in checks)

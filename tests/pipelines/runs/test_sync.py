@@ -9,8 +9,7 @@ import pytest
 from iplum_resource.standin.options import Options
 from pipelines.dagster_home import open_instance
 from tests.support.account import Account, now
-from warehouse.checks.data_quality import find_unparsed
-from warehouse.schema.tables import USAGE as USAGE_TABLE
+from warehouse.checks.data_problems import find_problems
 from warehouse.windows import window_of, windows_between
 
 USAGE, RECORDINGS = "/usage/getusage", "/callrecordings/getrecordings"
@@ -89,7 +88,12 @@ def test_unreadable_rows_are_stored_and_counted_and_do_not_fail_the_sync(account
     assert 0 < unreadable < rows
     read_in_full = account.ask("SELECT count(*) FROM usage WHERE extra IS NULL AND started_at IS NOT NULL")[0][0]
     assert read_in_full > 500
-    assert find_unparsed(account.folder, USAGE_TABLE) != []
+    count = report.datasets["usage"].unreadable
+    assert count > 0
+    damages = [str(problem) for problem in find_problems(account.folder) if problem.is_damage]
+    assert damages
+    assert set(damages) <= set(map(str, report.problems))
+    assert f"usage of account default: {count:,} record" in damages[0]
 
 
 def test_a_failing_day_fails_its_window_only_and_is_synced_later(account: Account) -> None:

@@ -7,22 +7,26 @@ SELECT
 FROM
     (
         SELECT
-            'usage' AS table_name,
+            table_name,
             account,
             record_id,
             min(window_start) AS window_start,
             count(*) AS copies
-        FROM usage
-        GROUP BY account, record_id
-        UNION ALL
-        SELECT
-            'recordings',
-            account,
-            record_id,
-            min(window_start),
-            count(*)
-        FROM recordings
-        GROUP BY account, record_id
+        FROM
+            (
+                SELECT 'usage' AS table_name, account, record_id, window_start
+                FROM usage
+                UNION ALL
+                SELECT 'recordings', account, record_id, window_start
+                FROM recordings
+                UNION ALL
+                SELECT 'contents', account, record_id, window_start
+                FROM contents
+                UNION ALL
+                SELECT 'recording_files', account, record_id, window_start
+                FROM recording_files
+            )
+        GROUP BY table_name, account, record_id
     )
 WHERE copies > 1
 GROUP BY table_name, account, window_start

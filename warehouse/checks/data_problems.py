@@ -1,0 +1,106 @@
+"""Data problems: records that iPlum sent in a form that cannot be used as it is, summarized for people."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from warehouse.checks.data_quality import CheckResult, find_by_select, find_by_state
+from warehouse.lake.files import WindowState
+from warehouse.schema.tables import FOLDED_TABLES, LAKE_TABLES
+from warehouse.snapshot.pointer import find_snapshot
+from warehouse.storage.paths import DataFolder
+from warehouse.windows import StorageWindow
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class DataProblem:
+    """One kind of problem in one table of one account.
+
+    Args:
+        account: The account.
+        table: The table's name.
+        noun: What is counted, in the singular.
+        found: What is wrong with it.
+        counts: The number in each window, oldest first.
+        is_damage: Whether rows are missing or repeated because of it.
+
+    """
+
+    account: str
+    table: str
+    noun: str
+    found: str
+    counts: Mapping[StorageWindow, int]
+    is_damage: bool
+
+    def __str__(self) -> str:
+        number = sum(self.counts.values())
+        keys = [window.key for window in self.counts]
+        shown = ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
+        return (
+            f"{self.table} of account {self.account}: {number:,} {self.noun}{'' if number == 1 else 's'} {self.found} "
+            f"({'window' if len(keys) == 1 else 'windows'} {shown})"
+        )
+
+
+def _count_unreadable(state: WindowState) -> int:
+    return state.unreadable
+
+
+def _count_conflicts(state: WindowState) -> int:
+    return state.conflicts
+
+
+def _count_implausible(state: WindowState) -> int:
+    return state.implausible
+
+
+# Counter of a window's state, the counted noun, what is wrong, and whether rows are missing because of it.
+_BY_STATE = (
+    (_count_unreadable, "record", "without a readable ID, in the raw log only", True),
+    (_count_conflicts, "record ID", "with different payloads in one response; all payloads are in `extra`", False),
+    (_count_implausible, "row", "with an impossible time, on no calendar", False),
+)
+
+
+def find_problems(
+    folder: DataFolder,
+    accounts: Collection[str] | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[DataProblem]:
+    """List the problems of some accounts, or of all; raises `StorageFailed`.
+
+    With `since` or `until` (aware UTC), only windows that overlap the range count.
+    """
+    problems = []
+    for problem in _find_all(folder):
+        counts = {
+            window: count
+            for window, count in problem.counts.items()
+            if (since is None or window.end > since) and (until is None or window.start < until)
+        }
+        if counts and (accounts is None or problem.account in accounts):
+            problems.append(replace(problem, counts=counts))
+    return problems
+
+
+def _find_all(folder: DataFolder) -> Iterator[DataProblem]:
+    for table in FOLDED_TABLES:
+        for count, noun, found, is_damage in _BY_STATE:
+            for account, counts in _group_by_account(find_by_state(folder, table, count)).items():
+                yield DataProblem(account, table.name, noun, found, counts, is_damage)
+    if find_snapshot(folder) is not None:
+        for table in LAKE_TABLES:
+            for account, counts in _group_by_account(find_by_select(folder, "unique_ids", table)).items():
+                yield DataProblem(account, table.name, "row", "too many: the record ID has another row", counts, True)
+
+
+def _group_by_account(results: Collection[CheckResult]) -> dict[str, dict[StorageWindow, int]]:
+    grouped: dict[str, dict[StorageWindow, int]] = {}
+    for result in results:
+        grouped.setdefault(result.account, {})[result.window] = result.rows
+    return grouped
