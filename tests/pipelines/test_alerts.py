@@ -37,11 +37,11 @@ def mail() -> Iterator[Mailbox]:
         yield box
 
 
-def settings_for(path: Path, **environ: str) -> Settings:
+def build_settings(path: Path, **environ: str) -> Settings:
     return load_settings({"IPLUM_START_DATE": "2023-03-01", **environ}, path)
 
 
-def mailed_to(box: Mailbox) -> dict[str, str]:
+def build_mail_variables(box: Mailbox) -> dict[str, str]:
     return {
         "IPLUM_ALERT_SMTP": box.url,
         "IPLUM_ALERT_FROM": "iplum@clinic.example",
@@ -49,41 +49,39 @@ def mailed_to(box: Mailbox) -> dict[str, str]:
     }
 
 
-def test_a_webhook_and_a_mailbox_are_told_and_tried_again(hook: Mailbox, mail: Mailbox, tmp_path: Path) -> None:
+def test_an_alert_is_sent_to_the_webhook_and_by_mail_with_retries(hook: Mailbox, mail: Mailbox, tmp_path: Path) -> None:
     hook.refuse = mail.refuse = 2
-    settings = settings_for(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url, **mailed_to(mail))
+    settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url, **build_mail_variables(mail))
     send_alert(ALERT, settings.alerts, sleep=lambda _: None)
     assert hook.received == [{"text": "it failed\nbecause"}]
     *logins, text = mail.received
     assert base64.b64decode(logins[0].split()[-1]) == b"\0iplum\0c4nary pass"
-    assert len([line for line in mail.received if "Subject" in line]) == 1, "the answer to QUIT changes nothing"
+    assert len([line for line in mail.received if "Subject" in line]) == 1, "a failed QUIT does not send the mail again"
     assert "Subject: it failed" in text
     assert "To: it@clinic.example, boss@clinic.example" in text
     assert text.rstrip().endswith("because")
 
 
-def test_one_way_that_fails_does_not_keep_the_other_from_being_used(
-    hook: Mailbox, mail: Mailbox, tmp_path: Path
-) -> None:
+def test_a_failing_webhook_does_not_prevent_the_mail(hook: Mailbox, mail: Mailbox, tmp_path: Path) -> None:
     hook.refuse = 9
-    settings = settings_for(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url, **mailed_to(mail))
+    settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url, **build_mail_variables(mail))
     with pytest.raises(AlertFailed, match=r"webhook: HTTP 503"):
         send_alert(ALERT, settings.alerts, sleep=lambda _: None)
     assert hook.tried == 3
     assert "because" in mail.received[-1]
 
 
-def test_neither_log_nor_error_nor_repr_holds_the_secret(
+def test_logs_errors_and_reprs_contain_no_secret(
     hook: Mailbox, mail: Mailbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     hook.refuse = mail.refuse = 9
-    told = {"IPLUM_ALERT_WEBHOOK": hook.url, **mailed_to(mail)}
+    recipients = {"IPLUM_ALERT_WEBHOOK": hook.url, **build_mail_variables(mail)}
     for changes in (
         {},
         {"IPLUM_ALERT_WEBHOOK": "http://127.0.0.1:1/c4nary", "IPLUM_ALERT_SMTP": "smtp://c4nary@[::1]:1"},
     ):
-        settings = settings_for(tmp_path, **{**told, **changes})
+        settings = build_settings(tmp_path, **{**recipients, **changes})
         with pytest.raises(AlertFailed) as caught:
             send_alert(ALERT, settings.alerts, sleep=lambda _: None)
         assert "webhook" in str(caught.value)
@@ -110,15 +108,17 @@ def test_neither_log_nor_error_nor_repr_holds_the_secret(
     ],
     ids=str,
 )
-def test_what_cannot_be_used_is_refused_by_name_and_not_shown(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_an_invalid_alert_setting_is_reported_by_name_without_its_value(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
     with pytest.raises(SettingsError, match=r"^IPLUM_ALERT_[A-Z_]+ ") as caught:
-        settings_for(tmp_path, **environ)
+        build_settings(tmp_path, **environ)
     if "TO" not in str(environ):
         assert "c4nary" not in str(caught.value)
 
 
 class Daemon:
-    """The part of Dagster's daemon that looks at one sensor again and again."""
+    """Evaluates one sensor repeatedly, as Dagster's daemon does."""
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance, name: str, now: datetime) -> None:
         self.settings, self.instance, self.name, self.now = settings, instance, name, now
@@ -130,17 +130,17 @@ class Daemon:
         self.cursor = definitions.resolve_sensor_def(self.name).evaluate_tick(context).cursor
 
 
-def test_alerts_are_off_until_somebody_is_named(tmp_path: Path, hook: Mailbox) -> None:
+def test_alert_sensors_run_only_if_a_recipient_is_configured(tmp_path: Path, hook: Mailbox) -> None:
     for name in ("failure_alert", "freshness_alert"):
-        off = build_definitions(settings_for(tmp_path)).resolve_sensor_def(name)
-        on = build_definitions(settings_for(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)).resolve_sensor_def(name)
+        off = build_definitions(build_settings(tmp_path)).resolve_sensor_def(name)
+        on = build_definitions(build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)).resolve_sensor_def(name)
         assert off.default_status == dg.DefaultSensorStatus.STOPPED
         assert on.default_status == dg.DefaultSensorStatus.RUNNING
         assert on.description
 
 
-def test_each_failed_run_is_told_once_and_one_that_goes_on_failing_too(tmp_path: Path, hook: Mailbox) -> None:
-    settings = settings_for(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)
+def test_repeated_failures_send_one_alert_per_day_until_a_run_succeeds(tmp_path: Path, hook: Mailbox) -> None:
+    settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)
     outcomes = {"fails": True}
 
     @dg.op
@@ -166,15 +166,15 @@ def test_each_failed_run_is_told_once_and_one_that_goes_on_failing_too(tmp_path:
         assert hook.received[0]["text"].splitlines() == [
             "iPlum warehouse, account default: publish failed",
             "can't write IPLUM_DATA/warehouse.duckdb; fix it",
-        ], "a folder may be named after a person"
+        ], "the path of the data folder is replaced, as it can contain a name"
         assert run(fails=False) == 1
-        assert run(fails=True) == 2, "after a success, a failure is news"
+        assert run(fails=True) == 2, "a failure after a success is reported"
         assert run(fails=True) == 2
         daemon.now += timedelta(days=1)
         assert run(fails=True) == 3, "a failure that persists is reported again the next day"
 
 
-def test_a_failed_run_of_windows_says_which_and_tells_nobody_s_name(account: Account, hook: Mailbox) -> None:
+def test_the_alert_for_a_failed_sync_names_its_windows_and_contains_no_secret(account: Account, hook: Mailbox) -> None:
     account.changes["IPLUM_ALERT_WEBHOOK"] = hook.url
     account.play(usage_permission=False)
     settings, window = account.settings, window_of(account.began)
@@ -183,37 +183,37 @@ def test_a_failed_run_of_windows_says_which_and_tells_nobody_s_name(account: Acc
         daemon.tick()
         assert run_job(build_definitions(settings), "sync", instance, tags=build_range_tags([window])) != []
         daemon.tick()
-    (told,) = hook.received
-    assert f"sync failed (windows {window.key} to {window.key})" in told["text"]
-    assert "HTTP 403" in told["text"]
+    (alert,) = hook.received
+    assert f"sync failed (windows {window.key} to {window.key})" in alert["text"]
+    assert "HTTP 403" in alert["text"]
     for secret in (*list(account.environ.values())[:3], "c4nary"):
-        assert secret not in told["text"]
+        assert secret not in alert["text"]
 
 
-def test_an_error_that_nobody_foresaw_is_told_by_its_kind_alone(tmp_path: Path, hook: Mailbox) -> None:
-    """Its text may quote a row."""
+def test_the_alert_for_an_unexpected_error_contains_only_its_type(tmp_path: Path, hook: Mailbox) -> None:
+    """The message of such an error can contain data of a row."""
 
     @dg.op
     def read_row() -> None:
         raise ValueError("+14081231234 is not a number")
 
     @dg.job
-    def stumble() -> None:
+    def fail() -> None:
         read_row()
 
-    settings = settings_for(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)
+    settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)
     with dg.DagsterInstance.ephemeral() as instance:
         daemon = Daemon(settings, instance, "failure_alert", datetime.now(UTC))
         daemon.tick()
-        stumble.execute_in_process(instance=instance, raise_on_error=False)
+        fail.execute_in_process(instance=instance, raise_on_error=False)
         daemon.tick()
-    (told,) = hook.received
-    assert "ValueError" in told["text"]
-    assert "1408" not in told["text"]
+    (alert,) = hook.received
+    assert "ValueError" in alert["text"]
+    assert "1408" not in alert["text"]
 
 
-def test_old_data_are_told_once_until_they_are_new_again(tmp_path: Path, hook: Mailbox) -> None:
-    settings = settings_for(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url, IPLUM_ALERT_AFTER_HOURS="30")
+def test_stale_data_is_reported_once_until_it_is_current_again(tmp_path: Path, hook: Mailbox) -> None:
+    settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url, IPLUM_ALERT_AFTER_HOURS="30")
     folder = open_folder(settings)
     with dg.DagsterInstance.ephemeral() as instance:
         daemon = Daemon(settings, instance, "freshness_alert", at(29))
@@ -225,8 +225,8 @@ def test_old_data_are_told_once_until_they_are_new_again(tmp_path: Path, hook: M
         for hours in (31, 32, 60):
             daemon.now = at(hours)
             daemon.tick()
-        (told,) = hook.received
-        assert "account default: no data after 2023-04-01 00:00 UTC" in told["text"]
+        (alert,) = hook.received
+        assert "account default: no data after 2023-04-01 00:00 UTC" in alert["text"]
         fold(folder, answer([call()], 61, window=open_window), window=open_window)
         for hours in (61, 92):
             daemon.now = at(hours)
@@ -234,18 +234,18 @@ def test_old_data_are_told_once_until_they_are_new_again(tmp_path: Path, hook: M
         assert len(hook.received) == 2
 
 
-def test_a_sync_that_cron_runs_tells_of_its_failure_itself(
+def test_a_command_that_fails_without_a_terminal_sends_an_alert(
     account: Account, hook: Mailbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (account.path / "file").touch()
     monkeypatch.setenv("IPLUM_DATA", str(account.path / "file"))
     monkeypatch.setenv("IPLUM_ALERT_WEBHOOK", hook.url)
     assert cli.run(["sync"]) == 1
-    (told,) = hook.received
-    assert "account default: sync failed" in told["text"]
-    assert "a file is in the place of a folder" in told["text"]
+    (alert,) = hook.received
+    assert "account default: sync failed" in alert["text"]
+    assert "a file is in the place of a folder" in alert["text"]
 
-    with alert_on_failure(settings_for(account.path, IPLUM_ALERT_WEBHOOK=hook.url), "archive") as failures:
+    with alert_on_failure(build_settings(account.path, IPLUM_ALERT_WEBHOOK=hook.url), "archive") as failures:
         failures.append("usage: 1 window failed")
     assert hook.received[1:] == [{"text": "iPlum warehouse, account default: archive failed\nusage: 1 window failed"}]
 
@@ -255,10 +255,10 @@ def test_a_sync_that_cron_runs_tells_of_its_failure_itself(
     assert "error: cannot send the alert to the webhook" in capsys.readouterr().err
 
 
-def test_a_verify_that_cron_runs_tells_of_the_damage_it_finds(
+def test_verify_sends_an_alert_for_damaged_files(
     tmp_path: Path, hook: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_for(tmp_path)
+    settings = build_settings(tmp_path)
     folder = open_folder(settings)
     fold(folder, answer([call("a")], 0))
     monkeypatch.setenv("IPLUM_DATA", str(settings.data))
@@ -270,13 +270,13 @@ def test_a_verify_that_cron_runs_tells_of_the_damage_it_finds(
     (lake_file,) = tmp_path.glob("data/lake/usage/**/*.parquet")
     lake_file.unlink()
     assert cli.run(["verify", "--offline"]) == 1
-    (told,) = hook.received
-    assert "account default: verify failed\nthe lake file of usage" in told["text"]
-    assert "Run 'iplum publish'" in told["text"]
+    (alert,) = hook.received
+    assert "account default: verify failed\nthe lake file of usage" in alert["text"]
+    assert "Run 'iplum publish'" in alert["text"]
 
 
-def test_an_alert_of_many_failures_stays_short(tmp_path: Path) -> None:
-    found = describe_run(
-        "verify", "", [f"file {number} is damaged" for number in range(1, 10_001)], settings_for(tmp_path)
+def test_an_alert_lists_at_most_twenty_failures(tmp_path: Path) -> None:
+    alert = describe_run(
+        "verify", "", [f"file {number} is damaged" for number in range(1, 10_001)], build_settings(tmp_path)
     )
-    assert found.text.splitlines()[19:] == ["file 20 is damaged", "and 9,980 more; see the run's output"]
+    assert alert.text.splitlines()[19:] == ["file 20 is damaged", "and 9,980 more; see the run's output"]

@@ -1,4 +1,4 @@
-"""Documentation and code: neither says what the other doesn't."""
+"""Consistency of documentation and code: generated parts, links, images, commands and queries."""
 
 import re
 from pathlib import Path
@@ -18,10 +18,10 @@ from warehouse.storage.paths import DataFolder
 
 PAGES = list_pages(PROJECT)
 README = (PROJECT / "README.md").read_text()
-EVERYTHING = "\n".join(page.read_text() for page in PAGES)
+ALL_PAGES = "\n".join(page.read_text() for page in PAGES)
 
 
-def test_the_example_of_settings_is_up_to_date() -> None:
+def test_env_example_is_up_to_date() -> None:
     assert (PROJECT / ".env.example").read_text() == render_env_example(), "run python -m pipelines.generate_docs"
 
 
@@ -30,40 +30,40 @@ def test_the_page_is_up_to_date(page: Path) -> None:
     assert render_page(page.read_text()) == page.read_text(), "run python -m pipelines.generate_docs"
 
 
-def test_each_variable_table_and_mart_is_in_its_page() -> None:
+def test_each_variable_table_and_mart_is_documented() -> None:
     settings, tables, marts = ((PROJECT / "docs" / f"{n}.md").read_text() for n in ("settings", "tables", "marts"))
     assert all(f"| `{variable.name}` |" in settings for variable in VARIABLES)
     assert all(f"## `{table.name}`" in tables for table in TABLES.values())
     assert all(f"## `{mart.name}`" in marts for mart in MARTS)
 
 
-def test_the_readme_leads_to_each_page() -> None:
+def test_the_readme_links_to_each_page() -> None:
     for page in PAGES[1:]:
         assert f"(docs/{page.name}" in README
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_each_link_leads_somewhere(page: Path) -> None:
+def test_each_link_has_an_existing_target(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text()):
         linked = (page.parent / target).resolve() if target else page
         assert linked.exists(), target
         assert not anchor or anchor in _list_anchors(linked.read_text()), anchor
 
 
-def test_the_pictures_are_all_shown_and_small() -> None:
-    pictures = sorted((PROJECT / "docs" / "images").iterdir())
-    assert pictures
-    assert [picture.name for picture in pictures if f"(images/{picture.name})" not in EVERYTHING] == []
-    assert sum(picture.stat().st_size for picture in pictures) < 1_500_000
+def test_all_images_are_used_and_are_small_in_total() -> None:
+    images = sorted((PROJECT / "docs" / "images").iterdir())
+    assert images
+    assert [image.name for image in images if f"(images/{image.name})" not in ALL_PAGES] == []
+    assert sum(image.stat().st_size for image in images) < 1_500_000
 
 
 def _list_anchors(text: str) -> set[str]:
-    """Name the headings as GitHub does: lower case, blanks as hyphens, no other punctuation."""
+    """Return the anchors of headings in GitHub's format: lower case, hyphens for spaces, no other punctuation."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_each_command_and_option_is_in_its_page() -> None:
+def test_each_command_and_option_is_documented() -> None:
     page = (PROJECT / "docs" / "commands.md").read_text()
     commands: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
     assert len(commands) > 10
@@ -73,28 +73,28 @@ def test_each_command_and_option_is_in_its_page() -> None:
 
 
 @pytest.mark.parametrize("target", ["setup", "demo", "demo-ui", "test", "ui"])
-def test_each_command_of_make_that_the_readme_names_exists(target: str) -> None:
+def test_each_make_target_in_the_readme_exists(target: str) -> None:
     assert f"make {target}" in README
     assert re.search(rf"^{target}:", (PROJECT / "Makefile").read_text(), re.MULTILINE)
 
 
-def test_the_two_commands_come_first() -> None:
+def test_the_first_code_block_of_the_readme_has_make_demo_and_make_test() -> None:
     first_block = README.split("```")[1]
     assert "make demo" in first_block
     assert "make test" in first_block
 
 
-def test_each_query_in_the_pages_runs(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_each_documented_query_runs(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("pages")
     folder = DataFolder(path / "data", path / "state")
     publish(folder)
-    queries = re.findall(r'iplum sql "([^"]+)"', EVERYTHING) + re.findall(r"```sql\n(.+?)```", EVERYTHING, re.DOTALL)
+    queries = re.findall(r'iplum sql "([^"]+)"', ALL_PAGES) + re.findall(r"```sql\n(.+?)```", ALL_PAGES, re.DOTALL)
     assert len(queries) > 10
     for query in queries:
         assert list(run_query(folder, query).rows) == []
 
 
-def test_the_example_of_settings_can_be_used_as_it_is() -> None:
+def test_env_example_contains_the_default_settings() -> None:
     lines = [line for line in render_env_example().splitlines() if line and not line.startswith("# ")]
     environ = dict(line.split("=", 1) for line in lines)
     assert load_settings(environ, PROJECT) == load_settings({}, PROJECT)

@@ -1,4 +1,4 @@
-"""Many accounts in one warehouse: the file that names them, what each has of its own, and what they share."""
+"""Several accounts in one warehouse: accounts.toml, and the assets, resources and data of each account."""
 
 import json
 import uuid
@@ -35,18 +35,16 @@ WEST = EAST.replace("east", "west").replace("EAST", "WEST")
 TODAY = datetime.now(UTC)
 
 
-def write(path: Path, text: str) -> None:
+def write_accounts(path: Path, text: str) -> None:
     (path / "accounts.toml").write_text(text)
 
 
-def test_without_a_file_there_is_the_environment_s_one_account(tmp_path: Path) -> None:
+def test_without_accounts_toml_the_environment_defines_one_account(tmp_path: Path) -> None:
     environ = {"IPLUM_ACCOUNT": "clinic"}
     assert load_accounts(environ, tmp_path) == (load_settings(environ, tmp_path),)
 
 
-def test_an_account_s_options_are_those_of_the_variables_and_the_environment_s_where_it_has_none(
-    tmp_path: Path,
-) -> None:
+def test_options_of_an_account_override_environment_variables(tmp_path: Path) -> None:
     options = """
 start_date = 2025-02-03
 timezone = "America/New_York"
@@ -55,7 +53,7 @@ keep_content = true
 usage_types = ["fax", "externalcall"]
 callback_token = "EAST_TOKEN"
 """
-    write(tmp_path, EAST + options + WEST)
+    write_accounts(tmp_path, EAST + options + WEST)
     environ = {"IPLUM_TIMEZONE": "Europe/Berlin", "IPLUM_START_DATE": "2024-06-01", "IPLUM_KEEP_CONTENT": "false"}
     east, west = load_accounts(environ, tmp_path)
     assert (east.account, str(east.start_date), east.time_zone) == ("east", "2025-02-03", "America/New_York")
@@ -72,7 +70,7 @@ callback_token = "EAST_TOKEN"
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "has no account"),
         ("east = 1", "must be a table"),
@@ -86,31 +84,31 @@ callback_token = "EAST_TOKEN"
         (EAST + WEST.replace("WEST_KEY", "EAST_KEY"), "cannot be distinguished"),
     ],
 )
-def test_a_file_that_can_t_be_meant_is_refused_by_name_and_no_secret_is_repeated(
-    tmp_path: Path, text: str, words: str
-) -> None:
-    write(tmp_path, text)
-    with pytest.raises(SettingsError, match=words) as refusal:
+def test_an_invalid_file_is_rejected_without_repeating_a_secret(tmp_path: Path, text: str, message: str) -> None:
+    write_accounts(tmp_path, text)
+    with pytest.raises(SettingsError, match=message) as caught:
         load_accounts({}, tmp_path)
-    assert "s3cr" not in str(refusal.value)
+    assert "s3cr" not in str(caught.value)
 
 
-def test_each_account_has_assets_jobs_schedules_and_a_resource_under_its_name(tmp_path: Path) -> None:
-    write(tmp_path, EAST + 'timezone = "America/New_York"\nstart_date = 2025-01-02' + WEST.replace("[west]", "[we-st]"))
+def test_each_account_has_assets_schedules_and_a_resource_under_its_name(tmp_path: Path) -> None:
+    write_accounts(
+        tmp_path, EAST + 'timezone = "America/New_York"\nstart_date = 2025-01-02' + WEST.replace("[west]", "[we-st]")
+    )
     defs = build_definitions(*load_accounts({}, tmp_path))
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
-    own = {"raw_usage", "usage", "raw_recordings", "recordings", "contents", "recording_files", "callbacks"}
-    assert {f"{account}/{name}" for account in ("east", "we-st") for name in own} <= keys
+    names = {"raw_usage", "usage", "raw_recordings", "recordings", "contents", "recording_files", "callbacks"}
+    assert {f"{account}/{name}" for account in ("east", "we-st") for name in names} <= keys
     assert {"warehouse/usage", "marts/daily_totals", "report"} <= keys
-    assert not own & keys
+    assert not names & keys
     for job in ("sync__2025_01_01", "sync__2024_01_01", "archive__2024_01_01", "drain", "publish"):
         assert defs.resolve_job_def(job)
     east, west = (defs.resolve_schedule_def(f"daily_sync__{name}") for name in ("east", "we_st"))
     assert (east.execution_timezone, west.execution_timezone) == ("America/New_York", "UTC")
     resources = defs.get_repository_def().get_top_level_resources()
     assert set(resources) == {"iplum__east", "iplum__we_st"}
-    published = set(defs.resolve_asset_graph().get(dg.AssetKey(["warehouse", "usage"])).parent_keys)
-    assert {dg.AssetKey(["east", "usage"]), dg.AssetKey(["we-st", "callbacks"])} <= published
+    parents = set(defs.resolve_asset_graph().get(dg.AssetKey(["warehouse", "usage"])).parent_keys)
+    assert {dg.AssetKey(["east", "usage"]), dg.AssetKey(["we-st", "callbacks"])} <= parents
 
 
 @pytest.fixture
@@ -119,13 +117,15 @@ def two_servers(standin: Running) -> Iterator[tuple[Running, Running]]:
         yield standin, other
 
 
-def test_a_revoked_account_leaves_the_other_alone_and_both_stand_in_one_warehouse(
+def test_revoked_keys_of_one_account_do_not_affect_the_sync_of_the_other(
     two_servers: tuple[Running, Running], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = two_servers
     day = window_of(TODAY - timedelta(days=8)).first_day
     options = "start_date = {day}\nrequests_per_second = 1000\nbase_url = '{url}'\n"
-    write(tmp_path, EAST + options.format(day=day, url=first.url) + WEST + options.format(day=day, url=second.url))
+    write_accounts(
+        tmp_path, EAST + options.format(day=day, url=first.url) + WEST + options.format(day=day, url=second.url)
+    )
     environ = {
         "EAST_KEY": "STANDINACCESSKEY",
         "EAST_SECRET": "standin-secret",
@@ -137,60 +137,60 @@ def test_a_revoked_account_leaves_the_other_alone_and_both_stand_in_one_warehous
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     accounts = load_accounts(environ, tmp_path)
-    good = sync(*accounts, environ=environ, progress=NoProgress(), clock=now)
-    assert good.failures == []
-    assert sorted(good.datasets) == ["east/recordings", "east/usage", "west/recordings", "west/usage"]
+    first_sync = sync(*accounts, environ=environ, progress=NoProgress(), clock=now)
+    assert first_sync.failures == []
+    assert sorted(first_sync.datasets) == ["east/recordings", "east/usage", "west/recordings", "west/usage"]
     monkeypatch.setenv("EAST_SECRET", "revoked")
     first.requests.clear()
-    west_alone = sync(*accounts, environ=environ, only="west", progress=NoProgress(), clock=now)
-    assert list(west_alone.datasets) == ["west/recordings", "west/usage"]
+    west_only = sync(*accounts, environ=environ, only="west", progress=NoProgress(), clock=now)
+    assert list(west_only.datasets) == ["west/recordings", "west/usage"]
     assert first.requests == []
-    late = sync(*accounts, environ={**environ, "EAST_SECRET": "revoked"}, progress=NoProgress(), clock=now)
-    (failure,) = late.failures
+    after_revocation = sync(*accounts, environ={**environ, "EAST_SECRET": "revoked"}, progress=NoProgress(), clock=now)
+    (failure,) = after_revocation.failures
     assert failure.startswith("east: ")
     assert "401" in failure
-    assert len(first.requests) == 1, "a locked account is worse than a late one"
-    assert late.datasets["west/usage"].windows > 0
-    assert late.datasets["west/usage"].failed == 0
+    assert len(first.requests) == 1, "repeated requests with revoked keys could lock the account"
+    assert after_revocation.datasets["west/usage"].windows > 0
+    assert after_revocation.datasets["west/usage"].failed == 0
     with duckdb.connect(str(open_folder(accounts[0]).snapshot), read_only=True) as connection:
         rows = dict(connection.execute("SELECT account, count(*) FROM usage GROUP BY 1").fetchall())
     assert set(rows) == {"east", "west"}
     assert min(rows.values()) > 0
 
 
-def test_runs_of_many_accounts_are_published_together_every_quarter_of_an_hour(tmp_path: Path) -> None:
-    write(tmp_path, EAST + WEST)
+def test_runs_of_several_accounts_are_published_together_every_15_minutes(tmp_path: Path) -> None:
+    write_accounts(tmp_path, EAST + WEST)
     accounts = load_accounts({}, tmp_path)
     fold(open_folder(accounts[0]), answer([call()], 1))
     later = build_definitions(*accounts, clock=lambda: datetime.now(UTC) + timedelta(minutes=20))
     defs = build_definitions(*accounts, clock=lambda: datetime.now(UTC))
     with dg.DagsterInstance.ephemeral() as instance:
         assert _tick(defs, instance, "stale_snapshot") == ["publish"]
-        _note_run(instance, "sync__2024_01_01", dg.DagsterRunStatus.STARTED)
-        assert _tick(defs, instance, "stale_snapshot") == ["publish"], "an account's run does not publish"
-        _note_run(instance, "publish", dg.DagsterRunStatus.SUCCESS)
+        _add_run(instance, "sync__2024_01_01", dg.DagsterRunStatus.STARTED)
+        assert _tick(defs, instance, "stale_snapshot") == ["publish"], "the run of one account does not publish"
+        _add_run(instance, "publish", dg.DagsterRunStatus.SUCCESS)
         assert _tick(defs, instance, "stale_snapshot") == []
         assert _tick(later, instance, "stale_snapshot") == ["publish"]
 
 
-def test_each_account_drains_its_own_part_of_the_inbox(tmp_path: Path) -> None:
-    write(tmp_path, EAST + WEST)
+def test_each_account_drains_its_own_events(tmp_path: Path) -> None:
+    write_accounts(tmp_path, EAST + WEST)
     accounts = load_accounts({}, tmp_path)
     defs = build_definitions(*accounts)
     body = json.dumps({"recordId": "a", "startTimeUTC": "2024-03-01T00:00:00Z"}).encode()
     with dg.DagsterInstance.ephemeral() as instance, open_inbox(accounts[0], open_folder(accounts[0])) as inbox:
         assert _tick(defs, instance, "callback_inbox") == []
         inbox.append([Event(account="west", dataset="usage_callbacks", received_at=TODAY, body=body)])
-        assert inbox.count_pending() == 0, "it is not east's"
+        assert inbox.count_pending() == 0, "the event belongs to west"
         assert _tick(defs, instance, "callback_inbox") == ["west"]
-        _note_run(instance, "drain", dg.DagsterRunStatus.STARTED, **{"iplum/account": "west"})
+        _add_run(instance, "drain", dg.DagsterRunStatus.STARTED, **{"iplum/account": "west"})
         assert _tick(defs, instance, "callback_inbox") == []
         inbox.append([Event(dataset="usage_callbacks", received_at=TODAY, body=body)])
         assert _tick(defs, instance, "callback_inbox") == ["east"]
 
 
-def test_the_token_says_whose_callback_it_is(tmp_path: Path) -> None:
-    write(tmp_path, EAST + 'callback_token = "EAST_TOKEN"' + WEST + 'callback_token = "WEST_TOKEN"\n')
+def test_the_token_identifies_the_account_of_a_callback(tmp_path: Path) -> None:
+    write_accounts(tmp_path, EAST + 'callback_token = "EAST_TOKEN"' + WEST + 'callback_token = "WEST_TOKEN"\n')
     accounts = load_accounts({}, tmp_path)
     environ = {"EAST_TOKEN": "token-of-the-east", "WEST_TOKEN": "token-of-the-west"}
     mailboxes = list_mailboxes(accounts, environ)
@@ -215,14 +215,14 @@ def _tick(defs: dg.Definitions, instance: dg.DagsterInstance, name: str) -> list
     return [request.tags.get("iplum/account", "publish") for request in requests]
 
 
-def _note_run(instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus, **tags: str) -> None:
+def _add_run(instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus, **tags: str) -> None:
     run_id = str(uuid.uuid4())
     instance.add_run(dg.DagsterRun(job_name=job, run_id=run_id, status=status, tags=tags))
 
 
-def test_the_page_tells_what_the_file_may_hold(tmp_path: Path) -> None:
+def test_the_accounts_page_lists_all_options_and_its_example_is_valid(tmp_path: Path) -> None:
     page = (PROJECT / "docs" / "accounts.md").read_text()
-    write(tmp_path, page.split("```")[1].removeprefix("toml\n"))
+    write_accounts(tmp_path, page.split("```")[1].removeprefix("toml\n"))
     east, west = load_accounts({}, tmp_path)
     assert (east.account, west.business_hours) == ("clinic-east", "mon-sat 08:00-18:00")
     listed = page.split("[variable](settings.md): ")[1].split(". An option")[0]

@@ -1,4 +1,4 @@
-"""Settings: what each variable accepts, and that a refusal names it."""
+"""Settings: defaults, accepted values, and errors that name the variable."""
 
 import re
 from datetime import date, time
@@ -17,7 +17,7 @@ from pipelines.settings import (
 from pipelines.warehouse_folder import open_folder
 from warehouse.storage.s3_config import Bucket
 
-#: As CONTRACT has them, for the variables that exist so far.
+#: Defaults that users rely on.
 DEFAULTS = {
     "IPLUM_BASE_URL": "https://api.iplum.com",
     "IPLUM_ACCOUNT": "default",
@@ -41,11 +41,11 @@ DEFAULTS = {
 
 
 @pytest.mark.parametrize(("name", "default"), DEFAULTS.items())
-def test_defaults_are_those_that_users_hold_on_to(name: str, default: str) -> None:
+def test_documented_defaults_do_not_change(name: str, default: str) -> None:
     assert {variable.name: variable.default for variable in VARIABLES}[name] == default
 
 
-def test_an_empty_environment_is_enough(tmp_path: Path) -> None:
+def test_an_empty_environment_gives_the_default_settings(tmp_path: Path) -> None:
     settings = load_settings({}, tmp_path)
     assert settings.data == settings.state == tmp_path / "data"
     assert settings.start_date == date(2024, 1, 1)
@@ -55,7 +55,7 @@ def test_an_empty_environment_is_enough(tmp_path: Path) -> None:
     assert settings.file_group is None
 
 
-def test_an_empty_variable_counts_as_none(tmp_path: Path) -> None:
+def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
     assert load_settings({variable.name: "" for variable in VARIABLES}, tmp_path) == load_settings({}, tmp_path)
 
 
@@ -99,18 +99,20 @@ def test_an_empty_variable_counts_as_none(tmp_path: Path) -> None:
         ("IPLUM_MEDIA_HOSTS", "https://media.iplum.com"),
     ],
 )
-def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str, tmp_path: Path) -> None:
+def test_an_invalid_value_is_rejected_and_the_variable_is_named(name: str, value: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"^{name} must (be|have no)"):
         load_settings({name: value}, tmp_path)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:9", "https://x.example"])
-def test_plain_http_is_for_loopback_addresses(url: str, tmp_path: Path) -> None:
+def test_https_and_loopback_base_urls_are_accepted(url: str, tmp_path: Path) -> None:
     assert load_settings({"IPLUM_BASE_URL": url}, tmp_path).base_url == url.rstrip("/")
 
 
 @pytest.mark.parametrize("url", ["sqlite:////srv/inbox.sqlite", "postgresql+psycopg2://a:c4nary@host/inbox"])
-def test_an_inbox_is_a_file_or_a_server_and_its_password_is_not_shown(url: str, tmp_path: Path) -> None:
+def test_an_inbox_url_of_sqlite_or_postgresql_is_accepted_and_its_password_is_not_shown(
+    url: str, tmp_path: Path
+) -> None:
     settings = load_settings({"IPLUM_INBOX_URL": url}, tmp_path)
     assert settings.inbox_url == url
     assert "c4nary" not in repr(settings)
@@ -120,11 +122,11 @@ CREDENTIALS = {"IPLUM_ACCESS_KEY": "key", "IPLUM_SECRET_KEY": "c4nary", "IPLUM_L
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
-@pytest.mark.parametrize("odd", ["", " c4nary", "c4nary\n", '"c4nary"', "'c4nary", "c4n ary"])
-def test_a_badly_pasted_credential_is_rejected_by_name_and_not_shown(name: str, odd: str) -> None:
+@pytest.mark.parametrize("value", ["", " c4nary", "c4nary\n", '"c4nary"', "'c4nary", "c4n ary"])
+def test_an_invalid_credential_is_reported_by_name_without_its_value(name: str, value: str) -> None:
     check_credentials(CREDENTIALS)
     with pytest.raises(SettingsError, match=name) as caught:
-        check_credentials({**CREDENTIALS, name: odd})
+        check_credentials({**CREDENTIALS, name: value})
     assert "c4n" not in str(caught.value)
 
 
@@ -136,7 +138,7 @@ def test_a_renamed_account_is_rejected_with_the_fix(tmp_path: Path) -> None:
         check_account(settings, ["old"])
 
 
-def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+def test_environment_variables_override_the_env_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("IPLUM_LANG=de\nIPLUM_ACCOUNT='quoted'\n# comment\nEMPTY\n")
     environ = read_environment({"IPLUM_LANG": "fr"}, tmp_path)
     assert (environ["IPLUM_LANG"], environ["IPLUM_ACCOUNT"]) == ("fr", "quoted")
@@ -145,7 +147,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
 S3 = {"IPLUM_DATA": "s3://calls/clinic/iplum/", "AWS_ENDPOINT_URL": "https://s3.example"}
 
 
-def test_the_state_of_data_in_a_bucket_is_local(tmp_path: Path) -> None:
+def test_data_in_a_bucket_has_a_local_state_folder(tmp_path: Path) -> None:
     settings = load_settings({**S3, "AWS_ACCESS_KEY_ID": "K", "AWS_SECRET_ACCESS_KEY": "hush"}, tmp_path)
     folder = open_folder(settings)
     assert (str(settings.data), settings.state) == ("s3://calls/clinic/iplum", tmp_path / "data")
@@ -156,7 +158,7 @@ def test_the_state_of_data_in_a_bucket_is_local(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("changes", "message"),
     [
         ({"IPLUM_DATA": "s3://"}, "IPLUM_DATA must be a folder or s3://bucket/prefix"),
         ({"IPLUM_DATA": "s3://a/../b"}, "IPLUM_DATA must be a folder"),
@@ -166,19 +168,19 @@ def test_the_state_of_data_in_a_bucket_is_local(tmp_path: Path) -> None:
         ({"AWS_ENDPOINT_URL": "http://s3.example"}, "must be https; on your own network, AWS_ALLOW_HTTP=true"),
     ],
 )
-def test_an_unusable_bucket_is_rejected(changed: dict[str, str], words: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=re.escape(words)):
-        load_settings({**S3, **changed}, tmp_path)
+def test_an_unusable_bucket_is_rejected(changes: dict[str, str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        load_settings({**S3, **changes}, tmp_path)
 
 
-@pytest.mark.parametrize("changed", [{"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}, {"AWS_ALLOW_HTTP": "true"}])
-def test_plain_http_goes_to_the_loopback_or_where_it_is_allowed(changed: dict[str, str], tmp_path: Path) -> None:
-    settings = load_settings({**S3, "AWS_ENDPOINT_URL": "http://minio:9000", **changed}, tmp_path)
+@pytest.mark.parametrize("changes", [{"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}, {"AWS_ALLOW_HTTP": "true"}])
+def test_plain_http_to_a_bucket_requires_loopback_or_aws_allow_http(changes: dict[str, str], tmp_path: Path) -> None:
+    settings = load_settings({**S3, "AWS_ENDPOINT_URL": "http://minio:9000", **changes}, tmp_path)
     assert isinstance(settings.data, Bucket)
     assert dict(settings.data.options)["AWS_ALLOW_HTTP"] == "true"
 
 
 @pytest.mark.parametrize("zone", ["america/new_york", "America/New York", "America/New_Yrok"])
-def test_a_misspelled_time_zone_is_corrected_in_the_message(zone: str, tmp_path: Path) -> None:
+def test_the_error_for_a_misspelled_time_zone_suggests_the_correct_name(zone: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="such as 'America/New_York'"):
         load_settings({"IPLUM_TIMEZONE": zone}, tmp_path)
