@@ -91,7 +91,7 @@ UNKNOWN: dict[str, Any] = {"name": "c", "skip_reason": "Dependency not found on 
 @pytest.mark.parametrize(
     ("packages", "code", "told"),
     [
-        ([SOUND], 0, "1 of 1 packages asked about, 0 vulnerable"),
+        ([SOUND], 0, "1 of 1 packages checked, 0 vulnerable"),
         ([SOUND, HIT], 1, "b 2: PYSEC-1, PYSEC-2"),
         ([SOUND, UNKNOWN], 75, "NOT AUDITED"),
         ([HIT, UNKNOWN], 1, "NOT AUDITED"),
@@ -102,6 +102,6 @@ def test_an_audit_that_could_not_ask_is_not_green(
     audit: ModuleType, packages: list[dict[str, Any]], code: int, told: str
 ) -> None:
     """A service that answers nothing makes pip-audit say "No known vulnerabilities found"."""
-    found, lines = audit.judge({"dependencies": packages})
+    found, lines = audit.summarize({"dependencies": packages})
     assert found == code
     assert told in "\n".join(lines)
