@@ -1,7 +1,7 @@
-"""A backfill as a person starts one in Dagster's UI: through `dagster dev`, with its daemon.
+"""A backfill started in the Dagster UI: with `dagster dev` and its daemon.
 
-One window fails; the others must be kept, shown green, and come into SQL by the sensor's publishing. Then, in a
-browser, the failed one is tried again, and the report is opened.
+One window fails. The others must be stored, shown as materialized, and published by the sensor. Then, in a
+browser, the failed window is retried and the report is opened.
 """
 
 import re
@@ -38,26 +38,26 @@ FITS = "[...document.querySelectorAll('.scroll')].every(table => table.scrollWid
 
 
 @dataclass
-class Started:
-    """An account, and Dagster running on it."""
+class Environment:
+    """An account and the Dagster process that runs on it."""
 
     account: Account
     dagster: DagsterDev
 
 
 @pytest.fixture(scope="module")
-def started(standin_server: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
-    """Start Dagster once for both tests: it takes twenty seconds."""
+def environment(standin_server: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """Dagster, started once for both tests because the start takes 20 seconds."""
     account = Account(standin_server, tmp_path_factory.mktemp("backfill"))
     with run_dagster_dev(account) as dagster:
-        yield Started(account, dagster)
+        yield Environment(account, dagster)
 
 
-def test_a_backfill_from_the_ui_keeps_what_succeeded(started: Started) -> None:
-    account, ask = started.account, started.dagster.ask
+def test_a_backfill_with_one_failed_window_publishes_the_others(environment: Environment) -> None:
+    account, ask = environment.account, environment.dagster.ask
     windows = list(windows_between(account.began - timedelta(days=20), account.began))
-    bad = windows[0]
-    account.play(fail_500_days=frozenset({bad.first_day}))
+    failing = windows[0]
+    account.play(fail_500_days=frozenset({failing.first_day}))
     launched = ask(LAUNCH, keys=[window.key for window in windows])["launchPartitionBackfill"]
     backfill = launched["backfillId"]
     status = wait_for(
@@ -66,9 +66,9 @@ def test_a_backfill_from_the_ui_keeps_what_succeeded(started: Started) -> None:
     )
     assert status["partitionBackfillOrError"]["status"] == "COMPLETED_FAILED"
     ranges = status["assetNodes"][0]["assetPartitionStatuses"]["ranges"]
-    green = [(r["startKey"], r["endKey"]) for r in ranges if r["status"] == "MATERIALIZED"]
-    assert green == [(windows[1].key, windows[-1].key)]
-    # The sensor publishes what the red run left.
+    materialized = [(r["startKey"], r["endKey"]) for r in ranges if r["status"] == "MATERIALIZED"]
+    assert materialized == [(windows[1].key, windows[-1].key)]
+    # The sensor publishes after the failed run.
     wait_for(lambda: {"done": account.folder.snapshot.is_file()}, until=lambda s: bool(s["done"]))
     start = f"{windows[1].first_day}"
     assert account.ask(f"SELECT min(window_start)::VARCHAR FROM usage WHERE window_start >= '{start}'") == [(start,)]
@@ -80,8 +80,8 @@ def test_a_backfill_from_the_ui_keeps_what_succeeded(started: Started) -> None:
 
 
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine: apt-get install chromium")
-def test_in_a_browser_what_failed_is_tried_again_turns_green_and_is_in_the_report(started: Started) -> None:
-    account, url = started.account, started.dagster.url
+def test_a_failed_window_is_retried_in_the_browser_and_the_report_is_shown(environment: Environment) -> None:
+    account, url = environment.account, environment.dagster.url
     account.play()
     with open_browser() as page:
         open_backfill(page, url, choice="Failed and missing")
@@ -101,14 +101,14 @@ def test_in_a_browser_what_failed_is_tried_again_turns_green_and_is_in_the_repor
         assert page.locator("svg").count() > 3
         page.get_by_role("heading").first.wait_for()
         assert page.evaluate(FITS)
-        # On paper the table of users was cut at the right.
+        # In print, the table of users was once clipped at the right margin.
         page.emulate_media(media="print")
         page.set_viewport_size({"width": 703, "height": 1000})
         assert page.evaluate(FITS)
 
 
 def read_report_path(page: Page, url: str) -> str:
-    """Read where the report is off its asset's page; empty until it was made."""
+    """Return the path of the report from its asset's page, or an empty string before the first report."""
     page.goto(f"{url}/assets/report")
     page.get_by_text("Description").first.wait_for()
     shown = page.get_by_text(re.compile(r"/report\.html$"))

@@ -1,4 +1,4 @@
-"""Callbacks from push to SQL, with everything on the way killed: what got a 200 is in the tables, and once."""
+"""Callbacks from push to published tables while processes are killed: each acknowledged record is stored once."""
 
 import os
 import subprocess
@@ -27,37 +27,37 @@ def account(standin: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return account
 
 
-def environ_of(account: Account) -> Mapping[str, str]:
+def build_environ(account: Account) -> Mapping[str, str]:
     return {**os.environ, **account.environ}
 
 
-def push_until_it_dies(receiver: RunningReceiver, account: Account, acknowledged: set[str], name: str) -> None:
+def push_until_killed(receiver: RunningReceiver, account: Account, acknowledged: set[str], name: str) -> None:
     start = f"{account.began:%Y-%m-%d}T00:00:00Z"
     with requests.Session() as session:
         for index in range(100_000):
             record_id = f"{name}-{index}"
             try:
                 url = f"{receiver.url}/callbacks/{TOKEN}/usage"
-                reply = session.post(url, json=record(record_id, start), timeout=30)
+                response = session.post(url, json=record(record_id, start), timeout=30)
             except requests.RequestException:
                 return
-            if reply.status_code == 200:
+            if response.status_code == 200:
                 acknowledged.add(record_id)
 
 
-def published_ids(account: Account) -> dict[str, int]:
+def count_published(account: Account) -> dict[str, int]:
     if not account.folder.snapshot.is_file():
         return {}
     return dict(account.ask("SELECT record_id, count(*) FROM usage WHERE record_id LIKE 'push-%' GROUP BY 1"))
 
 
-def test_killed_receivers_and_killed_drains_lose_and_double_nothing(account: Account) -> None:
+def test_killed_receivers_and_drains_neither_lose_nor_duplicate_records(account: Account) -> None:
     acknowledged: set[str] = set()
-    for life in range(3):
-        with run_receiver(environ_of(account)) as receiver:
+    for kill in range(3):
+        with run_receiver(build_environ(account)) as receiver:
             pushers = [
                 threading.Thread(
-                    target=push_until_it_dies, args=(receiver, account, acknowledged, f"push-{life}-{number}")
+                    target=push_until_killed, args=(receiver, account, acknowledged, f"push-{kill}-{number}")
                 )
                 for number in range(8)
             ]
@@ -68,11 +68,11 @@ def test_killed_receivers_and_killed_drains_lose_and_double_nothing(account: Acc
             for pusher in pushers:
                 pusher.join()
         # A sync also drains the inbox; each sync is killed at a different moment.
-        sync_and_kill(account, after=1.5 + 0.6 * life)
+        sync_and_kill(account, after=1.5 + 0.6 * kill)
     assert len(acknowledged) > 300
     report = account.sync()
     assert report.failures == []
-    published = published_ids(account)
+    published = count_published(account)
     assert acknowledged <= published.keys()
     assert set(published.values()) == {1}
 
@@ -81,7 +81,7 @@ def sync_and_kill(account: Account, *, after: float) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "pipelines.cli", "sync"],
         cwd=PROJECT,
-        env=environ_of(account),
+        env=build_environ(account),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -92,23 +92,23 @@ def sync_and_kill(account: Account, *, after: float) -> None:
         process.wait()
 
 
-def test_the_daemon_brings_what_is_pushed_into_the_tables_also_after_it_was_killed(account: Account) -> None:
+def test_the_daemon_publishes_callbacks_also_after_it_was_killed(account: Account) -> None:
     start = f"{account.began:%Y-%m-%d}T00:00:00Z"
-    with run_receiver(environ_of(account)) as receiver:
+    with run_receiver(build_environ(account)) as receiver:
         with run_dagster_dev(account) as dagster:
             assert receiver.push([record(f"push-{index}", start) for index in range(50)]).status_code == 200
-            wait_for(lambda: {"rows": len(published_ids(account))}, until=lambda seen: seen["rows"] == 50)
+            wait_for(lambda: {"rows": len(count_published(account))}, until=lambda seen: seen["rows"] == 50)
             assert receiver.push([record(f"push-{index}", start) for index in range(40, 90)]).status_code == 200
             wait_for_drain(account)
             dagster.kill()
         assert receiver.push(record("push-90", start)).status_code == 200
         with run_dagster_dev(account):
-            wait_for(lambda: {"rows": len(published_ids(account))}, until=lambda seen: seen["rows"] == 91)
-    assert set(published_ids(account).values()) == {1}
+            wait_for(lambda: {"rows": len(count_published(account))}, until=lambda seen: seen["rows"] == 91)
+    assert set(count_published(account).values()) == {1}
 
 
 def wait_for_drain(account: Account) -> None:
-    """Wait until a drain has taken something out of the inbox, so that it is killed while it works."""
+    """Wait until a drain has claimed events, so that it is killed while it runs."""
     from pipelines.warehouse_folder import open_inbox
 
     with open_inbox(account.settings, account.folder) as inbox:

@@ -1,4 +1,4 @@
-"""A short play of `make crash`: each command killed at two moments, and what the next run makes of it."""
+"""A short run of `make crash`: each command is killed at two random moments and then run again."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from pipelines.settings import PROJECT
 
 
 @pytest.mark.timeout(900)
-def test_killed_at_random_moments_each_command_ends_in_the_same_tables() -> None:
+def test_each_command_produces_the_same_tables_after_it_was_killed() -> None:
     command = [sys.executable, "-m", "benchmarks.crash", "--kills", "2"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=880, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Backup and restore as docs/operations.md has them: its commands are what runs here."""
+"""Backup and restore with the commands of docs/operations.md."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ def run_block(name: str, account: Account) -> str:
     return done.stdout
 
 
-def test_what_was_backed_up_and_wiped_is_restored_equal(
+def test_a_backup_restores_identical_tables_without_a_request(
     standin: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = Account(standin, tmp_path, {"IPLUM_MEDIA_HOSTS": standin.url.removeprefix("http://")})
@@ -33,8 +33,10 @@ def test_what_was_backed_up_and_wiped_is_restored_equal(
     for name, value in account.environ.items():
         monkeypatch.setenv(name, value)
     assert account.sync().failures == []
-    held = archive(account.settings, environ=account.environ, since=account.first_day, progress=NoProgress(), clock=now)
-    assert held.failures == []
+    report = archive(
+        account.settings, environ=account.environ, since=account.first_day, progress=NoProgress(), clock=now
+    )
+    assert report.failures == []
     (tmp_path / ".venv").symlink_to(PROJECT / ".venv")
     (tmp_path / ".env").write_text("IPLUM_ACCOUNT=default\n")
     usage, contents = account.ask(USAGE), account.ask(CONTENT)
@@ -50,5 +52,5 @@ def test_what_was_backed_up_and_wiped_is_restored_equal(
     assert (tmp_path / ".env").is_file()
     assert account.ask(USAGE) == usage
     assert account.ask(CONTENT) == contents
-    assert account.server.requests == [], "a restore needs nothing from iPlum"
+    assert account.server.requests == [], "a restore sends no requests to iPlum"
     assert (tmp_path / "iplum-backup.tar.gz").stat().st_mode & 0o077 == 0
