@@ -1,9 +1,9 @@
-"""The benchmarks: this project measured against what a user would pick instead, in ratios of one run.
+"""Benchmarks: ratios of this project to the alternatives, measured in the same run.
 
-history · answers · api · lake    invented records, as the API's bytes and as lake files
-rivals/                           what a user would pick instead, each as its own program
-costs · workshop · profiling      running a program and measuring it
-cases/                            one module for each question
-findings · results                what was found, and the page about it
-crash/                            no measurement: runs killed at random moments, by `make crash`
+history · answers · api · lake    invented records, as API responses and as lake files
+rivals/                           alternatives to this project, each an independent program
+costs · workshop · profiling      running, measuring and profiling of programs
+cases/                            one module per benchmark
+findings · results                results as data, and the page RESULTS.md
+crash/                            not a benchmark: commands killed at random moments, run by `make crash`
 """

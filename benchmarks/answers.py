@@ -1,6 +1,6 @@
-"""The API's answers as bytes, prepared beforehand: all rows in one file, and where each begins.
+"""Prepared API responses: a file with all rows as bytes, and the start time and offset of each row.
 
-`python -m benchmarks.answers FOLDER FIRST LAST ROWS` prepares a folder.
+`python -m benchmarks.answers FOLDER FIRST LAST ROWS` writes them to a folder.
 """
 
 import sys
@@ -14,7 +14,7 @@ from benchmarks.history import CLIENTS, KINDS, LOGINS, NUMBERS, Column, Records,
 
 
 def prepare_answers(folder: Path, span: Span) -> None:
-    """Write `rows.json` (the rows, a comma after each), `starts` and `offsets` (a 64-bit number a row)."""
+    """Write `rows.json` (rows, each with a comma after it), `starts` and `offsets` (one 64-bit integer per row)."""
     folder.mkdir(parents=True)
     position = 0
     with (
@@ -26,17 +26,17 @@ def prepare_answers(folder: Path, span: Span) -> None:
             records = invent(window, size)
             lines = render_rows(records)
             array("q", records.starts.tolist()).tofile(starts)
-            where = array("q")
+            row_offsets = array("q")
             for line in lines:
-                where.append(position)
+                row_offsets.append(position)
                 position += len(line) + 1
-            where.tofile(offsets)
+            row_offsets.tofile(offsets)
             rows.write(b",".join(lines) + b",")
         array("q", [position]).tofile(offsets)
 
 
 def render_rows(records: Records) -> list[bytes]:
-    """Write each record as the vendor does, with its keys and its types."""
+    """Return each record as JSON with the keys and types of the API."""
     columns = zip(
         records.ids,
         _write_instants(records.starts),
@@ -54,8 +54,8 @@ def render_rows(records: Records) -> list[bytes]:
 
 
 def _write_instants(seconds: Column) -> list[str]:
-    written: list[str] = np.datetime_as_string(seconds.astype("datetime64[s]"), timezone="UTC").tolist()
-    return written
+    texts: list[str] = np.datetime_as_string(seconds.astype("datetime64[s]"), timezone="UTC").tolist()
+    return texts
 
 
 def _render(
@@ -82,7 +82,7 @@ def _render(
 
 
 def main() -> None:
-    """Prepare the folder that the command line names."""
+    """Prepare the folder given on the command line."""
     folder, first, last, rows = sys.argv[1:]
     prepare_answers(Path(folder), Span(date.fromisoformat(first), date.fromisoformat(last), int(rows)))
 

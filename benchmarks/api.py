@@ -1,4 +1,4 @@
-"""An API server in its own process: each response is a slice of prepared bytes, so it costs the client nothing."""
+"""An API server in its own process. Responses are slices of prepared bytes, so that they take almost no CPU time."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ _HEAD = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\
 
 
 class Answers:
-    """The prepared rows of a folder; gives those of a range without copying them."""
+    """The prepared rows of a folder, accessed without copying."""
 
     def __init__(self, folder: Path) -> None:
         self._rows = _map(folder / "rows.json")
@@ -23,28 +23,28 @@ class Answers:
         self._offsets: Sequence[int] = _map(folder / "offsets").cast("q")
 
     def find_usage(self, start: str, end: str) -> memoryview:
-        """Return the rows that start in a range, comma-separated; the range has the documented format."""
+        """Return the rows that start in a range, separated by commas. `start` and `end` have the documented format."""
         first, last = (bisect_left(self._starts, _read_instant(text)) for text in (start, end))
         return self._rows[self._offsets[first] : max(self._offsets[first], self._offsets[last] - 1)]
 
 
 class Diary:
-    """Times of requests and of the ends of their responses, in seconds of the monotonic clock."""
+    """Times of requests and of the ends of their responses, in seconds on the monotonic clock."""
 
     def __init__(self) -> None:
         self.asked: list[float] = []
         self.answered: list[float] = []
         self._used = time.process_time()
 
-    def read_out(self) -> bytes:
-        """Write the recorded times to a file and clear them."""
-        page = {"asked": self.asked, "answered": self.answered, "cpu": time.process_time() - self._used}
+    def export(self) -> bytes:
+        """Return the recorded times as JSON, and clear them."""
+        recorded = {"asked": self.asked, "answered": self.answered, "cpu": time.process_time() - self._used}
         self.__init__()  # type: ignore[misc]
-        return json.dumps(page).encode()
+        return json.dumps(recorded).encode()
 
 
 class Connection(asyncio.Protocol):
-    """One connection of a client, kept open from request to request."""
+    """A client's keep-alive connection."""
 
     def __init__(self, answers: Answers, diary: Diary, latency: float) -> None:
         self._answers, self._diary, self._latency = answers, diary, latency
@@ -52,12 +52,12 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where answers go."""
+        """Store the transport for responses."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Collect a request, and answer it once it is whole."""
+        """Collect a request, and respond when it is complete."""
         self._received += data
         head, found, rest = self._received.partition(b"\r\n\r\n")
         length = _read_length(head)
@@ -66,19 +66,19 @@ class Connection(asyncio.Protocol):
         self._received = rest[length:]
         method, path, _ = head.split(b" ", 2)
         if method == b"GET" and path == b"/diary":
-            self._send(b"200 OK", self._diary.read_out())
+            self._send(b"200 OK", self._diary.export())
             return
         self._diary.asked.append(time.monotonic())
-        answer = self._choose_answer(method, path, rest[:length])
-        asyncio.get_running_loop().call_later(self._latency, self._answer, answer)
+        response = self._choose_response(method, path, rest[:length])
+        asyncio.get_running_loop().call_later(self._latency, self._respond, response)
 
-    def _choose_answer(self, method: bytes, path: bytes, body: bytes) -> tuple[bytes, tuple[Any, ...]]:
+    def _choose_response(self, method: bytes, path: bytes, body: bytes) -> tuple[bytes, tuple[Any, ...]]:
         if method != b"POST":
             return b"405 Method Not Allowed", ()
         match path:
             case b"/usage/getusage":
-                asked = json.loads(body)
-                return b"200 OK", (b"[", self._answers.find_usage(asked["StartDate"], asked["EndDate"]), b"]")
+                parameters = json.loads(body)
+                return b"200 OK", (b"[", self._answers.find_usage(parameters["StartDate"], parameters["EndDate"]), b"]")
             case b"/callrecordings/getrecordings":
                 return b"200 OK", (b"[]",)
             case b"/usage/getcontent":
@@ -87,8 +87,8 @@ class Connection(asyncio.Protocol):
                 return b"200 OK", (b'"https://media.iplum.com/recording.mp3"',)
         return b"404 Not Found", ()
 
-    def _answer(self, answer: tuple[bytes, tuple[Any, ...]]) -> None:
-        self._send(answer[0], *answer[1])
+    def _respond(self, response: tuple[bytes, tuple[Any, ...]]) -> None:
+        self._send(response[0], *response[1])
         self._diary.answered.append(time.monotonic())
 
     def _send(self, status: bytes, *parts: bytes | memoryview) -> None:

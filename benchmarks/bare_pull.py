@@ -1,6 +1,6 @@
-"""The two pulls of a sync alone, over a whole range at once: all between the API and the lake, without Dagster.
+"""The pulls of usage and recordings without Dagster: from the API to the lake, for a whole range at once.
 
-`python -m benchmarks.bare_pull FIRST LAST` reads the environment as `iplum` does.
+`python -m benchmarks.bare_pull FIRST LAST` reads the same environment variables as `iplum`.
 """
 
 import sys
@@ -18,7 +18,7 @@ from warehouse.windows import windows_between
 
 
 def main() -> int:
-    """Pull the days that the command line names."""
+    """Pull the days given on the command line."""
     first, last = (datetime.combine(date.fromisoformat(day), time(), UTC) for day in sys.argv[1:])
     settings, environ = read_settings()
     folder = open_folder(settings)

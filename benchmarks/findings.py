@@ -11,7 +11,7 @@ TIMES = "\u00d7"
 
 @dataclass(frozen=True)
 class Line:
-    """A figure and its target: `measured` and `target` in words, `holds` None where no target is set."""
+    """A figure and its target, both formatted. `holds` is None without a target."""
 
     what: str
     measured: str
@@ -21,7 +21,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a plot: rows, and the seconds that they took."""
+    """A point of a plot: a number of rows, and the seconds they took."""
 
     series: str
     rows: int
@@ -30,10 +30,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that one benchmark has to say.
+    """The results of one benchmark.
 
-    `table` has its heading as first row; `profiles` has texts by the name of the hot path; `remark` says what the
-    time goes to where a line doesn't hold.
+    The first row of `table` is its heading. `profiles` has a text per hot path. `remark` explains the figures,
+    especially those that miss their targets.
     """
 
     lines: Sequence[Line]
@@ -43,24 +43,24 @@ class Findings:
     remark: str = ""
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the findings as JSON values; of the profiles only the names, because their texts are in files."""
+        """Return the findings as JSON values. Of the profiles only the names: their texts are in files."""
         return {**asdict(self), "profiles": dict.fromkeys(self.profiles, "")}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Findings":
-        """Read back what `to_plain` gave."""
+        """Restore findings from the result of `to_plain`."""
         lines = [Line(**line) for line in plain["lines"]]
         points = [Point(**point) for point in plain["points"]]
         return cls(lines, plain["table"], points, plain["profiles"], plain["remark"])
 
 
 def at_most(what: str, value: float, limit: float, *, unit: str = TIMES, places: int = 2) -> Line:
-    """Make a line that holds when a value is at most its limit."""
+    """Return a line whose target is a maximum."""
     return Line(what, f"{value:.{places}f} {unit}", f"≤ {limit:g} {unit}", value <= limit)
 
 
 def at_least(what: str, value: float, limit: float, *, unit: str = TIMES, places: int = 1) -> Line:
-    """Make a line that holds when a value is at least its limit."""
+    """Return a line whose target is a minimum."""
     return Line(what, f"{value:.{places}f} {unit}", f"≥ {limit:g} {unit}", value >= limit)
 
 
@@ -68,5 +68,5 @@ COST_HEADING = ("", "CPU s", "wall s", "peak MB")
 
 
 def write_cost(name: str, cost: Cost) -> list[str]:
-    """Make a table's row of a cost."""
+    """Return the table row of a cost."""
     return [name, f"{cost.cpu:.2f}", f"{cost.wall:.2f}", f"{cost.peak / 1e6:.0f}"]

@@ -1,4 +1,4 @@
-"""Invented records as columns: the one history that the API's answers and the lake's files are both made of."""
+"""Invented records as columns. API responses and lake files of the benchmarks are both built from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Column = np.ndarray[Any, Any]
 
 USERS = 200
 CONTACTS_PER_USER = 100
-#: Channel and type of the five kinds of record, and how often each occurs.
+#: Channel and type of the five kinds of records. `_SHARES` has the share of each.
 KINDS = (("text", "external"), ("call", "external"), ("text", "iplum"), ("call", "iplum"), ("fax", "external"))
 _SHARES = (0.55, 0.35, 0.05, 0.03, 0.02)
 _ID_BYTES = 14
@@ -32,12 +32,12 @@ class Span:
     rows: int
 
     def windows(self) -> list[StorageWindow]:
-        """List its windows, oldest first."""
+        """Return the windows of the span, oldest first."""
         midnight = time(tzinfo=UTC)
         return list(windows_between(datetime.combine(self.first, midnight), datetime.combine(self.last, midnight)))
 
     def sizes(self) -> list[int]:
-        """Return the number of rows per window: similar, all different, and none a multiple of 50."""
+        """Return the number of rows per window: similar, all different, and none a multiple of 50, a likely row cap."""
         windows = len(self.windows())
         base = max(1, self.rows // windows - windows // 2)
         counts = (count for count in range(base, base + 2 * windows + 100) if count % 50)
@@ -47,10 +47,10 @@ class Span:
 
 @dataclass(frozen=True)
 class Records:
-    """The records of one window as columns, sorted by start: `kinds`, `users` and `contacts` are numbers.
+    """The records of one window as columns, sorted by start.
 
-    `starts` and `ends` are epoch seconds; `contacts` counts through the users for an internal record, else through
-    the numbers. `inbound` is a truth value.
+    `starts` and `ends` are epoch seconds. `kinds` and `users` are indexes into `KINDS` and `LOGINS`. `contacts` are
+    indexes into `LOGINS` for internal records, else into `NUMBERS`. `inbound` is boolean.
     """
 
     ids: list[str]
@@ -65,12 +65,12 @@ class Records:
 
     @property
     def internal(self) -> Column:
-        """Whether the other side is a user as well."""
+        """Whether the counterparty is a user of the account."""
         return _are_internal(self.kinds)
 
 
 def invent(window: StorageWindow, rows: int, *, seed: int = 0) -> Records:
-    """Invent the records of a window, the same for the same seed."""
+    """Generate the records of a window, reproducibly for a seed."""
     random = np.random.default_rng([seed, window.first_day.toordinal()])
     first, last = int(window.start.timestamp()), int(window.end.timestamp())
     kinds = random.choice(len(KINDS), rows, p=_SHARES)
@@ -80,7 +80,7 @@ def invent(window: StorageWindow, rows: int, *, seed: int = 0) -> Records:
     minutes = np.where(is_call, random.integers(1, 21, rows), 1)
     starts = np.sort(random.integers(first, last, rows))
     return Records(
-        ids=list(_name(window, rows, random)),
+        ids=list(_generate_ids(window, rows, random)),
         starts=starts,
         ends=np.where(is_call, starts + minutes * 60 - 17, starts),
         kinds=kinds,
@@ -100,8 +100,8 @@ def _are_internal(kinds: Column) -> Column:
     return np.array([category == "iplum" for _, category in KINDS])[kinds]
 
 
-def _name(window: StorageWindow, rows: int, random: np.random.Generator) -> Iterator[str]:
-    """Make ids of the length and look of the document's example, unique over windows."""
+def _generate_ids(window: StorageWindow, rows: int, random: np.random.Generator) -> Iterator[str]:
+    """Generate ids in the format of the documented example, unique over all windows."""
     noise = random.bytes(_ID_BYTES * rows).hex()
     day = window.first_day.toordinal()
     width = 2 * _ID_BYTES

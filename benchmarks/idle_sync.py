@@ -1,6 +1,6 @@
-"""The job `sync` over a range with assets that do nothing: what Dagster alone takes.
+"""The job `sync` over a range with assets that do nothing, to measure the cost of Dagster.
 
-`python -m benchmarks.idle_sync FIRST LAST` reads the environment as `iplum` does.
+`python -m benchmarks.idle_sync FIRST LAST` reads the same environment variables as `iplum`.
 """
 
 import sys
@@ -18,7 +18,7 @@ from pipelines.settings import Settings
 
 
 def empty(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
-    """Make an asset of the same name, outputs, partitions and policy that does nothing."""
+    """Return an asset with the same name, outputs, partitions and backfill policy that does nothing."""
 
     @dg.multi_asset(
         name=asset.op.name,
@@ -34,7 +34,7 @@ def empty(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
 
 
 def build_idle(settings: Settings) -> dg.Definitions:
-    """Make the definitions with a job `sync` over the same assets."""
+    """Return definitions with a job `sync` over idle versions of its assets."""
     real = build_definitions(settings)
     keys = set(real.resolve_job_def("sync").asset_layer.executable_asset_keys)
     assets = [asset for asset in real.assets or () if isinstance(asset, dg.AssetsDefinition) and asset.keys <= keys]
@@ -44,14 +44,14 @@ def build_idle(settings: Settings) -> dg.Definitions:
 
 
 def main() -> int:
-    """Run it over the days that the command line names."""
+    """Run the job over the days given on the command line."""
     first, last = map(date.fromisoformat, sys.argv[1:])
     settings, _ = read_settings()
     definitions = build_idle(settings)
     failures: list[str] = []
     with open_instance(settings) as instance:
-        for stretch in choose_ranges(settings, since=first, until=last, now=now()):
-            failures += run_job(definitions, "sync", instance, tags=build_range_tags(stretch))
+        for windows in choose_ranges(settings, since=first, until=last, now=now()):
+            failures += run_job(definitions, "sync", instance, tags=build_range_tags(windows))
     sys.stderr.writelines(f"{failure}\n" for failure in failures)
     return bool(failures)
 

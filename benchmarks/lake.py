@@ -1,7 +1,7 @@
-"""A data folder with a history in it, written by the project's own schemas without the API.
+"""A data folder with generated history, written with the project's schemas and without the API.
 
-`python -m benchmarks.lake FOLDER FIRST LAST ROWS` writes a folder; with `FOLDER DAY ROWS SEED` it exchanges the
-rows of the window that begins on that day.
+`python -m benchmarks.lake FOLDER FIRST LAST ROWS` writes a folder. `FOLDER DAY ROWS SEED` replaces the rows of the
+window that starts on DAY.
 """
 
 import sys
@@ -29,15 +29,15 @@ def open_data(path: Path) -> DataFolder:
 
 
 def write_history(folder: DataFolder, span: Span) -> None:
-    """Write every window of a history."""
+    """Write all windows of a history."""
     for window, size in zip(span.windows(), span.sizes(), strict=True):
         write_window(folder, window, size)
 
 
 def write_window(folder: DataFolder, window: StorageWindow, rows: int, *, seed: int = 0) -> None:
-    """Write a window's lake file, and the raw file that it stands for, with an empty body."""
+    """Write a window's lake file, and a raw file with an empty body for it."""
     pulled_at = window.end + _LATE + timedelta(minutes=seed)
-    answer = RawResponse(
+    response = RawResponse(
         request_start=window.start,
         request_end=window.end,
         usage_types="iPlumtext,iplumcall,externalcall,externaltext,fax",
@@ -48,7 +48,7 @@ def write_window(folder: DataFolder, window: StorageWindow, rows: int, *, seed: 
         rows=rows,
         body=b"[]",
     )
-    RawLog(folder, ACCOUNT, USAGE.name).append(window, answer)
+    RawLog(folder, ACCOUNT, USAGE.name).append(window, response)
     state = WindowState(
         version=fold_version(USAGE),
         folded=list_raw(folder, USAGE, ACCOUNT, window),
@@ -65,7 +65,7 @@ def write_window(folder: DataFolder, window: StorageWindow, rows: int, *, seed: 
 
 
 def render_table(records: Records, *, seen: pa.Scalar) -> pa.Table:
-    """Make of records the rows that a fold makes of the answer about them; `seen` is when they were pulled."""
+    """Return the lake rows of records. `seen` is the time at which they were pulled."""
     rows = len(records.ids)
     internal = pa.array(records.internal)
     inbound = pa.array(records.inbound)
@@ -107,7 +107,7 @@ def _read_instants(seconds: Column) -> pa.Array:
 
 
 def main() -> None:
-    """Write what the command line says."""
+    """Write the history or window given on the command line."""
     path, day, rest, rows = sys.argv[1:]
     folder = open_data(Path(path))
     if rest.isdecimal():

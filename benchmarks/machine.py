@@ -20,7 +20,7 @@ _OURS = ("dagster", "duckdb", "pandas", "pyarrow", "requests")
 class Circumstances:
     """Time, machine and versions of a measurement.
 
-    `busy` is the percentage of the machine's processors that others had taken when it began.
+    `busy` is the percentage of CPU time that other programs used when the measurement started.
     """
 
     day: str
@@ -35,26 +35,26 @@ class Circumstances:
         return f"{self.day}, {rounds}, {self.machine}, commit {self.commit}; {self.versions}"
 
 
-def tell_circumstances(now: datetime, *, rounds: int, busy: int) -> Circumstances:
-    """Name processor, cores, memory, system, commit and versions."""
+def describe_circumstances(now: datetime, *, rounds: int, busy: int) -> Circumstances:
+    """Return the processor, cores, memory, system, commit and versions of this measurement."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     ours = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in _OURS)]
     return Circumstances(
         day=f"{now:%Y-%m-%d}",
         rounds=rounds,
-        machine=f"{_name_processor()}, {os.cpu_count()} cores, {memory / 1e9:.0f} GB, {platform.system()}",
-        commit=_name_commit(),
-        versions=f"{', '.join(ours)}; the rival: {', '.join(_list_rivals())}",
+        machine=f"{_read_processor_name()}, {os.cpu_count()} cores, {memory / 1e9:.0f} GB, {platform.system()}",
+        commit=_read_commit(),
+        versions=f"{', '.join(ours)}; alternatives: {', '.join(_list_rivals())}",
         busy=busy,
     )
 
 
-def measure_bustle(*, seconds: float = 2) -> int:
-    """Look for a moment how much of the machine others take, in per cent; 0 where the system doesn't say."""
+def measure_cpu_use(*, seconds: float = 2) -> int:
+    """Return the percentage of CPU time in use over some seconds, or 0 if the system does not report it."""
     before = _read_ticks()
     time.sleep(seconds)
-    idle, every = (now - then for now, then in zip(_read_ticks(), before, strict=True))
-    return round(100 * (1 - idle / every)) if every else 0
+    idle, total = (now - then for now, then in zip(_read_ticks(), before, strict=True))
+    return round(100 * (1 - idle / total)) if total else 0
 
 
 def _read_ticks() -> tuple[int, int]:
@@ -66,7 +66,7 @@ def _read_ticks() -> tuple[int, int]:
     return ticks[3] + ticks[4], sum(ticks)
 
 
-def _name_processor() -> str:
+def _read_processor_name() -> str:
     try:
         found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     except OSError:
@@ -74,10 +74,10 @@ def _name_processor() -> str:
     return found[1].strip() if found else platform.machine()
 
 
-def _name_commit() -> str:
+def _read_commit() -> str:
     try:
         git = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - wherever git is
+            ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - git from PATH
             cwd=PROJECT,
             capture_output=True,
             text=True,

@@ -28,7 +28,7 @@ def share_out(stats: pstats.Stats, parts: Mapping[str, Sequence[tuple[str, str]]
 
 
 def render_profile(stats: pstats.Stats) -> str:
-    """Write the functions that took longest, with and without what they called; no path is shown."""
+    """Return the slowest functions by cumulative and by own time, without file paths."""
     shown = io.StringIO()
     without_paths = copy(stats).strip_dirs()
     without_paths.stream = shown  # type: ignore[attr-defined]
@@ -39,7 +39,7 @@ def render_profile(stats: pstats.Stats) -> str:
 
 
 def main() -> int:
-    """Run the command line's command under the profiler."""
+    """Run an `iplum` command under the profiler."""
     timer, out, *arguments = sys.argv[1:]
     from pipelines import cli
 

@@ -1,4 +1,4 @@
-"""Query times of each mart. `python -m benchmarks.questions` prints them."""
+"""Query times of each mart. `python -m benchmarks.questions FOLDER FILE` writes them to a file, in milliseconds."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from warehouse.schema.marts import MARTS, Mart
 from warehouse.storage.paths import DataFolder
 
 _TIMES = 5
-#: What a column is filtered by, where a mart has it.
+#: Filter conditions by column. A query uses those of the columns that its mart has.
 _FILTERS = {
     "user_id": f"= '{LOGINS[7]}'",
     "counterparty": f"= '{NUMBERS[707]}'",
@@ -25,29 +25,29 @@ _FILTERS = {
 }
 
 
-def write_question(mart: Mart) -> str:
-    """Write what somebody would ask of a mart."""
+def build_query(mart: Mart) -> str:
+    """Return a typical query on a mart."""
     names = [column.name for column in mart.columns]
     conditions = [f'"{name}" {condition}' for name, condition in _FILTERS.items() if name in names]
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"SELECT * FROM marts.{mart.name}{where} ORDER BY ALL LIMIT 100"  # noqa: S608 - of our own names
+    return f"SELECT * FROM marts.{mart.name}{where} ORDER BY ALL LIMIT 100"  # noqa: S608 - names from the schema
 
 
-def time_answer(folder: DataFolder, question: str) -> float:
-    """Return the milliseconds from opening the file to the last row of the query; the median of several."""
-    taken = []
+def measure_query(folder: DataFolder, query: str) -> float:
+    """Return the median milliseconds from opening the file to the last row of the query."""
+    seconds = []
     for _ in range(_TIMES):
         began = time.perf_counter()
-        list(run_query(folder, question).rows)
-        taken.append(time.perf_counter() - began)
-    return 1000 * median(taken)
+        list(run_query(folder, query).rows)
+        seconds.append(time.perf_counter() - began)
+    return 1000 * median(seconds)
 
 
 def main() -> None:
-    """Ask every mart."""
+    """Measure a query on every mart."""
     folder = open_data(Path(sys.argv[1]))
-    answers = {mart.name: time_answer(folder, write_question(mart)) for mart in MARTS}
-    Path(sys.argv[2]).write_text(json.dumps(answers))
+    query_times = {mart.name: measure_query(folder, build_query(mart)) for mart in MARTS}
+    Path(sys.argv[2]).write_text(json.dumps(query_times))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The results of the benchmarks, as data and as a page.
+"""Results of the benchmarks as data, and the page RESULTS.md.
 
 results.json     the latest findings of each benchmark, with the machine and the versions
 RESULTS.md.j2    the template of the page
-RESULTS.md       the page
-growth.svg       its plot
+RESULTS.md       the rendered page
+growth.svg       the plot of the benchmark `growth`
 profiles/        a profile of each hot path, as text
 """
 
@@ -33,13 +33,13 @@ class _Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The results in a folder; `titles` has the question of each section, in the order of the page."""
+    """The results in a folder. `titles` has the title of each section, in the order of the page."""
 
     folder: Path
     titles: Mapping[str, str]
 
     def save(self, name: str, findings: Findings, circumstances: Circumstances) -> None:
-        """Replace the findings of one benchmark, and write the page."""
+        """Replace the findings of one benchmark, and render the page."""
         profiles = self.folder / "profiles"
         profiles.mkdir(parents=True, exist_ok=True)
         saved = {**self._read_plain(), name: {**findings.to_plain(), "circumstances": asdict(circumstances)}}
@@ -90,14 +90,14 @@ class Page:
 
 
 def draw_growth(points: Sequence[Point], path: Path) -> None:
-    """Draw seconds over rows, both logarithmic, with a line of linear growth."""
+    """Plot seconds over rows on logarithmic axes, with a line for linear growth."""
     import altair as alt
 
     fewest = min(points, key=lambda point: (point.rows, -point.seconds))
-    straight = [
+    linear = [
         Point("linear", rows, fewest.seconds * rows / fewest.rows) for rows in sorted({point.rows for point in points})
     ]
-    values = [asdict(point) for point in (*points, *straight)]
+    values = [asdict(point) for point in (*points, *linear)]
     chart = (
         alt.Chart(alt.InlineData(values=values), width=480, height=280)
         .mark_line(point=True)

@@ -1,4 +1,4 @@
-"""The place where a benchmark works: a scratch folder, the API, the project's command, the rivals' environment."""
+"""Resources of a benchmark: a scratch folder, the API server, the `iplum` command, and an environment for dlt."""
 
 import json
 import os
@@ -34,28 +34,28 @@ class Diary:
 
     @property
     def span(self) -> float:
-        """Seconds from the first request to the last answer."""
+        """Seconds from the first request to the end of the last response."""
         return max(self.answered) - min(self.asked)
 
 
 @dataclass(frozen=True)
 class Api:
-    """The running API."""
+    """A running API server."""
 
     url: str
 
     def read_diary(self) -> Diary:
         """Return the requests since the last call, and clear them."""
-        with urlopen(f"{self.url}/diary", timeout=60) as answer:  # noqa: S310 - our own, on the loopback
-            return Diary(**json.load(answer))
+        with urlopen(f"{self.url}/diary", timeout=60) as response:  # noqa: S310 - the benchmark server on loopback
+            return Diary(**json.load(response))
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """Everything that a benchmark works with.
+    """Resources and options of a benchmark.
 
-    What is compared is run `rounds` times, in turn. `quick` asks for sizes that only prove that it runs; `offline`
-    leaves out what has to be installed.
+    Each compared program runs `rounds` times, in turn. `quick` selects tiny sizes, to test that the benchmarks run.
+    `offline` skips programs that would have to be downloaded.
     """
 
     folder: Path
@@ -64,39 +64,39 @@ class Workshop:
     offline: bool = False
 
     def choose(self, full: _T, quick: _T) -> _T:
-        """Pick a size."""
+        """Return the full or the quick size."""
         return quick if self.quick else full
 
     def new_folder(self, name: str) -> Path:
-        """Make a fresh folder, which lasts until `clear`."""
+        """Create an empty folder that exists until `clear`."""
         rounds = self.folder / "rounds"
         path = rounds / f"{name}-{sum(1 for _ in rounds.glob('*'))}"
         path.mkdir(parents=True)
         return path
 
     def clear(self) -> None:
-        """Remove what the rounds of a benchmark left, and keep what was prepared for all."""
+        """Remove the folders of the rounds, and keep prepared data that other benchmarks use."""
         shutil.rmtree(self.folder / "rounds", ignore_errors=True)
 
     def measure(self, *command: str | Path, environ: Mapping[str, str] | None = None) -> Cost:
-        """Run a program and say what it cost."""
+        """Run a program and return its cost."""
         return measure(command, {**self.environ, **(environ or {})}, folder=self.folder)
 
     def iplum(self, *arguments: str, data: Path, api: Api | None = None, **settings: str) -> Cost:
-        """Run `iplum` with its data in `data`, against `api`, and say what it cost."""
+        """Run `iplum` with its data in `data` and requests to `api`, and return its cost."""
         return self.measure(IPLUM, *arguments, environ=self.account(data, api, **settings))
 
     def profile(
         self, timer: Literal["wall", "cpu"], *arguments: str, data: Path, api: Api | None = None, **settings: str
     ) -> pstats.Stats:
-        """Run `iplum` under the profiler of the standard library, by the clock or by the processor."""
+        """Run `iplum` under cProfile, and return the profile in wall time or CPU time."""
         out = self.folder / "profile.stats"
         environ = self.account(data, api, **settings)
         self.measure(sys.executable, "-m", "benchmarks.profiling", timer, out, *arguments, environ=environ)
         return pstats.Stats(str(out))
 
     def account(self, data: Path, api: Api | None = None, **settings: str) -> dict[str, str]:
-        """Describe an account as a user would, on top of nothing: neither the environment's nor `.env`'s."""
+        """Return the environment variables of an account. Settings of the caller and of `.env` are overridden."""
         return {
             **{variable.name: "" for variable in VARIABLES},
             "IPLUM_ACCESS_KEY": "BENCHMARKKEY",
@@ -109,14 +109,14 @@ class Workshop:
         }
 
     def prepare_answers(self, first: date, last: date, rows: int) -> Path:
-        """Prepare the API's answers about a history, once for all who want the same."""
+        """Prepare the API responses of a history, once for all benchmarks with the same history."""
         path = self.folder / f"answers-{first}-{last}-{rows}"
         if not path.exists():
             self.measure(sys.executable, "-m", "benchmarks.answers", path, str(first), str(last), str(rows))
         return path
 
     def prepare_lake(self, first: date, last: date, rows: int) -> Path:
-        """Prepare a data folder with a history, once for all who want the same."""
+        """Prepare a data folder with a history, once for all benchmarks with the same history."""
         path = self.folder / f"lake-{first}-{last}-{rows}"
         if not path.exists():
             self.measure(sys.executable, "-m", "benchmarks.lake", path, str(first), str(last), str(rows))
@@ -124,8 +124,8 @@ class Workshop:
 
     @contextmanager
     def serve(self, answers: Path, *, latency: float = 0) -> Iterator[Api]:
-        """Run the API in a process of its own; it answers after `latency` seconds."""
-        with subprocess.Popen(  # noqa: S603 - our own
+        """Run the API server in its own process. It responds after `latency` seconds."""
+        with subprocess.Popen(  # noqa: S603 - starts the project's own program
             [sys.executable, "-m", "benchmarks.api", str(answers), str(latency)],
             stdout=subprocess.PIPE,
             text=True,
@@ -138,7 +138,7 @@ class Workshop:
 
     @cached_property
     def dlt_python(self) -> Path:
-        """An environment with dlt in it, made for this run and thrown away with it."""
+        """The Python interpreter of a temporary virtual environment with dlt."""
         home = self.folder / "dlt"
         python = home / "bin" / "python"
         requirements = RIVALS / "requirements.txt"
@@ -149,14 +149,14 @@ class Workshop:
 
     @cached_property
     def environ(self) -> dict[str, str]:
-        """The environment of every program: the user's, without variables of another instance."""
+        """The environment variables of all programs: those of this process without IPLUM_ and DAGSTER_ variables."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("IPLUM_", "DAGSTER_"))}
         paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {**kept, "PYTHONPATH": os.pathsep.join(paths), "RUNTIME__DLTHUB_TELEMETRY": "false"}
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a process for sure: one that inherited ignored signals, as from `nohup`, does not hear the first."""
+    """Terminate a process, and kill it if it ignores SIGTERM, for example because of `nohup`."""
     process.terminate()
     try:
         process.wait(_GRACE)

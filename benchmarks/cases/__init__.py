@@ -1,6 +1,6 @@
-"""The questions that are measured, each a module of its own; `BENCHMARKS` names them in the order of the page.
+"""The benchmarks, one module each. `BENCHMARKS` lists them in the order of the page.
 
-A benchmark takes a workshop and gives its findings. Each says in its module's first line what it asks.
+The function `run` of each module takes a workshop and returns findings. The first line of its docstring is its title.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from benchmarks.workshop import Workshop
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One question: its name on the command line, what it asks, and how it is answered."""
+    """A benchmark: its title on the page, and the function that runs it."""
 
     title: str
     run: Callable[[Workshop], Findings]

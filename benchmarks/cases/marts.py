@@ -1,6 +1,6 @@
-"""The marts over ten million rows: how long they take to build, and how long each takes to answer.
+"""Build and query times of the marts over ten million rows.
 
-A question is what a person would filter by: a user or a counterparty, the last thirty days, where a mart has them.
+A query filters by the columns that a mart has of these: user or counterparty, and the last 30 days.
 """
 
 import json
@@ -13,7 +13,7 @@ from benchmarks.workshop import Workshop
 
 
 def run(workshop: Workshop) -> Findings:
-    """Build them several times, then ask each."""
+    """Build the marts several times, then query each."""
     data = workshop.prepare_lake(FIRST, LAST, count_rows(workshop))
     walls = [
         read_publishing(workshop.profile("wall", "publish", "--full", data=data)).marts for _ in range(workshop.rounds)
@@ -21,13 +21,13 @@ def run(workshop: Workshop) -> Findings:
     cpu = read_publishing(workshop.profile("cpu", "publish", "--full", data=data)).marts
     out = workshop.folder / "questions.json"
     workshop.measure(sys.executable, "-m", "benchmarks.questions", data, out)
-    answers: dict[str, float] = json.loads(out.read_text())
-    slowest = max(answers, key=lambda name: answers[name])
+    query_times: dict[str, float] = json.loads(out.read_text())
+    slowest = max(query_times, key=lambda name: query_times[name])
     return Findings(
         [
-            at_most("marts over ten million rows built", median(walls), 20, unit="s", places=1),
-            Line("the same, CPU of all cores", f"{cpu:.1f} s", "", None),
-            at_most(f"slowest answer of a mart ({slowest})", answers[slowest], 100, unit="ms", places=0),
+            at_most("build of the marts over ten million rows", median(walls), 20, unit="s", places=1),
+            Line("the same, CPU time of all cores", f"{cpu:.1f} s", "", None),
+            at_most(f"slowest query of a mart ({slowest})", query_times[slowest], 100, unit="ms", places=0),
         ],
-        table=[("answers", "ms"), *((name, f"{milliseconds:.0f}") for name, milliseconds in answers.items())],
+        table=[("mart", "ms"), *((name, f"{milliseconds:.0f}") for name, milliseconds in query_times.items())],
     )

@@ -1,6 +1,6 @@
-"""Memory: the peak for one window of a million rows against its body, and for one year and ten years of windows.
+"""Peak memory for one window of a million rows, and for one year and ten years of windows.
 
-A peak is that of the whole command, the interpreter and its libraries included.
+A peak is that of the whole command, including the interpreter and its libraries.
 """
 
 from datetime import date
@@ -11,18 +11,18 @@ from benchmarks.workshop import Workshop
 
 DAY, NEXT = date(2024, 12, 1), date(2024, 12, 6)
 FIRST, LATE, LAST = date(2015, 1, 1), date(2024, 1, 1), date(2025, 1, 1)
-#: Windows begin on six days of each month, and on the 31st.
+#: Windows start on six days of each month, and on the 31st.
 WINDOWS_A_YEAR = 79
 #: Peaks within this tolerance count as equal.
 SAME = 1.1
 _REMARK = (
-    "Pulling and folding take the same for a year and for ten. Publishing does not: for a year it needs less than "
-    "the 128 MB a core that DuckDB may take, for ten it takes all of that and spills the rest."
+    "Pulling and merging take the same memory for one year and for ten years. Publishing one year needs less than the "
+    "limit of 128 MB per core for DuckDB. Publishing ten years uses the limit and spills the rest to disk."
 )
 
 
 def run(workshop: Workshop) -> Findings:
-    """Sync the one window, then the year and the ten years."""
+    """Sync one window, one year and ten years."""
     one = workshop.prepare_answers(DAY, NEXT, workshop.choose(1_000_000, 2_000))
     window, body = (
         _sync(workshop, DAY, NEXT, rows=workshop.choose(1_000_000, 2_000)),
@@ -34,14 +34,14 @@ def run(workshop: Workshop) -> Findings:
     decade = _sync(workshop, first, LAST, rows=rows * (LAST.year - first.year))
     return Findings(
         [
-            at_most("peak for a window of a million rows, against its body", window.peak / body, 4),
-            at_most("peak for ten years of windows, against one year", decade.peak / year.peak, SAME),
+            at_most("peak memory for a window of a million rows, relative to its response body", window.peak / body, 4),
+            at_most("peak memory for ten years of windows, relative to one year", decade.peak / year.peak, SAME),
         ],
         table=[
             COST_HEADING,
-            write_cost(f"one window, a body of {body / 1e6:.0f} MB", window),
-            write_cost("a year of windows", year),
-            write_cost("ten years of such windows", decade),
+            write_cost(f"one window with a response body of {body / 1e6:.0f} MB", window),
+            write_cost("one year of windows", year),
+            write_cost("ten years of windows", decade),
         ],
         remark=_REMARK,
     )

@@ -1,4 +1,4 @@
-"""Callbacks: how many a second the receiver has on the disk, against a loop that commits one after the other."""
+"""Callbacks per second that the receiver syncs to disk, compared with one SQLite commit per callback."""
 
 import json
 import secrets
@@ -10,12 +10,12 @@ from benchmarks.workshop import IPLUM, Workshop
 
 
 def run(workshop: Workshop) -> Findings:
-    """Push from many connections at once, then commit the same to a bare SQLite file."""
+    """Push callbacks over many connections, then commit the same callbacks one by one to a SQLite file."""
     events = workshop.choose(20_000, 200)
     token = secrets.token_urlsafe(16)
     environ = workshop.account(workshop.new_folder("receiver"), callback_token=token)
     out = workshop.folder / "pushed.json"
-    with subprocess.Popen(  # noqa: S603 - our own
+    with subprocess.Popen(  # noqa: S603 - starts the project's own program
         [IPLUM, "receiver", "--port", "0"], stdout=subprocess.PIPE, text=True, env={**workshop.environ, **environ}
     ) as process:
         try:
@@ -28,11 +28,11 @@ def run(workshop: Workshop) -> Findings:
     return Findings(
         [
             Line(
-                "callbacks, each on the disk before it is acknowledged, against a commit each",
-                f"{rates['receiver'] / rates['one by one']:.1f} \u00d7",
+                "callbacks synced to disk before they are acknowledged, relative to one commit per callback",
+                f"{rates['receiver'] / rates['one commit per callback']:.1f} \u00d7",
                 "",
                 None,
             )
         ],
-        table=[("", "events a second"), *((name, f"{rate:.0f}") for name, rate in rates.items())],
+        table=[("", "callbacks per second"), *((name, f"{rate:.0f}") for name, rate in rates.items())],
     )

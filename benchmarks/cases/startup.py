@@ -14,7 +14,7 @@ _SHOWN = 25
 
 
 def run(workshop: Workshop) -> Findings:
-    """Start both several times."""
+    """Run both commands several times."""
     helps, waits, used = [], [], []
     with workshop.serve(workshop.prepare_answers(FIRST, LAST, 100)) as api:
         for _ in range(workshop.rounds):
@@ -27,20 +27,20 @@ def run(workshop: Workshop) -> Findings:
     return Findings(
         [
             at_most("iplum --help", shown.wall, 0.4, unit="s"),
-            at_most("iplum sync, until its first request", median(waits), 3, unit="s"),
+            at_most("iplum sync until its first request", median(waits), 3, unit="s"),
         ],
         table=[
             ("", "CPU s", "wall s"),
             ("iplum --help", f"{shown.cpu:.2f}", f"{shown.wall:.2f}"),
-            ("iplum sync of one window, to its end", f"{take_median(used).cpu:.2f}", f"{take_median(used).wall:.2f}"),
+            ("iplum sync of one window", f"{take_median(used).cpu:.2f}", f"{take_median(used).wall:.2f}"),
         ],
         profiles={"imports": _list_imports(workshop)},
     )
 
 
 def _list_imports(workshop: Workshop) -> str:
-    """List the imports of `iplum sync` that take longest, with all that they import, in microseconds."""
+    """Return the slowest imports of `iplum sync`, with the cumulative time of each in microseconds."""
     workshop.measure(sys.executable, "-X", "importtime", "-c", "import pipelines.runs.sync")
     lines = re.findall(r"import time:\s+(\d+) \|\s+(\d+) \|( +\S+)", (workshop.folder / "output.txt").read_text())
     longest = sorted(lines, key=lambda line: -int(line[1]))[:_SHOWN]
-    return "".join(f"{int(whole):>10} {name.strip()}\n" for _, whole, name in longest)
+    return "".join(f"{int(cumulative):>10} {name.strip()}\n" for _, cumulative, name in longest)

@@ -1,9 +1,9 @@
-"""Killed with -9 at random moments, hundreds of times: the next run ends in the tables of one that was left alone.
+"""Crash tests: commands are killed with SIGKILL at random moments and run again, and the final tables are compared.
 
-    cases      the commands, and the folder that each begins with
-    victims    forked processes that end before their time
-    trials     kills, and what is there after them
+    cases      the commands, and the data folder that each starts with
+    victims    forked processes that are killed
+    trials     kills and comparisons of the final tables
 
-`python -m benchmarks.crash [--kills N] [--seed S] [CASE...]` plays N kills of each case against the local stand-in
-and exits with 1 when any of them left a trace.
+`python -m benchmarks.crash [--kills N] [--seed S] [CASE...]` kills each case N times against the local stand-in. It
+exits with 1 if the final tables differ from those of an uninterrupted run.
 """

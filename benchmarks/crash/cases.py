@@ -1,4 +1,4 @@
-"""The commands that are killed, and the folder that each begins with."""
+"""The commands that are killed, and the data folder that each starts with."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ _Report = TypeVar("_Report", SyncReport, ArchiveReport)
 
 @dataclass(frozen=True)
 class Account:
-    """An account at the stand-in, with a data folder of its own."""
+    """An account on the stand-in with its own data folder."""
 
     url: str
     path: Path
@@ -48,7 +48,7 @@ class Account:
 
     @property
     def settings(self) -> Settings:
-        """The settings that follow."""
+        """The settings from these variables."""
         return load_settings(self.environ, self.path)
 
 
@@ -57,13 +57,13 @@ def _now() -> datetime:
 
 
 def sync_all(account: Account) -> None:
-    """Pull, fold and publish some weeks, through Dagster."""
-    _succeed(_through_dagster(sync, account).failures)
+    """Sync some weeks through Dagster."""
+    _raise_failures(_through_dagster(sync, account).failures)
 
 
 def archive_all(account: Account) -> None:
-    """Fetch bodies, attachments and recordings, through Dagster."""
-    _succeed(_through_dagster(archive, account).failures)
+    """Download texts, attachments and recordings through Dagster."""
+    _raise_failures(_through_dagster(archive, account).failures)
 
 
 def _through_dagster(command: Callable[..., _Report], account: Account) -> _Report:
@@ -72,12 +72,12 @@ def _through_dagster(command: Callable[..., _Report], account: Account) -> _Repo
 
 
 def publish_all(account: Account) -> None:
-    """Fold what was left unfolded, and publish."""
+    """Fold windows that are not folded yet, and publish."""
     publish(open_folder(account.settings), build_mart_settings([account.settings]))
 
 
 def drain_all(account: Account) -> None:
-    """Move the inbox to the raw log, fold, and publish."""
+    """Drain the inbox, and publish."""
     settings = account.settings
     folder = open_folder(settings)
     with open_inbox(settings, folder) as inbox:
@@ -85,23 +85,23 @@ def drain_all(account: Account) -> None:
     publish_all(account)
 
 
-def _succeed(failures: Sequence[str]) -> None:
+def _raise_failures(failures: Sequence[str]) -> None:
     if failures:
         raise RuntimeError("; ".join(failures))
 
 
-def begin_empty(account: Account) -> None:
-    """Begin with nothing."""
+def start_empty(account: Account) -> None:
+    """Start with an empty folder."""
     shutil.rmtree(account.path)
     account.path.mkdir()
 
 
-def begin_synced(account: Account) -> None:
-    """Begin with what every other case begins with: some weeks, synced."""
+def start_synced(account: Account) -> None:
+    """Start with the synced folder, unchanged."""
 
 
-def begin_behind(account: Account) -> None:
-    """Begin with a snapshot of the first ten days, and a lake that lacks files here and there."""
+def start_behind(account: Account) -> None:
+    """Start with a snapshot of the first ten days only, and without every second lake file."""
     part = Account(account.url, account.path.parent / "part")
     shutil.copytree(account.path / "raw", part.path / "raw")
     for folder in part.path.glob("raw/*/*/window_start=*"):
@@ -113,41 +113,41 @@ def begin_behind(account: Account) -> None:
         path.unlink()
 
 
-def begin_pushed(account: Account) -> None:
-    """Begin with an inbox full of known and unknown records."""
+def start_with_callbacks(account: Account) -> None:
+    """Start with an inbox with callbacks of known and unknown records."""
     settings = account.settings
     known = [name for (name,) in run_query(open_folder(settings), "SELECT record_id FROM usage ORDER BY 1").rows]
     with open_inbox(settings, open_folder(settings)) as inbox:
         for number in range(_EVENTS):
             record_id = known[number % len(known)] if number % 3 == 0 else f"pushed-{number % 400}"
-            inbox.append([_make_event(record_id, number)])
+            inbox.append([_build_event(record_id, number)])
 
 
-def _make_event(record_id: str, number: int) -> Event:
-    came = datetime.combine(_SINCE, time(), UTC) + timedelta(hours=number % 500)
+def _build_event(record_id: str, number: int) -> Event:
+    received_at = datetime.combine(_SINCE, time(), UTC) + timedelta(hours=number % 500)
     record = {
         "recordId": record_id,
         "usage": "text",
         "type": "external",
         "direction": "in",
-        "startTimeUTC": f"{came:%Y-%m-%dT%H:%M:%SZ}",
-        "content": f"words {number}",
+        "startTimeUTC": f"{received_at:%Y-%m-%dT%H:%M:%SZ}",
+        "content": f"text {number}",
     }
     (pushed,) = parse_callback(json.dumps(record).encode(), "usage")
-    return Event(dataset="usage_callbacks", received_at=came, body=pushed.body, content=pushed.content)
+    return Event(dataset="usage_callbacks", received_at=received_at, body=pushed.body, content=pushed.content)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A command that is killed, and what a synced folder is changed into before it."""
+    """A command that is killed, and the function that prepares a synced folder for it."""
 
-    begin: Callable[[Account], None]
+    prepare: Callable[[Account], None]
     run: Callable[[Account], None]
 
 
 CASES = {
-    "sync": Case(begin_empty, sync_all),
-    "publish": Case(begin_behind, publish_all),
-    "archive": Case(begin_synced, archive_all),
-    "drain": Case(begin_pushed, drain_all),
+    "sync": Case(start_empty, sync_all),
+    "publish": Case(start_behind, publish_all),
+    "archive": Case(start_synced, archive_all),
+    "drain": Case(start_with_callbacks, drain_all),
 }

@@ -1,4 +1,4 @@
-"""Processes that work and are killed. Each is forked from a process that has loaded all modules."""
+"""Processes that are killed. Each is forked from a process that has imported all modules."""
 
 import itertools
 import json
@@ -18,14 +18,14 @@ _OPERATIONS = {"open", "os.chmod", "os.listdir", "os.mkdir", "os.remove", "os.re
 
 @dataclass(frozen=True)
 class Moment:
-    """The moment of death: before the n-th file operation, or after a number of seconds."""
+    """The moment of the kill: before the n-th file operation, or after a number of seconds."""
 
     operation: int | None = None
     seconds: float | None = None
 
 
 class Run:
-    """Work in a forked process with the account's variables; it ends normally or is killed."""
+    """A function that runs in a forked process with the account's variables, to its end or until it is killed."""
 
     def __init__(self, work: Callable[[Account], Any], account: Account, moment: Moment | None = None) -> None:
         self._files = account.path.parent
@@ -48,11 +48,11 @@ class Run:
             sys.excepthook(*sys.exc_info())
             raise
         finally:
-            # What the parent would do at its own end is not the child's to do.
+            # Skip the exit handlers of the parent process.
             os._exit(1)
 
-    def die(self) -> bool:
-        """Wait for its moment, and say whether it died of it."""
+    def kill(self) -> bool:
+        """Wait for the kill, and return whether the process was still running."""
         if self._moment.seconds is not None:
             time.sleep(self._moment.seconds)
             os.kill(self._process, signal.SIGKILL)
@@ -62,7 +62,12 @@ class Run:
         return os.WIFSIGNALED(status)
 
     def finish(self) -> tuple[Any, int]:
-        """Wait for its end, and give its result and its file operations; raises `RuntimeError` with its log."""
+        """Wait for the end of the process, and return its result and its number of file operations.
+
+        Raises:
+            RuntimeError: The process failed. The message is the end of its log.
+
+        """
         if os.waitpid(self._process, 0)[1]:
             raise RuntimeError((self._files / "log").read_text()[-2000:])
         result, operations = json.loads((self._files / "result").read_text())
@@ -70,7 +75,7 @@ class Run:
 
 
 def _count_operations(folder: Path, last: int | None) -> Iterator[int]:
-    """Count what is done to the files of a folder, and die by -9 before the last."""
+    """Count file operations in a folder, and send SIGKILL to this process before operation number `last`."""
     operations = itertools.count(1)
     prefix = str(folder)
 

@@ -1,4 +1,4 @@
-"""A plain script as a competent user would write it: requests, a signature, a data frame, a Parquet file."""
+"""A plain script as an engineer would write it: signed requests, a pandas DataFrame and a Parquet file."""
 
 import sys
 from datetime import date, timedelta
@@ -10,7 +10,7 @@ from benchmarks.rivals.request import PATH, build_body, build_headers
 
 
 def fetch(session: requests.Session, url: str, start: date, end: date) -> list[dict[str, object]]:
-    """Ask for one window."""
+    """Fetch one window."""
     response = session.post(url + PATH, json=build_body(start, end), headers=build_headers(), timeout=120)
     response.raise_for_status()
     rows: list[dict[str, object]] = response.json()
@@ -18,7 +18,7 @@ def fetch(session: requests.Session, url: str, start: date, end: date) -> list[d
 
 
 def main() -> None:
-    """Fetch all windows and write one file."""
+    """Fetch all windows and write one Parquet file."""
     url, first, last, file = sys.argv[1:]
     rows = []
     day, end = date.fromisoformat(first), date.fromisoformat(last)

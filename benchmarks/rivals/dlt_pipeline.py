@@ -1,6 +1,7 @@
-"""The same with dlt, as its documentation has it: incremental by start, merged into DuckDB by record id.
+"""The same with dlt, as in its documentation: incremental by start time, merged into DuckDB by record id.
 
-`python -m benchmarks.rivals.dlt_pipeline URL FIRST LAST FOLDER`, in an environment of `requirements.txt` alone.
+`python -m benchmarks.rivals.dlt_pipeline URL FIRST LAST FOLDER` runs in a virtual environment with the packages of
+`requirements.txt`.
 """
 
 import sys
@@ -16,7 +17,7 @@ from benchmarks.rivals.request import PATH, build_body, build_headers
 
 
 def build_usage(url: str, first: str, last: str) -> Any:
-    """Make the resource: from where the last load ended, a request for each five days."""
+    """Return the dlt resource: one request per five days, starting at the end of the last load."""
 
     def usage(started: Any = dlt.sources.incremental("startTimeUTC", initial_value=first)) -> Iterator[Any]:  # noqa: B008
         day, end = date.fromisoformat(started.last_value[:10]), date.fromisoformat(last)
@@ -29,7 +30,7 @@ def build_usage(url: str, first: str, last: str) -> Any:
 
 
 def main() -> None:
-    """Load all windows into a database of the folder."""
+    """Load all windows into a DuckDB database in the folder."""
     url, first, last, folder = sys.argv[1:]
     pipeline = dlt.pipeline(
         "iplum",

@@ -12,7 +12,7 @@ TYPES = "iPlumtext,iplumcall,externalcall,externaltext,fax"
 
 
 def build_headers() -> dict[str, str]:
-    """Sign as in the document's example."""
+    """Return signed headers as in the documented example."""
     epoch = str(int(time.time()))
     text = "\n".join(("post", KEY, LOGIN, "v1", epoch, PATH))
     signature = base64.b64encode(hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).digest()).decode()
@@ -26,5 +26,5 @@ def build_headers() -> dict[str, str]:
 
 
 def build_body(start: date, end: date) -> dict[str, str]:
-    """Ask for all types of a window."""
+    """Return the request body for all usage types of a window."""
     return {"Lang": "en", "Usage": TYPES, "StartDate": f"{start} 00:00:00.000", "EndDate": f"{end} 00:00:00.000"}
