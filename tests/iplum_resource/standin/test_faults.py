@@ -46,7 +46,7 @@ def list_statuses(standin: Running, count: int, *, path: str = USAGE) -> list[in
 
 
 def send_with_http_client(standin: Running) -> http.client.HTTPResponse:
-    """Send a request with `http.client`, which does not retry or hide faults as requests and urllib3 do."""
+    """Send a request with `http.client`, to see the response without the error handling of requests and urllib3."""
     connection = http.client.HTTPConnection(standin.media_host, timeout=20)
     try:
         headers = build_headers(standin.options, USAGE)

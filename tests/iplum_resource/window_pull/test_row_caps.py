@@ -52,7 +52,7 @@ def test_all_rows_are_pulled_despite_a_round_row_cap(
     assert len(standin.requests) <= max_requests
 
 
-def test_an_odd_row_cap_is_detected_when_a_second_response_has_the_same_row_count(standin: Running) -> None:
+def test_an_arbitrary_row_cap_is_detected_when_a_second_response_has_the_same_row_count(standin: Running) -> None:
     sizes = ResponseSizes()
     with asking(standin, row_cap=137, rows_per_day=40, now=lambda: LATER) as fetch:
         true_ids, next_ids = list_true_ids(standin), list_true_ids(standin, NEXT)
@@ -68,7 +68,7 @@ def test_an_odd_row_cap_is_detected_when_a_second_response_has_the_same_row_coun
 
 
 @pytest.mark.parametrize("cap", [73, 137])
-def test_an_odd_row_cap_is_detected_at_once_if_every_response_is_checked(standin: Running, cap: int) -> None:
+def test_an_arbitrary_row_cap_is_detected_at_once_if_every_response_is_checked(standin: Running, cap: int) -> None:
     with asking(standin, row_cap=cap, rows_per_day=40, now=lambda: LATER) as fetch:
         true_ids = list_true_ids(standin)
         assert pull(fetch, verify="always").complete_ids == true_ids
@@ -86,7 +86,7 @@ def test_all_rows_are_pulled_if_they_are_all_in_the_second_half(standin: Running
     assert len(true_ids) > cap
 
 
-def test_an_odd_row_cap_is_known_from_an_earlier_run(standin: Running) -> None:
+def test_an_arbitrary_row_cap_is_known_from_an_earlier_run(standin: Running) -> None:
     with asking(standin, row_cap=137, rows_per_day=40, now=lambda: LATER) as fetch:
         true_ids = list_true_ids(standin)
         assert pull(fetch, sizes=ResponseSizes({NEXT: 137})).complete_ids == true_ids
@@ -104,7 +104,7 @@ def test_all_rows_are_pulled_despite_a_row_cap_and_failing_wide_windows(standin:
 
 
 def test_all_rows_are_pulled_if_older_rows_were_purged(standin: Running) -> None:
-    """A half as large as the whole is inconclusive, so it is split further."""
+    """A half with as many rows as the window is inconclusive, so it is split further."""
     friday = datetime(2024, 1, 5, tzinfo=UTC)
     with asking(standin, row_cap=50, rows_per_day=100, purge_before=friday, now=lambda: LATER) as fetch:
         pulled = pull(fetch)

@@ -45,7 +45,7 @@ def test_an_empty_response_is_not_suspicious(verify: Verify) -> None:
     assert account.asked == [WIDE]
 
 
-def test_a_true_count_that_looks_like_a_cap_costs_two_requests() -> None:
+def test_a_true_count_that_looks_like_a_row_cap_is_confirmed_with_few_requests() -> None:
     account, sizes = Account(spread(100)), ResponseSizes()
     pulled = pull(account, sizes=sizes)
     assert pulled.error is None
@@ -79,7 +79,7 @@ def test_a_second_that_cannot_be_confirmed_fails_alone(cap: int, rows: int) -> N
 
 
 def test_a_busy_minute_is_split_by_seconds() -> None:
-    """Sixty texts to a list: all in one minute, alone in their window, and not a cap."""
+    """60 texts to a mailing list: all in one minute, no other rows in the window, and no row cap."""
     start = WIDE.start + timedelta(hours=30)
     account = Account({f"r-{number}": start + timedelta(seconds=number) for number in range(60)})
     pulled = pull(account, verify="always")
@@ -139,7 +139,7 @@ def test_rows_missing_from_both_halves_fail_the_check() -> None:
     assert pulled.complete_windows == []
 
 
-def test_a_contradiction_in_one_part_does_not_hold_up_the_others() -> None:
+def test_a_contradiction_in_one_part_does_not_block_the_others() -> None:
     account = Account({**spread(50, window=EARLY, name="early"), **spread(20, window=LATE, name="late")})
 
     def fetch(window: Window) -> WindowResponse:

@@ -80,7 +80,7 @@ def test_the_events_of_a_cancelled_request_are_stored() -> None:
     assert stored == [event("a"), event("b")]
 
 
-def test_requests_over_the_limit_of_waiting_bytes_are_overloaded_until_a_commit() -> None:
+def test_requests_over_the_limit_of_waiting_bytes_are_rejected_until_a_commit() -> None:
     resume = threading.Event()
 
     def append(events: Sequence[Event]) -> None:  # noqa: ARG001 - the test only needs the wait
