@@ -4,19 +4,17 @@ The HTTP receiver lives in `pipelines.receiver`.
 """
 
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from iplum_resource.errors import UnreadableCallback
 from iplum_resource.fields import get_field
+from iplum_resource.lenient_json import parse_json
 
 _REQUEST = "callback"
 # iPlum's records are flat. Later parsers may have less stack left than this one.
 _MAX_DEPTH = 50
-# A larger number is parsed as a float, which does not identify a record.
-_EXACT_IDS = range(-(2**63), 2**64)
 CallbackKind = Literal["usage", "recordings"]
 
 # A content that is one URL gives access to a recording or fax, on whatever host.
@@ -42,7 +40,7 @@ def parse_callback(body: bytes, kind: CallbackKind) -> list[CallbackRecord]:
 
     """
     try:
-        parsed = json.loads(body, strict=False, parse_float=_parse_float, parse_constant=str)
+        parsed = parse_json(body)
     except (ValueError, RecursionError):
         raise UnreadableCallback(_REQUEST, "it is not JSON") from None
     records = parsed if isinstance(parsed, list) else [parsed]
@@ -72,9 +70,4 @@ def _is_id(value: Any) -> bool:
     if type(value) is str:
         # Half of a surrogate pair is not valid Unicode and cannot be stored.
         return value.strip() != "" and not any("\ud800" <= letter <= "\udfff" for letter in value)
-    return type(value) is int and value in _EXACT_IDS
-
-
-def _parse_float(text: str) -> float | str:
-    number = float(text)
-    return number if math.isfinite(number) else text
+    return type(value) is int

@@ -1,6 +1,5 @@
 """Parsing of successful (HTTP 200) responses."""
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,11 +13,13 @@ from iplum_resource.errors import BrokenJson, UnreadableResponse
 from iplum_resource.fields import get_field
 from iplum_resource.http.status_errors import find_error_code
 from iplum_resource.http.transport import HttpResponse
+from iplum_resource.lenient_json import parse_json
 from iplum_resource.window import Window
 
 _BOM = b"\xef\xbb\xbf"
 #: In orjson's messages: "depth limit exceeded", "Recursion limit reached".
 _DEPTH = re.compile(r"(?i)depth|recursion")
+_UTF_8 = frozenset({"utf-8", "utf8", "us-ascii"})
 _TOO_DEEP = "nested too deeply"
 #: Bytes of a large array that are parsed at a time.
 _PIECE = 4 << 20
@@ -75,15 +76,10 @@ def parse_records(response: HttpResponse, request: str) -> tuple[bytes, int]:
         UnreadableResponse: The body is JSON but not an array, is nested too deeply, or no element has a record ID.
 
     """
-    body, charset = response.body, _get_charset(response)
+    body = _transcode_body(response)
     if (rows := _count_large_array(body)) is not None:
         return body, rows
     value, problem = _parse(body)
-    if problem and charset is not None:
-        transcoded = _transcode(body, charset)
-        if transcoded is not None:
-            body = transcoded
-            value, problem = _parse(body)
     if problem:
         raise (UnreadableResponse if problem == _TOO_DEEP else BrokenJson)(request, problem)
     if not isinstance(value, list):
@@ -162,9 +158,8 @@ def _parse(body: bytes) -> tuple[object, str]:
 
 
 def _parse_leniently(body: bytes, problem: str) -> tuple[object, str]:
-    """Parse JSON with lone surrogates, NaN, infinity or raw control characters: one such value costs no record."""
     try:
-        return json.loads(body.decode(), parse_constant=str, strict=False), ""
+        return parse_json(body), ""
     except RecursionError:
         return None, _TOO_DEEP
     except ValueError:
@@ -198,6 +193,18 @@ def _parse_content_type(response: HttpResponse) -> Message:
     message = Message()
     message["Content-Type"] = response.headers.get("Content-Type", "")
     return message
+
+
+def _transcode_body(response: HttpResponse) -> bytes:
+    """Return the body in UTF-8, from the charset that the server declared if it is not UTF-8 already."""
+    charset = _get_charset(response)
+    if charset is None or charset in _UTF_8:
+        return response.body
+    try:
+        response.body.decode()
+    except UnicodeDecodeError:
+        return _transcode(response.body, charset) or response.body
+    return response.body
 
 
 def _transcode(body: bytes, charset: str) -> bytes | None:

@@ -98,8 +98,6 @@ def test_an_empty_array_has_no_records() -> None:
         build_text_record(recordId=True),
         build_text_record(recordId=1.5),
         build_text_record(recordId=["a"]),
-        build_text_record(recordId=2**64),
-        build_text_record(recordId=10**400),
         build_text_record(deep=json.loads("[" * 60 + "]" * 60)),
         b'{"recordId": "\\ud800"}',
         b"[" + build_text_record() + b", {}]",
@@ -120,8 +118,8 @@ def test_any_body_is_parsed_or_raises_unreadable_callback(body: bytes) -> None:
     assert all(json.loads(record.body)["recordId"] for record in records if b'"recordId":0' not in record.body)
 
 
-@pytest.mark.parametrize("record_id", [2**63 - 1, -(2**63), 0])
-def test_a_record_id_can_be_a_64_bit_integer(record_id: int) -> None:
+@pytest.mark.parametrize("record_id", [2**63 - 1, -(2**63), 0, 2**64, 10**200])
+def test_a_record_id_can_be_an_integer_of_any_size(record_id: int) -> None:
     (record,) = parse_callback(build_text_record(recordId=record_id, deep=[[1]]), "usage")
     assert json.loads(record.body)["recordId"] == record_id
 

@@ -12,7 +12,14 @@ import orjson
 
 from warehouse.schema.tables import FOLDED_TABLES
 
-_TOO_LARGE_FOR_64_BITS = 2.0**63
+_BOM = b"\xef\xbb\xbf"
+# A comma before a closing bracket, outside of strings.
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+_NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
+_SEPARATORS = re.compile(r"[\s,]*")
+# A longer integer, which is out of the range of floats, stays text; as an ID it is the same.
+_MAX_DIGITS = 300
+_64_BITS = range(-(2**63), 2**64)
 # Bytes parsed at a time: a parsed record takes several times its size.
 _CHUNK_BYTES = 4 << 20
 _DOCUMENTED = frozenset(column.field for table in FOLDED_TABLES for column in table.vendor_columns if column.field)
@@ -43,7 +50,8 @@ def parse_json_records(body: bytes) -> Iterator[list[Any]]:
                 records = orjson.loads(b"[" + body[begin:comma] + b"]")
             except orjson.JSONDecodeError:
                 break  # the comma is inside a string
-            yield _spell_as_documented(records)
+            chunk = _spell_as_documented(records)
+            yield _load_leniently(b"[" + body[begin:comma] + b"]") if _has_rounded_id(chunk) else chunk
             begin = comma + 1
     yield load_records(body if begin == 1 else b"[" + body[begin:])
 
@@ -56,14 +64,85 @@ def _find_separators(body: bytes) -> Iterator[int]:
 
 
 def load_records(body: bytes) -> list[Any]:
-    """Parse a whole body leniently. The client has checked that it is a JSON array."""
+    """Parse a whole body leniently: one bad token costs at most its record, which is then a string.
+
+    The client parses responses by the same rules (`iplum_resource.lenient_json`) and has checked that this one is a
+    JSON array.
+    """
     try:
-        records = orjson.loads(body)
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
-        # orjson rejects lone surrogates, NaN, control characters and a byte order mark
-        text = body.decode("utf-8-sig")
-        records = json.loads(text, strict=False, parse_constant=str, parse_float=_parse_float, parse_int=_parse_int)
-    return _spell_as_documented(records if isinstance(records, list) else [records])
+        return _load_leniently(body)
+    records = _spell_as_documented(parsed if isinstance(parsed, list) else [parsed])
+    return _load_leniently(body) if _has_rounded_id(records) else records
+
+
+def split_records(body: bytes) -> list[str]:
+    """Return the text of each record of a body, with lone surrogates for bytes that are not UTF-8."""
+    text = body.removeprefix(_BOM).decode(errors="surrogateescape").strip()
+    try:
+        _DECODER.decode(text)
+    except ValueError:
+        text = _TRAILING_COMMA.sub(lambda match: match[1] or "", text)
+    return [text[begin:end] for _, begin, end in _parse_elements(text)]
+
+
+def _has_rounded_id(records: list[Any]) -> bool:
+    """Whether orjson has rounded an ID of more than 64 bits to a float."""
+    return any(type(record) is dict and type(record.get("recordId")) is float for record in records)
+
+
+def _load_leniently(body: bytes) -> list[Any]:
+    parsed = _parse_leniently(body)
+    records = _spell_as_documented(parsed if isinstance(parsed, list) else [parsed])
+    return [_round_values(record) if type(record) is dict else record for record in records]
+
+
+def _round_values(record: dict[str, Any]) -> dict[str, Any]:
+    """Round integers of more than 64 bits as orjson does, but not the ID."""
+    return {
+        name: float(value) if type(value) is int and value not in _64_BITS and name != "recordId" else value
+        for name, value in record.items()
+    }
+
+
+def _parse_leniently(body: bytes) -> Any:
+    text = body.removeprefix(_BOM).decode(errors="surrogateescape")
+    try:
+        return _DECODER.decode(text)
+    except ValueError:
+        text = _TRAILING_COMMA.sub(lambda match: match[1] or "", text)
+    try:
+        return _DECODER.decode(text)
+    except ValueError:
+        return [element for element, _, _ in _parse_elements(text.strip())]
+
+
+def _parse_elements(array: str) -> Iterator[tuple[Any, int, int]]:
+    """Yield the elements of an array, each with its place; one that is no JSON ends where the next object begins."""
+    end = len(array) - 1
+    place = _skip_separators(array, 1)
+    while place < end:
+        element, after = _parse_element(array, place, end)
+        yield element, place, after
+        place = _skip_separators(array, after)
+
+
+def _parse_element(array: str, place: int, end: int) -> tuple[Any, int]:
+    try:
+        element, after = _DECODER.raw_decode(array, place)
+        if after == end or "," in array[after : _skip_separators(array, after)]:
+            return element, after
+    except ValueError:
+        pass  # taken as text
+    found = _NEXT_OBJECT.search(array, place)
+    after = found.start() + 1 if found else end
+    return array[place:after], after
+
+
+def _skip_separators(text: str, place: int) -> int:
+    match = _SEPARATORS.match(text, place)
+    return match.end() if match else place
 
 
 def _spell_as_documented(records: list[Any]) -> list[Any]:
@@ -85,7 +164,8 @@ def _parse_float(text: str) -> float | str:
     return number if math.isfinite(number) else text
 
 
-def _parse_int(text: str) -> int | float | str:
-    """Parse an integer as orjson does: one that exceeds 64 bits becomes a float."""
-    number = _parse_float(text)
-    return int(text) if isinstance(number, float) and abs(number) < _TOO_LARGE_FOR_64_BITS else number
+def _parse_int(text: str) -> int | str:
+    return int(text) if len(text) <= _MAX_DIGITS else text
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_constant=str, parse_float=_parse_float, parse_int=_parse_int)

@@ -1,13 +1,12 @@
 """Redaction: rewriting a window's raw log so that only held records remain. Nothing else changes raw files."""
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from warehouse.archive.download_log import DownloadLog
-from warehouse.raw.json_records import load_records
+from warehouse.raw.json_records import load_records, split_records
 from warehouse.raw.log import RawLog, RawResponse
 from warehouse.retention.legal_holds import Hold
 from warehouse.schema.tables import Table
@@ -17,7 +16,6 @@ from warehouse.windows import StorageWindow
 Filter = Callable[[Any], bool]
 
 _KEPT = "-kept"
-_SEPARATORS = " \t\r\n,"
 
 
 def find_held(
@@ -113,26 +111,9 @@ def _redact(response: RawResponse, is_kept: Filter, *, is_repeated: bool) -> Raw
     if all(kept_flags):
         # Hashed again, it equals what a killed run may have written already.
         return replace(response, body_bytes=None, body_sha256=None)
-    slices = [
-        piece for piece, is_kept_ in zip(_split_array(response.body, len(records)), kept_flags, strict=True) if is_kept_
-    ]
-    body = f"[{','.join(slices)}]".encode()
+    slices = [piece for piece, is_kept_ in zip(split_records(response.body), kept_flags, strict=True) if is_kept_]
+    body = f"[{','.join(slices)}]".encode(errors="surrogateescape")
     return replace(response, body=body, rows=len(slices), body_bytes=None, body_sha256=None)
-
-
-def _split_array(body: bytes, count: int) -> list[str]:
-    """Split an array's text into the texts of its elements."""
-    text = body.decode("utf-8-sig")
-    place = text.index("[") + 1
-    decoder = json.JSONDecoder(strict=False)
-    slices = []
-    for _ in range(count):
-        while text[place] in _SEPARATORS:
-            place += 1
-        _, end = decoder.raw_decode(text, place)
-        slices.append(text[place:end])
-        place = end
-    return slices
 
 
 def _read_id(record: Any) -> str:

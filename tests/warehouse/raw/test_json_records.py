@@ -1,0 +1,114 @@
+"""Lenient parsing: one bad token costs at most its record, and the client accepts the same bodies."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from iplum_resource.lenient_json import parse_json
+from warehouse.lake.normalize import normalize_response
+from warehouse.raw.json_records import load_records, split_records
+from warehouse.schema.tables import USAGE
+
+GOOD = '{"recordId":"good-%d","duration":"2"}'
+# The text of a record, and what is read of it: its ID, or None if only its text is kept.
+BAD = {
+    "nan": ('{"recordId":"x","iPlumCredits":NaN}', "x"),
+    "infinity": ('{"recordId":"x","iPlumCredits":-Infinity}', "x"),
+    "1e999": ('{"recordId":"x","iPlumCredits":1e999}', "x"),
+    "control character": ('{"recordId":"x","from":"a\tb\nc\x00"}', "x"),
+    "trailing comma": ('{"recordId":"x","duration":"2",}', "x"),
+    "trailing comma in a list": ('{"recordId":"x","new":[1,2,],"to":",]"}', "x"),
+    "lone surrogate": ('{"recordId":"x","to":"\\ud83d"}', "x"),
+    "ID of 64 bits": ('{"recordId":18446744073709551617}', "18446744073709551617"),
+    "negative ID of 64 bits": ('{"recordId":-9223372036854775809}', "-9223372036854775809"),
+    "ID of 400 digits": ('{"recordId":1%s}' % ("0" * 400), "1" + "0" * 400),
+    "missing value": ('{"recordId":"x","from":}', None),
+    "missing comma": ('{"recordId":"x" "from":"a"}', None),
+    "single quotes": ("{'recordId':'x'}", None),
+    "hexadecimal": ('{"recordId":"x","duration":0x1F}', None),
+    "leading zero": ('{"recordId":"x","duration":007}', None),
+    "undefined": ('{"recordId":"x","duration":undefined}', None),
+    "unclosed string": ('{"recordId":"x","from":"a}', None),
+    "no object": ("5", None),
+}
+
+
+def build_body(*records: str) -> bytes:
+    return f"[{','.join(records)}]".encode()
+
+
+def read_ids(body: bytes) -> list[str]:
+    ids: list[str] = normalize_response(body, USAGE).rows["record_id"].to_pylist()
+    return ids
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+@pytest.mark.parametrize(("text", "record_id"), BAD.values(), ids=list(BAD))
+def test_a_bad_record_costs_no_other_record(text: str, record_id: str | None, position: int) -> None:
+    texts = [GOOD % 1, GOOD % 2]
+    texts.insert(position, text)
+    body = build_body(*texts)
+    assert set(read_ids(body)) - {record_id} == {"good-1", "good-2"}
+    assert (record_id in read_ids(body)) == (record_id is not None)
+    assert normalize_response(body, USAGE).unreadable == (record_id is None)
+    assert parse_json(body) == load_records(body)
+
+
+def test_the_text_of_a_bad_record_is_kept_at_its_position() -> None:
+    body = build_body(GOOD % 1, "{'recordId':'x'}", GOOD % 2)
+    assert [type(record) for record in load_records(body)] == [dict, str, dict]
+    assert load_records(body)[1] == "{'recordId':'x'}"
+    assert split_records(body) == [GOOD % 1, "{'recordId':'x'}", GOOD % 2]
+
+
+def test_bytes_that_are_not_utf_8_cost_their_value_only() -> None:
+    body = build_body('{"recordId":"x","to":"caf\xe9","duration":"2"}', GOOD % 1).replace("\xe9".encode(), b"\xe9")
+    rows = normalize_response(body, USAGE).frame
+    assert list(rows["record_id"]) == ["x", "good-1"]
+    assert list(rows["duration_minutes"]) == [2.0, 2.0]
+    assert list(rows["to_party"].isna()) == [True, True]
+    assert split_records(body)[0].encode(errors="surrogateescape") in body
+    assert parse_json(body) == load_records(body)
+
+
+def test_a_byte_order_mark_changes_nothing() -> None:
+    body = b"\xef\xbb\xbf" + build_body('{"recordId":18446744073709551617}', BAD["lone surrogate"][0])
+    assert read_ids(body) == ["18446744073709551617", "x"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"[{", b'[{"recordId":"x"}', b'[{"recordId":"x"},', b"nonsense", b"[5x]"])
+def test_the_client_rejects_a_truncated_body(body: bytes) -> None:
+    with pytest.raises(ValueError, match=r"array|object|JSON|Expecting"):
+        parse_json(body)
+
+
+odd_texts = st.sampled_from([text for text, _ in BAD.values()])
+values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+valid_texts = st.dictionaries(st.text(max_size=4), values, max_size=3).map(json.dumps)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(odd_texts | valid_texts, max_size=5), st.randoms(use_true_random=False))
+@example(["{'recordId':'x'}", '{"a":1}'], random.Random(1))
+def test_no_record_loses_its_neighbors_and_both_parsers_agree(texts: list[str], randomness: random.Random) -> None:
+    body = build_body(*[text for number, odd in enumerate(texts) for text in (GOOD % number, odd)], GOOD % len(texts))
+    ids = read_ids(body)
+    assert {f"good-{number}" for number in range(len(texts) + 1)} <= set(ids)
+    assert list(map(type, parse_json(body))) == list(map(type, load_records(body)))
+    assert len(split_records(body)) == len(load_records(body))
+    # One damaged byte costs at most the record it is in, and the next one if it joins both.
+    damaged = bytearray(body)
+    damaged[randomness.randrange(1, len(body) - 1)] = randomness.choice(b"\xff\x00x")
+    try:
+        kept = set(read_ids(bytes(damaged)))
+    except ValueError:
+        pytest.fail("a damaged byte inside the array fails the body")
+    assert len({f"good-{number}" for number in range(len(texts) + 1)} - kept) <= 2
