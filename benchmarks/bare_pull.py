@@ -9,7 +9,8 @@ from functools import partial
 
 from iplum_resource.usage_types import UsageRequest
 from iplum_resource.window_pull import FetchWindow
-from pipelines.commands.invocation import now, read_settings
+from pipelines.clock import now
+from pipelines.commands.invocation import read_settings
 from pipelines.doctor.api import open_client
 from pipelines.steps.pull_windows import DatasetLoader
 from pipelines.warehouse_folder import open_folder

@@ -9,7 +9,8 @@ from datetime import date
 
 import dagster as dg
 
-from pipelines.commands.invocation import now, read_settings
+from pipelines.clock import now
+from pipelines.commands.invocation import read_settings
 from pipelines.dagster_home import open_instance
 from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import build_range_tags

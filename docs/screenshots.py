@@ -12,7 +12,7 @@ from playwright.sync_api import Page, ViewportSize
 from pipelines.demo import describe_account, run_standin
 from pipelines.runs.sync import sync
 from pipelines.settings import PROJECT, adopt_environment, load_settings
-from pipelines.steps.progress import NoProgress
+from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder
 from tests.support.browser import find_chromium, launch_backfill, open_backfill, open_browser
 from tests.support.dagster_dev import run_dagster
@@ -39,7 +39,7 @@ def main() -> None:
         settings = load_settings(environ, PROJECT)
         with run_standin(port=int(url.rpartition(":")[2])), _look(environ) as (page, dagster):
             _take_retry(page, dagster)
-            sync(settings, environ=environ, progress=NoProgress(), clock=lambda: began)
+            sync(settings, environ=environ, progress=Progress(), clock=lambda: began)
             _take_pages(page, dagster)
             _take_report(page, open_folder(settings).report)
 

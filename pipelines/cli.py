@@ -7,6 +7,7 @@ disk; 130 stopped by Ctrl-C or SIGTERM.
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Annotated
 
@@ -38,22 +39,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (
-    init,
-    doctor,
-    sync,
-    archive,
-    publish,
-    verify,
-    export,
-    retention,
-    report,
-    receiver,
-    sql,
-    fetch,
-    standin,
-):
-    app.command()(_command)
+
+
+def _add_commands(*commands: Callable[..., None]) -> None:
+    for command in commands:
+        app.command()(command)
+
+
+_add_commands(init, doctor, sync, archive, publish, verify, export, retention, report, receiver, sql, fetch, standin)
 app.add_typer(hold)
 
 _INTERRUPTED = 130

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
+from pipelines.clock import now
 from pipelines.commands.progress_bar import ProgressBar
 from pipelines.commands.row_formats import write_rows
 from pipelines.dagster_home import build_ui_command, build_ui_environment, prepare_dagster_home
@@ -56,7 +57,7 @@ ORDER BY dataset
 
 def main() -> None:
     """Load 90 generated days into `./demo-data`, and print a summary; exit with 1 if anything failed."""
-    began = _now()
+    began = now()
     token = secrets.token_urlsafe(16)
     # A variable set to an empty text is not read from a real account's `.env`.
     unset = {variable.name: "" for variable in VARIABLES}
@@ -71,8 +72,8 @@ def main() -> None:
         typer.echo(f"Loading {_DAYS} days of generated history from {url} into {FOLDER.name}/")
         typer.echo(f"Callbacks of the last {_CALLBACK_DAYS} days: {_read_line(standin_process)}")
         with ProgressBar(Console(stderr=True)) as bar:
-            report = sync(settings, environ=environ, progress=bar, clock=_now)
-            archived = archive(settings, environ=environ, progress=bar, clock=_now)
+            report = sync(settings, environ=environ, progress=bar, clock=now)
+            archived = archive(settings, environ=environ, progress=bar, clock=now)
     for failure in (*report.failures, *archived.failures):
         typer.echo(f"error: {failure}", err=True)
     if report.failures or archived.failures:
@@ -81,15 +82,11 @@ def main() -> None:
     write_rows(run_query(folder, _SUMMARY), "table", sys.stdout)
     write_rows(run_query(folder, _CALLBACKS), "table", sys.stdout)
     tables = ", ".join(f"{name} {rows:,}" for name, rows in count_rows(folder.snapshot).items())
-    seconds = (_now() - began).total_seconds()
+    seconds = (now() - began).total_seconds()
     typer.echo(f"\nLoaded in {seconds:.0f} s into {folder.snapshot.relative_to(PROJECT)}: {tables} rows.")
     typer.echo(f"Open the report:  {folder.report.relative_to(PROJECT)}")
     typer.echo("Query the tables: IPLUM_DATA=demo-data .venv/bin/iplum sql 'SELECT * FROM usage LIMIT 5'")
     typer.echo("Open Dagster:     make demo-ui")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @contextmanager
@@ -145,7 +142,7 @@ def describe_account(url: str, data: Path, *, began: datetime) -> Mapping[str, s
 def run_ui(*options: str) -> None:
     """Run the Dagster UI on the demo's data, with the stand-in, until Ctrl-C; options go to `dagster dev`."""
     with run_standin() as (url, _):
-        environ = describe_account(url, FOLDER, began=datetime.now(UTC))
+        environ = describe_account(url, FOLDER, began=now())
         home = prepare_dagster_home(load_settings(environ, PROJECT))
         command = build_ui_command(*options)
         sys.exit(subprocess.call(command, cwd=home, env=build_ui_environment(environ, home)))  # noqa: S603 our own

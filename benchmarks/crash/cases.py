@@ -13,7 +13,7 @@ from pipelines.runs.archive import ArchiveReport, archive
 from pipelines.runs.sync import SyncReport, sync
 from pipelines.settings import Settings, load_settings
 from pipelines.steps.drain_inbox import Drain
-from pipelines.steps.progress import NoProgress
+from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import build_mart_settings, open_folder, open_inbox
 from warehouse.outputs.query import run_query
 from warehouse.raw.inbox import Event
@@ -68,7 +68,7 @@ def archive_all(account: Account) -> None:
 
 def _through_dagster(command: Callable[..., _Report], account: Account) -> _Report:
     environ = account.environ
-    return command(account.settings, environ=environ, since=_SINCE, until=_UNTIL, progress=NoProgress(), clock=_now)
+    return command(account.settings, environ=environ, since=_SINCE, until=_UNTIL, progress=Progress(), clock=_now)
 
 
 def publish_all(account: Account) -> None:

@@ -2,22 +2,12 @@
 
 import typer
 
+from pipelines.clock import now
 from pipelines.commands.failure_alert import alert_on_failure
-from pipelines.commands.invocation import (
-    AccountName,
-    AsJson,
-    Since,
-    Until,
-    exit_with,
-    now,
-    open_console,
-    read_accounts,
-    read_range,
-    write_json,
-)
+from pipelines.commands.invocation import Account, AsJson, Since, Until, exit_on, read_accounts, read_range, write_json
 
 
-def archive(since: Since = None, until: Until = None, account: AccountName = None, as_json: AsJson = False) -> None:
+def archive(since: Since = None, until: Until = None, account: Account = None, as_json: AsJson = False) -> None:
     """Download message texts, attachments, faxes and recordings that are not verified yet, then publish.
 
     When stopped, the next call continues.
@@ -29,17 +19,17 @@ def archive(since: Since = None, until: Until = None, account: AccountName = Non
     from pipelines.commands.progress_bar import ProgressBar
     from pipelines.runs.archive import archive as run_archive
 
-    with alert_on_failure(accounts[0], "archive") as failures, ProgressBar(open_console(stderr=True)) as bar:
+    with alert_on_failure(accounts[0], "archive") as failures, ProgressBar() as bar:
         report = run_archive(*accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now)
         failures += report.failures
     if as_json:
         names = ("table", "status", "records", "bytes")
         holdings = [dict(zip(names, row, strict=True)) for row in report.holdings]
         write_json({"holdings": holdings, "failures": report.failures})
-        exit_with(report.failures)
+        exit_on(report.failures)
         return
     for table, status, records, size in report.holdings:
         typer.echo(f"{table:<16}{status:<10}{records:>10,} records {size:>16,} bytes")
     if not report.holdings and not report.failures:
         typer.echo("Nothing to download. Run 'iplum sync' first.")
-    exit_with(report.failures)
+    exit_on(report.failures)

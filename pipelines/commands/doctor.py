@@ -1,6 +1,5 @@
 """`iplum doctor`: checks of everything that a sync needs."""
 
-import json
 import os
 from collections.abc import Iterable
 from typing import Annotated
@@ -9,7 +8,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.commands.invocation import now, open_console
+from pipelines.clock import now
+from pipelines.commands.invocation import AsJson, open_console, write_json
 from pipelines.doctor.diagnosis import Diagnosis, State, choose_exit_code
 from pipelines.settings import PROJECT, adopt_environment, read_environment
 
@@ -23,8 +23,7 @@ _WORDS = {
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    try_alert: Annotated[bool, typer.Option("--try-alert", help="Send a test alert.")] = False,
+    as_json: AsJson = False, try_alert: Annotated[bool, typer.Option("--try-alert", help="Send a test alert.")] = False
 ) -> None:
     """Check settings, clock, keys, permissions, data folder and Dagster, and suggest fixes.
 
@@ -38,7 +37,13 @@ def doctor(
     environ = read_environment(os.environ, PROJECT)
     adopt_environment(environ)
     diagnoses = run_diagnosis(environ, PROJECT, clock=now, try_alert=try_alert)
-    code = _print_json(list(diagnoses)) if as_json else show_diagnoses(diagnoses)
+    if as_json:
+        seen = list(diagnoses)
+        code = choose_exit_code(seen)
+        lines = [{"name": one.name, "state": one.state, "found": one.found, "remedy": one.fix} for one in seen]
+        write_json({"ok": code == 0, "lines": lines})
+    else:
+        code = show_diagnoses(diagnoses)
     if code:
         raise typer.Exit(code)
 
@@ -51,7 +56,9 @@ def show_diagnoses(diagnoses: Iterable[Diagnosis]) -> int:
         if console.is_terminal:
             console.print(_render(diagnosis))
         else:
-            _print_plain(diagnosis)
+            typer.echo(f"{_WORDS[diagnosis.state][0]:<6}{diagnosis.name:<21}{diagnosis.found}")
+            if diagnosis.fix:
+                typer.echo(f"{'':<27}-> {diagnosis.fix}")
     return choose_exit_code(seen)
 
 
@@ -65,19 +72,3 @@ def _render(diagnosis: Diagnosis) -> Table:
     if diagnosis.fix:
         line.add_row("", "", Text(f"-> {diagnosis.fix}"))
     return line
-
-
-def _print_plain(diagnosis: Diagnosis) -> None:
-    typer.echo(f"{_WORDS[diagnosis.state][0]:<6}{diagnosis.name:<21}{diagnosis.found}")
-    if diagnosis.fix:
-        typer.echo(f"{'':<27}-> {diagnosis.fix}")
-
-
-def _to_json(diagnosis: Diagnosis) -> dict[str, str]:
-    return {"name": diagnosis.name, "state": diagnosis.state, "found": diagnosis.found, "remedy": diagnosis.fix}
-
-
-def _print_json(diagnoses: list[Diagnosis]) -> int:
-    code = choose_exit_code(diagnoses)
-    typer.echo(json.dumps({"ok": code == 0, "lines": [_to_json(diagnosis) for diagnosis in diagnoses]}, indent=1))
-    return code

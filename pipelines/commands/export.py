@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.invocation import open_console, read_range, read_settings, start_of_day
+from pipelines.commands.invocation import read_range, read_settings, start_of_day
 from pipelines.settings import SettingsError
 
 
@@ -32,7 +32,7 @@ def export(
     from warehouse.outputs.export import export as write_extract
 
     selection = Selection(since=first, until=last, user=user, counterparty=counterparty)
-    with ProgressBar(open_console(stderr=True)) as bar:
+    with ProgressBar() as bar:
         extract = write_extract(open_folder(settings), selection, Path(folder), on_progress=bar.track("files", "files"))
     for part, rows in extract.rows.items():
         typer.echo(f"{part:<12}{rows:>10,} rows")

@@ -3,14 +3,14 @@
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipelines.clock import now
 from pipelines.commands.doctor import show_diagnoses
-from pipelines.commands.invocation import now
 from pipelines.commands.sync import sync_and_show
 from pipelines.settings import (
     ACCOUNTS_FILE,
@@ -22,6 +22,7 @@ from pipelines.settings import (
     check_credentials,
     load_settings,
     read_env_file,
+    set_variables,
 )
 
 _ACCESS_KEY, _SECRET_KEY, _LOGIN_ID = "IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID"
@@ -33,6 +34,7 @@ _QUESTIONS = {
     _START_DATE: "First day of history (YYYY-MM-DD)",
     _TIMEZONE: "Time zone of the office, such as America/New_York",
 }
+_CREDENTIALS = (_ACCESS_KEY, _SECRET_KEY, _LOGIN_ID)
 _HIDDEN = {_ACCESS_KEY, _SECRET_KEY}
 _DATASETS = 2
 _QUERY = ".venv/bin/iplum sql 'SELECT channel, count(*) FROM usage GROUP BY 1'"
@@ -74,13 +76,18 @@ def init(
     environ = {**current, **os.environ, **values}
     settings = load_settings(environ, PROJECT)
     check_credentials(environ)
-    from pipelines.settings import set_variables
-
     set_variables(path, {name: value for name, value in values.items() if current.get(name) != value})
     typer.echo(f"Written to {path}, readable only by you.\n")
     os.environ.update(values)
     adopt_environment(environ)
-    _run_doctor(environ)
+    from pipelines.doctor import run_diagnosis
+
+    code = show_diagnoses(run_diagnosis(environ, PROJECT, clock=now))
+    if code:
+        typer.echo(
+            "Fix the lines with FAIL, then run 'iplum doctor' again, or 'iplum init' to change values.", err=True
+        )
+        raise typer.Exit(code)
     _offer_sync(settings, environ, starts_sync=sync, is_interactive=is_interactive)
 
 
@@ -118,33 +125,14 @@ def _ask(name: str, current: str) -> str:
             err=True,
         ).strip()
         try:
-            _CHECKS.get(name, _check_credential)(name, value)
+            if name in _CREDENTIALS:
+                check_credentials({**dict.fromkeys(_CREDENTIALS, "x"), name: value})
+            else:
+                load_settings({name: value}, PROJECT)
         except SettingsError as error:
             typer.echo(f"error: {error}", err=True)
         else:
             return str(value)
-
-
-def _check_credential(name: str, value: str) -> None:
-    check_credentials({**dict.fromkeys((_ACCESS_KEY, _SECRET_KEY, _LOGIN_ID), "x"), name: value})
-
-
-def _check_setting(name: str, value: str) -> None:
-    load_settings({name: value}, PROJECT)
-
-
-_CHECKS: Mapping[str, Callable[[str, str], None]] = {_START_DATE: _check_setting, _TIMEZONE: _check_setting}
-
-
-def _run_doctor(environ: Mapping[str, str]) -> None:
-    from pipelines.doctor import run_diagnosis
-
-    code = show_diagnoses(run_diagnosis(environ, PROJECT, clock=now))
-    if code:
-        typer.echo(
-            "Fix the lines with FAIL, then run 'iplum doctor' again, or 'iplum init' to change values.", err=True
-        )
-        raise typer.Exit(code)
 
 
 def _offer_sync(
@@ -157,8 +145,7 @@ def _offer_sync(
     minutes = math.ceil(requests / settings.requests_per_second / 60)
     typer.echo(
         f"\nThe first sync covers {windows} five-day windows since {settings.start_date}: about {requests} "
-        "requests, "
-        f"{'1 minute' if minutes == 1 else f'{minutes} minutes'} at IPLUM_REQUESTS_PER_SECOND="
+        f"requests, {'1 minute' if minutes == 1 else f'{minutes} minutes'} at IPLUM_REQUESTS_PER_SECOND="
         f"{settings.requests_per_second:g}. If stopped, it continues the next time."
     )
     if starts_sync is None and is_interactive:

@@ -17,7 +17,7 @@ _NO_WRAP = 10_000
 Since = Annotated[str | None, typer.Option(metavar="DAY", help="First day (UTC), such as 2024-01-31; included.")]
 Until = Annotated[str | None, typer.Option(metavar="DAY", help="Last day (UTC); excluded.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-AccountName = Annotated[
+Account = Annotated[
     str | None, typer.Option("--account", metavar="NAME", help="Only this account (a name from accounts.toml).")
 ]
 
@@ -51,11 +51,6 @@ def start_of_day(day: date | None) -> datetime | None:
     return None if day is None else datetime.combine(day, time(), UTC)
 
 
-def now() -> datetime:
-    """Return the time (UTC). The only clock of the command line."""
-    return datetime.now(UTC)
-
-
 def open_console(*, stderr: bool = False) -> Console:
     """Open a console as wide as the terminal; elsewhere, lines are not wrapped."""
     if stderr and sys.stderr.isatty():
@@ -73,7 +68,7 @@ def write_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=1))
 
 
-def exit_with(failures: Sequence[str]) -> None:
+def exit_on(failures: Sequence[str]) -> None:
     """Print a line for each failure, and exit with 1 if there is one."""
     for failure in failures:
         typer.echo(f"error: {failure}", err=True)

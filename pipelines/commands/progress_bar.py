@@ -4,22 +4,15 @@ import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
+from rich import progress
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
+from pipelines.commands.invocation import open_console
+from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import WindowOutcome
 
 #: Below this width, a bar would leave no room for its text.
@@ -27,15 +20,16 @@ _NARROW = 90
 _PUBLISHING = "publishing"
 
 
-class ProgressBar:
+class ProgressBar(Progress):
     """Progress bars for windows, records and other steps; a context manager that restores the terminal."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console | None = None) -> None:
+        console = console or open_console(stderr=True)
         self._console = console
         # Checked once: Dagster redirects standard error to a file while a step runs.
         self._is_plain = not console.is_terminal
-        self._bar = Progress(*_choose_columns(console.width), console=console, disable=self._is_plain)
-        self._tasks: dict[str, TaskID] = {}
+        self._bar = progress.Progress(*_choose_columns(console.width), console=console, disable=self._is_plain)
+        self._tasks: dict[str, progress.TaskID] = {}
         self._results: dict[str, int] = {}
         self._notes = _WarningHandler(console)
         # Records finish in threads.
@@ -52,9 +46,9 @@ class ProgressBar:
         self._bar.stop()
         logging.getLogger("iplum_resource").removeHandler(self._notes)
 
-    def start(self, dataset: str, windows: int) -> None:
-        """Start a bar of windows, or extend the one of an earlier range."""
-        self._start(dataset, windows, unit="windows", nothing="0 new rows")
+    def start(self, dataset: str, total: int, unit: Literal["windows", "records"] = "windows") -> None:
+        """Start a bar, or extend the one of an earlier range."""
+        self._start(dataset, total, unit=unit, nothing="0 new rows" if unit == "windows" else decimal(0))
 
     def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
         """Advance by one window."""
@@ -63,10 +57,6 @@ class ProgressBar:
         steps = 0 if outcome.again else 1
         self._bar.update(self._tasks[dataset], advance=steps, brought=f"{self._results[dataset]:,} new rows")
         self._show_publishing()
-
-    def start_records(self, dataset: str, records: int) -> None:
-        """Start a bar of records, or extend the one of an earlier range."""
-        self._start(dataset, records, unit="records", nothing=decimal(0))
 
     def finish_record(self, dataset: str, size: int) -> None:
         """Advance by one record."""
@@ -103,20 +93,21 @@ class ProgressBar:
             self._tasks[_PUBLISHING] = self._bar.add_task(_PUBLISHING, total=None, unit="", brought="")
 
 
-class _Rate(ProgressColumn):
+class _Rate(progress.ProgressColumn):
     """The steps per second."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: progress.Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.1f} {task.fields['unit']}/s", style="progress.data.speed")
 
 
-def _choose_columns(width: int) -> list[ProgressColumn]:
-    name = TextColumn("{task.description:<15}", markup=False)
-    left = TimeRemainingColumn(elapsed_when_finished=True)
+def _choose_columns(width: int) -> list[progress.ProgressColumn]:
+    name = progress.TextColumn("{task.description:<15}", markup=False)
+    count = progress.MofNCompleteColumn()
+    left = progress.TimeRemainingColumn(elapsed_when_finished=True)
     if width < _NARROW:
-        return [name, MofNCompleteColumn(), left]
-    return [name, BarColumn(), MofNCompleteColumn(), _Rate(), TextColumn("{task.fields[brought]}"), left]
+        return [name, count, left]
+    return [name, progress.BarColumn(), count, _Rate(), progress.TextColumn("{task.fields[brought]}"), left]
 
 
 class _WarningHandler(logging.Handler):

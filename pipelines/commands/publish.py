@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.invocation import AsJson, open_console, read_accounts, write_json
+from pipelines.commands.invocation import AsJson, read_accounts, write_json
 
 
 def publish(
@@ -22,7 +22,7 @@ def publish(
     from warehouse.snapshot.publish import publish as run_publish
 
     folder = open_folder(accounts[0])
-    with ProgressBar(open_console(stderr=True)) as bar:
+    with ProgressBar() as bar:
         publication = run_publish(
             folder, build_mart_settings(accounts), full=full, on_progress=bar.track("tables", "windows")
         )

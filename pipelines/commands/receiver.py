@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.invocation import now, read_accounts
+from pipelines.clock import now
+from pipelines.commands.invocation import read_accounts
 
 
 def receiver(

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.invocation import AccountName, now, read_accounts
+from pipelines.clock import now
+from pipelines.commands.invocation import Account, read_accounts
 from pipelines.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -22,11 +23,7 @@ List = Annotated[bool, typer.Option("--list", help="List past deletions.")]
 
 
 def retention(
-    older_than: OlderThan = None,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    show: List = False,
-    account: AccountName = None,
+    older_than: OlderThan = None, dry_run: DryRun = False, yes: Yes = False, show: List = False, account: Account = None
 ) -> None:
     """Delete old records permanently: rows, raw responses, message texts and files.
 

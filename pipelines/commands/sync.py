@@ -7,26 +7,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pipelines.clock import now
 from pipelines.commands.failure_alert import alert_about_problems, alert_on_failure
-from pipelines.commands.invocation import (
-    AccountName,
-    AsJson,
-    Since,
-    Until,
-    exit_with,
-    now,
-    open_console,
-    read_accounts,
-    read_range,
-    write_json,
-)
+from pipelines.commands.invocation import Account, AsJson, Since, Until, exit_on, read_accounts, read_range, write_json
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
     from pipelines.runs.sync import SyncReport
 
 
-def sync(since: Since = None, until: Until = None, account: AccountName = None, as_json: AsJson = False) -> None:
+def sync(since: Since = None, until: Until = None, account: Account = None, as_json: AsJson = False) -> None:
     """Sync new and missing data, then update the warehouse.
 
     Without days, it does what the daily schedule does: it requests the open window, the look-back, and every gap
@@ -52,13 +42,13 @@ def sync_and_show(
     from pipelines.commands.progress_bar import ProgressBar
     from pipelines.runs.sync import sync as run_sync
 
-    with alert_on_failure(accounts[0], "sync") as failures, ProgressBar(open_console(stderr=True)) as bar:
+    with alert_on_failure(accounts[0], "sync") as failures, ProgressBar() as bar:
         report = run_sync(*accounts, environ=environ, only=only, since=since, until=until, progress=bar, clock=now)
         failures += report.failures
     alert_about_problems(accounts[0], report.problems)
     if as_json:
         write_json(_to_json(report))
-        exit_with(report.failures)
+        exit_on(report.failures)
     else:
         _show_report(report, accounts[0])
 
@@ -87,7 +77,7 @@ def _show_report(report: "SyncReport", settings: Settings) -> None:
         typer.echo("nothing is due")
     for problem in report.problems:
         typer.echo(f"warning: {problem}", err=True)
-    exit_with(report.failures)
+    exit_on(report.failures)
     from pipelines.warehouse_folder import open_folder
 
     folder = open_folder(settings)

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.clock import now
 from pipelines.commands.failure_alert import alert_on_failure
 from pipelines.commands.invocation import (
-    AccountName,
+    Account,
     AsJson,
     Since,
     Until,
-    exit_with,
-    now,
-    open_console,
+    exit_on,
     read_accounts,
     read_range,
     start_of_day,
@@ -30,11 +29,7 @@ Offline = Annotated[bool, typer.Option("--offline", help="Verify local data only
 
 
 def verify(
-    since: Since = None,
-    until: Until = None,
-    offline: Offline = False,
-    account: AccountName = None,
-    as_json: AsJson = False,
+    since: Since = None, until: Until = None, offline: Offline = False, account: Account = None, as_json: AsJson = False
 ) -> None:
     """Compare records with iPlum, files with their hashes, and tables with both.
 
@@ -49,11 +44,14 @@ def verify(
     first, last = read_range(since, until)
     from pipelines.commands.progress_bar import ProgressBar
 
-    with alert_on_failure(accounts[0], "verify") as mismatches, ProgressBar(open_console(stderr=True)) as bar:
+    with alert_on_failure(accounts[0], "verify") as mismatches, ProgressBar() as bar:
         if not offline:
-            from pipelines.runs.audit import audit
+            from pipelines.defs.jobs import AUDIT
+            from pipelines.runs.sync import sync
 
-            report = audit(*accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now)
+            report = sync(
+                *accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now, job=AUDIT
+            )
             mismatches += [*report.failures, *_list_findings(report)]
         on_progress = bar.track("archive", "windows")
         notes: list[str] = []
@@ -68,7 +66,7 @@ def verify(
         for note in notes:
             typer.echo(f"note: {note}")
         typer.echo(f"{len(sizes):,} files hashed, {sum(sizes):,} bytes; {len(mismatches):,} differences")
-    exit_with(mismatches)
+    exit_on(mismatches)
 
 
 def _verify_here(

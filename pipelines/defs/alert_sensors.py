@@ -1,11 +1,12 @@
 """Sensors that send alerts: for failed runs, for data that is out of date, and for damaged data."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
 
 from pipelines.alerts import Alert, AlertFailed, describe_damages, describe_run, send_alert
+from pipelines.clock import Clock
 from pipelines.defs.failures import describe_failure, failing_step
 from pipelines.defs.jobs import ACCOUNT_TAG
 from pipelines.defs.partitions import describe_range
@@ -22,7 +23,7 @@ _ALERTED_TAG = "iplum/alerted"
 _NO_RECIPIENT = "no recipient: neither IPLUM_ALERT_WEBHOOK nor IPLUM_ALERT_SMTP is set"
 
 
-def build_failure_alert(accounts: Sequence[Settings], *, clock: Callable[[], datetime]) -> dg.SensorDefinition:
+def build_failure_alert(accounts: Sequence[Settings], *, clock: Clock) -> dg.SensorDefinition:
     """Build `failure_alert`: one alert per failed run, off without a recipient.
 
     A job that keeps failing on the same windows is alerted once in 20 hours, until it succeeds.
@@ -50,7 +51,7 @@ def build_failure_alert(accounts: Sequence[Settings], *, clock: Callable[[], dat
     return failure_alert
 
 
-def build_freshness_alert(accounts: Sequence[Settings], *, clock: Callable[[], datetime]) -> dg.SensorDefinition:
+def build_freshness_alert(accounts: Sequence[Settings], *, clock: Clock) -> dg.SensorDefinition:
     """Build `freshness_alert`: one alert when an account's data is older than IPLUM_ALERT_AFTER_HOURS."""
     settings = accounts[0]
 

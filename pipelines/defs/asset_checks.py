@@ -19,34 +19,27 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Check:
-    """A check of a table: its name, description, and how failing rows are found."""
+    """A check of a table. Its failing rows are found by the SELECT of the same name, or by `find`."""
 
     name: str
     description: str
-    find: Callable[[DataFolder, Table], list[CheckResult]]
-
-
-def _select(name: str) -> Callable[[DataFolder, Table], list[CheckResult]]:
-    return lambda folder, table: find_by_select(folder, name, table)
+    find: Callable[[DataFolder, Table], list[CheckResult]] | None = None
 
 
 def _count(count: Callable[[WindowState], int]) -> Callable[[DataFolder, Table], list[CheckResult]]:
     return lambda folder, table: find_by_state(folder, table, count)
 
 
-_UNIQUE_IDS = Check("unique_ids", "Each record ID occurs once per account.", _select("unique_ids"))
+_UNIQUE_IDS = Check("unique_ids", "Each record ID occurs once per account.")
 _ON_FOLDED_TABLES = (
-    Check("rows_in_window", "Each row started in its window.", _select("rows_in_window")),
+    _UNIQUE_IDS,
+    Check("rows_in_window", "Each row started in its window."),
     Check(
         "all_read",
         "Every record and every value could be parsed. Others stay in the raw log, and values in `extra`.",
         _count(lambda state: state.unreadable + state.unread),
     ),
-    Check(
-        "nothing_gone",
-        "iPlum still has every row. Rows it no longer has are kept, with `absent_since`.",
-        _select("nothing_gone"),
-    ),
+    Check("nothing_gone", "iPlum still has every row. Rows it no longer has are kept, with `absent_since`."),
     Check(
         "one_payload",
         "No response has different payloads for one record ID. Others are in `extra`.",
@@ -62,38 +55,28 @@ _ON_FOLDED_TABLES = (
         "Every documented field occurs in each window that has records.",
         _count(lambda state: len(state.missing_fields)),
     ),
-    Check("known_directions", "Every record is inbound or outbound.", _select("known_directions")),
+    Check("known_directions", "Every record is inbound or outbound."),
+    Check("audits_agree", "The latest audit of each window found no missing row."),
+    Check("callbacks_kept", "On each of the last 30 days, at most 1 % of the pulled records had no callback."),
 )
-_AUDITED = Check("audits_agree", "The latest audit of each window found no missing row.", _select("audits_agree"))
 _KNOWN_CHANNELS = Check(
-    "known_channels",
-    "Every record is a call, text or fax. Marts count others under no channel and without minutes.",
-    _select("known_channels"),
+    "known_channels", "Every record is a call, text or fax. Marts count others under no channel and without minutes."
 )
-_KNOWN_TYPES = Check("known_types", "Every record is between iPlum users or external.", _select("known_types"))
-_CALLBACKS_KEPT = Check(
-    "callbacks_kept",
-    "On each of the last 30 days, at most 1 % of the pulled records had no callback.",
-    _select("callbacks_kept"),
-)
+_KNOWN_TYPES = Check("known_types", "Every record is between iPlum users or external.")
 _PERMITTED = Check(
     "permitted", "The account may request recordings. A 403 means that it has no call recording plan.", find_refused
 )
-
-
 _ALL_FETCHED = Check(
-    "all_fetched",
-    "Every attempted body and file is verified. Rows of others say why, and they are retried.",
-    _select("all_fetched"),
+    "all_fetched", "Every attempted body and file is verified. Rows of others say why, and they are retried."
 )
 
 
-def list_checks(table: Table) -> tuple[Check, ...]:
-    """List the checks of a table."""
+def _list_checks(table: Table) -> tuple[Check, ...]:
     if table in ARCHIVE_TABLES:
         return (_UNIQUE_IDS, _ALL_FETCHED)
-    checks = (_UNIQUE_IDS, *_ON_FOLDED_TABLES, _AUDITED, _CALLBACKS_KEPT)
-    return (*checks, _PERMITTED) if table is RECORDINGS else (*checks, _KNOWN_CHANNELS, _KNOWN_TYPES)
+    if table is RECORDINGS:
+        return (*_ON_FOLDED_TABLES, _PERMITTED)
+    return (*_ON_FOLDED_TABLES, _KNOWN_CHANNELS, _KNOWN_TYPES)
 
 
 def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
@@ -102,7 +85,7 @@ def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
 
 
 def _build_table_checks(table: Table, settings: Settings) -> dg.AssetChecksDefinition:
-    checks = list_checks(table)
+    checks = _list_checks(table)
 
     @dg.multi_asset_check(
         name=f"check_{table.name}",
@@ -118,7 +101,8 @@ def _build_table_checks(table: Table, settings: Settings) -> dg.AssetChecksDefin
         with failing_step():
             for check in checks:
                 if check.name in chosen:
-                    yield _build_result(check, table, check.find(folder, table))
+                    found = check.find(folder, table) if check.find else find_by_select(folder, check.name, table)
+                    yield _build_result(check, table, found)
 
     return check_table
 

@@ -1,36 +1,32 @@
 """Assembly of all definitions: assets, checks, jobs, schedules, sensors and resources of all accounts."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-
 import dagster as dg
 
 from iplum_resource.resource import IPlumResource
+from pipelines.clock import Clock, now
 from pipelines.defs.alert_sensors import build_data_alert, build_failure_alert, build_freshness_alert
 from pipelines.defs.asset_checks import build_checks
-from pipelines.defs.assets.archive import CONTENT_ARCHIVE, RECORDING_ARCHIVE, build_archive_assets
+from pipelines.defs.assets.archive import ARCHIVES, build_archive_assets
 from pipelines.defs.assets.callbacks import build_callbacks_asset
 from pipelines.defs.assets.catalog import add_catalog_entries
-from pipelines.defs.assets.recordings import build_recordings_assets
+from pipelines.defs.assets.datasets import DATASETS
 from pipelines.defs.assets.report import build_report_asset
-from pipelines.defs.assets.usage import build_usage_assets
 from pipelines.defs.assets.warehouse_tables import build_tables_assets
+from pipelines.defs.assets.window_assets import build_window_assets
 from pipelines.defs.jobs import DRAIN, JOBS
 from pipelines.defs.schedules import build_schedules
 from pipelines.defs.sensors import build_callback_inbox, build_stale_snapshot
 from pipelines.settings import Settings
-from pipelines.steps.progress import NoProgress, Progress
+from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder
 
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+_SHOW_NOTHING = Progress()
 
 
 def build_definitions(
     *accounts: Settings,
-    clock: Callable[[], datetime] = _now,
-    progress: Progress | None = None,
+    clock: Clock = now,
+    progress: Progress = _SHOW_NOTHING,
     executor: dg.ExecutorDefinition = dg.in_process_executor,
 ) -> dg.Definitions:
     """Build the definitions; `clock` returns aware UTC.
@@ -38,12 +34,11 @@ def build_definitions(
     With a single account, assets and jobs have no prefix, and each run publishes. With several, each has its own
     assets and rate limit, and the sensor `stale_snapshot` publishes for all. They share one data folder.
     """
-    progress_ = progress or NoProgress()
     tables, report = build_tables_assets(accounts), build_report_asset(accounts[0])
     account_assets = [
         add_catalog_entries(assets, owner=settings.account)
         for settings in accounts
-        for assets in _build_account(settings, clock, progress_)
+        for assets in _build_account(settings, clock, progress)
     ]
     jobs = {name: made for job in JOBS for name, made in job.define(accounts, tables=tables, report=report).items()}
     publish = dg.define_asset_job(
@@ -69,15 +64,11 @@ def build_definitions(
     )
 
 
-def _build_account(settings: Settings, clock: Callable[[], datetime], progress: Progress) -> list[dg.AssetsDefinition]:
+def _build_account(settings: Settings, clock: Clock, progress: Progress) -> list[dg.AssetsDefinition]:
     return [
-        build_usage_assets(settings, clock=clock, progress=progress),
-        build_recordings_assets(settings, clock=clock, progress=progress),
+        *(build_window_assets(dataset, settings, clock=clock, progress=progress) for dataset in DATASETS),
         build_callbacks_asset(settings, clock=clock),
-        *(
-            build_archive_assets(archive, settings, clock=clock, progress=progress)
-            for archive in (CONTENT_ARCHIVE, RECORDING_ARCHIVE)
-        ),
+        *(build_archive_assets(archive, settings, clock=clock, progress=progress) for archive in ARCHIVES),
     ]
 
 

@@ -7,17 +7,12 @@ its account's assets.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from pipelines.defs.partitions import AUDIT_TAG
 from pipelines.settings import Settings
 from warehouse.windows import window_of
-
-if TYPE_CHECKING:
-    from dagster import UnresolvedAssetJobDefinition
-
 
 #: The account of a run, with several accounts.
 ACCOUNT_TAG = "iplum/account"
@@ -54,7 +49,7 @@ class AccountJob:
 
     def define(
         self, accounts: Sequence[Settings], *, tables: dg.AssetsDefinition, report: dg.AssetsDefinition
-    ) -> dict[str, "UnresolvedAssetJobDefinition"]:
+    ) -> dict[str, "dg.UnresolvedAssetJobDefinition"]:
         """Build the job, or one per start of history, by name; with a single account, each run publishes."""
         published = [tables, report] if self.has_report else [tables]
         if accounts[0].is_one_of_many:

@@ -6,6 +6,7 @@ from functools import partial
 
 import dagster as dg
 
+from pipelines.clock import Clock
 from pipelines.defs.failures import failing_step
 from pipelines.defs.jobs import ARCHIVE, AUDIT, SYNC, AccountJob
 from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_range_tags
@@ -74,7 +75,7 @@ def find_audit_ranges(settings: Settings, now: datetime) -> list[list[StorageWin
 
 
 def build_schedules(
-    settings: Settings, jobs: Mapping[str, "dg.UnresolvedAssetJobDefinition"], *, clock: Callable[[], datetime]
+    settings: Settings, jobs: Mapping[str, "dg.UnresolvedAssetJobDefinition"], *, clock: Clock
 ) -> list[dg.ScheduleDefinition]:
     """Build an account's schedules. `daily_archive` is off by default (docs/design.md, "Privacy").
 
@@ -115,7 +116,7 @@ def build_schedules(
 def _build_schedule(
     settings: Settings,
     jobs: Mapping[str, "dg.UnresolvedAssetJobDefinition"],
-    clock: Callable[[], datetime],
+    clock: Clock,
     name: str,
     job: AccountJob,
     find_ranges: Callable[[Settings, datetime], list[list[StorageWindow]]],

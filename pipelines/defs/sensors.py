@@ -1,10 +1,12 @@
 """Sensors that start a run after a change: `stale_snapshot` and `callback_inbox`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
+from pipelines.clock import Clock
 from pipelines.dagster_home import delete_run
 from pipelines.defs.failures import failing_step
 from pipelines.defs.jobs import DRAIN
@@ -32,10 +34,7 @@ _DRAINS_DELETED_PER_TICK = 20
 
 
 def build_stale_snapshot(
-    accounts: Sequence[Settings],
-    job: "dg.JobDefinition | dg.UnresolvedAssetJobDefinition",
-    *,
-    clock: Callable[[], datetime],
+    accounts: Sequence[Settings], job: "dg.UnresolvedAssetJobDefinition", *, clock: Clock
 ) -> dg.SensorDefinition:
     """Build `stale_snapshot`, which starts `publish` when the lake is ahead of the snapshot.
 
@@ -54,17 +53,17 @@ def build_stale_snapshot(
     )
     def stale_snapshot(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = clock()
-        if do_runs_publish and _is_active(context.instance, since=now - _RUN_TIMEOUT):
+        if do_runs_publish and _is_active(context.instance, created_after=now - _RUN_TIMEOUT):
             return dg.SkipReason("a run is active that may publish")
-        if _is_active(context.instance, since=now - _RUN_TIMEOUT_MULTI) and _has_started(
-            context.instance, job.name, since=now - _PUBLISH_INTERVAL_MULTI
+        if _is_active(context.instance, created_after=now - _RUN_TIMEOUT_MULTI) and _find_latest(
+            context.instance, job_name=job.name, created_after=now - _PUBLISH_INTERVAL_MULTI
         ):
             return dg.SkipReason("runs are active, and their data was published recently")
         with failing_step():
             stale = is_stale(folder, build_mart_settings(accounts))
         if not stale:
             return dg.SkipReason("the snapshot is up to date")
-        if _has_just_failed(context.instance, job.name, since=now - _RUN_TIMEOUT):
+        if _has_just_failed(context.instance, job_name=job.name, created_after=now - _RUN_TIMEOUT):
             return dg.SkipReason("publishing failed within the last hour; see its run, or start `publish` manually")
         return dg.RunRequest()
 
@@ -72,10 +71,7 @@ def build_stale_snapshot(
 
 
 def build_callback_inbox(
-    accounts: Sequence[Settings],
-    job: "dg.JobDefinition | dg.UnresolvedAssetJobDefinition",
-    *,
-    clock: Callable[[], datetime],
+    accounts: Sequence[Settings], job: "dg.UnresolvedAssetJobDefinition", *, clock: Clock
 ) -> dg.SensorDefinition:
     """Build `callback_inbox`, which starts `drain` when events are pending.
 
@@ -114,32 +110,28 @@ def build_callback_inbox(
 
 def _find_obstacle(instance: dg.DagsterInstance, settings: Settings, now: datetime) -> str | None:
     tags = DRAIN.tags_for(settings)
-    if _is_active(instance, since=now - _DRAIN_TIMEOUT, job_name=DRAIN.name, tags=tags):
+    if _is_active(instance, created_after=now - _DRAIN_TIMEOUT, job_name=DRAIN.name, tags=tags):
         return "a drain is active"
-    if _has_just_failed(instance, DRAIN.name, since=now - _DRAIN_PAUSE, tags=tags):
+    if _has_just_failed(instance, job_name=DRAIN.name, created_after=now - _DRAIN_PAUSE, tags=tags):
         return "a drain failed in the last minutes; see its run"
     return None
 
 
-def _is_active(
-    instance: dg.DagsterInstance, *, since: datetime, job_name: str | None = None, tags: Mapping[str, str] | None = None
-) -> bool:
-    active = dg.RunsFilter(job_name=job_name, created_after=since, statuses=_ACTIVE, tags=tags)
-    return bool(instance.get_run_records(active, limit=1))
+def _is_active(instance: dg.DagsterInstance, **filters: Any) -> bool:
+    return _find_latest(instance, statuses=_ACTIVE, **filters) is not None
 
 
-def _has_started(instance: dg.DagsterInstance, job_name: str, *, since: datetime) -> bool:
-    return bool(instance.get_run_records(dg.RunsFilter(job_name=job_name, created_after=since), limit=1))
+def _has_just_failed(instance: dg.DagsterInstance, **filters: Any) -> bool:
+    return _find_latest(instance, **filters) == dg.DagsterRunStatus.FAILURE
+
+
+def _find_latest(instance: dg.DagsterInstance, **filters: Any) -> dg.DagsterRunStatus | None:
+    """Return the status of the latest run that `dg.RunsFilter` selects."""
+    latest = instance.get_run_records(dg.RunsFilter(**filters), limit=1)
+    return latest[0].dagster_run.status if latest else None
 
 
 def _delete_old_drains(instance: dg.DagsterInstance, *, before: datetime) -> None:
     succeeded = dg.RunsFilter(tags=DRAIN.tags, created_before=before, statuses=[dg.DagsterRunStatus.SUCCESS])
     for record in instance.get_run_records(succeeded, limit=_DRAINS_DELETED_PER_TICK, ascending=True):
         delete_run(instance, record.dagster_run.run_id)
-
-
-def _has_just_failed(
-    instance: dg.DagsterInstance, job_name: str, *, since: datetime, tags: Mapping[str, str] | None = None
-) -> bool:
-    latest = instance.get_run_records(dg.RunsFilter(job_name=job_name, created_after=since, tags=tags), limit=1)
-    return bool(latest) and latest[0].dagster_run.status == dg.DagsterRunStatus.FAILURE

@@ -1,17 +1,17 @@
 """The checks behind `iplum doctor`: everything that a sync needs, one line each."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
+from pipelines.clock import Clock
 from pipelines.doctor.configuration import diagnose_environment, diagnose_secrets, diagnose_settings
 from pipelines.doctor.diagnosis import Diagnosis, State
 from pipelines.settings import Settings, SettingsError, load_accounts
 
 
 def run_diagnosis(
-    environ: Mapping[str, str], root: Path, *, clock: Callable[[], datetime], try_alert: bool = False
+    environ: Mapping[str, str], root: Path, *, clock: Clock, try_alert: bool = False
 ) -> Iterator[Diagnosis]:
     """Check the settings, the API and this machine; nothing is changed.
 
@@ -23,44 +23,32 @@ def run_diagnosis(
     except SettingsError as error:
         yield Diagnosis("configuration", State.WRONG, str(error))
         return
-    before = list(_diagnose_settings(accounts, environ, root))
+    before = list(diagnose_environment(environ, root))
+    for settings in accounts:
+        found = (*diagnose_settings(settings), *diagnose_secrets(settings, environ))
+        before += [_add_account(settings, diagnosis) for diagnosis in found]
     yield from before
     if any(diagnosis.state is State.WRONG for diagnosis in before):
         yield Diagnosis("iPlum", State.SKIPPED, "not checked, because a setting is wrong")
     else:
-        for settings in accounts:
-            yield from _diagnose_account(settings, environ, clock)
-    from pipelines.doctor.machine import (
-        diagnose_alerts,
-        diagnose_dagster,
-        diagnose_data,
-        diagnose_folder,
-        diagnose_records,
-    )
+        yield from _diagnose_api(accounts, environ, clock)
+    from pipelines.doctor import machine
 
-    yield from diagnose_folder(accounts[0])
+    yield from machine.diagnose_folder(accounts[0])
     for settings in accounts:
-        for diagnosis in (diagnose_data(settings, clock()), *diagnose_records(settings)):
+        for diagnosis in (machine.diagnose_data(settings, clock()), *machine.diagnose_records(settings)):
             yield _add_account(settings, diagnosis)
-    yield from diagnose_dagster(accounts, clock())
-    yield from diagnose_alerts(accounts[0], send_test=try_alert)
+    yield from machine.diagnose_dagster(accounts, clock())
+    yield from machine.diagnose_alerts(accounts[0], send_test=try_alert)
 
 
-def _diagnose_settings(accounts: Sequence[Settings], environ: Mapping[str, str], root: Path) -> Iterator[Diagnosis]:
-    yield from diagnose_environment(environ, root)
-    for settings in accounts:
-        for diagnosis in (*diagnose_settings(settings), *diagnose_secrets(settings, environ)):
-            yield _add_account(settings, diagnosis)
-
-
-def _diagnose_account(
-    settings: Settings, environ: Mapping[str, str], clock: Callable[[], datetime]
-) -> Iterator[Diagnosis]:
+def _diagnose_api(accounts: Sequence[Settings], environ: Mapping[str, str], clock: Clock) -> Iterator[Diagnosis]:
     from pipelines.doctor.api import diagnose_account, open_client
 
-    with open_client(settings, environ) as client:
-        for diagnosis in diagnose_account(client, settings, clock()):
-            yield _add_account(settings, diagnosis)
+    for settings in accounts:
+        with open_client(settings, environ) as client:
+            for diagnosis in diagnose_account(client, settings, clock()):
+                yield _add_account(settings, diagnosis)
 
 
 def _add_account(settings: Settings, diagnosis: Diagnosis) -> Diagnosis:

@@ -5,17 +5,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from iplum_resource import errors
 from iplum_resource.client import IPlumClient
 from iplum_resource.credentials import Credentials
-from iplum_resource.errors import (
-    AccountError,
-    Forbidden,
-    InvalidRequest,
-    IPlumError,
-    Unreachable,
-    UnreadableResponse,
-    WrongAddress,
-)
+from iplum_resource.errors import IPlumError
 from iplum_resource.http.status_errors import CLOCK_TOLERANCE
 from iplum_resource.limits.rate_limit_state import open_state_store
 from iplum_resource.limits.rate_limiter import RateLimiter
@@ -61,22 +54,22 @@ def diagnose_account(client: IPlumClient, settings: Settings, now: datetime) -> 
     Ends with the first error that holds for every request. `now` is aware UTC.
     """
     hour = Window(now - _SHORT, now)
-    errors: dict[str, IPlumError | None] = {}
+    results: dict[str, IPlumError | None] = {}
     for usage_type in settings.usage_types:
-        error = errors[usage_type] = _try(partial(client.fetch_usage, hour, [usage_type], retry_server_errors=False))
-        if len(errors) == 1:
+        error = results[usage_type] = _try(partial(client.fetch_usage, hour, [usage_type], retry_server_errors=False))
+        if len(results) == 1:
             yield from _diagnose_first(client, error)
-        if _is_final(error):
+        if isinstance(error, errors.AccountError) and not isinstance(error, errors.Forbidden):
             return
-        if isinstance(error, Forbidden):
+        if isinstance(error, errors.Forbidden):
             break
-    yield from _diagnose_usage(errors)
+    yield from _diagnose_usage(results)
     yield _diagnose_list("recordings", _try(partial(client.fetch_recordings, hour, retry_server_errors=False)))
     yield _diagnose_record("contents", _try(partial(client.fetch_content, _NO_RECORD, retry_server_errors=False)))
     yield _diagnose_record(
         "recording files", _try(partial(client.fetch_recording_url, _NO_RECORD, retry_server_errors=False))
     )
-    accepted = [usage_type for usage_type, error in errors.items() if error is None]
+    accepted = [usage_type for usage_type, error in results.items() if error is None]
     if accepted:
         yield _diagnose_history(client, settings, accepted, now=now)
 
@@ -89,16 +82,12 @@ def _try(request: Callable[[], object]) -> IPlumError | None:
     return None
 
 
-def _is_final(error: IPlumError | None) -> bool:
-    return isinstance(error, AccountError) and not isinstance(error, Forbidden)
-
-
 def _diagnose_first(client: IPlumClient, error: IPlumError | None) -> Iterator[Diagnosis]:
-    if isinstance(error, Unreachable | WrongAddress):
+    if isinstance(error, errors.Unreachable | errors.WrongAddress):
         yield _fail("connection", error)
         return
     yield _diagnose_clock(client.clock_offset)
-    if error is None or isinstance(error, Forbidden | InvalidRequest):
+    if error is None or isinstance(error, errors.Forbidden | errors.InvalidRequest):
         yield Diagnosis("signature", State.OK, "iPlum accepts the keys and the login ID")
     else:
         yield _fail("signature", error)
@@ -114,15 +103,15 @@ def _diagnose_clock(offset: timedelta | None) -> Diagnosis:
     return Diagnosis("clock", State.OK, found)
 
 
-def _diagnose_usage(errors: Mapping[str, IPlumError | None]) -> Iterator[Diagnosis]:
-    first = next(iter(errors.values()))
-    if isinstance(first, Forbidden):
+def _diagnose_usage(results: Mapping[str, IPlumError | None]) -> Iterator[Diagnosis]:
+    first = next(iter(results.values()))
+    if isinstance(first, errors.Forbidden):
         yield _fail("usage", first)
         return
-    for usage_type, error in errors.items():
+    for usage_type, error in results.items():
         if error is None:
             yield Diagnosis(f"usage {usage_type}", State.OK, "accepted")
-        elif isinstance(error, InvalidRequest):
+        elif isinstance(error, errors.InvalidRequest):
             yield Diagnosis(
                 f"usage {usage_type}",
                 State.WARNING,
@@ -131,21 +120,22 @@ def _diagnose_usage(errors: Mapping[str, IPlumError | None]) -> Iterator[Diagnos
             )
         else:
             yield _fail(f"usage {usage_type}", error)
-    if all(isinstance(error, InvalidRequest) for error in errors.values()):
+    if all(isinstance(error, errors.InvalidRequest) for error in results.values()):
         yield Diagnosis("usage", State.FAILED, "iPlum rejects every usage type", "Check IPLUM_USAGE_TYPES.")
 
 
 def _diagnose_list(name: str, error: IPlumError | None) -> Diagnosis:
     if error is None:
         return Diagnosis(name, State.OK, _PERMITTED)
-    if isinstance(error, Forbidden):
-        return _warn(name, error)
+    if isinstance(error, errors.Forbidden):
+        fix = "No action needed if the account has no call recording plan; everything else works without it."
+        return Diagnosis(name, State.WARNING, error.problem, fix)
     return _fail(name, error)
 
 
 def _diagnose_record(name: str, error: IPlumError | None) -> Diagnosis:
     """Treat a rejection of the record as permission: an account without permission gets a 403."""
-    if error is None or isinstance(error, InvalidRequest | UnreadableResponse):
+    if error is None or isinstance(error, errors.InvalidRequest | errors.UnreadableResponse):
         return Diagnosis(name, State.OK, _PERMITTED)
     return _diagnose_list(name, error)
 
@@ -159,7 +149,7 @@ def _diagnose_history(client: IPlumClient, settings: Settings, accepted: Sequenc
         request = Window(window.start, min(window.end, now))
         try:
             return bool(client.fetch_usage(request, accepted, retry_server_errors=False).rows)
-        except InvalidRequest:  # iPlum may reject windows that it no longer stores
+        except errors.InvalidRequest:  # iPlum may reject windows that it no longer stores
             return False
 
     try:
@@ -167,19 +157,13 @@ def _diagnose_history(client: IPlumClient, settings: Settings, accepted: Sequenc
     except IPlumError as error:
         return _fail("history", error)
     if earliest is None:
-        return Diagnosis(
-            "history", State.OK, f"no records found since {settings.start_date} in {len(requested)} requests"
-        )
+        found = f"no records found since {settings.start_date} in {len(requested)} requests"
+        return Diagnosis("history", State.OK, found)
     if earliest == windows[0]:
         found = f"starts at or before IPLUM_START_DATE ({earliest.key})"
         return Diagnosis("history", State.OK, found, "For older records, set an earlier IPLUM_START_DATE.")
     found = f"starts in the window of {earliest.key} or shortly before; earlier windows are empty"
     return Diagnosis("history", State.OK, f"{found} (not used yet, or no longer stored by iPlum)")
-
-
-def _warn(name: str, error: IPlumError) -> Diagnosis:
-    fix = "No action needed if the account has no call recording plan; everything else works without it."
-    return Diagnosis(name, State.WARNING, error.problem, fix)
 
 
 def _fail(name: str, error: IPlumError) -> Diagnosis:
@@ -204,8 +188,5 @@ def find_earliest(windows: Sequence[_T], has_rows: Callable[[_T], bool], *, max_
         if found - empty <= 1:
             break
         middle = (empty + found) // 2
-        if has_rows(windows[middle]):
-            found = middle
-        else:
-            empty = middle
+        empty, found = (empty, middle) if has_rows(windows[middle]) else (middle, found)
     return windows[found] if found < len(windows) else None

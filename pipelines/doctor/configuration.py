@@ -23,14 +23,16 @@ _OTHERS = 0o077
 
 def diagnose_environment(environ: Mapping[str, str], root: Path) -> Iterator[Diagnosis]:
     """Check for unknown variables and for a readable `.env` file at `root`."""
-    unknown = sorted(set(_list_iplum_variables(environ)) - {variable.name for variable in VARIABLES})
+    known = [variable.name for variable in VARIABLES]
+    unknown = sorted({name for name in environ if name.startswith(_PREFIX)}.difference(known))
     if unknown and not (root / ACCOUNTS_FILE).exists():  # accounts.toml may use variables of any name
-        yield Diagnosis("configuration", State.WARNING, f"unknown: {', '.join(unknown)}", _suggest(unknown[0]))
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        fix = f"Did you mean {close[0]}?" if close else "Remove it; .env.example lists all variables."
+        yield Diagnosis("configuration", State.WARNING, f"unknown: {', '.join(unknown)}", fix)
     file = root / ".env"
     if file.is_file() and file.stat().st_mode & _OTHERS:
-        yield Diagnosis(
-            "configuration", State.WARNING, f"other users can read the keys in {file}", f"Run: chmod 600 {file}"
-        )
+        found = f"other users can read the keys in {file}"
+        yield Diagnosis("configuration", State.WARNING, found, f"Run: chmod 600 {file}")
 
 
 def diagnose_settings(settings: Settings) -> Iterator[Diagnosis]:
@@ -61,12 +63,3 @@ def diagnose_secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator
         yield Diagnosis("receiver", State.WRONG, str(error))
     else:
         yield Diagnosis("receiver", State.OK, "the callback token is set")
-
-
-def _list_iplum_variables(environ: Mapping[str, str]) -> Iterator[str]:
-    return (name for name in environ if name.startswith(_PREFIX))
-
-
-def _suggest(unknown: str) -> str:
-    close = difflib.get_close_matches(unknown, [variable.name for variable in VARIABLES], n=1)
-    return f"Did you mean {close[0]}?" if close else "Remove it; .env.example lists all variables."

@@ -5,7 +5,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from pipelines.alerts import Alert, AlertFailed, send_alert
 from pipelines.doctor.diagnosis import Diagnosis, State
@@ -28,7 +27,7 @@ def diagnose_folder(settings: Settings) -> Iterator[Diagnosis]:
     if folder.bucket is not None:
         yield _diagnose_bucket(folder)
         name = "local copy"
-    existing = _find_existing_parent(folder.root)
+    existing = next(path for path in (folder.root, *folder.root.parents) if os.path.lexists(path))
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
@@ -40,7 +39,10 @@ def diagnose_folder(settings: Settings) -> Iterator[Diagnosis]:
         yield Diagnosis(name, State.OK, f"{folder.root} {_FIRST_SYNC}; {free}")
     else:
         yield Diagnosis(name, State.OK, f"{folder.root} is writable, {free}")
-        yield from _diagnose_mode(folder.root, folder.modes.folder)
+        mode, allowed = folder.root.stat().st_mode & 0o777, folder.modes.folder
+        if mode & ~allowed:
+            found = f"other users may read {folder.root} (mode {mode:04o})"
+            yield Diagnosis("data folder", State.WARNING, found, f"Run: chmod {allowed:o} {folder.root}")
     if shutil.disk_usage(existing).free < _GIGABYTE:
         yield Diagnosis(name, State.WARNING, f"only {free}", "Free some space before a long backfill.")
 
@@ -106,13 +108,6 @@ def diagnose_dagster(accounts: Sequence[Settings], now: datetime) -> Iterator[Di
         yield _diagnose_schedule(settings, switches)
 
 
-def _diagnose_mode(path: Path, allowed: int) -> Iterator[Diagnosis]:
-    mode = path.stat().st_mode & 0o777
-    if mode & ~allowed:
-        found = f"other users may read {path} (mode {mode:04o})"
-        yield Diagnosis("data folder", State.WARNING, found, f"Run: chmod {allowed:o} {path}")
-
-
 def _diagnose_daemon(heartbeats: list[float], now: datetime) -> Diagnosis:
     fix = "Keep 'make ui' or the daemon running, or run 'iplum sync' from cron."
     if not heartbeats:
@@ -128,13 +123,6 @@ def _diagnose_schedule(settings: Settings, switches: Sequence[tuple[str, str]]) 
     if {switch for schedule, switch in switches if schedule == name} == {"STOPPED"}:
         return Diagnosis("daily sync", State.WARNING, f"{name} is off", "Turn it on in the Dagster UI.")
     return Diagnosis("daily sync", State.OK, f"{name} is on, at {settings.sync_at:%H:%M} {settings.time_zone}")
-
-
-def _find_existing_parent(path: Path) -> Path:
-    """Return the folder itself, or its nearest existing parent."""
-    while not os.path.lexists(path) and path != path.parent:
-        path = path.parent
-    return path
 
 
 def _fail(name: str, error: WarehouseError) -> Diagnosis:

@@ -6,9 +6,8 @@ body or number is logged.
 
 import hmac
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 
@@ -19,6 +18,7 @@ from starlette.routing import Route
 
 from iplum_resource.callbacks import CallbackKind, parse_callback
 from iplum_resource.errors import UnreadableCallback
+from pipelines.clock import Clock
 from pipelines.receiver.group_commit import GroupCommit, Overloaded
 from warehouse.errors import WarehouseError
 from warehouse.raw.inbox import Event, Inbox
@@ -43,7 +43,7 @@ class Receiver:
 
     inbox: Inbox
     mailboxes: Sequence[Mailbox]
-    clock: Callable[[], datetime]
+    clock: Clock
 
     def find_mailbox(self, token: str) -> Mailbox | None:
         """Return the mailbox of a token, in constant time."""

@@ -4,13 +4,13 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from types import FrameType
 
 import uvicorn
 
+from pipelines.clock import Clock
 from pipelines.receiver.app import Mailbox, Receiver, create_app
 from pipelines.settings import Settings, SettingsError, read_callback_token
 from pipelines.warehouse_folder import open_folder, open_inbox
@@ -18,24 +18,34 @@ from pipelines.warehouse_folder import open_folder, open_inbox
 _GRACE_SECONDS = 10
 
 
-def serve(*accounts: Settings, environ: Mapping[str, str], host: str, port: int, clock: Callable[[], datetime]) -> None:
+def serve(*accounts: Settings, environ: Mapping[str, str], host: str, port: int, clock: Clock) -> None:
     """Receive callbacks until SIGTERM or SIGINT, then finish open requests; prints one line with the address.
 
-    Raises:
-        SettingsError: There is no usable token.
-        InboxFailed: The inbox cannot be used.
-        StorageFailed: The state folder cannot be written.
-        OSError: The address cannot be used.
-
+    Raises `SettingsError` without a usable token, `InboxFailed` and `StorageFailed` for an inbox or a state folder that
+    cannot be used, and `OSError` for such an address.
     """
     mailboxes = list_mailboxes(accounts, environ)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    with open_inbox(accounts[0], open_folder(accounts[0])) as inbox, _listen(host, port) as listener:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with (
+        open_inbox(accounts[0], open_folder(accounts[0])) as inbox,
+        socket.create_server((host, port), family=family, backlog=1024) as listener,
+    ):
         receiver = Receiver(inbox=inbox, mailboxes=mailboxes, clock=clock)
         where = listener.getsockname()
-        sys.stdout.write(f"Receiving callbacks at http://{_format_host(where[0])}:{where[1]}\n")
+        address = f"[{where[0]}]" if ":" in where[0] else where[0]
+        sys.stdout.write(f"Receiving callbacks at http://{address}:{where[1]}\n")
         sys.stdout.flush()
-        _Server(_build_config(receiver)).run(sockets=[listener])
+        config = uvicorn.Config(
+            create_app(receiver),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,  # a path contains the token
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        _Server(config).run(sockets=[listener])
 
 
 def list_mailboxes(accounts: Sequence[Settings], environ: Mapping[str, str]) -> list[Mailbox]:
@@ -57,27 +67,6 @@ def list_mailboxes(accounts: Sequence[Settings], environ: Mapping[str, str]) -> 
     if not mailboxes:
         raise SettingsError("no account of accounts.toml has a callback_token: set it to the name of a variable")
     return list(mailboxes.values())
-
-
-def _build_config(receiver: Receiver) -> uvicorn.Config:
-    return uvicorn.Config(
-        create_app(receiver),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,  # a path contains the token
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=1024)
-
-
-def _format_host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 class _Server(uvicorn.Server):

@@ -1,11 +1,10 @@
 """An archive run from start to end, run through Dagster and recorded in its history."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 
-import dagster as dg
-
+from pipelines.clock import Clock
 from pipelines.dagster_home import open_instance
 from pipelines.defs.build import build_definitions
 from pipelines.defs.jobs import ARCHIVE
@@ -16,7 +15,6 @@ from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder
 from warehouse.outputs.query import run_query
 from warehouse.snapshot.pointer import find_snapshot
-from warehouse.windows import StorageWindow
 
 _SUMMARY = """
 SELECT 'contents' AS table_name, status, count(*) AS records, coalesce(sum(bytes), 0) AS bytes
@@ -45,7 +43,7 @@ def archive(
     since: date | None = None,
     until: date | None = None,
     progress: Progress,
-    clock: Callable[[], datetime],
+    clock: Clock,
 ) -> ArchiveReport:
     """Download what is not verified yet, publish, and return the result; `environ` holds the credentials.
 
@@ -67,22 +65,13 @@ def archive(
     definitions = build_definitions(*accounts, clock=clock, progress=progress)
     with open_instance(accounts[0]) as instance:
         for settings, account_ranges in zip(chosen, ranges, strict=True):
-            report.failures += _archive_account(settings, account_ranges, definitions, instance)
+            for window_range in account_ranges:
+                failures = run_account_job(definitions, ARCHIVE, settings, instance=instance, window_range=window_range)
+                report.failures += failures
+                if failures:
+                    break
         if report.failures or accounts[0].is_one_of_many:
             report.failures += run_job(definitions, "publish", instance)
     if find_snapshot(folder) is not None:
         report.holdings = [tuple(row) for row in run_query(folder, _SUMMARY).rows]
     return report
-
-
-def _archive_account(
-    settings: Settings,
-    ranges: Sequence[Sequence[StorageWindow]],
-    definitions: dg.Definitions,
-    instance: dg.DagsterInstance,
-) -> list[str]:
-    for window_range in ranges:
-        failures = run_account_job(definitions, ARCHIVE, settings, instance=instance, window_range=window_range)
-        if failures:
-            return [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures
-    return []

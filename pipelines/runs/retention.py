@@ -1,8 +1,9 @@
 """A deletion from start to end: planned, recorded, carried out, published, and recorded again."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from pipelines.clock import Clock
 from pipelines.settings import Settings, SettingsError
 from pipelines.steps.drain_inbox import group_events
 from pipelines.warehouse_folder import build_mart_settings, has_inbox, open_folder, open_inbox
@@ -37,9 +38,7 @@ def list_unfinished(settings: Settings) -> list[DeletionRecord]:
     return [one for one in load_deletion_records(open_folder(settings), settings.account) if one.finished_at is None]
 
 
-def carry_out(
-    accounts: Sequence[Settings], settings: Settings, deletion: DeletionRecord, *, clock: Callable[[], datetime]
-) -> None:
+def carry_out(accounts: Sequence[Settings], settings: Settings, deletion: DeletionRecord, *, clock: Clock) -> None:
     """Delete what was planned, and what interrupted deletions left, permanently.
 
     The record is saved before anything is deleted, and again once the tables are published without it. The

@@ -1,17 +1,19 @@
 """A sync from start to end, run through Dagster and recorded in its history."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
 
 import dagster as dg
 
 from iplum_resource.errors import AccountError
+from pipelines.clock import Clock
 from pipelines.dagster_home import open_instance
 from pipelines.defs.build import build_definitions
 from pipelines.defs.failures import describe_failure, is_interruption
-from pipelines.defs.jobs import DRAIN, SYNC, AccountJob
+from pipelines.defs.jobs import AUDIT, DRAIN, SYNC, AccountJob
 from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_range_tags
 from pipelines.defs.schedules import find_due_ranges, find_first_window
 from pipelines.settings import Settings, SettingsError, check_account, check_credentials, choose_accounts
@@ -59,16 +61,16 @@ class SyncReport:
     problems: list[DataProblem] = field(default_factory=list)
 
 
-class _TallyingProgress:
-    """Counts the outcomes of a run, and passes them on."""
+class _TallyingProgress(Progress):
+    """Counts the outcomes of a run without records to download, and passes them on."""
 
     def __init__(self, report: SyncReport, progress: Progress) -> None:
         self.report = report
         self.fatal: Exception | None = None
         self._progress = progress
 
-    def start(self, dataset: str, windows: int) -> None:
-        self._progress.start(dataset, windows)
+    def start(self, dataset: str, total: int, unit: Literal["windows", "records"] = "windows") -> None:
+        self._progress.start(dataset, total, unit)
 
     def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
         tally = self.report.datasets.setdefault(dataset, DatasetTally())
@@ -84,12 +86,6 @@ class _TallyingProgress:
         if isinstance(outcome.error, AccountError | StorageFailed):
             self.fatal = outcome.error
         self._progress.finish_window(dataset, outcome)
-
-    def start_records(self, dataset: str, records: int) -> None:
-        self._progress.start_records(dataset, records)
-
-    def finish_record(self, dataset: str, size: int) -> None:
-        self._progress.finish_record(dataset, size)
 
 
 def choose_ranges(
@@ -128,45 +124,26 @@ def sync(
     since: date | None = None,
     until: date | None = None,
     progress: Progress,
-    clock: Callable[[], datetime],
+    clock: Clock,
+    job: AccountJob = SYNC,
 ) -> SyncReport:
     """Pull, fold and publish, and return the result; `environ` holds the credentials.
 
     Several accounts (or the one named `only`) are pulled one after the other and published together; the failure
-    of one does not stop the others. Failures of a run are in the result.
+    of one does not stop the others. Failures of a run are in the result. With the job `AUDIT`, windows are requested
+    again, whole and in halves, and the differences are in the result; without days, all of history.
 
-    Raises:
-        SettingsError: The settings cannot work; raised before any request.
-        WarehouseError: The data folder cannot be used.
-
+    Raises `SettingsError` before any request, and `WarehouseError` if the data folder cannot be used.
     """
-    return run_windows(
-        *accounts,
-        environ=environ,
-        only=only,
-        job=SYNC,
-        choose=lambda settings: choose_ranges(settings, since=since, until=until, now=clock()),
-        progress=progress,
-        clock=clock,
-    )
-
-
-def run_windows(
-    *accounts: Settings,
-    environ: Mapping[str, str],
-    only: str | None,
-    job: AccountJob,
-    choose: Callable[[Settings], list[list[StorageWindow]]],
-    progress: Progress,
-    clock: Callable[[], datetime],
-) -> SyncReport:
-    """Run a job on the ranges chosen for each account, publish, and return the result as `sync` does."""
     folder = open_folder(accounts[0])
     chosen = choose_accounts(accounts, only)
     for settings in chosen:
         check_credentials(environ, settings.secrets)
         check_account(settings, folder.accounts())
-    ranges = [choose(settings) for settings in chosen]
+    ranges = []
+    for settings in chosen:
+        first = settings.start_date if job is AUDIT and since is None else since
+        ranges.append(choose_ranges(settings, since=first, until=until, now=clock()))
     report = SyncReport()
     tally = _TallyingProgress(report, progress)
     definitions = build_definitions(*accounts, clock=clock, progress=tally)
@@ -214,10 +191,10 @@ def _pull_account(
     if failed and not settings.is_one_of_many:
         failures += run_job(definitions, "publish", instance)
     if tally.fatal is not None:
-        failures = [str(tally.fatal)]
+        failures = _add_account(settings, [str(tally.fatal)])
     if not ranges and has_inbox(settings, open_folder(settings)):
         failures += run_account_job(definitions, DRAIN, settings, instance=instance)
-    return [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures
+    return failures
 
 
 def run_account_job(
@@ -229,13 +206,18 @@ def run_account_job(
     window_range: Sequence[StorageWindow] = (),
     publishes: bool = True,
 ) -> list[str]:
-    """Run a job of one account on a range of windows, as `run_job` does.
+    """Run a job of one account on a range of windows, as `run_job` does; with many accounts, lines have its name.
 
     Without `publishes`, publishing is left to a later run.
     """
     tags = {**(build_range_tags(window_range) if window_range else {}), **job.tags_for(settings)}
     selection = job.select(settings) if publishes else job.list_keys(settings)
-    return run_job(definitions, job.name_for(settings), instance, tags=tags, selection=selection)
+    failures = run_job(definitions, job.name_for(settings), instance, tags=tags, selection=selection)
+    return _add_account(settings, failures)
+
+
+def _add_account(settings: Settings, failures: list[str]) -> list[str]:
+    return [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures
 
 
 def run_job(

@@ -4,20 +4,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from http import HTTPStatus
 from itertools import groupby, islice
 from typing import Literal
 
-from iplum_resource.errors import (
-    AccountError,
-    Forbidden,
-    InvalidRequest,
-    IPlumError,
-    MediaExpired,
-    MediaRefused,
-    WindowError,
-)
+from iplum_resource import errors
+from iplum_resource.errors import IPlumError
+from pipelines.clock import Clock
 from pipelines.steps.concurrency import map_concurrently
 from pipelines.steps.fetch_content import Fetched
 from warehouse.archive.backlog import find_backlog, find_lost_files
@@ -84,7 +77,7 @@ class RecordArchiver:
     table: Table
     fetch: Fetch
     concurrency: int
-    clock: Callable[[], datetime]
+    clock: Clock
     on_attempt: Callable[[int], None]
 
     def list_backlog(self, windows: Sequence[StorageWindow]) -> dict[StorageWindow, list[str]]:
@@ -101,7 +94,10 @@ class RecordArchiver:
         A failing record does not fail its window: its row says why. Windows skipped because no further record can
         succeed have no outcome.
         """
-        tasks = [task for window, ids in backlog.items() for task in self._build_tasks(window, ids)]
+        tasks: list[_Task] = []
+        for window, ids in backlog.items():
+            lost = find_lost_files(self.folder, self.table, self.account, window) if ids else {}
+            tasks += [_Task(window, record_id, lost.get(record_id)) for record_id in ids]
         for window in [window for window, ids in backlog.items() if not ids]:
             yield ArchiveOutcome(window=window)
         for window, results in groupby(self._archive_concurrently(tasks), key=lambda result: result.task.window):
@@ -109,10 +105,6 @@ class RecordArchiver:
             yield outcome
             if isinstance(outcome.error, StorageFailed):
                 return
-
-    def _build_tasks(self, window: StorageWindow, ids: Sequence[str]) -> list[_Task]:
-        lost = find_lost_files(self.folder, self.table, self.account, window) if ids else {}
-        return [_Task(window, record_id, lost.get(record_id)) for record_id in ids]
 
     def _archive_concurrently(self, tasks: Sequence[_Task]) -> Iterator[_Result]:
         is_over = threading.Event()
@@ -129,14 +121,14 @@ class RecordArchiver:
     def _archive(self, task: _Task) -> _Result:
         try:
             fetched = self._fetch(task)
-        except (AccountError, StorageFailed) as error:
+        except (errors.AccountError, StorageFailed) as error:
             return _Result(task, error=error)
-        except (MediaExpired, InvalidRequest) as error:
+        except (errors.MediaExpired, errors.InvalidRequest) as error:
             # A 404 of the API may also mean a wrong base URL, so the record is not given up.
-            is_absent = isinstance(error, MediaExpired) or error.status == HTTPStatus.BAD_REQUEST
+            is_absent = isinstance(error, errors.MediaExpired) or error.status == HTTPStatus.BAD_REQUEST
             return _Result(task, self._build_attempt(task, "pending" if is_absent else "failed", error))
-        except (WindowError, WarehouseError) as error:
-            is_outage = isinstance(error, WindowError) and not isinstance(error, MediaRefused)
+        except (errors.WindowError, WarehouseError) as error:
+            is_outage = isinstance(error, errors.WindowError) and not isinstance(error, errors.MediaRefused)
             return _Result(task, self._build_attempt(task, "failed", error), is_outage=is_outage)
         attempt = DownloadAttempt.of_content(task.record_id, fetched, self.clock())
         self.on_attempt(attempt.bytes or 0)
@@ -172,7 +164,7 @@ class RecordArchiver:
                 fold = fold_download_log(self.folder, self.table, self.account, window)
         except WarehouseError as failure:
             error = error or failure
-        refused = isinstance(error, Forbidden)
+        refused = isinstance(error, errors.Forbidden)
         return ArchiveOutcome(
             window=window,
             statuses=statuses,

@@ -1,10 +1,11 @@
 """Draining the inbox: events are moved to the raw log, and their windows folded."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from pipelines.clock import Clock
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_lake_file
 from warehouse.lake.normalize import normalize_response
 from warehouse.raw.deletion_log import is_deleted
@@ -49,7 +50,7 @@ class Drain:
     folder: DataFolder
     account: str
     inbox: Inbox
-    clock: Callable[[], datetime]
+    clock: Clock
 
     def run(self) -> DrainOutcome:
         """Drain all events; raises `InboxFailed`, `StorageFailed` and `RawDamaged`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from iplum_resource.client import IPlumClient
@@ -59,8 +60,5 @@ class RecordingFetcher(_Fetcher):
 
     def __call__(self, record_id: str, sha256: str | None = None) -> Fetched:
         """Return the file; with `sha256`, only the one with this hash."""
-
-        def fetch_url() -> str:
-            return self.client.fetch_recording_url(record_id)
-
+        fetch_url = partial(self.client.fetch_recording_url, record_id)
         return self._download(fetch_url(), fetch_url, expected="audio", sha256=sha256)

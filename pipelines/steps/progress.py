@@ -1,37 +1,18 @@
-"""The progress of a run: a protocol, and an implementation that does nothing."""
+"""The progress of a run."""
 
-from typing import Protocol
+from typing import Literal
 
 from pipelines.steps.pull_windows import WindowOutcome
 
 
-class Progress(Protocol):
-    """Receives the progress of a run."""
+class Progress:
+    """Receives the progress of a run. This class shows nothing."""
 
-    def start(self, dataset: str, windows: int) -> None:
-        """A step starts that has this many windows."""
-
-    def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
-        """A window is finished, or has failed."""
-
-    def start_records(self, dataset: str, records: int) -> None:
-        """A step starts that has this many records to download."""
-
-    def finish_record(self, dataset: str, size: int) -> None:
-        """A record was attempted; `size` is the number of downloaded bytes."""
-
-
-class NoProgress:
-    """Progress that is not shown."""
-
-    def start(self, dataset: str, windows: int) -> None:
-        """Do nothing."""
+    def start(self, dataset: str, total: int, unit: Literal["windows", "records"] = "windows") -> None:
+        """Start a step that has this many windows, or records to download."""
 
     def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
-        """Do nothing."""
-
-    def start_records(self, dataset: str, records: int) -> None:
-        """Do nothing."""
+        """Count a window that is finished or has failed."""
 
     def finish_record(self, dataset: str, size: int) -> None:
-        """Do nothing."""
+        """Count an attempted record; `size` is the number of downloaded bytes."""

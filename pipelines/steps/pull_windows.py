@@ -2,16 +2,16 @@
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
 
 from iplum_resource.errors import AccountError, Forbidden, IPlumError
-from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import Window
 from iplum_resource.window_pull import FetchWindow, PulledResponse, PullReason, ResponseSizes, WindowPull
+from pipelines.clock import Clock
 from pipelines.steps.audit_windows import NO_FINDINGS, AuditFindings, find_audit_findings
 from pipelines.steps.concurrency import map_concurrently
 from warehouse.errors import StorageFailed, WarehouseError
@@ -26,9 +26,9 @@ from warehouse.windows import StorageWindow
 _OUTAGE_FAILURES = 8
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class WindowOutcome:
-    """The result of one window.
+    """The result of one window, built while it is pulled and folded.
 
     `again` marks a window that was reported before, or that only received out-of-window records. `refused` is
     whether the account may not request this dataset (HTTP 403). `findings` are those of an audit.
@@ -65,7 +65,7 @@ class DatasetLoader:
     fetch_once: FetchWindow
     concurrency: int
     verify: Literal["auto", "always", "off"]
-    clock: Callable[[], datetime]
+    clock: Clock
     refusable: bool = False
     reason: PullReason = "pull"
     lookback: timedelta = timedelta(0)
@@ -89,7 +89,7 @@ class DatasetLoader:
             yield replace(outcome, again=True)
         for window in sorted(to_fold):
             if not is_up_to_date(self.folder, self.table, self.account, window):
-                yield self._fold(_ResponseRecorder(self._log, window), again=True)
+                yield self._fold(WindowOutcome(window=window), again=True)
 
     @property
     def _log(self) -> RawLog:
@@ -105,25 +105,26 @@ class DatasetLoader:
         is_over = threading.Event()
         failed = succeeded = 0
         pull = partial(self._pull_window, sizes=sizes, unchecked_sizes=unchecked_sizes)
-        for recorder in map_concurrently(
+        for pulled in map_concurrently(
             pull, windows, is_over=is_over, concurrency=self.concurrency, name=f"pull-{self.table.name}"
         ):
-            outcome = self._fold(recorder)
+            outcome = self._fold(pulled)
             failed += outcome.error is not None
             succeeded += outcome.error is None
-            if _is_final(outcome) or (failed >= _OUTAGE_FAILURES and not succeeded):
+            is_final = outcome.refused or isinstance(outcome.error, AccountError | StorageFailed)
+            if is_final or (failed >= _OUTAGE_FAILURES and not succeeded):
                 is_over.set()
             yield outcome
 
     def _pull_window(
         self, window: StorageWindow, sizes: ResponseSizes, unchecked_sizes: dict[StorageWindow, set[int]]
-    ) -> "_ResponseRecorder":
+    ) -> WindowOutcome:
         recorder = _ResponseRecorder(self._log, window)
-        request_window = Window(window.start, window.end)
+        outcome = recorder.outcome
         try:
             for pulled in WindowPull(
                 self.fetch,
-                request_window,
+                Window(window.start, window.end),
                 sizes,
                 verify=self.verify,
                 now=self.clock,
@@ -136,35 +137,23 @@ class DatasetLoader:
             if self.refusable:
                 recorder.record_refusal(self.clock())
             else:
-                recorder.error = error
+                outcome.error = error
         except (IPlumError, WarehouseError) as failure:
-            recorder.error = failure
-        return recorder
+            outcome.error = failure
+        return outcome
 
-    def _fold(self, recorder: "_ResponseRecorder", *, again: bool = False) -> WindowOutcome:
-        fold: FoldResult | None = None
-        error = recorder.error
-        if recorder.responses or recorder.refused or again:
+    def _fold(self, outcome: WindowOutcome, *, again: bool = False) -> WindowOutcome:
+        outcome.again = again
+        if outcome.responses or outcome.refused or again:
             try:
-                fold = fold_window(self.folder, self.table, self.account, recorder.window)
+                outcome.fold = fold_window(self.folder, self.table, self.account, outcome.window)
             except WarehouseError as failure:
-                error = error or failure
-        return WindowOutcome(
-            window=recorder.window,
-            fold=fold,
-            responses=recorder.responses,
-            body_bytes=recorder.body_bytes,
-            split_checked=recorder.split_checked,
-            refused=recorder.refused,
-            again=again,
-            findings=self._find_findings(fold, recorder.window),
-            error=error,
-        )
-
-    def _find_findings(self, fold: FoldResult | None, window: StorageWindow) -> AuditFindings:
-        if fold is None or self.reason != "audit":
-            return NO_FINDINGS
-        return find_audit_findings(fold, window, now=self.clock(), lookback=self.lookback)
+                outcome.error = outcome.error or failure
+        if outcome.fold is not None and self.reason == "audit":
+            outcome.findings = find_audit_findings(
+                outcome.fold, outcome.window, now=self.clock(), lookback=self.lookback
+            )
+        return outcome
 
     def _load_sizes(self, windows: Sequence[StorageWindow]) -> ResponseSizes:
         """Start with the row counts of earlier runs, so that a daily run of two windows knows the largest ones."""
@@ -176,42 +165,45 @@ class DatasetLoader:
         )
 
 
-def _is_final(outcome: WindowOutcome) -> bool:
-    return outcome.refused or isinstance(outcome.error, AccountError | StorageFailed)
-
-
 class _ResponseRecorder:
     """Stores the responses of one pull of one window in the raw log."""
 
     def __init__(self, log: RawLog, window: StorageWindow) -> None:
-        self.window = window
-        self.responses = 0
-        self.body_bytes = 0
-        self.split_checked = False
+        self.outcome = WindowOutcome(window=window)
         self.unchecked_sizes: set[int] = set()
-        self.refused = False
-        self.error: IPlumError | WarehouseError | None = None
         self._log = log
         self._pull_id = uuid.uuid4().hex
         self._unconfirmed: set[Window] = set()
 
     def record(self, pulled: PulledResponse) -> None:
         response = pulled.response
-        self._log.append(self.window, self._build_row(response, pulled.reason, complete=pulled.complete))
+        row = RawResponse(
+            request_start=response.window.start,
+            request_end=response.window.end,
+            usage_types=None if response.usage_types is None else ",".join(response.usage_types),
+            reason=pulled.reason,
+            pull_id=self._pull_id,
+            complete=pulled.complete,
+            pulled_at=response.received_at,
+            rows=response.rows,
+            body=response.body,
+        )
+        self._log.append(self.outcome.window, row)
         if pulled.complete and response.window not in self._unconfirmed:
             self.unchecked_sizes.add(response.rows)
         if not pulled.complete:
             self._unconfirmed.add(response.window)
         if not (pulled.complete and response.window in self._unconfirmed):
-            self.responses += 1
-            self.body_bytes += len(response.body)
-        self.split_checked |= pulled.reason == "halves"
+            self.outcome.responses += 1
+            self.outcome.body_bytes += len(response.body)
+        self.outcome.split_checked |= pulled.reason == "halves"
 
     def record_refusal(self, refused_at: datetime) -> None:
         """Store that the account may not request this window: no rows, no body, not pulled."""
+        window = self.outcome.window
         row = RawResponse(
-            request_start=self.window.start,
-            request_end=self.window.end,
+            request_start=window.start,
+            request_end=window.end,
             usage_types=None,
             reason="pull",
             pull_id=self._pull_id,
@@ -220,18 +212,5 @@ class _ResponseRecorder:
             rows=None,
             body=None,
         )
-        self._log.append(self.window, row)
-        self.refused = True
-
-    def _build_row(self, response: WindowResponse, reason: PullReason, *, complete: bool) -> RawResponse:
-        return RawResponse(
-            request_start=response.window.start,
-            request_end=response.window.end,
-            usage_types=None if response.usage_types is None else ",".join(response.usage_types),
-            reason=reason,
-            pull_id=self._pull_id,
-            complete=complete,
-            pulled_at=response.received_at,
-            rows=response.rows,
-            body=response.body,
-        )
+        self._log.append(window, row)
+        self.outcome.refused = True

@@ -10,7 +10,7 @@ import pytest
 from iplum_resource.standin.server import Running
 from pipelines.runs.archive import archive
 from pipelines.settings import PROJECT
-from pipelines.steps.progress import NoProgress
+from pipelines.steps.progress import Progress
 from tests.support.account import Account, now
 
 PAGE = (PROJECT / "docs" / "operations.md").read_text()
@@ -33,9 +33,7 @@ def test_a_backup_restores_identical_tables_without_a_request(
     for name, value in account.environ.items():
         monkeypatch.setenv(name, value)
     assert account.sync().failures == []
-    report = archive(
-        account.settings, environ=account.environ, since=account.first_day, progress=NoProgress(), clock=now
-    )
+    report = archive(account.settings, environ=account.environ, since=account.first_day, progress=Progress(), clock=now)
     assert report.failures == []
     (tmp_path / ".venv").symlink_to(PROJECT / ".venv")
     (tmp_path / ".env").write_text("IPLUM_ACCOUNT=default\n")

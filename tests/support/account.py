@@ -14,7 +14,7 @@ from iplum_resource.standin.options import Options
 from iplum_resource.standin.server import Running
 from pipelines.runs.sync import SyncReport, sync
 from pipelines.settings import Settings, load_settings
-from pipelines.steps.progress import NoProgress
+from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import WindowOutcome
 from pipelines.warehouse_folder import open_folder
 from warehouse.snapshot.pointer import fetch_snapshot
@@ -74,7 +74,7 @@ class Account:
 
     def sync(self, *, since: date | None = None, until: date | None = None) -> SyncReport:
         """Sync as the command does."""
-        return sync(self.settings, environ=self.environ, since=since, until=until, progress=NoProgress(), clock=now)
+        return sync(self.settings, environ=self.environ, since=since, until=until, progress=Progress(), clock=now)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask the published tables."""
@@ -99,7 +99,7 @@ class Account:
         return sum(request.path == path for request in self.server.requests)
 
 
-class Watcher(NoProgress):
+class Watcher(Progress):
     """Progress that remembers what it heard."""
 
     def __init__(self) -> None:

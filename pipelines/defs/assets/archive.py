@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import dagster as dg
 
 from iplum_resource.client import IPlumClient
 from iplum_resource.media.client import MediaClient
 from iplum_resource.resource import IPlumResource
+from pipelines.clock import Clock
 from pipelines.defs.assets.catalog import build_column_schema
 from pipelines.defs.failures import fail_records, failing_step
 from pipelines.defs.partitions import BACKFILL_POLICY, build_partitions
@@ -34,20 +34,21 @@ class Archive:
     build_fetch: Callable[[IPlumClient, MediaClient, MediaStore], Fetch]
 
 
-CONTENT_ARCHIVE = Archive(
+_CONTENTS = Archive(
     table=CONTENTS,
     description=f"Message texts, attachments and faxes. Verified ones are not requested again. {_ON_DEMAND}",
     build_fetch=ContentFetcher,
 )
-RECORDING_ARCHIVE = Archive(
+_RECORDING_FILES = Archive(
     table=RECORDING_FILES,
     description=f"Files of call recordings. Verified ones are not requested again. {_ON_DEMAND}",
     build_fetch=RecordingFetcher,
 )
+ARCHIVES = (_CONTENTS, _RECORDING_FILES)
 
 
 def build_archive_assets(
-    archive: Archive, settings: Settings, *, clock: Callable[[], datetime], progress: Progress
+    archive: Archive, settings: Settings, *, clock: Clock, progress: Progress
 ) -> dg.AssetsDefinition:
     """Build the partitioned asset of one archive table."""
     key = dg.AssetKey(settings.key(archive.table.name))
@@ -75,7 +76,7 @@ def build_archive_assets(
         with MediaClient(settings.media_hosts) as media:
             archiver = _build_archiver(archive, settings, iplum, media=media, clock=clock, progress=progress)
             backlog = archiver.list_backlog(windows)
-            progress.start_records(label, sum(map(len, backlog.values())))
+            progress.start(label, sum(map(len, backlog.values())), "records")
             outcomes = list(archiver.archive(backlog))
         _report(context, key, windows, outcomes)
 
@@ -83,13 +84,7 @@ def build_archive_assets(
 
 
 def _build_archiver(
-    archive: Archive,
-    settings: Settings,
-    iplum: IPlumResource,
-    *,
-    media: MediaClient,
-    clock: Callable[[], datetime],
-    progress: Progress,
+    archive: Archive, settings: Settings, iplum: IPlumResource, *, media: MediaClient, clock: Clock, progress: Progress
 ) -> RecordArchiver:
     folder = open_folder(settings)
     with failing_step(SettingsError, ValueError):

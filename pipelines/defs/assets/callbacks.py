@@ -1,10 +1,8 @@
 """The asset `callbacks`, which drains the inbox."""
 
-from collections.abc import Callable
-from datetime import datetime
-
 import dagster as dg
 
+from pipelines.clock import Clock
 from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings, SettingsError, check_account
 from pipelines.steps.drain_inbox import Drain, DrainOutcome
@@ -16,7 +14,7 @@ def build_callbacks_key(settings: Settings) -> dg.AssetKey:
     return dg.AssetKey(settings.key("callbacks"))
 
 
-def build_callbacks_asset(settings: Settings, *, clock: Callable[[], datetime]) -> dg.AssetsDefinition:
+def build_callbacks_asset(settings: Settings, *, clock: Clock) -> dg.AssetsDefinition:
     """Build the asset `callbacks`; without an inbox it does nothing."""
 
     @dg.asset(

@@ -1,6 +1,6 @@
 """Catalog entries of assets: owner, privacy, documentation page, columns and freshness."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import dagster as dg
@@ -28,7 +28,8 @@ _PRIVACY = {
 
 def add_catalog_entries(asset: dg.AssetsDefinition, *, owner: str) -> dg.AssetsDefinition:
     """Add to each asset its owner, the tag `holds` (how private it is), and its documentation page."""
-    columns = _list_columns()
+    columns = {table.name: table.columns for table in TABLES.values()}
+    columns |= {mart.name: mart.columns for mart in MARTS}
 
     def add(spec: dg.AssetSpec) -> dg.AssetSpec:
         page = PROJECT / _PAGES[spec.group_name or "raw"]
@@ -39,10 +40,6 @@ def add_catalog_entries(asset: dg.AssetsDefinition, *, owner: str) -> dg.AssetsD
         )
 
     return asset.map_asset_specs(add)
-
-
-def _list_columns() -> Mapping[str, tuple[Column, ...]]:
-    return {**{table.name: table.columns for table in TABLES.values()}, **{mart.name: mart.columns for mart in MARTS}}
 
 
 def _classify_privacy(columns: tuple[Column, ...] | None) -> str:

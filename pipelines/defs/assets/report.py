@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from pipelines.defs.assets.marts import build_mart_key
+from pipelines.defs.assets.warehouse_tables import build_mart_key
 from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder

@@ -6,13 +6,13 @@ import dagster as dg
 
 from pipelines.defs.assets.callbacks import build_callbacks_key
 from pipelines.defs.assets.catalog import FRESHNESS, build_column_schema
-from pipelines.defs.assets.marts import build_mart_key, build_mart_spec
 from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import build_mart_settings, open_folder
 from warehouse.outputs.query import run_query
-from warehouse.schema.marts import MARTS
+from warehouse.schema.marts import MARTS, Mart
 from warehouse.schema.tables import CONTENTS, FOLDED_TABLES, MESSAGES, PUBLISHED_TABLES, PULLS, USAGE, VIEWS, Table
+from warehouse.snapshot.marts import read_mart
 from warehouse.snapshot.publish import Publication, publish
 from warehouse.storage.paths import DataFolder
 
@@ -29,12 +29,17 @@ def build_table_key(table: Table) -> dg.AssetKey:
     return dg.AssetKey(["warehouse", table.name])
 
 
+def build_mart_key(name: str) -> dg.AssetKey:
+    """Return the key of a mart's asset."""
+    return dg.AssetKey(["marts", name])
+
+
 def build_tables_assets(accounts: Sequence[Settings]) -> dg.AssetsDefinition:
     """Build the assets `warehouse/<table>` and `marts/<mart>`, published together for all accounts."""
-    specs = [_build_spec(table, accounts) for table in (*PUBLISHED_TABLES, *VIEWS)]
+    specs = [_build_table_spec(table, accounts) for table in (*PUBLISHED_TABLES, *VIEWS)]
     folder = open_folder(accounts[0])
 
-    @dg.multi_asset(name="publish_tables", specs=[*specs, *map(build_mart_spec, MARTS)])
+    @dg.multi_asset(name="publish_tables", specs=[*specs, *map(_build_mart_spec, MARTS)])
     def publish_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
         with failing_step():
             publication = publish(folder, build_mart_settings(accounts))
@@ -72,7 +77,7 @@ def _describe_publication(publication: Publication, table: Table) -> dict[str, i
     }
 
 
-def _build_spec(table: Table, accounts: Sequence[Settings]) -> dg.AssetSpec:
+def _build_table_spec(table: Table, accounts: Sequence[Settings]) -> dg.AssetSpec:
     return dg.AssetSpec(
         build_table_key(table),
         deps=[*_find_sources(table, accounts), *(map(build_callbacks_key, accounts) if table in FOLDED_TABLES else ())],
@@ -83,6 +88,23 @@ def _build_spec(table: Table, accounts: Sequence[Settings]) -> dg.AssetSpec:
         metadata={
             "dagster/table_name": f"main.{table.name}",
             "dagster/column_schema": build_column_schema(table.columns),
+        },
+    )
+
+
+def _build_mart_spec(mart: Mart) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        build_mart_key(mart.name),
+        # A source is a table, or `marts.` and the name of a mart.
+        deps=[source.split(".") if "." in source else ["warehouse", source] for source in mart.sources],
+        description=f"{mart.description} One row per {', '.join(mart.grain)}.",
+        freshness_policy=FRESHNESS,
+        group_name="marts",
+        kinds={"duckdb", "sql"},
+        metadata={
+            "dagster/table_name": f"marts.{mart.name}",
+            "dagster/column_schema": build_column_schema(mart.columns),
+            "select": dg.MetadataValue.md(f"```sql\n{read_mart(mart)}\n```"),
         },
     )
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
+from iplum_resource.client import IPlumClient
 from iplum_resource.resource import IPlumResource
 from iplum_resource.window_pull import FetchWindow
+from pipelines.clock import Clock
 from pipelines.defs.assets.catalog import build_column_schema
 from pipelines.defs.failures import fail_windows, failing_step
 from pipelines.defs.partitions import AUDIT_TAG, BACKFILL_POLICY, build_partitions
@@ -18,7 +20,6 @@ from pipelines.steps.audit_windows import NO_FINDINGS
 from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import DatasetLoader, WindowOutcome
 from pipelines.warehouse_folder import open_folder
-from warehouse.lake.fold import FoldResult
 from warehouse.schema.tables import RAW_COLUMNS, Table
 from warehouse.storage.atomic_files import create_folder
 from warehouse.windows import StorageWindow, window_of_key
@@ -35,7 +36,7 @@ class Dataset:
     table: Table
     raw_description: str
     description: str
-    build_fetches: Callable[[IPlumResource], tuple[FetchWindow, FetchWindow]]
+    build_fetches: Callable[[IPlumClient, Settings], tuple[FetchWindow, FetchWindow]]
     refusable: bool = False
 
     def keys(self, settings: Settings) -> tuple[dg.AssetKey, dg.AssetKey]:
@@ -44,7 +45,7 @@ class Dataset:
 
 
 def build_window_assets(
-    dataset: Dataset, settings: Settings, *, clock: Callable[[], datetime], progress: Progress
+    dataset: Dataset, settings: Settings, *, clock: Clock, progress: Progress
 ) -> dg.AssetsDefinition:
     """Build the assets `raw_<name>` and `<name>`, pulled and folded in one step.
 
@@ -98,13 +99,13 @@ def build_window_assets(
 
 
 def _build_loader(
-    dataset: Dataset, settings: Settings, iplum: IPlumResource, *, clock: Callable[[], datetime], is_audit: bool
+    dataset: Dataset, settings: Settings, iplum: IPlumResource, *, clock: Clock, is_audit: bool
 ) -> DatasetLoader:
     folder = open_folder(settings)
     with failing_step(SettingsError, ValueError):
         check_account(settings, folder.accounts())
         create_folder(folder.limiter_file(settings.account).parent, folder.modes)
-        fetch, fetch_once = dataset.build_fetches(iplum)
+        fetch, fetch_once = dataset.build_fetches(iplum.get_client(), settings)
     return DatasetLoader(
         folder=folder,
         account=settings.account,
@@ -160,20 +161,14 @@ def _describe(
     if outcome is None or outcome.fold is None or outcome.refused:
         return [(raw_key, {"refused": True}), (key, {"refused": True})]
     raw = {"responses": outcome.responses, "body_bytes": outcome.body_bytes, "split_checked": outcome.split_checked}
-    return [(raw_key, raw), (key, {**_count_rows(outcome.fold), **_count_findings(outcome)})]
-
-
-def _count_findings(outcome: WindowOutcome) -> Metadata:
-    findings = asdict(outcome.findings) if outcome.findings.total else {}
-    return {f"audit_{name}": rows for name, rows in findings.items()}
-
-
-def _count_rows(fold: FoldResult) -> Metadata:
-    return {
-        "dagster/partition_row_count": fold.state.rows,
-        "rows": fold.state.rows,
-        "new": fold.new,
-        "changed": fold.changed,
-        "absent": fold.state.absent,
-        "unreadable": fold.state.unreadable + fold.state.unread,
+    state = outcome.fold.state
+    rows = {
+        "dagster/partition_row_count": state.rows,
+        "rows": state.rows,
+        "new": outcome.fold.new,
+        "changed": outcome.fold.changed,
+        "absent": state.absent,
+        "unreadable": state.unreadable + state.unread,
     }
+    findings = asdict(outcome.findings) if outcome.findings.total else {}
+    return [(raw_key, raw), (key, rows | {f"audit_{name}": number for name, number in findings.items()})]

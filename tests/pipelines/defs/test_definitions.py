@@ -15,7 +15,7 @@ from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_partitions, build_range_tags
 from pipelines.runs.sync import run_job
 from pipelines.settings import PROJECT, load_settings
-from pipelines.steps.progress import NoProgress
+from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder, open_inbox
 from tests.support.account import Account, Watcher, now
 from tests.support.raw_responses import answer, call, fold
@@ -273,7 +273,7 @@ def test_a_run_over_a_range_records_one_materialization_per_window_with_row_coun
 
 def test_failed_checks_do_not_fail_the_run(account: Account) -> None:
     account.play(odd_rows=True, recording_plan=False)
-    defs = build_definitions(account.settings, clock=now, progress=NoProgress())
+    defs = build_definitions(account.settings, clock=now, progress=Progress())
     windows = list(windows_between(account.began - timedelta(days=6), account.began))
     with dg.DagsterInstance.ephemeral() as instance:
         assert run_job(defs, "sync", instance, tags=build_range_tags(windows)) == []

@@ -12,7 +12,7 @@ import pytest
 from iplum_resource.standin.server import Running
 from pipelines import cli
 from pipelines.runs.archive import ArchiveReport, archive
-from pipelines.steps.progress import NoProgress
+from pipelines.steps.progress import Progress
 from tests.support.account import Account, now
 from warehouse.checks.data_quality import find_by_select
 from warehouse.schema.tables import RECORDING_FILES
@@ -47,7 +47,7 @@ def synced(synced_once: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def run(account: Account, *, clock: Callable[[], datetime] = now, since: date | None = None) -> ArchiveReport:
-    return archive(account.settings, environ=account.environ, since=since, progress=NoProgress(), clock=clock)
+    return archive(account.settings, environ=account.environ, since=since, progress=Progress(), clock=clock)
 
 
 def count(account: Account, table: str) -> dict[str, int]:

@@ -23,7 +23,7 @@ from pipelines.defs.schedules import WINDOWS_PER_AUDIT, find_audit_ranges
 from pipelines.runs.sync import run_job
 from pipelines.settings import load_settings
 from pipelines.steps.audit_windows import NO_FINDINGS, AuditFindings
-from pipelines.steps.progress import NoProgress
+from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import DatasetLoader, WindowOutcome
 from tests.support.account import Account, now
 from tests.support.raw_responses import call, create_folder
@@ -192,7 +192,7 @@ def test_verify_finds_and_adds_rows_that_a_row_cap_truncated(
 def test_the_run_of_the_audit_records_findings_per_window(account: Account) -> None:
     account.play(recording_plan=False)
     windows = list(windows_between(account.began - timedelta(days=20), account.began - timedelta(days=14)))
-    defs = build_definitions(account.settings, clock=now, progress=NoProgress())
+    defs = build_definitions(account.settings, clock=now, progress=Progress())
     with dg.DagsterInstance.ephemeral() as instance:
         assert run_job(defs, "audit", instance, tags=build_range_tags(windows)) == []
         records = instance.fetch_materializations(dg.AssetKey("usage"), limit=100).records

@@ -15,7 +15,7 @@ import pytest
 from iplum_resource.callbacks import parse_callback
 from pipelines.runs.sync import sync
 from pipelines.settings import Settings, load_settings
-from pipelines.steps.progress import NoProgress
+from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder, open_inbox
 from tests.support.scripted_server import Received, ScriptedServer, Step, respond
 from warehouse.outputs.query import run_query
@@ -83,8 +83,6 @@ def test_a_sync_of_a_case_produces_the_expected_rows(
         listed.step = step
         receive(settings, step.get("callbacks", {}))
         since, until = (date.fromisoformat(day) for day in step.get("sync", [case["start_date"], case["until"]]))
-        sync(
-            settings, environ=environ, since=since, until=until, progress=NoProgress(), clock=lambda: datetime.now(UTC)
-        )
+        sync(settings, environ=environ, since=since, until=until, progress=Progress(), clock=lambda: datetime.now(UTC))
     for query in case["expect"]:
         assert [list(row) for row in run_query(open_folder(settings), query["sql"]).rows] == query["rows"]

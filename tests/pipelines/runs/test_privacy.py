@@ -11,7 +11,7 @@ import pytest
 from pipelines.defs.build import build_definitions
 from pipelines.runs.archive import archive
 from pipelines.settings import PROJECT
-from pipelines.steps.progress import NoProgress
+from pipelines.steps.progress import Progress
 from tests.support.account import Account, now
 from tests.support.pushing import TOKEN
 
@@ -44,7 +44,7 @@ def test_successful_and_failed_runs_record_no_personal_data(
     account.play(odd_rows=True, **faults)
     assert account.sync().failures == []
     account.play(odd_rows=True, media_cut=0.1, media_error_page=0.1)
-    archive(account.settings, environ=account.environ, progress=NoProgress(), clock=now)
+    archive(account.settings, environ=account.environ, progress=Progress(), clock=now)
     addresses = [(r.path,) for r in account.server.requests if r.path.startswith("/media/")]
     assert addresses
     logged = []

@@ -18,7 +18,7 @@ from pipelines.receiver.app import Mailbox, Receiver
 from pipelines.receiver.server import list_mailboxes
 from pipelines.runs.sync import sync
 from pipelines.settings import ACCOUNT_OPTIONS, PROJECT, SettingsError, choose_accounts, load_accounts, load_settings
-from pipelines.steps.progress import NoProgress
+from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder, open_inbox
 from tests.support.account import now
 from tests.support.raw_responses import answer, call, fold
@@ -137,15 +137,15 @@ def test_revoked_keys_of_one_account_do_not_affect_the_sync_of_the_other(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     accounts = load_accounts(environ, tmp_path)
-    first_sync = sync(*accounts, environ=environ, progress=NoProgress(), clock=now)
+    first_sync = sync(*accounts, environ=environ, progress=Progress(), clock=now)
     assert first_sync.failures == []
     assert sorted(first_sync.datasets) == ["east/recordings", "east/usage", "west/recordings", "west/usage"]
     monkeypatch.setenv("EAST_SECRET", "revoked")
     first.requests.clear()
-    west_only = sync(*accounts, environ=environ, only="west", progress=NoProgress(), clock=now)
+    west_only = sync(*accounts, environ=environ, only="west", progress=Progress(), clock=now)
     assert list(west_only.datasets) == ["west/recordings", "west/usage"]
     assert first.requests == []
-    after_revocation = sync(*accounts, environ={**environ, "EAST_SECRET": "revoked"}, progress=NoProgress(), clock=now)
+    after_revocation = sync(*accounts, environ={**environ, "EAST_SECRET": "revoked"}, progress=Progress(), clock=now)
     (failure,) = after_revocation.failures
     assert failure.startswith("east: ")
     assert "401" in failure
