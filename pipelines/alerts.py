@@ -64,11 +64,8 @@ def _shorten(failures: Sequence[str]) -> list[str]:
 
 def send_alert(alert: Alert, settings: AlertSettings, *, sleep: Callable[[float], None] = time.sleep) -> None:
     """Send an alert through each channel, with three attempts; raises `AlertFailed` if one fails."""
-    channels: list[Callable[[Alert, AlertSettings], None]] = []
-    channels += [_post] if settings.webhook else []
-    channels += [_mail] if settings.smtp else []
     problems = []
-    for send in channels:
+    for send in [channel for channel, is_set in ((_post, settings.webhook), (_mail, settings.smtp)) if is_set]:
         retries = Retrying(
             retry=retry_if_exception_type(AlertFailed),
             stop=stop_after_attempt(_ATTEMPTS),

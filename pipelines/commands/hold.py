@@ -7,6 +7,7 @@ import typer
 from pipelines.clock import now
 from pipelines.commands.invocation import read_settings
 from pipelines.settings import SettingsError
+from pipelines.warehouse_folder import open_folder
 
 hold = typer.Typer(
     name="hold",
@@ -30,7 +31,6 @@ def add(user: User = None, counterparty: Counterparty = None, account: Account =
     if not (user or counterparty or account):
         raise SettingsError("give at least one of --user, --counterparty and --account")
     settings, _ = read_settings()
-    from pipelines.warehouse_folder import open_folder
     from warehouse.retention.legal_holds import add_hold
 
     added = add_hold(
@@ -43,7 +43,6 @@ def add(user: User = None, counterparty: Counterparty = None, account: Account =
 def list_holds() -> None:
     """List the holds."""
     settings, _ = read_settings()
-    from pipelines.warehouse_folder import open_folder
     from warehouse.retention.legal_holds import read_holds
 
     holds = read_holds(open_folder(settings))
@@ -60,7 +59,6 @@ def list_holds() -> None:
 def remove(number: Annotated[int, typer.Argument(help="Number of the hold, as shown by 'iplum hold list'.")]) -> None:
     """Remove a hold: the next deletion includes the records that only it held."""
     settings, _ = read_settings()
-    from pipelines.warehouse_folder import open_folder
     from warehouse.retention.legal_holds import remove_hold
 
     remove_hold(open_folder(settings), number)

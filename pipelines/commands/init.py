@@ -24,6 +24,7 @@ from pipelines.settings import (
     read_env_file,
     set_variables,
 )
+from pipelines.warehouse_folder import open_folder
 
 _ACCESS_KEY, _SECRET_KEY, _LOGIN_ID = "IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID"
 _START_DATE, _TIMEZONE = "IPLUM_START_DATE", "IPLUM_TIMEZONE"
@@ -153,8 +154,6 @@ def _offer_sync(
     if not starts_sync:
         typer.echo("Start it with: .venv/bin/iplum sync")
         return
-    from pipelines.warehouse_folder import open_folder
-
     sync_and_show(settings, environ=environ)
     typer.echo(
         f"\nQuery:          {_QUERY}\nReport:         {open_folder(settings).report}\n"

@@ -8,6 +8,7 @@ import typer
 from pipelines.clock import now
 from pipelines.commands.invocation import Account, read_accounts
 from pipelines.settings import Settings, SettingsError
+from pipelines.warehouse_folder import open_folder
 
 if TYPE_CHECKING:
     from warehouse.raw.deletion_log import DeletionRecord
@@ -35,7 +36,6 @@ def retention(
     accounts, _ = read_accounts()
     from pipelines.runs.retention import carry_out, list_unfinished, plan_deletion
     from pipelines.settings import choose_accounts
-    from pipelines.warehouse_folder import open_folder
 
     chosen = choose_accounts(accounts, account)
     if show:
@@ -76,7 +76,6 @@ def _show_plan(deletion: "DeletionRecord", *, dry_run: bool) -> None:
 
 
 def _show_records(chosen: tuple[Settings, ...]) -> None:
-    from pipelines.warehouse_folder import open_folder
     from warehouse.raw.deletion_log import load_deletion_records
 
     records = [one for each in chosen for one in load_deletion_records(open_folder(each), each.account)]

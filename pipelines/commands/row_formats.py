@@ -25,13 +25,11 @@ def _write_table(result: QueryResult, stream: TextIO) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in result.columns:
         table.add_column(Text(escape_for_terminal(column)), overflow="fold")
-    count = 0
     for row in result.rows:
         table.add_row(*(Text(escape_for_terminal(_format_value(value))) for value in row))
-        count += 1
     console = Console(file=stream, width=None if stream.isatty() else 10_000)
     console.print(table)
-    console.print(f"({count:,} rows)" if count != 1 else "(1 row)", highlight=False)
+    console.print("(1 row)" if table.row_count == 1 else f"({table.row_count:,} rows)", highlight=False)
 
 
 def _write_csv(result: QueryResult, stream: TextIO) -> None:

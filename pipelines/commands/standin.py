@@ -51,10 +51,7 @@ def _parameter(name: str, kind: Any, default: Any, info: Any) -> inspect.Paramet
 
 
 def _to_command_line(name: str, default: Any, unit: timedelta | None) -> tuple[Any, Any]:
-    """Return the type and default of an option on the command line.
-
-    Durations are numbers, and sets are comma-separated words.
-    """
+    """Return the type and default of an option as typed: a number for a duration, comma-separated words for a set."""
     kind = _HINTS[name]
     if unit is not None:
         return (float, default / unit) if kind is timedelta else (float | None, None)

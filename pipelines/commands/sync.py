@@ -11,6 +11,7 @@ from pipelines.clock import now
 from pipelines.commands.failure_alert import alert_about_problems, alert_on_failure
 from pipelines.commands.invocation import Account, AsJson, Since, Until, exit_on, read_accounts, read_range, write_json
 from pipelines.settings import Settings
+from pipelines.warehouse_folder import open_folder
 
 if TYPE_CHECKING:
     from pipelines.runs.sync import SyncReport
@@ -78,7 +79,5 @@ def _show_report(report: "SyncReport", settings: Settings) -> None:
     for problem in report.problems:
         typer.echo(f"warning: {problem}", err=True)
     exit_on(report.failures)
-    from pipelines.warehouse_folder import open_folder
-
     folder = open_folder(settings)
     typer.echo(f"published {folder.published}\nreport {folder.report}")

@@ -1,16 +1,22 @@
-"""Windows as Dagster partitions: definition, backfill policy, and the tags of a run over a range."""
+"""Windows as Dagster partitions: definition, steps over a range of windows, and the tags of a run over a range."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import dagster as dg
 
+from iplum_resource.client import IPlumClient
+from iplum_resource.resource import IPlumResource
+from pipelines.defs.failures import failing_step
+from pipelines.settings import Settings, SettingsError, check_account
+from pipelines.warehouse_folder import open_folder
+from warehouse.storage.atomic_files import create_folder
+from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of
 
 #: About a year. A run has seconds of overhead, and a year finishes in reasonable time.
 MAX_WINDOWS_PER_RUN = 80
-
-BACKFILL_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=MAX_WINDOWS_PER_RUN)
 
 #: Marks the runs of an audit, which request each window whole and in halves and report differences.
 AUDIT_TAG = "iplum/audit"
@@ -29,6 +35,29 @@ def build_partitions(start_date: date) -> dg.TimeWindowPartitionsDefinition:
     return dg.TimeWindowPartitionsDefinition(
         cron_schedule="0 0 */5 * *", timezone="UTC", fmt="%Y-%m-%d", start=window_of(start_date).key, end_offset=1
     )
+
+
+def window_step(
+    settings: Settings, name: str, specs: Sequence[dg.AssetSpec]
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Return the decorator of a step over a range of an account's windows, which sends requests to iPlum."""
+    return dg.multi_asset(
+        name=settings.name(name),
+        specs=specs,
+        required_resource_keys={settings.name("iplum")},
+        partitions_def=build_partitions(settings.start_date),
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=MAX_WINDOWS_PER_RUN),
+    )
+
+
+def open_account(context: dg.AssetExecutionContext, settings: Settings) -> tuple[DataFolder, IPlumClient]:
+    """Return the data folder and the client of an account for a step; raises its failure if one is unusable."""
+    folder = open_folder(settings)
+    iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
+    with failing_step(SettingsError, ValueError):
+        check_account(settings, folder.accounts())
+        create_folder(folder.limiter_file(settings.account).parent, folder.modes)
+        return folder, iplum.get_client()
 
 
 def build_range_tags(window_range: Sequence[StorageWindow]) -> dict[str, str]:

@@ -95,7 +95,11 @@ def build_callback_inbox(
         with failing_step(), open_inbox(accounts[0], folder) as inbox:
             pending = inbox.list_accounts_with_events()
         now = clock()
-        _delete_old_drains(context.instance, before=now - _DRAINS_KEPT_FOR)
+        old = dg.RunsFilter(
+            tags=DRAIN.tags, created_before=now - _DRAINS_KEPT_FOR, statuses=[dg.DagsterRunStatus.SUCCESS]
+        )
+        for record in context.instance.get_run_records(old, limit=_DRAINS_DELETED_PER_TICK, ascending=True):
+            delete_run(context.instance, record.dagster_run.run_id)
         requests, obstacles = [], []
         for settings in [one for one in accounts if one.account in pending]:
             obstacle = _find_obstacle(context.instance, settings, now)
@@ -129,9 +133,3 @@ def _find_latest(instance: dg.DagsterInstance, **filters: Any) -> dg.DagsterRunS
     """Return the status of the latest run that `dg.RunsFilter` selects."""
     latest = instance.get_run_records(dg.RunsFilter(**filters), limit=1)
     return latest[0].dagster_run.status if latest else None
-
-
-def _delete_old_drains(instance: dg.DagsterInstance, *, before: datetime) -> None:
-    succeeded = dg.RunsFilter(tags=DRAIN.tags, created_before=before, statuses=[dg.DagsterRunStatus.SUCCESS])
-    for record in instance.get_run_records(succeeded, limit=_DRAINS_DELETED_PER_TICK, ascending=True):
-        delete_run(instance, record.dagster_run.run_id)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TypeVar
 
 from iplum_resource import errors
@@ -56,7 +55,7 @@ def diagnose_account(client: IPlumClient, settings: Settings, now: datetime) -> 
     hour = Window(now - _SHORT, now)
     results: dict[str, IPlumError | None] = {}
     for usage_type in settings.usage_types:
-        error = results[usage_type] = _try(partial(client.fetch_usage, hour, [usage_type], retry_server_errors=False))
+        error = results[usage_type] = _try(client.fetch_usage, hour, [usage_type])
         if len(results) == 1:
             yield from _diagnose_first(client, error)
         if isinstance(error, errors.AccountError) and not isinstance(error, errors.Forbidden):
@@ -64,19 +63,17 @@ def diagnose_account(client: IPlumClient, settings: Settings, now: datetime) -> 
         if isinstance(error, errors.Forbidden):
             break
     yield from _diagnose_usage(results)
-    yield _diagnose_list("recordings", _try(partial(client.fetch_recordings, hour, retry_server_errors=False)))
-    yield _diagnose_record("contents", _try(partial(client.fetch_content, _NO_RECORD, retry_server_errors=False)))
-    yield _diagnose_record(
-        "recording files", _try(partial(client.fetch_recording_url, _NO_RECORD, retry_server_errors=False))
-    )
+    yield _diagnose_list("recordings", _try(client.fetch_recordings, hour))
+    yield _diagnose_record("contents", _try(client.fetch_content, _NO_RECORD))
+    yield _diagnose_record("recording files", _try(client.fetch_recording_url, _NO_RECORD))
     accepted = [usage_type for usage_type, error in results.items() if error is None]
     if accepted:
         yield _diagnose_history(client, settings, accepted, now=now)
 
 
-def _try(request: Callable[[], object]) -> IPlumError | None:
+def _try(request: Callable[..., object], *arguments: object) -> IPlumError | None:
     try:
-        request()
+        request(*arguments, retry_server_errors=False)
     except IPlumError as error:
         return error
     return None

@@ -105,7 +105,12 @@ def diagnose_dagster(accounts: Sequence[Settings], now: datetime) -> Iterator[Di
     yield Diagnosis("Dagster", State.OK, f"the history in {home} can be opened")
     yield _diagnose_daemon(heartbeats, now)
     for settings in accounts:
-        yield _diagnose_schedule(settings, switches)
+        name = settings.name(_SCHEDULE)
+        if {switch for schedule, switch in switches if schedule == name} == {"STOPPED"}:
+            yield Diagnosis("daily sync", State.WARNING, f"{name} is off", "Turn it on in the Dagster UI.")
+        else:
+            found = f"{name} is on, at {settings.sync_at:%H:%M} {settings.time_zone}"
+            yield Diagnosis("daily sync", State.OK, found)
 
 
 def _diagnose_daemon(heartbeats: list[float], now: datetime) -> Diagnosis:
@@ -116,13 +121,6 @@ def _diagnose_daemon(heartbeats: list[float], now: datetime) -> Diagnosis:
     if now - last > _SILENCE:
         return Diagnosis("daemon", State.WARNING, f"last seen at {last:%Y-%m-%d %H:%M} UTC", fix)
     return Diagnosis("daemon", State.OK, "running")
-
-
-def _diagnose_schedule(settings: Settings, switches: Sequence[tuple[str, str]]) -> Diagnosis:
-    name = settings.name(_SCHEDULE)
-    if {switch for schedule, switch in switches if schedule == name} == {"STOPPED"}:
-        return Diagnosis("daily sync", State.WARNING, f"{name} is off", "Turn it on in the Dagster UI.")
-    return Diagnosis("daily sync", State.OK, f"{name} is on, at {settings.sync_at:%H:%M} {settings.time_zone}")
 
 
 def _fail(name: str, error: WarehouseError) -> Diagnosis:

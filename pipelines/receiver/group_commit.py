@@ -49,20 +49,15 @@ class GroupCommit:
                     await asyncio.to_thread(self._append, [event for events, _ in batch for event in events])
                 except WarehouseError as failure:
                     error = failure
-                _settle([done for _, done in batch], error)
+                # A client may have disconnected; its event is stored nevertheless.
+                for waiting in [done for _, done in batch if not done.done()]:
+                    if error is None:
+                        waiting.set_result(None)
+                    else:
+                        waiting.set_exception(error)
         finally:
             # After any other error, release the waiting requests; the next event starts a new commit.
             for _, done in [*batch, *self._waiting]:
                 done.cancel()
             self._waiting = []
             self._committing = None
-
-
-def _settle(futures: Sequence[asyncio.Future[None]], error: WarehouseError | None) -> None:
-    for future in futures:
-        if future.done():
-            continue  # the client has disconnected; the event is stored nevertheless
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)

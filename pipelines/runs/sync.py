@@ -176,13 +176,9 @@ def _pull_account(
     failed: list[str] = []
     tally.fatal = None
     for window_range in ranges:
+        is_last = window_range is ranges[-1]
         failed = run_account_job(
-            definitions,
-            job,
-            settings,
-            instance=instance,
-            window_range=window_range,
-            publishes=window_range is ranges[-1],
+            definitions, job, settings, instance=instance, window_range=window_range, publishes=is_last
         )
         failures += failed
         if tally.fatal is not None:

@@ -9,25 +9,3 @@ from pipelines.settings.env_file import render_env_example, set_variables
 from pipelines.settings.environment import PROJECT, adopt_environment, read_env_file, read_environment
 from pipelines.settings.parsers import SettingsError, parse_day_text
 from pipelines.settings.settings import VARIABLES, AlertSettings, Settings, check_account, load_settings
-
-__all__ = [
-    "ACCOUNTS_FILE",
-    "ACCOUNT_OPTIONS",
-    "PROJECT",
-    "VARIABLES",
-    "AlertSettings",
-    "Settings",
-    "SettingsError",
-    "adopt_environment",
-    "check_account",
-    "check_credentials",
-    "choose_accounts",
-    "load_accounts",
-    "load_settings",
-    "parse_day_text",
-    "read_callback_token",
-    "read_env_file",
-    "read_environment",
-    "render_env_example",
-    "set_variables",
-]

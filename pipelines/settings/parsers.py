@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, time, timedelta
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -68,16 +68,6 @@ def number(low: float, high: float, kind: Callable[[float], Any] = float) -> Par
     return parse
 
 
-def parse_hours(raw: Raw) -> timedelta:
-    """Parse a number of hours, from one to a year."""
-    return timedelta(hours=number(1, 8760)(raw))
-
-
-def parse_bool(raw: Raw) -> bool:
-    """Parse `true` or `false`."""
-    return bool(one_of("true", "false")(raw) == "true")
-
-
 def parse_usage_types(raw: Raw) -> tuple[str, ...]:
     """Parse comma-separated usage types."""
     words = _split(raw)
@@ -102,11 +92,6 @@ def parse_addresses(raw: Raw) -> tuple[str, ...]:
     return addresses
 
 
-def parse_day(raw: Raw) -> date:
-    """Parse a UTC day, `YYYY-MM-DD`."""
-    return parse_day_text(raw.text, raw.name)
-
-
 def parse_day_text(text: str, name: str) -> date:
     """Parse a UTC day, `YYYY-MM-DD`, given as the variable or option `name`."""
     try:
@@ -116,11 +101,6 @@ def parse_day_text(text: str, name: str) -> date:
     if day is None or len(text) != len("YYYY-MM-DD") or not 2000 <= day.year < 2100:
         raise SettingsError(f"{name} must be a day such as 2024-01-31, not {text!r}")
     return day
-
-
-def parse_time_of_day(raw: Raw) -> time:
-    """Parse a time of day, `HH:MM`."""
-    return time.fromisoformat(matching(r"([01][0-9]|2[0-3]):[0-5][0-9]", "a time of day such as 02:15")(raw))
 
 
 @cache

@@ -51,6 +51,7 @@ class SecretNames:
 
 
 OWN_SECRETS = SecretNames()
+_TIME_OF_DAY = matching(r"([01][0-9]|2[0-3]):[0-5][0-9]", "a time of day such as 02:15")
 _SECRETS = (
     Variable("IPLUM_ACCESS_KEY", "", "Access key, from my.iplum.com under API & Call Backs."),
     Variable("IPLUM_SECRET_KEY", "", "Secret key, from the same page."),
@@ -84,7 +85,10 @@ class AlertSettings:
         "IPLUM_ALERT_TO", "", "Mail addresses, comma-separated, that receive alerts.", parsers.parse_addresses
     )
     after: timedelta = _setting(
-        "IPLUM_ALERT_AFTER_HOURS", "30", "Hours without new data after which an alert is sent.", parsers.parse_hours
+        "IPLUM_ALERT_AFTER_HOURS",
+        "30",
+        "Hours without new data after which an alert is sent.",
+        lambda raw: timedelta(hours=number(1, 8760)(raw)),
     )
 
     def __post_init__(self) -> None:
@@ -134,7 +138,7 @@ class Settings:
         "IPLUM_START_DATE",
         "2024-01-01",
         "First day of history (UTC), moved back to the start of its window.",
-        parsers.parse_day,
+        lambda raw: parsers.parse_day_text(raw.text, raw.name),
     )
     lookback_days: int = _account_setting(
         "IPLUM_LOOKBACK_DAYS", "7", "Days back that the daily sync requests again.", number(0, 3660, int)
@@ -180,7 +184,7 @@ class Settings:
         "IPLUM_KEEP_CONTENT",
         "false",
         "Store the message text that callbacks deliver (true or false).",
-        parsers.parse_bool,
+        lambda raw: one_of("true", "false")(raw) == "true",
     )
     inbox_url: str = _secret(
         "IPLUM_INBOX_URL",
@@ -201,7 +205,7 @@ class Settings:
         parsers.parse_business_hours,
     )
     sync_at: time = _account_setting(
-        "IPLUM_SYNC_AT", "02:15", "Local time of the daily sync.", parsers.parse_time_of_day
+        "IPLUM_SYNC_AT", "02:15", "Local time of the daily sync.", lambda raw: time.fromisoformat(_TIME_OF_DAY(raw))
     )
     limiter_url: str = _secret(
         "IPLUM_LIMITER_URL",

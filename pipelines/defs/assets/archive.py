@@ -2,24 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import dagster as dg
 
 from iplum_resource.client import IPlumClient
 from iplum_resource.media.client import MediaClient
-from iplum_resource.resource import IPlumResource
 from pipelines.clock import Clock
 from pipelines.defs.assets.catalog import build_column_schema
 from pipelines.defs.failures import fail_records, failing_step
-from pipelines.defs.partitions import BACKFILL_POLICY, build_partitions
-from pipelines.settings import Settings, SettingsError, check_account
+from pipelines.defs.partitions import open_account, window_step
+from pipelines.settings import Settings
 from pipelines.steps.archive_records import STATUSES, ArchiveOutcome, Fetch, RecordArchiver
 from pipelines.steps.fetch_content import ContentFetcher, RecordingFetcher
 from pipelines.steps.progress import Progress
-from pipelines.warehouse_folder import open_folder
 from warehouse.archive.media_store import MediaStore
 from warehouse.schema.tables import CONTENTS, RECORDING_FILES, Table
-from warehouse.storage.atomic_files import create_folder
 from warehouse.windows import StorageWindow, window_of_key
 
 _ON_DEMAND = "Off until you turn on the schedule `daily_archive` or run `iplum archive`."
@@ -54,54 +52,38 @@ def build_archive_assets(
     key = dg.AssetKey(settings.key(archive.table.name))
     label = "/".join(key.path)
 
-    @dg.multi_asset(
-        name=settings.name(f"archive_{archive.table.name}"),
-        required_resource_keys={settings.name("iplum")},
-        partitions_def=build_partitions(settings.start_date),
-        backfill_policy=BACKFILL_POLICY,
-        specs=[
-            dg.AssetSpec(
-                key,
-                deps=[settings.key(archive.table.source)],
-                description=archive.description,
-                group_name="archive",
-                kinds={"python", "parquet"},
-                metadata={"dagster/column_schema": build_column_schema(archive.table.columns)},
-            )
-        ],
+    spec = dg.AssetSpec(
+        key,
+        deps=[settings.key(archive.table.source)],
+        description=archive.description,
+        group_name="archive",
+        kinds={"python", "parquet"},
+        metadata={"dagster/column_schema": build_column_schema(archive.table.columns)},
     )
+
+    @window_step(settings, f"archive_{archive.table.name}", [spec])
     def fetch(context: dg.AssetExecutionContext) -> None:
         windows = [window_of_key(key) for key in context.partition_keys]
-        iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
+        folder, client = open_account(context, settings)
+        store = MediaStore(folder)
+        with failing_step():
+            store.clean()
         with MediaClient(settings.media_hosts) as media:
-            archiver = _build_archiver(archive, settings, iplum, media=media, clock=clock, progress=progress)
+            archiver = RecordArchiver(
+                folder=folder,
+                account=settings.account,
+                table=archive.table,
+                fetch=archive.build_fetch(client, media, store),
+                concurrency=settings.concurrency,
+                clock=clock,
+                on_attempt=partial(progress.finish_record, label),
+            )
             backlog = archiver.list_backlog(windows)
             progress.start(label, sum(map(len, backlog.values())), "records")
             outcomes = list(archiver.archive(backlog))
         _report(context, key, windows, outcomes)
 
     return fetch
-
-
-def _build_archiver(
-    archive: Archive, settings: Settings, iplum: IPlumResource, *, media: MediaClient, clock: Clock, progress: Progress
-) -> RecordArchiver:
-    folder = open_folder(settings)
-    with failing_step(SettingsError, ValueError):
-        check_account(settings, folder.accounts())
-        create_folder(folder.limiter_file(settings.account).parent, folder.modes)
-        store = MediaStore(folder)
-        store.clean()
-        fetch = archive.build_fetch(iplum.get_client(), media, store)
-    return RecordArchiver(
-        folder=folder,
-        account=settings.account,
-        table=archive.table,
-        fetch=fetch,
-        concurrency=settings.concurrency,
-        clock=clock,
-        on_attempt=lambda size: progress.finish_record("/".join(settings.key(archive.table.name)), size),
-    )
 
 
 def _report(

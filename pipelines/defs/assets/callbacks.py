@@ -9,16 +9,11 @@ from pipelines.steps.drain_inbox import Drain, DrainOutcome
 from pipelines.warehouse_folder import has_inbox, open_folder, open_inbox
 
 
-def build_callbacks_key(settings: Settings) -> dg.AssetKey:
-    """Return the key of an account's callbacks asset."""
-    return dg.AssetKey(settings.key("callbacks"))
-
-
 def build_callbacks_asset(settings: Settings, *, clock: Clock) -> dg.AssetsDefinition:
     """Build the asset `callbacks`; without an inbox it does nothing."""
 
     @dg.asset(
-        key=build_callbacks_key(settings),
+        key=settings.key("callbacks"),
         group_name="raw",
         kinds={"python", "parquet"},
         description=(

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from pipelines.defs.assets.callbacks import build_callbacks_key
 from pipelines.defs.assets.catalog import FRESHNESS, build_column_schema
 from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings
@@ -80,7 +79,7 @@ def _describe_publication(publication: Publication, table: Table) -> dict[str, i
 def _build_table_spec(table: Table, accounts: Sequence[Settings]) -> dg.AssetSpec:
     return dg.AssetSpec(
         build_table_key(table),
-        deps=[*_find_sources(table, accounts), *(map(build_callbacks_key, accounts) if table in FOLDED_TABLES else ())],
+        deps=_find_sources(table, accounts),
         description=table.description,
         freshness_policy=FRESHNESS,
         group_name="warehouse",
@@ -114,4 +113,5 @@ def _find_sources(table: Table, accounts: Sequence[Settings]) -> list[dg.AssetKe
         return [build_table_key(USAGE), build_table_key(CONTENTS)]
     if table is PULLS:
         return [dg.AssetKey(one.key(f"raw_{folded.name}")) for one in accounts for folded in FOLDED_TABLES]
-    return [dg.AssetKey(one.key(table.name)) for one in accounts]
+    names = [table.name, "callbacks"] if table in FOLDED_TABLES else [table.name]
+    return [dg.AssetKey(one.key(name)) for name in names for one in accounts]

@@ -8,25 +8,20 @@ from typing import Any
 import dagster as dg
 
 from iplum_resource.client import IPlumClient
-from iplum_resource.resource import IPlumResource
 from iplum_resource.window_pull import FetchWindow
 from pipelines.clock import Clock
 from pipelines.defs.assets.catalog import build_column_schema
-from pipelines.defs.failures import fail_windows, failing_step
-from pipelines.defs.partitions import AUDIT_TAG, BACKFILL_POLICY, build_partitions
+from pipelines.defs.failures import fail_windows
+from pipelines.defs.partitions import AUDIT_TAG, open_account, window_step
 from pipelines.defs.schedules import find_first_window
-from pipelines.settings import Settings, SettingsError, check_account
+from pipelines.settings import Settings
 from pipelines.steps.audit_windows import NO_FINDINGS
 from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import DatasetLoader, WindowOutcome
-from pipelines.warehouse_folder import open_folder
 from warehouse.schema.tables import RAW_COLUMNS, Table
-from warehouse.storage.atomic_files import create_folder
 from warehouse.windows import StorageWindow, window_of_key
 
 Metadata = dict[str, Any]
-
-_DELETED: Metadata = {"deleted_by_retention": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,41 +50,35 @@ def build_window_assets(
     raw_key, key = dataset.keys(settings)
     label = "/".join(key.path)
 
-    @dg.multi_asset(
-        name=settings.name(f"pull_{dataset.table.name}"),
-        required_resource_keys={settings.name("iplum")},
-        partitions_def=build_partitions(settings.start_date),
-        backfill_policy=BACKFILL_POLICY,
-        specs=[
-            dg.AssetSpec(
-                raw_key,
-                description=dataset.raw_description,
-                group_name="raw",
-                kinds={"python", "parquet"},
-                metadata={"dagster/column_schema": build_column_schema(RAW_COLUMNS)},
-            ),
-            dg.AssetSpec(
-                key,
-                deps=[raw_key],
-                description=dataset.description,
-                group_name="lake",
-                kinds={"pandas", "parquet"},
-                metadata={"dagster/column_schema": build_column_schema(dataset.table.columns)},
-            ),
-        ],
-    )
+    specs = [
+        dg.AssetSpec(
+            raw_key,
+            description=dataset.raw_description,
+            group_name="raw",
+            kinds={"python", "parquet"},
+            metadata={"dagster/column_schema": build_column_schema(RAW_COLUMNS)},
+        ),
+        dg.AssetSpec(
+            key,
+            deps=[raw_key],
+            description=dataset.description,
+            group_name="lake",
+            kinds={"pandas", "parquet"},
+            metadata={"dagster/column_schema": build_column_schema(dataset.table.columns)},
+        ),
+    ]
+
+    @window_step(settings, f"pull_{dataset.table.name}", specs)
     def pull(context: dg.AssetExecutionContext) -> tuple[None, None]:
         partitions = [window_of_key(key) for key in context.partition_keys]
         first = find_first_window(settings)
         windows = [window for window in partitions if window >= first]
         for window in (window for window in partitions if window < first):
             for key in dataset.keys(settings):
-                context.add_asset_metadata(_DELETED, asset_key=key, partition_key=window.key)
-        iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
+                context.add_asset_metadata({"deleted_by_retention": True}, asset_key=key, partition_key=window.key)
         progress.start(label, len(windows))
         outcomes: list[WindowOutcome] = []
-        is_audit = AUDIT_TAG in context.run.tags
-        for outcome in _build_loader(dataset, settings, iplum, clock=clock, is_audit=is_audit).load(windows):
+        for outcome in _build_loader(context, dataset, settings, clock).load(windows):
             outcomes.append(outcome)
             progress.finish_window(label, outcome)
         _report(context, dataset, windows, outcomes=outcomes, settings=settings)
@@ -99,13 +88,11 @@ def build_window_assets(
 
 
 def _build_loader(
-    dataset: Dataset, settings: Settings, iplum: IPlumResource, *, clock: Clock, is_audit: bool
+    context: dg.AssetExecutionContext, dataset: Dataset, settings: Settings, clock: Clock
 ) -> DatasetLoader:
-    folder = open_folder(settings)
-    with failing_step(SettingsError, ValueError):
-        check_account(settings, folder.accounts())
-        create_folder(folder.limiter_file(settings.account).parent, folder.modes)
-        fetch, fetch_once = dataset.build_fetches(iplum.get_client(), settings)
+    folder, client = open_account(context, settings)
+    fetch, fetch_once = dataset.build_fetches(client, settings)
+    is_audit = AUDIT_TAG in context.run.tags
     return DatasetLoader(
         folder=folder,
         account=settings.account,
