@@ -12,6 +12,7 @@
     ├── HoldsUnreadable      the file of legal holds cannot be read
     ├── NoSuchHold           there is no hold with this number
     ├── RecordUnreadable     a deletion record cannot be read
+    ├── WindowDeleted        retention has deleted the window while it was pulled
     └── QueryFailed          DuckDB rejected a user's SQL
 
 Texts contain no row's content.
@@ -161,6 +162,15 @@ class RecordUnreadable(WarehouseError):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"cannot read the deletion record {path}", "it is damaged", "Restore it from a backup")
+
+
+class WindowDeleted(WarehouseError):
+    """Retention has deleted a window while it was pulled, so its response was not stored."""
+
+    def __init__(self, window: object) -> None:
+        super().__init__(
+            f"cannot store the window {window}", "'iplum retention' has deleted it meanwhile", "Run the sync again"
+        )
 
 
 class QueryFailed(WarehouseError):

@@ -25,11 +25,14 @@ def archive(since: Since = None, until: Until = None, account: Account = None, a
     if as_json:
         names = ("table", "status", "records", "bytes")
         holdings = [dict(zip(names, row, strict=True)) for row in report.holdings]
-        write_json({"holdings": holdings, "failures": report.failures})
+        reasons = [dict(zip(("table", "reason", "records"), row, strict=True)) for row in report.reasons]
+        write_json({"holdings": holdings, "reasons": reasons, "failures": report.failures})
         exit_on(report.failures)
         return
     for table, status, records, size in report.holdings:
         typer.echo(f"{table:<16}{status:<10}{records:>10,} records {size:>16,} bytes")
+    for table, reason, records in report.reasons:
+        typer.echo(f"warning: {table}: {records:,} {'record' if records == 1 else 'records'}: {reason}", err=True)
     if not report.holdings and not report.failures:
         typer.echo("Nothing to download. Run 'iplum sync' first.")
     exit_on(report.failures)

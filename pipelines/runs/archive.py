@@ -26,13 +26,29 @@ FROM recording_files
 GROUP BY ALL
 ORDER BY table_name, status DESC
 """
+_REASONS = """
+SELECT table_name, error, count(*) AS records
+FROM (
+    SELECT 'contents' AS table_name, status, error FROM contents
+    UNION ALL
+    SELECT 'recording_files', status, error FROM recording_files
+)
+WHERE status IN ('failed', 'gone')
+GROUP BY ALL
+ORDER BY records DESC, table_name, error
+LIMIT 5
+"""
 
 
 @dataclass
 class ArchiveReport:
-    """The archive after a run, as (table, status, records, bytes), and one line per failure."""
+    """The archive after a run, as (table, status, records, bytes), and one line per failure.
+
+    `reasons` are the five most frequent ones why records have no file or body, as (table, reason, records).
+    """
 
     holdings: list[tuple[str, str, int, int]] = field(default_factory=list)
+    reasons: list[tuple[str, str, int]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
 
@@ -74,4 +90,5 @@ def archive(
             report.failures += run_job(definitions, "publish", instance)
     if find_snapshot(folder) is not None:
         report.holdings = [tuple(row) for row in run_query(folder, _SUMMARY).rows]
+        report.reasons = [tuple(row) for row in run_query(folder, _REASONS).rows]
     return report

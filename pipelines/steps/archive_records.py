@@ -17,8 +17,10 @@ from warehouse.archive.backlog import find_backlog, find_lost_files
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
 from warehouse.archive.media_store import MediaStore, StoredFile
 from warehouse.errors import StorageFailed, WarehouseError
+from warehouse.lake.files import read_rows
 from warehouse.lake.fold import FoldResult
-from warehouse.schema.tables import Table
+from warehouse.raw.deletion_log import is_deleted
+from warehouse.schema.tables import TABLES, Table
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
 
@@ -146,6 +148,14 @@ class RecordArchiver:
         self.on_attempt(0)
         return DownloadAttempt(record_id=task.record_id, attempted_at=self.clock(), status=status, error=str(error))
 
+    def _without_deleted(self, window: StorageWindow, attempts: list[DownloadAttempt]) -> list[DownloadAttempt]:
+        """Leave out attempts on records that retention has deleted since the run began."""
+        if not is_deleted(self.folder, self.account, window):
+            return attempts
+        rows = read_rows(self.folder, TABLES[self.table.source], self.account, window)
+        kept = set(rows["record_id"] if rows is not None else ())
+        return [attempt for attempt in attempts if attempt.record_id in kept]
+
     def _finish(self, window: StorageWindow, results: Iterator[_Result]) -> ArchiveOutcome:
         log = DownloadLog(self.folder, self.account, self.table.datasets[0])
         statuses: Counter[str] = Counter()
@@ -155,7 +165,9 @@ class RecordArchiver:
         try:
             while batch := list(islice(results, _BATCH)):
                 error = error or next((result.error for result in batch if result.error), None)
-                attempts = [result.attempt for result in batch if result.attempt is not None]
+                attempts = self._without_deleted(
+                    window, [result.attempt for result in batch if result.attempt is not None]
+                )
                 if attempts:
                     log.append(window, attempts)
                 statuses.update(attempt.status for attempt in attempts)

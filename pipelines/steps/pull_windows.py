@@ -14,9 +14,10 @@ from iplum_resource.window_pull import FetchWindow, PulledResponse, PullReason, 
 from pipelines.clock import Clock
 from pipelines.steps.audit_windows import NO_FINDINGS, AuditFindings, find_audit_findings
 from pipelines.steps.concurrency import map_concurrently
-from warehouse.errors import StorageFailed, WarehouseError
+from warehouse.errors import StorageFailed, WarehouseError, WindowDeleted
 from warehouse.lake.due_windows import read_states
 from warehouse.lake.fold import FoldResult, fold_window, is_up_to_date
+from warehouse.raw.deletion_log import is_deleted
 from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.tables import Table
 from warehouse.storage.paths import DataFolder
@@ -144,7 +145,7 @@ class DatasetLoader:
 
     def _fold(self, outcome: WindowOutcome, *, again: bool = False) -> WindowOutcome:
         outcome.again = again
-        if outcome.responses or outcome.refused or again:
+        if (outcome.responses or outcome.refused or again) and not isinstance(outcome.error, WindowDeleted):
             try:
                 outcome.fold = fold_window(self.folder, self.table, self.account, outcome.window)
             except WarehouseError as failure:
@@ -176,7 +177,10 @@ class _ResponseRecorder:
         self._unconfirmed: set[Window] = set()
 
     def record(self, pulled: PulledResponse) -> None:
+        """Store a response; raises `WindowDeleted` if retention has deleted the window since the run began."""
         response = pulled.response
+        if is_deleted(self._log.folder, self._log.account, self.outcome.window):
+            raise WindowDeleted(self.outcome.window)
         row = RawResponse(
             request_start=response.window.start,
             request_end=response.window.end,
