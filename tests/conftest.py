@@ -84,6 +84,6 @@ def s3_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture
 def s3_server(s3_session: S3Server) -> Iterator[S3Server]:
     """Return the S3 server with nothing in its way; each test creates its own bucket."""
-    s3_session.sent.clear()
+    s3_session.responses.clear()
     yield s3_session
-    s3_session.gate = lambda _method, _path: None
+    s3_session.intercept = lambda _method, _path: None

@@ -54,10 +54,10 @@ def environment(standin_server: Running, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_a_backfill_with_one_failed_window_publishes_the_others(environment: Environment) -> None:
-    account, ask = environment.account, environment.dagster.ask
-    windows = list(windows_between(account.began - timedelta(days=20), account.began))
+    account, ask = environment.account, environment.dagster.query
+    windows = list(windows_between(account.created_at - timedelta(days=20), account.created_at))
     failing = windows[0]
-    account.play(fail_500_days=frozenset({failing.first_day}))
+    account.set_options(fail_500_days=frozenset({failing.first_day}))
     launched = ask(LAUNCH, keys=[window.key for window in windows])["launchPartitionBackfill"]
     backfill = launched["backfillId"]
     status = wait_for(
@@ -71,7 +71,7 @@ def test_a_backfill_with_one_failed_window_publishes_the_others(environment: Env
     # The sensor publishes after the failed run.
     wait_for(lambda: {"done": account.folder.snapshot.is_file()}, until=lambda s: bool(s["done"]))
     start = f"{windows[1].first_day}"
-    assert account.ask(f"SELECT min(window_start)::VARCHAR FROM usage WHERE window_start >= '{start}'") == [(start,)]
+    assert account.query(f"SELECT min(window_start)::VARCHAR FROM usage WHERE window_start >= '{start}'") == [(start,)]
     expected = [i for i in account.expected_ids() if i in set(account.ids())]
     assert len(expected) > 300
     log = (account.path / "dagster.log").read_text()
@@ -82,7 +82,7 @@ def test_a_backfill_with_one_failed_window_publishes_the_others(environment: Env
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium on this machine: apt-get install chromium")
 def test_a_failed_window_is_retried_in_the_browser_and_the_report_is_shown(environment: Environment) -> None:
     account, url = environment.account, environment.dagster.url
-    account.play()
+    account.set_options()
     with open_browser() as page:
         open_backfill(page, url, choice="Failed and missing")
         launch_backfill(page)

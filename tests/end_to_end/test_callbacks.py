@@ -14,14 +14,14 @@ import requests
 from iplum_resource.standin.server import Running
 from pipelines.settings import PROJECT
 from tests.support.account import Account
+from tests.support.callbacks import TOKEN, RunningReceiver, run_receiver, usage_event
 from tests.support.dagster_dev import run_dagster_dev, wait_for
-from tests.support.pushing import TOKEN, RunningReceiver, record, run_receiver
 
 
 @pytest.fixture
 def account(standin: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
     account = Account(standin, tmp_path, {"IPLUM_CALLBACK_TOKEN": TOKEN})
-    account.play(rows_per_day=2)
+    account.set_options(rows_per_day=2)
     for name, value in account.environ.items():
         monkeypatch.setenv(name, value)
     return account
@@ -32,13 +32,13 @@ def build_environ(account: Account) -> Mapping[str, str]:
 
 
 def push_until_killed(receiver: RunningReceiver, account: Account, acknowledged: set[str], name: str) -> None:
-    start = f"{account.began:%Y-%m-%d}T00:00:00Z"
+    start = f"{account.created_at:%Y-%m-%d}T00:00:00Z"
     with requests.Session() as session:
         for index in range(100_000):
             record_id = f"{name}-{index}"
             try:
                 url = f"{receiver.url}/callbacks/{TOKEN}/usage"
-                response = session.post(url, json=record(record_id, start), timeout=30)
+                response = session.post(url, json=usage_event(record_id, start), timeout=30)
             except requests.RequestException:
                 return
             if response.status_code == 200:
@@ -48,7 +48,7 @@ def push_until_killed(receiver: RunningReceiver, account: Account, acknowledged:
 def count_published(account: Account) -> dict[str, int]:
     if not account.folder.snapshot.is_file():
         return {}
-    return dict(account.ask("SELECT record_id, count(*) FROM usage WHERE record_id LIKE 'push-%' GROUP BY 1"))
+    return dict(account.query("SELECT record_id, count(*) FROM usage WHERE record_id LIKE 'push-%' GROUP BY 1"))
 
 
 def test_killed_receivers_and_drains_neither_lose_nor_duplicate_records(account: Account) -> None:
@@ -93,15 +93,15 @@ def sync_and_kill(account: Account, *, after: float) -> None:
 
 
 def test_the_daemon_publishes_callbacks_also_after_it_was_killed(account: Account) -> None:
-    start = f"{account.began:%Y-%m-%d}T00:00:00Z"
+    start = f"{account.created_at:%Y-%m-%d}T00:00:00Z"
     with run_receiver(build_environ(account)) as receiver:
         with run_dagster_dev(account) as dagster:
-            assert receiver.push([record(f"push-{index}", start) for index in range(50)]).status_code == 200
+            assert receiver.push([usage_event(f"push-{index}", start) for index in range(50)]).status_code == 200
             wait_for(lambda: {"rows": len(count_published(account))}, until=lambda seen: seen["rows"] == 50)
-            assert receiver.push([record(f"push-{index}", start) for index in range(40, 90)]).status_code == 200
+            assert receiver.push([usage_event(f"push-{index}", start) for index in range(40, 90)]).status_code == 200
             wait_for_drain(account)
             dagster.kill()
-        assert receiver.push(record("push-90", start)).status_code == 200
+        assert receiver.push(usage_event("push-90", start)).status_code == 200
         with run_dagster_dev(account):
             wait_for(lambda: {"rows": len(count_published(account))}, until=lambda seen: seen["rows"] == 91)
     assert set(count_published(account).values()) == {1}

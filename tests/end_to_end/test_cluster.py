@@ -77,13 +77,13 @@ def test_a_backfill_succeeds_although_one_of_two_workers_is_killed(
         pytest.skip("Redis is not installed")
     account = Account(standin, tmp_path)
     account.changes = {
-        "IPLUM_DATA": s3_server.make_bucket().address,
+        "IPLUM_DATA": s3_server.create_bucket().address,
         "IPLUM_STATE": str(tmp_path / "reader"),
         **s3_server.environ,
     }
     # Slow responses, so that the worker is killed during a step.
-    account.play(latency=3.0)
-    windows = list(windows_between(account.began - timedelta(days=DAYS), account.began))
+    account.set_options(latency=3.0)
+    windows = list(windows_between(account.created_at - timedelta(days=DAYS), account.created_at))
     with ExitStack() as cluster:
         environ = {
             **os.environ,
@@ -100,13 +100,13 @@ def test_a_backfill_succeeds_although_one_of_two_workers_is_killed(
             name: cluster.enter_context(run_worker(name, make_home(tmp_path / name), environ))
             for name in ("first", "second")
         }
-        launched = dagster.ask(LAUNCH, keys=[window.key for window in windows])["launchPartitionBackfill"]
-        wait_for(lambda: {"requests": account.asked("/usage/getusage")}, until=lambda s: s["requests"] >= 2)
+        launched = dagster.query(LAUNCH, keys=[window.key for window in windows])["launchPartitionBackfill"]
+        wait_for(lambda: {"requests": account.count_requests("/usage/getusage")}, until=lambda s: s["requests"] >= 2)
         (busy,) = (name for name in workers if "pull_usage - STEP_START" in read_log(tmp_path / name))
         os.killpg(workers[busy].pid, signal.SIGKILL)
-        account.play()
+        account.set_options()
         status = wait_for(
-            lambda: dagster.ask(STATUS, id=launched["backfillId"]),
+            lambda: dagster.query(STATUS, id=launched["backfillId"]),
             until=lambda s: s["partitionBackfillOrError"]["status"].startswith(("COMPLETED", "FAILED")),
         )
         assert status["partitionBackfillOrError"]["status"] == "COMPLETED_SUCCESS"

@@ -29,7 +29,7 @@ def test_a_backup_restores_identical_tables_without_a_request(
     standin: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = Account(standin, tmp_path, {"IPLUM_MEDIA_HOSTS": standin.url.removeprefix("http://")})
-    account.play(rows_per_day=4)
+    account.set_options(rows_per_day=4)
     for name, value in account.environ.items():
         monkeypatch.setenv(name, value)
     assert account.sync().failures == []
@@ -37,7 +37,7 @@ def test_a_backup_restores_identical_tables_without_a_request(
     assert report.failures == []
     (tmp_path / ".venv").symlink_to(PROJECT / ".venv")
     (tmp_path / ".env").write_text("IPLUM_ACCOUNT=default\n")
-    usage, contents = account.ask(USAGE), account.ask(CONTENT)
+    usage, contents = account.query(USAGE), account.query(CONTENT)
     assert len(usage) > 50
     assert {status for _, status, _, _ in contents} == {"verified"}
 
@@ -48,7 +48,7 @@ def test_a_backup_restores_identical_tables_without_a_request(
 
     assert run_block("restore", account).rstrip().endswith("0 differences")
     assert (tmp_path / ".env").is_file()
-    assert account.ask(USAGE) == usage
-    assert account.ask(CONTENT) == contents
+    assert account.query(USAGE) == usage
+    assert account.query(CONTENT) == contents
     assert account.server.requests == [], "a restore sends no requests to iPlum"
     assert (tmp_path / "iplum-backup.tar.gz").stat().st_mode & 0o077 == 0

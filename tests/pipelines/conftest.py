@@ -12,7 +12,7 @@ from tests.support.account import Account
 def account(standin: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
     """An account with 24 days of history and an empty data folder."""
     account = Account(standin, tmp_path)
-    account.play()
+    account.set_options()
     for name, value in account.environ.items():
         monkeypatch.setenv(name, value)
     return account

@@ -18,22 +18,22 @@ from pipelines.runs.sync import run_job
 from pipelines.settings import Settings, SettingsError, load_settings
 from pipelines.warehouse_folder import open_folder
 from tests.support.account import Account
-from tests.support.mailboxes import Mailbox, mail_server, webhook
-from tests.support.raw_responses import answer, at, call, fold
+from tests.support.alert_servers import AlertServer, run_mail_server, run_webhook
+from tests.support.raw_responses import at, call, fold, response
 from warehouse.windows import window_of
 
 ALERT = Alert("it failed", "because")
 
 
 @pytest.fixture
-def hook() -> Iterator[Mailbox]:
-    with webhook() as box:
+def hook() -> Iterator[AlertServer]:
+    with run_webhook() as box:
         yield box
 
 
 @pytest.fixture
-def mail() -> Iterator[Mailbox]:
-    with mail_server() as box:
+def mail() -> Iterator[AlertServer]:
+    with run_mail_server() as box:
         yield box
 
 
@@ -41,7 +41,7 @@ def build_settings(path: Path, **environ: str) -> Settings:
     return load_settings({"IPLUM_START_DATE": "2023-03-01", **environ}, path)
 
 
-def build_mail_variables(box: Mailbox) -> dict[str, str]:
+def build_mail_variables(box: AlertServer) -> dict[str, str]:
     return {
         "IPLUM_ALERT_SMTP": box.url,
         "IPLUM_ALERT_FROM": "iplum@clinic.example",
@@ -49,7 +49,9 @@ def build_mail_variables(box: Mailbox) -> dict[str, str]:
     }
 
 
-def test_an_alert_is_sent_to_the_webhook_and_by_mail_with_retries(hook: Mailbox, mail: Mailbox, tmp_path: Path) -> None:
+def test_an_alert_is_sent_to_the_webhook_and_by_mail_with_retries(
+    hook: AlertServer, mail: AlertServer, tmp_path: Path
+) -> None:
     hook.refuse = mail.refuse = 2
     settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url, **build_mail_variables(mail))
     send_alert(ALERT, settings.alerts, sleep=lambda _: None)
@@ -62,17 +64,17 @@ def test_an_alert_is_sent_to_the_webhook_and_by_mail_with_retries(hook: Mailbox,
     assert text.rstrip().endswith("because")
 
 
-def test_a_failing_webhook_does_not_prevent_the_mail(hook: Mailbox, mail: Mailbox, tmp_path: Path) -> None:
+def test_a_failing_webhook_does_not_prevent_the_mail(hook: AlertServer, mail: AlertServer, tmp_path: Path) -> None:
     hook.refuse = 9
     settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url, **build_mail_variables(mail))
     with pytest.raises(AlertFailed, match=r"webhook: HTTP 503"):
         send_alert(ALERT, settings.alerts, sleep=lambda _: None)
-    assert hook.tried == 3
+    assert hook.attempts == 3
     assert "because" in mail.received[-1]
 
 
 def test_logs_errors_and_reprs_contain_no_secret(
-    hook: Mailbox, mail: Mailbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    hook: AlertServer, mail: AlertServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     hook.refuse = mail.refuse = 9
@@ -130,7 +132,7 @@ class Daemon:
         self.cursor = definitions.resolve_sensor_def(self.name).evaluate_tick(context).cursor
 
 
-def test_alert_sensors_run_only_if_a_recipient_is_configured(tmp_path: Path, hook: Mailbox) -> None:
+def test_alert_sensors_run_only_if_a_recipient_is_configured(tmp_path: Path, hook: AlertServer) -> None:
     for name in ("failure_alert", "freshness_alert"):
         off = build_definitions(build_settings(tmp_path)).resolve_sensor_def(name)
         on = build_definitions(build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)).resolve_sensor_def(name)
@@ -139,7 +141,7 @@ def test_alert_sensors_run_only_if_a_recipient_is_configured(tmp_path: Path, hoo
         assert on.description
 
 
-def test_repeated_failures_send_one_alert_per_day_until_a_run_succeeds(tmp_path: Path, hook: Mailbox) -> None:
+def test_repeated_failures_send_one_alert_per_day_until_a_run_succeeds(tmp_path: Path, hook: AlertServer) -> None:
     settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)
     outcomes = {"fails": True}
 
@@ -174,12 +176,14 @@ def test_repeated_failures_send_one_alert_per_day_until_a_run_succeeds(tmp_path:
         assert run(fails=True) == 3, "a failure that persists is reported again the next day"
 
 
-def test_the_alert_for_a_failed_sync_names_its_windows_and_contains_no_secret(account: Account, hook: Mailbox) -> None:
+def test_the_alert_for_a_failed_sync_names_its_windows_and_contains_no_secret(
+    account: Account, hook: AlertServer
+) -> None:
     account.changes["IPLUM_ALERT_WEBHOOK"] = hook.url
-    account.play(usage_permission=False)
-    settings, window = account.settings, window_of(account.began)
+    account.set_options(usage_permission=False)
+    settings, window = account.settings, window_of(account.created_at)
     with dg.DagsterInstance.ephemeral() as instance:
-        daemon = Daemon(settings, instance, "failure_alert", account.began)
+        daemon = Daemon(settings, instance, "failure_alert", account.created_at)
         daemon.tick()
         assert run_job(build_definitions(settings), "sync", instance, tags=build_range_tags([window])) != []
         daemon.tick()
@@ -190,7 +194,7 @@ def test_the_alert_for_a_failed_sync_names_its_windows_and_contains_no_secret(ac
         assert secret not in alert["text"]
 
 
-def test_the_alert_for_an_unexpected_error_contains_only_its_type(tmp_path: Path, hook: Mailbox) -> None:
+def test_the_alert_for_an_unexpected_error_contains_only_its_type(tmp_path: Path, hook: AlertServer) -> None:
     """The message of such an error can contain data of a row."""
 
     @dg.op
@@ -212,14 +216,14 @@ def test_the_alert_for_an_unexpected_error_contains_only_its_type(tmp_path: Path
     assert "1408" not in alert["text"]
 
 
-def test_stale_data_is_reported_once_until_it_is_current_again(tmp_path: Path, hook: Mailbox) -> None:
+def test_stale_data_is_reported_once_until_it_is_current_again(tmp_path: Path, hook: AlertServer) -> None:
     settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url, IPLUM_ALERT_AFTER_HOURS="30")
     folder = open_folder(settings)
     with dg.DagsterInstance.ephemeral() as instance:
         daemon = Daemon(settings, instance, "freshness_alert", at(29))
         daemon.tick()
         open_window = window_of(at(0))
-        fold(folder, answer([], 0, window=open_window), window=open_window)
+        fold(folder, response([], 0, window=open_window), window=open_window)
         daemon.tick()
         assert hook.received == []
         for hours in (31, 32, 60):
@@ -227,7 +231,7 @@ def test_stale_data_is_reported_once_until_it_is_current_again(tmp_path: Path, h
             daemon.tick()
         (alert,) = hook.received
         assert "account default: no data after 2023-04-01 00:00 UTC" in alert["text"]
-        fold(folder, answer([call()], 61, window=open_window), window=open_window)
+        fold(folder, response([call()], 61, window=open_window), window=open_window)
         for hours in (61, 92):
             daemon.now = at(hours)
             daemon.tick()
@@ -235,7 +239,7 @@ def test_stale_data_is_reported_once_until_it_is_current_again(tmp_path: Path, h
 
 
 def test_a_command_that_fails_without_a_terminal_sends_an_alert(
-    account: Account, hook: Mailbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    account: Account, hook: AlertServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (account.path / "file").touch()
     monkeypatch.setenv("IPLUM_DATA", str(account.path / "file"))
@@ -256,11 +260,11 @@ def test_a_command_that_fails_without_a_terminal_sends_an_alert(
 
 
 def test_verify_sends_an_alert_for_damaged_files(
-    tmp_path: Path, hook: Mailbox, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, hook: AlertServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = build_settings(tmp_path)
     folder = open_folder(settings)
-    fold(folder, answer([call("a")], 0))
+    fold(folder, response([call("a")], 0))
     monkeypatch.setenv("IPLUM_DATA", str(settings.data))
     monkeypatch.setenv("IPLUM_ALERT_WEBHOOK", hook.url)
     assert cli.run(["publish"]) == 0

@@ -95,7 +95,7 @@ def test_each_documented_iplum_command_is_accepted_by_the_command_line(command: 
 def new_account(standin: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
     """An account in an empty folder. Commands run in this folder."""
     account = Account(standin, tmp_path, {"IPLUM_MEDIA_HOSTS": standin.url.removeprefix("http://")})
-    account.play(rows_per_day=4)
+    account.set_options(rows_per_day=4)
     # monkeypatch also restores the variables that `iplum init` sets in this process.
     for name, value in {**account.environ, "IPLUM_TIMEZONE": ""}.items():
         monkeypatch.setenv(name, value)

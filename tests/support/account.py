@@ -1,4 +1,4 @@
-"""An account at the stand-in with a data folder of its own, and a sync of it as `iplum sync` does one."""
+"""An iPlum account on the stand-in, with its own data folder and settings."""
 
 import json
 from collections.abc import Mapping
@@ -31,16 +31,23 @@ def now() -> datetime:
 
 @dataclass
 class Account:
-    """An account with some weeks of history; `environ` describes it as a user would."""
+    """An account with DAYS days of history.
+
+    Attributes:
+        server: The stand-in that serves the account.
+        path: The folder of the test; the data folder is `path/data`.
+        changes: Environment variables that are added to or replace the defaults in `environ`.
+        created_at: End of the account's history.
+    """
 
     server: Running
     path: Path
     changes: dict[str, str] = field(default_factory=dict)
-    began: datetime = field(default_factory=now)
+    created_at: datetime = field(default_factory=now)
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """The variables that a user would set."""
+        """The environment variables of the account."""
         return {
             "IPLUM_ACCESS_KEY": "STANDINACCESSKEY",
             "IPLUM_SECRET_KEY": "standin-secret",
@@ -54,12 +61,12 @@ class Account:
 
     @property
     def first_day(self) -> date:
-        """The first day of history: the start of a window, so that counts are simple."""
-        return window_of(self.began - timedelta(days=DAYS)).first_day
+        """The first day of history, which is the first day of a window."""
+        return window_of(self.created_at - timedelta(days=DAYS)).first_day
 
     @property
     def settings(self) -> Settings:
-        """The settings that follow."""
+        """The settings loaded from `environ`."""
         return load_settings(self.environ, self.path)
 
     @property
@@ -67,44 +74,47 @@ class Account:
         """The data folder."""
         return open_folder(self.settings)
 
-    def play(self, **options: Any) -> None:
-        """Have the stand-in play so from now on; its history ends when this account began."""
-        self.server.options = Options(**{"now": lambda: self.began, **options})
+    def set_options(self, **options: Any) -> None:
+        """Set the options of the stand-in and clear its list of requests."""
+        self.server.options = Options(**{"now": lambda: self.created_at, **options})
         self.server.requests.clear()
 
     def sync(self, *, since: date | None = None, until: date | None = None) -> SyncReport:
-        """Sync as the command does."""
+        """Run a sync as `iplum sync` does."""
         return sync(self.settings, environ=self.environ, since=since, until=until, progress=Progress(), clock=now)
 
-    def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        """Ask the published tables."""
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a query on the published snapshot."""
         with duckdb.connect(str(fetch_snapshot(self.folder)), read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             return connection.execute(sql).fetchall()
 
     def ids(self, table: str = "usage") -> list[str]:
-        """List the published record ids since the first day, sorted: by its end, an older one comes too."""
+        """List the published record IDs, sorted.
+
+        Excludes older windows: the stand-in also returns records that only end in the requested range.
+        """
         since = f"WHERE window_start >= '{self.first_day}'"
-        return [record_id for (record_id,) in self.ask(f"SELECT record_id FROM {table} {since} ORDER BY 1")]
+        return [record_id for (record_id,) in self.query(f"SELECT record_id FROM {table} {since} ORDER BY 1")]
 
     def expected_ids(self, dataset: Any = "usage", **options: Any) -> list[str]:
-        """List the record ids that the account really has, sorted, by the stand-in's own history."""
-        history = History(Options(**{"now": lambda: self.began, **options}))
+        """List the record IDs in the stand-in's history, sorted."""
+        history = History(Options(**{"now": lambda: self.created_at, **options}))
         start = datetime.combine(self.first_day, datetime.min.time(), UTC)
-        rows = history.list_rows(dataset, start, end=self.began + timedelta(days=1))
+        rows = history.list_rows(dataset, start, end=self.created_at + timedelta(days=1))
         return sorted(json.loads(row)["recordId"] for row in rows)
 
-    def asked(self, path: str) -> int:
+    def count_requests(self, path: str) -> int:
         """Count the requests to an endpoint."""
         return sum(request.path == path for request in self.server.requests)
 
 
-class Watcher(Progress):
-    """Progress that remembers what it heard."""
+class RecordedProgress(Progress):
+    """Progress that records the outcome of each window."""
 
     def __init__(self) -> None:
         self.outcomes: list[tuple[str, WindowOutcome]] = []
 
     def finish_window(self, dataset: str, outcome: WindowOutcome) -> None:
-        """Remember it."""
+        """Record the outcome."""
         self.outcomes.append((dataset, outcome))

@@ -1,4 +1,4 @@
-"""A self-signed certificate made by openssl."""
+"""Self-signed TLS certificates."""
 
 import shutil
 import ssl
@@ -11,16 +11,17 @@ import pytest
 
 @dataclass(frozen=True)
 class Certificate:
-    """`path` is what a client would have to trust, `context` what a server shows."""
+    """A certificate file (`path`) and a server's SSL context that uses it."""
 
     path: Path
     context: ssl.SSLContext
 
 
-def make_certificate(folder: Path, host: str) -> Certificate:
+def create_certificate(folder: Path, host: str) -> Certificate:
+    """Create a certificate for a host with openssl; skip the test if openssl is not installed."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("openssl makes the certificate of this test, and is not installed")
+        pytest.skip("openssl is not installed")
     key, path = folder / "key.pem", folder / "certificate.pem"
     names = ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
     options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]

@@ -1,4 +1,4 @@
-"""`dagster dev` as a person starts it: the UI's server with its GraphQL, and the daemon."""
+"""A running `dagster dev`: web server with GraphQL, and daemon."""
 
 import os
 import signal
@@ -18,35 +18,38 @@ from tests.support.account import Account
 
 
 class DagsterDev:
-    """A `dagster dev` that answers, in a process group of its own."""
+    """A running `dagster dev` in its own process group."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self._process = process
         self.url = f"http://127.0.0.1:{port}"
 
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """Ask its GraphQL."""
-        reply = requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30)
-        data: dict[str, Any] = reply.json()["data"]
+    def query(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Run a GraphQL query and return its data."""
+        response = requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=30)
+        data: dict[str, Any] = response.json()["data"]
         return data
 
     def kill(self) -> None:
-        """Kill server, daemon and runs as a power cut would."""
+        """Kill the web server, the daemon and all runs with SIGKILL."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
 def run_dagster_dev(account: Account) -> AbstractContextManager[DagsterDev]:
-    """Run it on the account's history, for as long as the block lasts."""
+    """Run `dagster dev` for an account during the block."""
     return run_dagster({**os.environ, **account.environ}, log=account.path / "dagster.log")
 
 
 @contextmanager
 def run_dagster(environ: Mapping[str, str], *, log: Path, home: Path | None = None) -> Iterator[DagsterDev]:
-    """Run it for the account that `environ` describes, for as long as the block lasts.
+    """Run `dagster dev` with the settings in `environ` during the block.
 
-    `home` is a DAGSTER_HOME with a configuration and a workspace.yaml of its own.
+    Args:
+        environ: Complete environment of the process.
+        log: File for the output.
+        home: A DAGSTER_HOME with its own configuration and workspace.yaml; by default, the one of the account.
     """
     workspace = (home or PROJECT) / "workspace.yaml"
     home = home or prepare_dagster_home(load_settings(environ, PROJECT))
@@ -54,7 +57,7 @@ def run_dagster(environ: Mapping[str, str], *, log: Path, home: Path | None = No
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with log.open("a") as output:
-        # A shell's background job would ignore the signal by which it is stopped; a group of its own does not.
+        # A background job of a non-interactive shell ignores SIGINT; a process in its own session does not.
         process = subprocess.Popen(
             build_ui_command("-p", str(port), workspace=workspace),
             cwd=home,
@@ -65,7 +68,7 @@ def run_dagster(environ: Mapping[str, str], *, log: Path, home: Path | None = No
         )
         dagster = DagsterDev(process, port)
         try:
-            wait_for(lambda: {"up": _answers(port)}, until=lambda s: bool(s["up"]))
+            wait_for(lambda: {"up": _is_up(port)}, until=lambda s: bool(s["up"]))
             yield dagster
         finally:
             if process.poll() is None:
@@ -75,7 +78,7 @@ def run_dagster(environ: Mapping[str, str], *, log: Path, home: Path | None = No
             dagster.kill()
 
 
-def _answers(port: int) -> bool:
+def _is_up(port: int) -> bool:
     try:
         return requests.get(f"http://127.0.0.1:{port}/server_info", timeout=5).ok
     except requests.ConnectionError:
@@ -85,9 +88,9 @@ def _answers(port: int) -> bool:
 def wait_for(
     look: Callable[[], dict[str, Any]], *, until: Callable[[dict[str, Any]], bool], seconds: float = 200
 ) -> dict[str, Any]:
-    """Look once a second until it is so, and give what was seen."""
+    """Call `look` once per second until its result satisfies `until`, and return that result."""
     deadline = time.monotonic() + seconds
     while not until(seen := look()):
-        assert time.monotonic() < deadline, f"waited in vain: {seen}"
+        assert time.monotonic() < deadline, f"timed out after {seconds:g} s; last result: {seen}"
         time.sleep(1)
     return seen

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.support.mart_history import Row
+from tests.support.mart_database import Row
 
 #: Where each account is, and when its office is open: the last weekday, and the two times of day.
 ZONES = {"default": ZoneInfo("America/New_York"), "second": ZoneInfo("Australia/Sydney")}

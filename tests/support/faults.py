@@ -34,7 +34,7 @@ OUTCOMES: Mapping[Outcome, str] = {
 class Fault:
     """One failure: its server step, the attempts of a request for five days, and the final error.
 
-    `step` is None if no server responds; such failures are simulated by name. `advice` is added to the table.
+    `step` is None if no server responds; tests set up these failures by name. `advice` is added to the table.
     """
 
     name: str
@@ -131,7 +131,7 @@ def render_table() -> str:
 
 
 def write_page() -> None:
-    """Write the table to docs/trust.md, between its marks."""
+    """Write the table to docs/trust.md, between its markers."""
     page = PROJECT / "docs" / "trust.md"
     before, mark, rest = page.read_text().partition("<!-- faults -->\n")
     page.write_text(f"{before}{mark}{render_table()}\n<!-- /faults -->{rest.partition('<!-- /faults -->')[2]}")

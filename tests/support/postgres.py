@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, from Debian's binaries where they are installed."""
+"""A PostgreSQL server for tests, run from Debian's binaries if they are installed."""
 
 import os
 import pwd
@@ -16,7 +16,7 @@ _SERVER_USER = "postgres"
 
 
 def find_binaries() -> Path | None:
-    """Find the folder of the newest server installed; None where there is none, or no user to run it."""
+    """Return the folder of the newest installed server; None if there is none, or no user that can run it."""
     folders = sorted(_BINARIES.glob("*/bin/initdb"), key=lambda path: float(path.parent.parent.name))
     if not folders or (os.geteuid() == 0 and not any(u.pw_name == _SERVER_USER for u in pwd.getpwall())):
         return None
@@ -24,16 +24,16 @@ def find_binaries() -> Path | None:
 
 
 def libpq_url(url: str) -> str:
-    """Write a URL of SQLAlchemy's as libpq reads it."""
+    """Convert an SQLAlchemy URL to a libpq URL."""
     return url.replace("postgresql+psycopg2://", "postgresql://")
 
 
 @contextmanager
 def run_postgres() -> Iterator[str]:
-    """Run a server for as long as the block lasts, and give its SQLAlchemy URL."""
+    """Run a server during the block and yield its SQLAlchemy URL."""
     binaries = find_binaries()
     assert binaries is not None
-    # The server's user must be able to enter the folder, which it may not under a private one.
+    # Not in the test's own folder: its parents are private, and the server's user must be able to enter the folder.
     folder = Path(tempfile.mkdtemp(prefix="iplum-postgres-"))
     user = _SERVER_USER if os.geteuid() == 0 else None
     try:

@@ -1,4 +1,4 @@
-"""Hand-written rows of the raw log, and their folds."""
+"""Hand-written responses in the raw log, and their folded rows."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def at(hours: float) -> datetime:
 
 
 def call(record_id: str = "a", start: str = "2023-03-24T00:00:00Z", **changes: Any) -> dict[str, Any]:
-    """Return a usage record like the documented one."""
+    """Build a usage record like the sample in iPlum's documentation; `changes` replaces fields."""
     record = {
         "source": "iPlum",
         "clientReferenceId": "1234",
@@ -45,7 +45,7 @@ def call(record_id: str = "a", start: str = "2023-03-24T00:00:00Z", **changes: A
     return {**record, **changes}
 
 
-def answer(
+def response(
     records: Sequence[Any],
     hours: float,
     *,
@@ -76,7 +76,7 @@ def create_folder(path: Path) -> DataFolder:
     return DataFolder(path / "data", path / "state")
 
 
-def keep(folder: DataFolder, *responses: RawResponse, window: StorageWindow = WINDOW, dataset: str = "usage") -> None:
+def save(folder: DataFolder, *responses: RawResponse, window: StorageWindow = WINDOW, dataset: str = "usage") -> None:
     """Append responses to the raw log of a window."""
     for response in responses:
         RawLog(folder, "default", dataset).append(window, response)
@@ -86,7 +86,7 @@ def fold(
     folder: DataFolder, *responses: RawResponse, window: StorageWindow = WINDOW, table: Table = USAGE
 ) -> FoldResult:
     """Append responses and fold their window, and the windows that received out-of-window records."""
-    keep(folder, *responses, window=window, dataset=table.datasets[0])
+    save(folder, *responses, window=window, dataset=table.datasets[0])
     result = fold_window(folder, table, "default", window)
     for other in result.other_windows:
         fold_window(folder, table, "default", other)

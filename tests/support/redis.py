@@ -1,4 +1,4 @@
-"""A Redis server of the tests' own, from Debian's package where it is installed."""
+"""A Redis server for tests, run from Debian's package if it is installed."""
 
 import shutil
 import socket
@@ -10,13 +10,13 @@ from pathlib import Path
 
 
 def find_redis() -> str | None:
-    """Find the server's program; None where it is not installed."""
+    """Return the path of `redis-server`; None if it is not installed."""
     return shutil.which("redis-server")
 
 
 @contextmanager
 def run_redis(folder: Path) -> Iterator[str]:
-    """Run a server that keeps nothing, for as long as the block lasts, and give its URL."""
+    """Run a server without persistence during the block and yield its URL."""
     program = find_redis()
     assert program is not None
     with socket.create_server(("127.0.0.1", 0)) as free:

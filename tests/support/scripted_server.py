@@ -1,4 +1,4 @@
-"""A server on a real socket that misbehaves by script: the n-th request gets the n-th step, byte for byte."""
+"""A server on a real socket that sends scripted bytes: the n-th request gets the n-th step."""
 
 import socket
 import struct
@@ -13,13 +13,18 @@ Step = Callable[[socket.socket, threading.Event], None]
 
 @dataclass(frozen=True)
 class Received:
+    """One received request."""
+
     path: str
     headers: Mapping[str, str]
     body: bytes
 
 
 class ScriptedServer:
-    """The last step is repeated, unless `choose` names one for each request; a connection serves one request."""
+    """A server that handles one request per connection.
+
+    Requests beyond the last step get the last step again. With `choose`, it selects the step of each request instead.
+    """
 
     def __init__(self, *steps: Step, choose: Callable[[Received], Step] | None = None) -> None:
         self.received: list[Received] = []
@@ -62,7 +67,7 @@ class ScriptedServer:
                     self.received.append(request)
                 step(connection, self._stop)
             except OSError:
-                return  # the client hung up, as it does in the tests of time-outs and ceilings
+                return  # the client closed the connection, as in the tests of timeouts and size limits
 
     def _next_step(self) -> Step:
         return self._steps[min(len(self.received), len(self._steps) - 1)]
@@ -94,7 +99,7 @@ def respond(status: int, body: bytes = b"", headers: Mapping[str, str] | None = 
 
 
 def send(raw: bytes) -> Step:
-    """These bytes, then the end of the connection."""
+    """Send bytes and close the connection."""
 
     def step(connection: socket.socket, _: threading.Event) -> None:
         connection.sendall(raw)
@@ -105,14 +110,14 @@ def send(raw: bytes) -> Step:
 def send_then_reset(raw: bytes) -> Step:
     def step(connection: socket.socket, stop: threading.Event) -> None:
         connection.sendall(raw)
-        stop.wait(0.05 if raw else 0)  # a reset that comes too soon takes the bytes away again
+        stop.wait(0.05 if raw else 0)  # an immediate reset would discard bytes that the client has not read yet
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     return step
 
 
 def drip(head: bytes, piece: bytes, *, every: float) -> Step:
-    """A head, then the same piece for ever."""
+    """Send a head, then the same piece every `every` seconds without end."""
 
     def step(connection: socket.socket, stop: threading.Event) -> None:
         connection.sendall(head)

@@ -1,4 +1,4 @@
-"""A command on a terminal of its own, as a person would run it."""
+"""Commands run on a pseudo-terminal."""
 
 import fcntl
 import os
@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-_COLOUR_OR_MOVE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Terminal:
-    """The person's side of a terminal on which a command runs."""
+    """The user's side of a terminal on which a command runs."""
 
     def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
         self.process = process
@@ -26,15 +26,15 @@ class Terminal:
         self._read_to = 0
 
     @property
-    def shown(self) -> str:
+    def output(self) -> str:
         """The output so far, without colors and cursor moves."""
-        return _COLOUR_OR_MOVE.sub("", self.raw).replace("\r\n", "\n")
+        return _ESCAPE_SEQUENCE.sub("", self.raw).replace("\r\n", "\n")
 
     def wait_for(self, text: str, seconds: float = 60) -> None:
-        """Read on until a text shows that was not waited for before."""
+        """Read until a text appears after the text of the last `wait_for`."""
         deadline = time.monotonic() + seconds
-        while (place := self.shown.find(text, self._read_to)) < 0:
-            assert self._read(deadline), f"{text!r} did not show up in:\n{self.shown}"
+        while (place := self.output.find(text, self._read_to)) < 0:
+            assert self._read(deadline), f"{text!r} is not in the output:\n{self.output}"
         self._read_to = place + len(text)
 
     def type(self, line: str) -> None:
@@ -42,7 +42,7 @@ class Terminal:
         os.write(self._master, f"{line}\n".encode())
 
     def finish(self, seconds: float = 60) -> int:
-        """Read to the end and give the exit code."""
+        """Read all output and return the exit code."""
         deadline = time.monotonic() + seconds
         while self._read(deadline):
             pass
@@ -54,24 +54,24 @@ class Terminal:
             return False
         try:
             chunk = os.read(self._master, 1 << 16)
-        except OSError:  # on Linux, the end of a terminal
+        except OSError:  # Linux reports the end of a terminal as EIO
             return False
         self.raw += chunk.decode(errors="replace")
         return bool(chunk)
 
 
 @contextmanager
-def on_terminal(*arguments: str, environ: Mapping[str, str], columns: int = 100) -> Iterator[Terminal]:
-    """Run `iplum` with some arguments on a terminal so wide."""
+def run_on_terminal(*arguments: str, environ: Mapping[str, str], columns: int = 100) -> Iterator[Terminal]:
+    """Run `iplum` with arguments on a terminal of `columns` columns."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    surroundings = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS"}}
+    inherited = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS"}}
     process = subprocess.Popen(
         [sys.executable, "-m", "pipelines.cli", *arguments],
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env={**surroundings, "TERM": "xterm-256color", **environ},
+        env={**inherited, "TERM": "xterm-256color", **environ},
         start_new_session=True,
     )
     os.close(slave)

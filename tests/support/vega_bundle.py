@@ -40,10 +40,10 @@ def write_notice() -> str:
 
 def bundle_scripts() -> str:
     """Bundle the scripts that draw the charts, for a page that works offline."""
-    # Nothing in a script may look like the script's end.
+    # "</script" inside the code would end the script element.
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
 
 
 if __name__ == "__main__":
-    kept = Path(__file__).parents[2] / "warehouse" / "outputs" / "templates" / "vega.js"
-    kept.write_text(write_notice() + bundle_scripts(), encoding="utf-8")
+    bundle = Path(__file__).parents[2] / "warehouse" / "outputs" / "templates" / "vega.js"
+    bundle.write_text(write_notice() + bundle_scripts(), encoding="utf-8")

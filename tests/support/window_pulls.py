@@ -17,12 +17,12 @@ from tests.support.window_requests import CREDENTIALS, WIDE, Clock, build_client
 
 TYPES = ("iPlumtext", "iplumcall", "externalcall", "externaltext", "fax")
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
-"""A present at which all windows of these tests are closed."""
+"""A current time at which all windows of these tests are closed."""
 
 
 @dataclass(frozen=True)
-class Pulled:
-    """Everything that came of one pull."""
+class PullResult:
+    """The responses of one pull, and its error."""
 
     responses: list[PulledResponse]
     error: IPlumError | None
@@ -32,7 +32,7 @@ class Pulled:
         return {name for pulled in self.responses if pulled.complete for name in ids_of(pulled.response)}
 
     @property
-    def kept_ids(self) -> set[str]:
+    def received_ids(self) -> set[str]:
         return {name for pulled in self.responses for name in ids_of(pulled.response)}
 
     @property
@@ -47,14 +47,14 @@ def pull(
     sizes: ResponseSizes | None = None,
     verify: Verify = "auto",
     now: datetime = LATER,
-) -> Pulled:
+) -> PullResult:
     responses: list[PulledResponse] = []
     try:
         for pulled in WindowPull(fetch, window, sizes or ResponseSizes(), verify, lambda: now):
             responses.append(pulled)  # noqa: PERF402 - responses before an error count
     except IPlumError as error:
-        return Pulled(responses, error)
-    return Pulled(responses, None)
+        return PullResult(responses, error)
+    return PullResult(responses, None)
 
 
 def ids_of(response: WindowResponse) -> set[str]:
@@ -62,10 +62,13 @@ def ids_of(response: WindowResponse) -> set[str]:
 
 
 @contextmanager
-def asking(
+def open_fetch(
     standin: Running, clock: Clock | None = None, *, client: Mapping[str, Any] | None = None, **options: Any
 ) -> Iterator[FetchWindow]:
-    """Ask the stand-in through a client that waits for nothing, with these options of the stand-in's."""
+    """Yield a function that fetches windows from the stand-in through a client that never really sleeps.
+
+    `client` has options of the client, `options` those of the stand-in.
+    """
     clock = clock or Clock()
     standin.options = Options(
         access_key=CREDENTIALS.access_key,
@@ -74,15 +77,17 @@ def asking(
         clock=clock.now,
         **options,
     )
-    with build_client(standin.url, clock, **(client or {})) as asked:
-        yield lambda window: asked.fetch_usage(window, TYPES)
+    with build_client(standin.url, clock, **(client or {})) as iplum:
+        yield lambda window: iplum.fetch_usage(window, TYPES)
 
 
-def list_true_ids(standin: Running, window: Window = WIDE) -> set[str]:
-    """The ids of a window on the same server without its cap and its faults; asked by a client of its own."""
+def list_expected_ids(standin: Running, window: Window = WIDE) -> set[str]:
+    """List the record IDs of a window on the same stand-in without its row cap and faults."""
     options, clock = standin.options, Clock()
-    sound = replace(options, row_cap=None, fail_500_wider_than=None, fail_500_days=frozenset(), fail_500_first=0)
-    standin.options = replace(sound, clock=clock.now)
+    without_faults = replace(
+        options, row_cap=None, fail_500_wider_than=None, fail_500_days=frozenset(), fail_500_first=0
+    )
+    standin.options = replace(without_faults, clock=clock.now)
     with build_client(standin.url, clock) as client:
         found = ids_of(client.fetch_usage(window, TYPES))
     standin.options = options
@@ -91,18 +96,27 @@ def list_true_ids(standin: Running, window: Window = WIDE) -> set[str]:
 
 
 @dataclass
-class Account:
-    """An API without HTTP: rows by the instant at which they started, and what it does to answers."""
+class FakeApi:
+    """An API without HTTP.
+
+    Attributes:
+        rows: Record IDs and their start times.
+        cap: Maximum number of rows in a response; None for no limit.
+        end_inclusive: Whether a row at the end of a request is returned.
+        widest: Requests for wider windows fail with HTTP 500.
+        refused: Requests that overlap this window fail with HTTP 500.
+        requests: The requested windows, in order.
+    """
 
     rows: Mapping[str, datetime]
     cap: int | None = None
     end_inclusive: bool = True
     widest: timedelta | None = None
     refused: Window | None = None
-    asked: list[Window] = field(default_factory=list)
+    requests: list[Window] = field(default_factory=list)
 
     def __call__(self, window: Window) -> WindowResponse:
-        self.asked.append(window)
+        self.requests.append(window)
         if self.widest is not None and window.width > self.widest:
             raise ServerFailed(str(window), 500)
         if self.refused is not None and window.start < self.refused.end and self.refused.start < window.end:
@@ -123,7 +137,7 @@ def build_response(window: Window, names: list[str]) -> WindowResponse:
     return WindowResponse(window, None, body, len(names), LATER, LATER)
 
 
-def spread(count: int, *, window: Window = WIDE, name: str = "r") -> dict[str, datetime]:
-    """So many rows at even distances, none on an edge."""
+def spread_evenly(count: int, *, window: Window = WIDE, name: str = "r") -> dict[str, datetime]:
+    """Return `count` rows at equal intervals, none of them on an edge of the window."""
     step = window.width / (count + 1)
     return {f"{name}-{number}": window.start + step * (number + 1) for number in range(count)}

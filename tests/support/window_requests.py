@@ -1,4 +1,4 @@
-"""A client with invented credentials, and a clock that only its sleep moves."""
+"""A client with fake credentials, and a clock that advances only in `sleep`."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ RECORDS = b'[{"recordId": "r-1", "usage": "call"}]'
 
 
 class Clock:
-    """Wall clock in UTC that stands still but for `sleep`, which it remembers."""
+    """A UTC wall clock that advances only in `sleep`; `slept` lists the seconds of each call."""
 
     def __init__(self) -> None:
         self._started = self._now = datetime(2026, 3, 1, 12, tzinfo=UTC)

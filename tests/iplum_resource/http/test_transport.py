@@ -22,7 +22,7 @@ from iplum_resource.errors import (
     UnreadableResponse,
 )
 from iplum_resource.window import Window
-from tests.support.certificate import make_certificate
+from tests.support.certificate import create_certificate
 from tests.support.scripted_server import ScriptedServer, Step, drip, hang, respond, send, send_then_reset, write_head
 from tests.support.window_requests import NARROW, RECORDS, WIDE, Clock, build_client
 
@@ -227,7 +227,7 @@ def test_a_missing_certificate_bundle_names_its_variable_and_not_its_path(monkey
 
 
 def test_an_untrusted_certificate_fails_without_a_retry(tmp_path: Path) -> None:
-    tls = make_certificate(tmp_path, "localhost").context
+    tls = create_certificate(tmp_path, "localhost").context
     clock, handshakes = Clock(), []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

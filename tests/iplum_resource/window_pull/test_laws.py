@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from iplum_resource.errors import RowCapReached, ServerFailed
 from iplum_resource.window import Window
 from iplum_resource.window_pull import ResponseSizes
-from tests.support.window_pulls import Account, pull
+from tests.support.window_pulls import FakeApi, pull
 from tests.support.window_requests import WIDE
 
 SECONDS = int(WIDE.width.total_seconds())
@@ -36,14 +36,14 @@ SECONDS_OF_ROWS = (
 )
 
 
-def _build_account(seconds: list[int], **options: object) -> Account:
+def _build_api(seconds: list[int], **options: object) -> FakeApi:
     rows = {f"r-{number}": WIDE.start + timedelta(seconds=second) for number, second in enumerate(seconds)}
-    return Account(rows, **options)  # type: ignore[arg-type]
+    return FakeApi(rows, **options)  # type: ignore[arg-type]
 
 
-def _find_wrongly_complete(account: Account, responses: list[tuple[Window, set[str]]]) -> list[Window]:
+def _find_wrongly_complete(api: FakeApi, responses: list[tuple[Window, set[str]]]) -> list[Window]:
     """Find responses that were reported as complete but lack a row of their window."""
-    return [window for window, ids in responses if not set(account.list_ids(window)) <= ids]
+    return [window for window, ids in responses if not set(api.list_ids(window)) <= ids]
 
 
 @settings(max_examples=300, deadline=None)
@@ -57,10 +57,10 @@ def _find_wrongly_complete(account: Account, responses: list[tuple[Window, set[s
 def test_a_pull_with_split_checks_returns_all_rows_or_raises_row_cap_reached(
     seconds: list[int], cap: int, end_inclusive: bool, widest: timedelta | None, now: datetime
 ) -> None:
-    account = _build_account(seconds, cap=cap, end_inclusive=end_inclusive, widest=widest)
-    pulled = pull(account, verify="always", now=now.replace(tzinfo=WIDE.start.tzinfo))
+    api = _build_api(seconds, cap=cap, end_inclusive=end_inclusive, widest=widest)
+    pulled = pull(api, verify="always", now=now.replace(tzinfo=WIDE.start.tzinfo))
     if pulled.error is None:
-        assert pulled.complete_ids == set(account.rows)
+        assert pulled.complete_ids == set(api.rows)
     else:
         assert type(pulled.error) is RowCapReached
     complete = [
@@ -68,16 +68,16 @@ def test_a_pull_with_split_checks_returns_all_rows_or_raises_row_cap_reached(
         for a in pulled.responses
         if a.complete
     ]
-    assert _find_wrongly_complete(account, complete) == []
+    assert _find_wrongly_complete(api, complete) == []
 
 
 @settings(max_examples=150, deadline=None)
 @given(seconds=SECONDS_OF_ROWS, cap=st.sampled_from([50, 100]), end_inclusive=st.booleans())
 def test_a_round_row_cap_is_always_detected(seconds: list[int], cap: int, end_inclusive: bool) -> None:
-    account = _build_account(seconds, cap=cap, end_inclusive=end_inclusive)
-    pulled = pull(account)
+    api = _build_api(seconds, cap=cap, end_inclusive=end_inclusive)
+    pulled = pull(api)
     if pulled.error is None:
-        assert pulled.complete_ids == set(account.rows)
+        assert pulled.complete_ids == set(api.rows)
     else:
         assert type(pulled.error) is RowCapReached
 
@@ -85,10 +85,10 @@ def test_a_round_row_cap_is_always_detected(seconds: list[int], cap: int, end_in
 @settings(max_examples=150, deadline=None)
 @given(seconds=SECONDS_OF_ROWS, cap=st.integers(10, 60), end_inclusive=st.booleans())
 def test_a_known_row_cap_is_always_detected(seconds: list[int], cap: int, end_inclusive: bool) -> None:
-    account = _build_account(seconds, cap=cap, end_inclusive=end_inclusive)
-    pulled = pull(account, sizes=ResponseSizes(row_caps={cap}))
+    api = _build_api(seconds, cap=cap, end_inclusive=end_inclusive)
+    pulled = pull(api, sizes=ResponseSizes(row_caps={cap}))
     if pulled.error is None:
-        assert pulled.complete_ids == set(account.rows)
+        assert pulled.complete_ids == set(api.rows)
     else:
         assert type(pulled.error) is RowCapReached
 
@@ -98,9 +98,9 @@ def test_a_known_row_cap_is_always_detected(seconds: list[int], cap: int, end_in
 def test_without_a_row_cap_only_ten_rows_in_one_second_cannot_be_confirmed(
     seconds: list[int], end_inclusive: bool
 ) -> None:
-    account = _build_account(seconds, end_inclusive=end_inclusive)
-    pulled = pull(account, verify="always")
-    assert pulled.kept_ids == set(account.rows)
+    api = _build_api(seconds, end_inclusive=end_inclusive)
+    pulled = pull(api, verify="always")
+    assert pulled.received_ids == set(api.rows)
     assert pulled.error is None or (len(seconds) >= 10 and max(seconds) - min(seconds) <= 1)
 
 
@@ -116,10 +116,10 @@ def test_a_range_that_always_fails_loses_no_rows_far_from_it(
 ) -> None:
     begin = WIDE.start + timedelta(seconds=start)
     end = min(WIDE.end, begin + timedelta(seconds=length))
-    account = _build_account(seconds, cap=cap, refused=Window(begin, end))
-    pulled = pull(account, verify="auto" if cap == 50 else "always")
+    api = _build_api(seconds, cap=cap, refused=Window(begin, end))
+    pulled = pull(api, verify="auto" if cap == 50 else "always")
     assert type(pulled.error) in (ServerFailed, RowCapReached)
     margin = timedelta(minutes=57)
-    assert {name for name, at in account.rows.items() if not begin - margin <= at <= end + margin} <= pulled.kept_ids
+    assert {name for name, at in api.rows.items() if not begin - margin <= at <= end + margin} <= pulled.received_ids
     # 26 parts of the failing day, the wider windows above them, and a tree down to a few rows for the rest.
-    assert len(account.asked) <= 26 + 13 + 60 + 2 * len(seconds) + 1
+    assert len(api.requests) <= 26 + 13 + 60 + 2 * len(seconds) + 1

@@ -15,7 +15,7 @@ from iplum_resource.standin.server import Running
 from iplum_resource.window import Window
 from iplum_resource.window_pull import ResponseSizes, WindowPull
 from tests.support.scripted_server import ScriptedServer, respond
-from tests.support.window_pulls import LATER, TYPES, Pulled, pull
+from tests.support.window_pulls import LATER, TYPES, PullResult, pull
 from tests.support.window_requests import CREDENTIALS, RECORDS, WIDE, Clock, build_client
 
 THREADS = 8
@@ -33,8 +33,8 @@ def _open_standin(standin: Running, clock: Clock) -> None:
     )
 
 
-def _pull_all(client: IPlumClient) -> list[Pulled]:
-    def pull_one(window: Window) -> Pulled:
+def _pull_all(client: IPlumClient) -> list[PullResult]:
+    def pull_one(window: Window) -> PullResult:
         return pull(lambda part: client.fetch_usage(part, TYPES), window)
 
     with ThreadPoolExecutor(THREADS) as pool:

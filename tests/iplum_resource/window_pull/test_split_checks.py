@@ -10,7 +10,7 @@ from iplum_resource.errors import RowCapReached, SplitCheckFailed
 from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import Window
 from iplum_resource.window_pull import ResponseSizes, Verify, WindowPull
-from tests.support.window_pulls import LATER, Account, build_response, ids_of, pull, spread
+from tests.support.window_pulls import LATER, FakeApi, build_response, ids_of, pull, spread_evenly
 from tests.support.window_requests import WIDE
 
 MINUTE = timedelta(minutes=1)
@@ -19,17 +19,17 @@ EARLY, LATE = WIDE.halves()
 
 
 def test_verify_off_accepts_everything() -> None:
-    account = Account(spread(80), cap=50)
-    pulled = pull(account, verify="off", sizes=ResponseSizes({NEXT: 50}, row_caps={50}))
-    assert account.asked == [WIDE]
+    api = FakeApi(spread_evenly(80), cap=50)
+    pulled = pull(api, verify="off", sizes=ResponseSizes({NEXT: 50}, row_caps={50}))
+    assert api.requests == [WIDE]
     assert [(response.reason, response.complete) for response in pulled.responses] == [("pull", True)]
     assert len(pulled.complete_ids) == 50
 
 
 def test_verify_always_splits_every_window_with_rows() -> None:
-    account = Account(spread(3))
-    pulled = pull(account, verify="always")
-    assert account.asked == [WIDE, EARLY, LATE]
+    api = FakeApi(spread_evenly(3))
+    pulled = pull(api, verify="always")
+    assert api.requests == [WIDE, EARLY, LATE]
     assert [(response.response.window, response.reason, response.complete) for response in pulled.responses] == [
         (WIDE, "pull", False),
         (EARLY, "halves", False),
@@ -40,49 +40,49 @@ def test_verify_always_splits_every_window_with_rows() -> None:
 
 @pytest.mark.parametrize("verify", ["auto", "always"])
 def test_an_empty_response_is_not_suspicious(verify: Verify) -> None:
-    account = Account({})
-    assert pull(account, verify=verify).complete_windows == [WIDE]
-    assert account.asked == [WIDE]
+    api = FakeApi({})
+    assert pull(api, verify=verify).complete_windows == [WIDE]
+    assert api.requests == [WIDE]
 
 
 def test_a_true_count_that_looks_like_a_row_cap_is_confirmed_with_few_requests() -> None:
-    account, sizes = Account(spread(100)), ResponseSizes()
-    pulled = pull(account, sizes=sizes)
+    api, sizes = FakeApi(spread_evenly(100)), ResponseSizes()
+    pulled = pull(api, sizes=sizes)
     assert pulled.error is None
-    assert len(account.asked) <= 7  # 50 in each half look like a cap as well
+    assert len(api.requests) <= 7  # 50 in each half look like a cap as well
     assert pulled.complete_windows == [WIDE]
     assert sizes.row_caps == set()
 
 
 def test_twelve_texts_in_one_half_are_split_until_they_separate() -> None:
     start = WIDE.start + timedelta(hours=30)
-    account = Account({f"r-{number}": start + number * 2 * MINUTE for number in range(12)})
-    pulled = pull(account, verify="always")
+    api = FakeApi({f"r-{number}": start + number * 2 * MINUTE for number in range(12)})
+    pulled = pull(api, verify="always")
     assert pulled.error is None
     assert pulled.complete_windows == [WIDE]
-    assert len(account.asked) <= 2 * 13 + 1
+    assert len(api.requests) <= 2 * 13 + 1
 
 
 @pytest.mark.parametrize(("cap", "rows"), [(50, 51), (50, 50), (137, 200), (137, 137), (10, 10)])
 def test_a_second_that_cannot_be_confirmed_fails_alone(cap: int, rows: int) -> None:
     """All rows are in one second, so the response may be truncated and must not be accepted."""
     crowded = WIDE.start + timedelta(days=2)
-    later = spread(30, window=Window(WIDE.start + timedelta(days=4), WIDE.end), name="later")
-    account = Account({**{f"r-{number}": crowded for number in range(rows)}, **later}, cap=cap)
-    pulled = pull(account, verify="always")
+    later = spread_evenly(30, window=Window(WIDE.start + timedelta(days=4), WIDE.end), name="later")
+    api = FakeApi({**{f"r-{number}": crowded for number in range(rows)}, **later}, cap=cap)
+    pulled = pull(api, verify="always")
     assert type(pulled.error) is RowCapReached
     assert f"{cap} rows in 0:00:01" in str(pulled.error)
     assert set(later) <= pulled.complete_ids
     assert WIDE not in pulled.complete_windows
     # At most two searches down to the second: a row on a boundary is returned for both sides.
-    assert len(account.asked) <= 4 * 20
+    assert len(api.requests) <= 4 * 20
 
 
 def test_a_busy_minute_is_split_by_seconds() -> None:
     """60 texts to a mailing list: all in one minute, no other rows in the window, and no row cap."""
     start = WIDE.start + timedelta(hours=30)
-    account = Account({f"r-{number}": start + timedelta(seconds=number) for number in range(60)})
-    pulled = pull(account, verify="always")
+    api = FakeApi({f"r-{number}": start + timedelta(seconds=number) for number in range(60)})
+    pulled = pull(api, verify="always")
     assert (pulled.error, pulled.complete_windows) == (None, [WIDE])
 
 
@@ -90,79 +90,79 @@ def test_a_busy_minute_is_split_by_seconds() -> None:
 def test_a_larger_neighboring_window_confirms_a_busy_second(days: int) -> None:
     second = WIDE.start + timedelta(days=1 if days < 0 else 4)
     busy = {f"r-{number}": second for number in range(12)}
-    account = Account({**busy, "neighbor": second + timedelta(days=days)})
-    pulled = pull(account, verify="always")
+    api = FakeApi({**busy, "neighbor": second + timedelta(days=days)})
+    pulled = pull(api, verify="always")
     assert (pulled.error, pulled.complete_windows) == (None, [WIDE])
-    assert pulled.kept_ids == set(busy), "rows of the comparison window are not part of this window"
-    capped = pull(Account(account.rows, cap=12), verify="always")
+    assert pulled.received_ids == set(busy), "rows of the comparison window are not part of this window"
+    capped = pull(FakeApi(api.rows, cap=12), verify="always")
     assert type(capped.error) is RowCapReached, "a row cap of 12 cannot be distinguished from 12 rows"
 
 
 def test_a_larger_response_of_the_run_confirms_a_busy_second() -> None:
-    account = Account({f"r-{number}": WIDE.start + timedelta(days=2) for number in range(12)})
+    api = FakeApi({f"r-{number}": WIDE.start + timedelta(days=2) for number in range(12)})
     sizes = ResponseSizes()
-    pull(Account(spread(13, window=NEXT)), NEXT, sizes=sizes)
-    pulled = pull(account, verify="always", sizes=sizes)
+    pull(FakeApi(spread_evenly(13, window=NEXT)), NEXT, sizes=sizes)
+    pulled = pull(api, verify="always", sizes=sizes)
     assert (pulled.error, pulled.complete_windows) == (None, [WIDE])
-    assert account.asked == [WIDE, EARLY, LATE], "the busy second does not have to be narrowed down"
-    earlier_run = pull(account, verify="always", sizes=ResponseSizes({NEXT: 13}))
+    assert api.requests == [WIDE, EARLY, LATE], "the busy second does not have to be narrowed down"
+    earlier_run = pull(api, verify="always", sizes=ResponseSizes({NEXT: 13}))
     assert type(earlier_run.error) is RowCapReached, "the API may have introduced a row cap since"
 
 
 def test_a_busy_second_is_not_accepted_if_the_wide_window_fails() -> None:
     second = Window(WIDE.start + timedelta(days=2), WIDE.start + timedelta(days=2, seconds=1))
-    busy = Account({f"r-{number}": second.start for number in range(12)}, widest=timedelta(days=1))
+    busy = FakeApi({f"r-{number}": second.start for number in range(12)}, widest=timedelta(days=1))
     pulled = pull(busy, verify="always")
     assert type(pulled.error) is RowCapReached
-    assert pulled.kept_ids == set(busy.rows)
+    assert pulled.received_ids == set(busy.rows)
 
 
 def test_nine_rows_in_one_second_are_accepted_and_ten_are_not() -> None:
     second = WIDE.start + timedelta(days=2)
-    ten = pull(Account({f"r-{number}": second for number in range(10)}), verify="always")
-    nine = pull(Account({f"r-{number}": second for number in range(9)}), verify="always")
+    ten = pull(FakeApi({f"r-{number}": second for number in range(10)}), verify="always")
+    nine = pull(FakeApi({f"r-{number}": second for number in range(9)}), verify="always")
     assert type(ten.error) is RowCapReached
     assert (nine.error, len(nine.complete_ids)) == (None, 9)
 
 
 def test_rows_missing_from_both_halves_fail_the_check() -> None:
-    account = Account(spread(50))
+    api = FakeApi(spread_evenly(50))
 
     def fetch(window: Window) -> WindowResponse:
-        response = account(window)
+        response = api(window)
         return response if window == WIDE else build_response(window, sorted(ids_of(response))[3:])
 
     pulled = pull(fetch)
     assert type(pulled.error) is SplitCheckFailed
     assert "6 rows are in the window's response and in neither half" in str(pulled.error)
-    assert pulled.kept_ids == set(account.rows)
+    assert pulled.received_ids == set(api.rows)
     assert pulled.complete_windows == []
 
 
 def test_a_contradiction_in_one_part_does_not_block_the_others() -> None:
-    account = Account({**spread(50, window=EARLY, name="early"), **spread(20, window=LATE, name="late")})
+    api = FakeApi({**spread_evenly(50, window=EARLY, name="early"), **spread_evenly(20, window=LATE, name="late")})
 
     def fetch(window: Window) -> WindowResponse:
         if window == WIDE:
             return build_response(window, [])
-        response = account(window)
+        response = api(window)
         is_in_contradiction = window.end <= EARLY.end and window != EARLY
         return build_response(window, sorted(ids_of(response))[1:]) if is_in_contradiction else response
 
     pulled = pull(fetch, sizes=ResponseSizes(widest_that_worked=EARLY.width))
     assert type(pulled.error) is SplitCheckFailed
     assert LATE in pulled.complete_windows
-    assert pulled.kept_ids == set(account.rows)
+    assert pulled.received_ids == set(api.rows)
 
 
 def test_a_row_that_arrives_during_the_check_is_stored() -> None:
     """The halves have more rows than the window's response, as under a row cap. All rows are stored."""
-    rows = spread(50)
-    account = Account(rows)
+    rows = spread_evenly(50)
+    api = FakeApi(rows)
 
     def fetch(window: Window) -> WindowResponse:
-        response = account(window)
-        account.rows = {**rows, "new": WIDE.start + timedelta(hours=1)}
+        response = api(window)
+        api.rows = {**rows, "new": WIDE.start + timedelta(hours=1)}
         return response
 
     pulled = pull(fetch)
@@ -178,7 +178,7 @@ def test_a_few_rows_that_grow_during_the_check_are_not_a_cap() -> None:
 
 def test_a_slow_clock_does_not_stop_the_split_of_the_open_window() -> None:
     """All rows are after the clock's time. A repeated split there would never reduce the later half."""
-    account = Account(spread(50, window=LATE))
+    api = FakeApi(spread_evenly(50, window=LATE))
     now = WIDE.start
 
     def tick() -> datetime:
@@ -186,23 +186,21 @@ def test_a_slow_clock_does_not_stop_the_split_of_the_open_window() -> None:
         now += MINUTE
         return now
 
-    responses = list(WindowPull(account, WIDE, ResponseSizes(), "auto", tick))
-    assert {name for response in responses if response.complete for name in ids_of(response.response)} == set(
-        account.rows
-    )
-    assert len(account.asked) <= 9
+    responses = list(WindowPull(api, WIDE, ResponseSizes(), "auto", tick))
+    assert {name for response in responses if response.complete for name in ids_of(response.response)} == set(api.rows)
+    assert len(api.requests) <= 9
 
 
 def test_a_confirmed_window_yields_its_response_first_and_last() -> None:
     """A run that is killed in between keeps the rows as unconfirmed."""
-    pulled = pull(Account(spread(50)))
+    pulled = pull(FakeApi(spread_evenly(50)))
     whole = [response.complete for response in pulled.responses if response.response.window == WIDE]
     assert whole == [False, True]
     assert pulled.responses[0].response is pulled.responses[-1].response
 
 
 def test_the_responses_of_an_audit_have_the_reason_audit() -> None:
-    pulls = WindowPull(Account(spread(3)), WIDE, ResponseSizes(), "always", lambda: LATER, reason="audit")
+    pulls = WindowPull(FakeApi(spread_evenly(3)), WIDE, ResponseSizes(), "always", lambda: LATER, reason="audit")
     assert [response.reason for response in pulls] == ["audit", "halves", "halves", "audit"]
 
 
@@ -237,9 +235,9 @@ def test_two_equal_responses_at_the_same_time_are_both_suspicious() -> None:
             return super().is_suspicious(rows, besides=besides)
 
     sizes = SynchronizedSizes()
-    account = Account({**spread(60), **spread(60, window=NEXT, name="next")}, cap=37)
+    api = FakeApi({**spread_evenly(60), **spread_evenly(60, window=NEXT, name="next")}, cap=37)
     with ThreadPoolExecutor(2) as pool:
-        pulls = [pool.submit(pull, account, window, sizes=sizes) for window in (WIDE, NEXT)]
+        pulls = [pool.submit(pull, api, window, sizes=sizes) for window in (WIDE, NEXT)]
         found = [future.result(20).complete_ids for future in pulls]
-    assert found == [set(spread(60)), set(spread(60, window=NEXT, name="next"))]
+    assert found == [set(spread_evenly(60)), set(spread_evenly(60, window=NEXT, name="next"))]
     assert sizes.row_caps == {37}

@@ -23,7 +23,16 @@ from iplum_resource.standin.server import Running
 from iplum_resource.window import Window
 from iplum_resource.window_pull import ResponseSizes
 from tests.support.scripted_server import ScriptedServer, hang, respond
-from tests.support.window_pulls import LATER, Account, asking, build_response, ids_of, list_true_ids, pull, spread
+from tests.support.window_pulls import (
+    LATER,
+    FakeApi,
+    build_response,
+    ids_of,
+    list_expected_ids,
+    open_fetch,
+    pull,
+    spread_evenly,
+)
 from tests.support.window_requests import WIDE, Clock, build_client
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -44,8 +53,8 @@ def _count_requests_by_width(standin: Running) -> Counter[timedelta]:
 
 def test_a_window_is_split_down_to_a_width_that_works_and_the_next_starts_there(standin: Running) -> None:
     sizes = ResponseSizes()
-    with asking(standin, fail_500_wider_than=16 * HOUR, now=lambda: LATER) as fetch:
-        true_ids, next_ids = list_true_ids(standin), list_true_ids(standin, NEXT)
+    with open_fetch(standin, fail_500_wider_than=16 * HOUR, now=lambda: LATER) as fetch:
+        true_ids, next_ids = list_expected_ids(standin), list_expected_ids(standin, NEXT)
         pulled = pull(fetch, sizes=sizes)
         first_pull = len(standin.requests)
         again = pull(fetch, NEXT, sizes=sizes)
@@ -61,7 +70,7 @@ def test_a_window_is_split_down_to_a_width_that_works_and_the_next_starts_there(
 
 def test_a_window_is_not_split_into_parts_of_less_than_an_hour(standin: Running) -> None:
     clock = Clock()
-    with asking(standin, clock, fail_500_wider_than=timedelta(minutes=1), now=lambda: LATER) as fetch:
+    with open_fetch(standin, clock, fail_500_wider_than=timedelta(minutes=1), now=lambda: LATER) as fetch:
         pulled = pull(fetch)
     assert isinstance(pulled.error, ServerFailed)
     assert pulled.responses == []
@@ -72,15 +81,15 @@ def test_a_window_is_not_split_into_parts_of_less_than_an_hour(standin: Running)
 
 def test_a_window_of_one_hour_gets_eight_attempts(standin: Running) -> None:
     hour = Window(WIDE.start, WIDE.start + HOUR)
-    with asking(standin, fail_500_first=20, now=lambda: LATER) as fetch:
+    with open_fetch(standin, fail_500_first=20, now=lambda: LATER) as fetch:
         pulled = pull(fetch, hour)
     assert isinstance(pulled.error, ServerFailed)
     assert len(standin.requests) == 8
 
 
 def test_a_temporary_failure_does_not_split_the_window(standin: Running) -> None:
-    with asking(standin, fail_500_first=2, now=lambda: LATER) as fetch:
-        true_ids = list_true_ids(standin)
+    with open_fetch(standin, fail_500_first=2, now=lambda: LATER) as fetch:
+        true_ids = list_expected_ids(standin)
         pulled = pull(fetch)
     assert pulled.complete_windows == [WIDE]
     assert pulled.complete_ids == true_ids
@@ -88,9 +97,9 @@ def test_a_temporary_failure_does_not_split_the_window(standin: Running) -> None
 
 def test_a_first_day_that_always_fails_does_not_prevent_the_pull_of_the_others(standin: Running) -> None:
     """Treating the failure as an outage would skip the four days after it."""
-    with asking(standin, fail_500_days=frozenset({date(2024, 1, 1)}), now=lambda: LATER) as fetch:
+    with open_fetch(standin, fail_500_days=frozenset({date(2024, 1, 1)}), now=lambda: LATER) as fetch:
         working = Window(WIDE.start + DAY + NARROWEST, WIDE.end)
-        true_ids = list_true_ids(standin, working)
+        true_ids = list_expected_ids(standin, working)
         pulled = pull(fetch)
     assert isinstance(pulled.error, ServerFailed)
     assert len(true_ids) > 100
@@ -105,71 +114,69 @@ def test_a_first_day_that_always_fails_does_not_prevent_the_pull_of_the_others(s
 @pytest.mark.parametrize("number", range(5))
 def test_any_day_that_always_fails_does_not_prevent_the_pull_of_the_others(number: int) -> None:
     failing = Window(WIDE.start + number * DAY, WIDE.start + (number + 1) * DAY)
-    account = Account(spread(500), refused=failing)
-    pulled = pull(account)
+    api = FakeApi(spread_evenly(500), refused=failing)
+    pulled = pull(api)
     assert isinstance(pulled.error, ServerFailed)
     working = {
-        name
-        for name, start in account.rows.items()
-        if not failing.start - NARROWEST <= start <= failing.end + NARROWEST
+        name for name, start in api.rows.items() if not failing.start - NARROWEST <= start <= failing.end + NARROWEST
     }
     assert working <= pulled.complete_ids
     assert len(working) > 390
-    assert len(account.asked) <= 26 + 13 + 60
+    assert len(api.requests) <= 26 + 13 + 60
 
 
 def test_a_failing_day_does_not_narrow_later_windows() -> None:
     for number in range(5):
         failing = Window(WIDE.start + number * DAY, WIDE.start + (number + 1) * DAY)
-        account, sizes = Account(spread(20, window=NEXT), refused=failing), ResponseSizes()
-        assert isinstance(pull(account, sizes=sizes).error, ServerFailed)
-        account.asked.clear()
-        assert pull(account, NEXT, sizes=sizes).complete_windows == [NEXT]
-        assert account.asked == [NEXT]
+        api, sizes = FakeApi(spread_evenly(20, window=NEXT), refused=failing), ResponseSizes()
+        assert isinstance(pull(api, sizes=sizes).error, ServerFailed)
+        api.requests.clear()
+        assert pull(api, NEXT, sizes=sizes).complete_windows == [NEXT]
+        assert api.requests == [NEXT]
 
 
 def test_an_outage_during_a_pull_stops_it_after_few_requests() -> None:
-    account = Account(spread(500), widest=6 * HOUR)
+    api = FakeApi(spread_evenly(500), widest=6 * HOUR)
     requests_before_outage = 12
 
     def fetch(window: Window) -> WindowResponse:
-        if len(account.asked) >= requests_before_outage:
-            account.asked.append(window)
+        if len(api.requests) >= requests_before_outage:
+            api.requests.append(window)
             raise ServerFailed(str(window), 503)
-        return account(window)
+        return api(window)
 
     pulled = pull(fetch)
     assert isinstance(pulled.error, ServerFailed)
     assert len(pulled.complete_ids) > 0
     # Down to the narrowest width, one more part of that width, and the far end.
-    assert len(account.asked) - requests_before_outage <= 8
+    assert len(api.requests) - requests_before_outage <= 8
 
 
 def test_a_confirmed_part_is_complete_although_another_part_failed() -> None:
     """A suspicious count of 50 rows in the first half, and a failing hour in the second."""
     early = WIDE.halves()[0]
     failing = Window(WIDE.end - DAY, WIDE.end - DAY + HOUR)
-    account = Account(spread(50, window=early), refused=failing)
-    pulled = pull(account)
+    api = FakeApi(spread_evenly(50, window=early), refused=failing)
+    pulled = pull(api)
     assert isinstance(pulled.error, ServerFailed)
     assert early in pulled.complete_windows
-    assert pulled.complete_ids == set(account.rows)
+    assert pulled.complete_ids == set(api.rows)
 
 
 def test_a_window_is_confirmed_by_quarters_if_its_halves_fail() -> None:
     """The window's own request succeeded, so failures of its halves are temporary and must not fail the pull."""
-    account, failed = Account(spread(150), cap=50), []
+    api, failed = FakeApi(spread_evenly(150), cap=50), []
 
     def fetch(window: Window) -> WindowResponse:
         if window.width == WIDE.width / 2:
             failed.append(window)
             raise TimedOut(str(window))
-        return account(window)
+        return api(window)
 
     pulled = pull(fetch)
     assert failed == list(WIDE.halves())
     assert pulled.error is None
-    assert pulled.complete_ids == set(account.rows)
+    assert pulled.complete_ids == set(api.rows)
 
 
 def test_a_window_that_times_out_is_split() -> None:
@@ -184,8 +191,8 @@ def test_a_window_that_times_out_is_split() -> None:
 
 
 def test_a_window_with_a_response_over_the_maximum_size_is_split(standin: Running) -> None:
-    with asking(standin, client={"max_body_bytes": 16_000}, now=lambda: LATER) as fetch:
-        true_ids = list_true_ids(standin)
+    with open_fetch(standin, client={"max_body_bytes": 16_000}, now=lambda: LATER) as fetch:
+        true_ids = list_expected_ids(standin)
         pulled = pull(fetch)
     assert pulled.error is None
     assert pulled.complete_ids == true_ids
@@ -196,9 +203,9 @@ def test_a_window_with_a_response_over_the_maximum_size_is_split(standin: Runnin
 
 def test_a_row_on_the_boundary_of_two_parts_counts_once() -> None:
     middle = WIDE.halves()[1].start
-    account = Account({"edge": middle, **spread(8)}, widest=3 * DAY)
-    pulled = pull(account)
-    assert pulled.complete_ids == set(account.rows)
+    api = FakeApi({"edge": middle, **spread_evenly(8)}, widest=3 * DAY)
+    pulled = pull(api)
+    assert pulled.complete_ids == set(api.rows)
     assert sum("edge" in ids_of(response.response) for response in pulled.responses) == 2
 
 

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.commands.row_formats import write_rows
-from tests.support.raw_responses import WINDOW, answer, at, call, create_folder
+from tests.support.raw_responses import WINDOW, at, call, create_folder, response
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog
 from warehouse.lake.fold import fold_window
 from warehouse.outputs.escaping import escape_for_spreadsheet, escape_for_terminal
@@ -75,7 +75,7 @@ def test_records_with_any_values_are_in_the_tables_once(tmp_path: Path) -> None:
     def load(elements: list[Any]) -> None:
         account = f"account-{next(number)}"
         for dataset in (USAGE, RECORDINGS):
-            RawLog(folder, account, dataset.name).append(WINDOW, answer(elements, 1))
+            RawLog(folder, account, dataset.name).append(WINDOW, response(elements, 1))
             for window in fold_window(folder, dataset, account, WINDOW).other_windows:
                 fold_window(folder, dataset, account, window)
         expected[account] = list_ids(elements)
@@ -100,7 +100,7 @@ def injected(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
         | dict.fromkeys(fields, text)
         for number, text in enumerate(INJECTED)
     ]
-    RawLog(folder, "default", "usage").append(WINDOW, answer(injected_records, 1))
+    RawLog(folder, "default", "usage").append(WINDOW, response(injected_records, 1))
     fold_window(folder, USAGE, "default", WINDOW)
     bodies = [DownloadAttempt.of_body(f"id-{number}", text, at(2)) for number, text in enumerate(INJECTED)]
     DownloadLog(folder, "default", CONTENTS.name).append(WINDOW, bodies)

@@ -20,7 +20,7 @@ from iplum_resource.standin.options import Options
 from pipelines import cli
 from pipelines.settings import SettingsError
 from tests.support.account import Account
-from tests.support.raw_responses import answer, call, fold
+from tests.support.raw_responses import call, fold, response
 from warehouse.snapshot.publish import publish
 
 IPLUM = [sys.executable, "-m", "pipelines.cli"]
@@ -68,21 +68,21 @@ def test_missing_credentials_exit_with_2_and_are_named(
 
 
 def test_a_renamed_account_exits_with_2(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    fold(account.folder, answer([call()], 1))
+    fold(account.folder, response([call()], 1))
     monkeypatch.setenv("IPLUM_ACCOUNT", "renamed")
     assert run("sync") == 2
     assert account.server.requests == []
 
 
 def test_a_sync_prints_new_rows_and_failures(account: Account, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("sync", "--since", str(account.began.date())) == 0
+    assert run("sync", "--since", str(account.created_at.date())) == 0
     shown = capsys.readouterr().out
     assert re.search(r"^usage +1 window +\d+ new", shown, re.MULTILINE)
     assert "published" in shown
     assert f"report {account.folder.report}" in shown
 
-    account.play(usage_permission=False)
-    assert run("sync", "--since", str(account.began.date()), "--json") == 1
+    account.set_options(usage_permission=False)
+    assert run("sync", "--since", str(account.created_at.date()), "--json") == 1
     failed = capsys.readouterr()
     (failure,) = json.loads(failed.out)["failures"]
     assert "403" in failure
@@ -97,7 +97,7 @@ def test_debug_raises_the_exception_with_its_traceback(account: Account) -> None
 
 @pytest.fixture
 def published(account: Account) -> Account:
-    fold(account.folder, answer([call(**{"from": 'a "quoted", name'}), call("b", iPlumCredits=None)], 1))
+    fold(account.folder, response([call(**{"from": 'a "quoted", name'}), call("b", iPlumCredits=None)], 1))
     publish(account.folder)
     return account
 
@@ -222,17 +222,21 @@ def test_bash_completes_a_command(tmp_path: Path) -> None:
 
 def test_an_interrupted_sync_stops_before_publishing_and_the_next_one_completes_it(account: Account) -> None:
     """Dagster reports Ctrl-C as a failed step. The sync must not publish after it or report it as an error."""
-    account.play(latency=0.4)
+    account.set_options(latency=0.4)
     environ = {**os.environ, **account.environ, "IPLUM_CONCURRENCY": "1"}
     with subprocess.Popen([*IPLUM, "sync"], env=environ, stderr=subprocess.PIPE, text=True) as process:
-        wait_for(lambda: account.asked("/callrecordings/getrecordings") + account.asked("/usage/getusage") >= 3)
+        wait_for(
+            lambda: (
+                account.count_requests("/callrecordings/getrecordings") + account.count_requests("/usage/getusage") >= 3
+            )
+        )
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
     assert error.splitlines()[-1] == "Stopped. Finished work is kept; the same command continues from there."
     assert "error" not in error
     assert not account.folder.snapshot.exists(), "the sync must stop before it publishes"
-    account.play()
+    account.set_options()
     assert account.sync().failures == []
     assert account.ids() == account.expected_ids()
 
@@ -247,7 +251,7 @@ def test_concurrent_syncs_of_the_same_windows_produce_each_row_once(account: Acc
     assert account.ids() == account.expected_ids()
     assert account.ids("recordings") == account.expected_ids("recordings")
     grouped = "FROM pulls WHERE reason <> 'stray' GROUP BY dataset, window_start"
-    assert account.ask(f"SELECT DISTINCT count(DISTINCT pull_id) {grouped}") == [(processes,)]
+    assert account.query(f"SELECT DISTINCT count(DISTINCT pull_id) {grouped}") == [(processes,)]
 
 
 def test_a_data_folder_that_is_a_file_exits_with_1_and_a_clear_error(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines import cli
 from pipelines.settings import SettingsError, check_credentials, read_env_file, render_env_example, set_variables
 from tests.support.account import Account
-from tests.support.terminal import on_terminal
+from tests.support.terminal import run_on_terminal
 
 EXISTING = "# mine\nIPLUM_ACCOUNT=north  # the north clinic\n\nexport IPLUM_SECRET_KEY=old\nOTHER=1"
 
@@ -89,7 +89,7 @@ def test_keys_stdin_reads_the_keys_and_sync_runs_the_first_sync(
 ) -> None:
     monkeypatch.setenv("IPLUM_SECRET_KEY", "")
     monkeypatch.setattr("sys.stdin", io.StringIO("STANDINACCESSKEY\nstandin-secret\n"))
-    options = ["--keys-stdin", "--login-id", "admin@clinic.example", "--start-date", str(account.began.date())]
+    options = ["--keys-stdin", "--login-id", "admin@clinic.example", "--start-date", str(account.created_at.date())]
     assert init(env_file, *options, "--sync") == 0
     assert "published" in capsys.readouterr().out
     assert account.folder.snapshot.is_file()
@@ -128,7 +128,7 @@ def test_on_a_terminal_init_prompts_hides_the_keys_and_offers_the_sync(account: 
     env_file.write_text("# mine\n")
     prompted = ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID", "IPLUM_START_DATE", "IPLUM_TIMEZONE")
     environ = {**account.environ, **dict.fromkeys(prompted, "")}
-    with on_terminal("init", "--env-file", str(env_file), environ=environ) as terminal:
+    with run_on_terminal("init", "--env-file", str(env_file), environ=environ) as terminal:
         terminal.wait_for("Access key: ")
         terminal.type("STANDINACCESSKEY")
         terminal.wait_for("Secret key: ")
@@ -155,7 +155,7 @@ def test_on_a_terminal_init_prompts_hides_the_keys_and_offers_the_sync(account: 
 @pytest.mark.parametrize("key", ["Ctrl-C", "Ctrl-D"])
 def test_interrupting_a_prompt_writes_nothing(account: Account, env_file: Path, key: str) -> None:
     environ = {**account.environ, "IPLUM_ACCESS_KEY": "", "IPLUM_LOGIN_ID": ""}
-    with on_terminal("init", "--env-file", str(env_file), environ=environ) as terminal:
+    with run_on_terminal("init", "--env-file", str(env_file), environ=environ) as terminal:
         terminal.wait_for("Access key: ")
         terminal.type("STANDINACCESSKEY")
         terminal.wait_for("login ID")
@@ -164,5 +164,5 @@ def test_interrupting_a_prompt_writes_nothing(account: Account, env_file: Path, 
         else:
             terminal.type("\x04")
         assert terminal.finish() == 130
-        assert terminal.shown.endswith("Stopped. Nothing was written.\n")
+        assert terminal.output.endswith("Stopped. Nothing was written.\n")
     assert not env_file.exists()

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pipelines.commands.progress_bar import ProgressBar
 from tests.support.account import Account
-from tests.support.terminal import on_terminal
+from tests.support.terminal import run_on_terminal
 
 COLOR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
 
@@ -18,28 +18,28 @@ COLOR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
 @pytest.mark.parametrize("columns", [44, 120])
 def test_doctor_output_fits_the_terminal_width_and_is_colored(account: Account, columns: int) -> None:
     environ = {**account.environ, "IPLUM_SECRET_KEY": ""}
-    with on_terminal("doctor", environ=environ, columns=columns) as terminal:
+    with run_on_terminal("doctor", environ=environ, columns=columns) as terminal:
         assert terminal.finish() == 2
-    assert "FAIL" in terminal.shown
-    assert max(map(len, terminal.shown.splitlines())) <= columns
+    assert "FAIL" in terminal.output
+    assert max(map(len, terminal.output.splitlines())) <= columns
     assert COLOR.search(terminal.raw)
 
 
 def test_no_color_disables_colors(account: Account) -> None:
-    with on_terminal("doctor", environ={**account.environ, "IPLUM_SECRET_KEY": "", "NO_COLOR": "1"}) as terminal:
+    with run_on_terminal("doctor", environ={**account.environ, "IPLUM_SECRET_KEY": "", "NO_COLOR": "1"}) as terminal:
         assert terminal.finish() == 2
-    assert "FAIL" in terminal.shown
+    assert "FAIL" in terminal.output
     assert not COLOR.search(terminal.raw)
 
 
 def test_a_sync_shows_its_rate_and_handles_sigterm_like_ctrl_c(account: Account) -> None:
-    account.play(latency=1.5)
-    with on_terminal("sync", environ={**account.environ, "IPLUM_CONCURRENCY": "1"}, columns=120) as terminal:
+    account.set_options(latency=1.5)
+    with run_on_terminal("sync", environ={**account.environ, "IPLUM_CONCURRENCY": "1"}, columns=120) as terminal:
         terminal.wait_for("windows/s")
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.finish() == 130
-    assert "continues from there" in terminal.shown
-    assert "Traceback" not in terminal.shown
+    assert "continues from there" in terminal.output
+    assert "Traceback" not in terminal.output
     assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l"), "the cursor must be visible again"
 
 

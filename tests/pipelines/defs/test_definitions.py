@@ -17,8 +17,8 @@ from pipelines.runs.sync import run_job
 from pipelines.settings import PROJECT, load_settings
 from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder, open_inbox
-from tests.support.account import Account, Watcher, now
-from tests.support.raw_responses import answer, call, fold
+from tests.support.account import Account, RecordedProgress, now
+from tests.support.raw_responses import call, fold, response
 from warehouse.raw.inbox import Event
 from warehouse.schema.marts import MARTS
 from warehouse.schema.tables import FOLDED_TABLES, PUBLISHED_TABLES, VIEWS
@@ -171,7 +171,7 @@ def test_stale_snapshot_requests_a_publish_once_if_the_lake_is_newer(tmp_path: P
     folder = open_folder(settings)
     with dg.DagsterInstance.ephemeral() as instance:
         assert tick_sensor(defs, instance) == (0, "the snapshot is up to date")
-        fold(folder, answer([call()], 1))
+        fold(folder, response([call()], 1))
         assert tick_sensor(defs, instance) == (1, "")
         assert run_job(defs, "publish", instance) == []
         assert tick_sensor(defs, instance) == (0, "the snapshot is up to date")
@@ -222,7 +222,7 @@ def test_delete_run_removes_the_files_of_the_run(tmp_path: Path) -> None:
 
 def test_a_single_asset_check_can_be_run(tmp_path: Path) -> None:
     folder = open_folder(load_settings({}, tmp_path))
-    fold(folder, answer([call()], 1))
+    fold(folder, response([call()], 1))
     publish(folder)
     key = dg.AssetCheckKey(dg.AssetKey(["warehouse", "usage"]), "unique_ids")
     one = dg.define_asset_job("one", selection=dg.AssetSelection.checks(key))
@@ -243,7 +243,7 @@ def test_stale_snapshot_waits_an_hour_after_a_failed_publish(tmp_path: Path) -> 
     from pipelines.warehouse_folder import open_folder
 
     folder = open_folder(settings)
-    fold(folder, answer([call()], 1))
+    fold(folder, response([call()], 1))
     folder.snapshot.mkdir()
     with dg.DagsterInstance.ephemeral() as instance:
         (failure,) = run_job(defs, "publish", instance)
@@ -255,9 +255,9 @@ def test_stale_snapshot_waits_an_hour_after_a_failed_publish(tmp_path: Path) -> 
 
 
 def test_a_run_over_a_range_records_one_materialization_per_window_with_row_counts(account: Account) -> None:
-    watcher = Watcher()
-    defs = build_definitions(account.settings, clock=now, progress=watcher)
-    windows = list(windows_between(account.began - timedelta(days=12), account.began))
+    progress = RecordedProgress()
+    defs = build_definitions(account.settings, clock=now, progress=progress)
+    windows = list(windows_between(account.created_at - timedelta(days=12), account.created_at))
     with dg.DagsterInstance.ephemeral() as instance:
         assert run_job(defs, "sync", instance, tags=build_range_tags(windows)) == []
         for name in ("raw_usage", "usage", "raw_recordings", "recordings"):
@@ -268,13 +268,13 @@ def test_a_run_over_a_range_records_one_materialization_per_window_with_row_coun
         metadata = newest.asset_materialization.metadata
         assert metadata["rows"].value == metadata["new"].value
         assert {"changed", "absent", "unreadable"} <= metadata.keys()
-    assert sorted({outcome.window for _, outcome in watcher.outcomes}) == windows
+    assert sorted({outcome.window for _, outcome in progress.outcomes}) == windows
 
 
 def test_failed_checks_do_not_fail_the_run(account: Account) -> None:
-    account.play(odd_rows=True, recording_plan=False)
+    account.set_options(odd_rows=True, recording_plan=False)
     defs = build_definitions(account.settings, clock=now, progress=Progress())
-    windows = list(windows_between(account.began - timedelta(days=6), account.began))
+    windows = list(windows_between(account.created_at - timedelta(days=6), account.created_at))
     with dg.DagsterInstance.ephemeral() as instance:
         assert run_job(defs, "sync", instance, tags=build_range_tags(windows)) == []
         (run,) = instance.get_runs()

@@ -14,8 +14,8 @@ from pipelines.doctor import run_diagnosis
 from pipelines.doctor.api import find_earliest
 from pipelines.doctor.diagnosis import Diagnosis, State, choose_exit_code
 from tests.support.account import Account, now
-from tests.support.mailboxes import webhook
-from tests.support.raw_responses import answer, call, fold
+from tests.support.alert_servers import run_webhook
+from tests.support.raw_responses import call, fold, response
 from warehouse.windows import window_of
 
 
@@ -49,7 +49,7 @@ def test_a_wrong_key_causes_one_request_and_is_distinguished_from_a_wrong_clock(
     assert "c4nary" not in str(findings)
     assert findings["data folder"].state is State.OK, "local checks still run"
 
-    account.play(clock_offset=timedelta(hours=1))
+    account.set_options(clock_offset=timedelta(hours=1))
     findings = most_severe(diagnose(account))
     assert len(account.server.requests) == 1
     assert findings["clock"].state is State.FAILED
@@ -83,7 +83,7 @@ def test_an_unknown_host_is_a_connection_failure(account: Account) -> None:
 def test_each_permission_is_reported_on_its_own_line(
     account: Account, options: dict[str, object], expected: dict[str, State]
 ) -> None:
-    account.play(**options)
+    account.set_options(**options)
     findings = diagnose(account)
     assert {name: most_severe(findings)[name].state for name in expected} == expected
     assert all(v.fix for v in findings if v.state in {State.FAILED, State.WARNING})
@@ -92,11 +92,11 @@ def test_each_permission_is_reported_on_its_own_line(
 
 
 def test_the_first_available_day_is_found_with_few_requests(account: Account) -> None:
-    first = account.began - timedelta(days=200)
-    account.play(first_day=first.date())
+    first = account.created_at - timedelta(days=200)
+    account.set_options(first_day=first.date())
     finding = most_severe(diagnose(account, IPLUM_START_DATE="2020-01-01"))["history"]
     assert window_of(first).key in finding.found
-    assert account.asked("/usage/getusage") <= len(account.settings.usage_types) + 11
+    assert account.count_requests("/usage/getusage") <= len(account.settings.usage_types) + 11
     assert "IPLUM_START_DATE" in most_severe(diagnose(account))["history"].found, (
         "the history starts at or before IPLUM_START_DATE"
     )
@@ -152,7 +152,7 @@ def test_an_unusable_data_folder_is_a_failure(account: Account) -> None:
 
 
 def test_an_existing_data_folder_and_dagster_history_are_checked(account: Account) -> None:
-    fold(account.folder, answer([call()], 1))
+    fold(account.folder, response([call()], 1))
     with open_instance(account.settings):
         account.folder.root.chmod(0o755)
     findings = most_severe(diagnose(account))
@@ -192,7 +192,7 @@ def test_each_account_of_accounts_toml_has_its_own_lines(account: Account) -> No
 
 
 def test_a_test_alert_is_sent_only_with_try_alert(account: Account) -> None:
-    with webhook() as hook:
+    with run_webhook() as hook:
         with_webhook = {**account.environ, "IPLUM_ALERT_WEBHOOK": hook.url}
         assert "--try-alert" in most_severe(diagnose(account, IPLUM_ALERT_WEBHOOK=hook.url))["alerts"].found
         assert hook.received == []

@@ -16,7 +16,7 @@ import requests
 
 from pipelines.receiver.app import MAX_BODY
 from pipelines.settings import PROJECT
-from tests.support.pushing import TOKEN, RunningReceiver, record, run_receiver
+from tests.support.callbacks import TOKEN, RunningReceiver, run_receiver, usage_event
 
 START = "2026-03-01T12:00:00Z"
 
@@ -46,8 +46,8 @@ def read_inbox(folder: Path) -> list[tuple[str, str, bytes | None]]:
 
 def test_a_record_and_an_array_are_stored_before_the_response(receiver: RunningReceiver, folder: Path) -> None:
     before = len(read_inbox(folder))
-    assert receiver.push(record("one", START)).json() == {"accepted": 1}
-    assert receiver.push([record("two", START), record("three", START)]).json() == {"accepted": 2}
+    assert receiver.push(usage_event("one", START)).json() == {"accepted": 1}
+    assert receiver.push([usage_event("two", START), usage_event("three", START)]).json() == {"accepted": 2}
     assert receiver.push({"recordId": "four", "content": "http://media.example/x"}, "recordings").status_code == 200
     assert receiver.push([]).json() == {"accepted": 0}
     assert read_inbox(folder)[before:] == [
@@ -87,7 +87,7 @@ def test_a_body_without_a_length_is_limited_in_size(receiver: RunningReceiver) -
     url = f"{receiver.url}/callbacks/{TOKEN}/usage"
     with suppress(requests.ConnectionError):  # the receiver may close the connection while the client sends
         assert requests.post(url, data=chunks, timeout=30).status_code == 413
-    assert receiver.push(record("after", START)).status_code == 200
+    assert receiver.push(usage_event("after", START)).status_code == 200
 
 
 def test_malformed_requests_store_nothing_and_do_not_stop_the_receiver(receiver: RunningReceiver, folder: Path) -> None:
@@ -109,7 +109,7 @@ def test_malformed_requests_store_nothing_and_do_not_stop_the_receiver(receiver:
         head += f"Content-Type: {rng.choice(types)}\r\n"
         send_raw(receiver, head.encode(), body, framing)
     assert read_inbox(folder) == before
-    assert receiver.push(record("after-all", START)).status_code == 200
+    assert receiver.push(usage_event("after-all", START)).status_code == 200
     assert receiver.process.poll() is None
 
 
@@ -140,9 +140,9 @@ def test_other_methods_are_a_405(receiver: RunningReceiver, method: str) -> None
 
 def test_the_receiver_exits_with_0_and_logs_no_data_of_callbacks(tmp_path: Path) -> None:
     with run_receiver(build_environ(tmp_path)) as running:
-        running.push(record("secret-id", START, content="secret words"))
+        running.push(usage_event("secret-id", START, content="secret words"))
         running.push(b'{"from": "+14085550100"', "usage")
-        running.push(record("secret-id", START), token="a-wrong-token-of-a-client")
+        running.push(usage_event("secret-id", START), token="a-wrong-token-of-a-client")
         assert running.stop() == 0
     for secret in (TOKEN, "secret", "5550100", "a-wrong-token", "/callbacks/"):
         assert secret not in running.output
@@ -150,7 +150,7 @@ def test_the_receiver_exits_with_0_and_logs_no_data_of_callbacks(tmp_path: Path)
 
 def test_message_texts_are_stored_if_keep_content_is_true(tmp_path: Path) -> None:
     with run_receiver(build_environ(tmp_path, IPLUM_KEEP_CONTENT="true")) as running:
-        running.push(record("one", START))
+        running.push(usage_event("one", START))
     assert read_inbox(tmp_path) == [("usage_callbacks", "one", b"Hello")]
 
 
@@ -159,7 +159,7 @@ def test_a_callback_that_cannot_be_stored_is_a_503(tmp_path: Path) -> None:
         with sqlite3.connect(tmp_path / "inbox.sqlite") as connection:
             connection.execute("DROP TABLE callback_events")
         connection.close()
-        response = running.push(record("one", START))
+        response = running.push(usage_event("one", START))
         assert response.status_code == 503
         assert requests.get(f"{running.url}/healthz", timeout=30).status_code == 503
         running.stop()

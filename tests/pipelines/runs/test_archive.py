@@ -25,9 +25,9 @@ IPLUM = [sys.executable, "-m", "pipelines.cli"]
 def synced_once(standin_server: Running, tmp_path_factory: pytest.TempPathFactory) -> Account:
     """A synced account with a week of records. Its files are on the stand-in's media host."""
     account = Account(standin_server, tmp_path_factory.mktemp("synced"))
-    account.play()
+    account.set_options()
     account.changes["IPLUM_MEDIA_HOSTS"] = account.server.media_host
-    account.changes["IPLUM_START_DATE"] = str((account.began - timedelta(days=5)).date())
+    account.changes["IPLUM_START_DATE"] = str((account.created_at - timedelta(days=5)).date())
     with pytest.MonkeyPatch.context() as environment:
         for name, value in account.environ.items():
             environment.setenv(name, value)
@@ -39,8 +39,8 @@ def synced_once(standin_server: Running, tmp_path_factory: pytest.TempPathFactor
 def synced(synced_once: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
     """A copy of the account that is synced once per session."""
     shutil.copytree(synced_once.path / "data", tmp_path / "data")
-    account = Account(synced_once.server, tmp_path, dict(synced_once.changes), synced_once.began)
-    account.play()
+    account = Account(synced_once.server, tmp_path, dict(synced_once.changes), synced_once.created_at)
+    account.set_options()
     for name, value in account.environ.items():
         monkeypatch.setenv(name, value)
     return account
@@ -51,13 +51,13 @@ def run(account: Account, *, clock: Callable[[], datetime] = now, since: date | 
 
 
 def count(account: Account, table: str) -> dict[str, int]:
-    return {str(s): int(n) for s, n in account.ask(f"SELECT status, count(*) FROM {table} GROUP BY 1")}
+    return {str(s): int(n) for s, n in account.query(f"SELECT status, count(*) FROM {table} GROUP BY 1")}
 
 
 def count_expected(account: Account) -> dict[str, int]:
     """Count the records that must be verified at the end."""
-    ((texts,),) = account.ask("SELECT count(*) FROM usage WHERE channel IN ('text', 'fax')")
-    ((recordings,),) = account.ask("SELECT count(*) FROM recordings")
+    ((texts,),) = account.query("SELECT count(*) FROM usage WHERE channel IN ('text', 'fax')")
+    ((recordings,),) = account.query("SELECT count(*) FROM recordings")
     return {"contents": texts, "recording_files": recordings}
 
 
@@ -71,12 +71,12 @@ def test_all_contents_are_downloaded_once(synced: Account) -> None:
     assert run(synced).failures == []
     assert_all_verified(synced)
     expected = count_expected(synced)
-    assert synced.asked(CONTENT) == expected["contents"]
-    assert synced.asked(RECORDING) == expected["recording_files"]
-    kinds = dict(synced.ask("SELECT kind, count(*) FROM contents GROUP BY 1"))
+    assert synced.count_requests(CONTENT) == expected["contents"]
+    assert synced.count_requests(RECORDING) == expected["recording_files"]
+    kinds = dict(synced.query("SELECT kind, count(*) FROM contents GROUP BY 1"))
     assert kinds.keys() == {"text", "media", "empty"}
     unlisted_urls = "SELECT count(*) FROM messages WHERE body LIKE 'http%outside.example%' AND kind = 'text'"
-    assert synced.ask(unlisted_urls)[0][0] > 0, "a URL on an unlisted host is stored as text"
+    assert synced.query(unlisted_urls)[0][0] > 0, "a URL on an unlisted host is stored as text"
     as_sent = {
         "null",
         "123",
@@ -84,7 +84,7 @@ def test_all_contents_are_downloaded_once(synced: Account) -> None:
         "First line\nsecond line\r\n\tand a tab",
         'The form says "sign here" twice, is that right?',
     }
-    assert as_sent & {body for (body,) in synced.ask("SELECT DISTINCT body FROM messages")}
+    assert as_sent & {body for (body,) in synced.query("SELECT DISTINCT body FROM messages")}
     files = [path for path in (synced.folder.root / "media").rglob("*") if path.is_file()]
     assert 0 < len(files) <= expected["recording_files"] + kinds["media"]
 
@@ -96,9 +96,9 @@ def test_all_contents_are_downloaded_once(synced: Account) -> None:
 
 @pytest.mark.parametrize("content_as", ["json", "plain"])
 def test_json_and_plain_text_bodies_are_equal(synced: Account, content_as: Any) -> None:
-    synced.play(content_as=content_as)
+    synced.set_options(content_as=content_as)
     run(synced)
-    bodies = {body for (body,) in synced.ask("SELECT DISTINCT body FROM contents WHERE kind = 'text'")}
+    bodies = {body for (body,) in synced.query("SELECT DISTINCT body FROM contents WHERE kind = 'text'")}
     assert "Hello" in bodies
     assert "null" in bodies or "123" in bodies
     assert not any(body.startswith('"') for body in bodies)
@@ -110,22 +110,22 @@ def test_json_and_plain_text_bodies_are_equal(synced: Account, content_as: Any) 
     ids=lambda options: "+".join(options),
 )
 def test_transient_errors_are_retried(synced: Account, options: dict[str, Any]) -> None:
-    synced.play(**options)
+    synced.set_options(**options)
     assert run(synced).failures == []
     assert_all_verified(synced)
 
 
 def test_an_html_page_is_rejected_and_downloaded_again_later(synced: Account) -> None:
-    synced.play(media_error_page=1.0)
+    synced.set_options(media_error_page=1.0)
     assert run(synced).failures == [], "rejected files do not fail a window"
     expected = count_expected(synced)
     assert count(synced, "recording_files") == {"failed": expected["recording_files"]}
-    assert synced.ask("SELECT DISTINCT error LIKE '%web page%' FROM recording_files") == [(True,)]
+    assert synced.query("SELECT DISTINCT error LIKE '%web page%' FROM recording_files") == [(True,)]
     findings = find_by_select(synced.folder, "all_fetched", RECORDING_FILES)
     assert sum(finding.rows for finding in findings) == expected["recording_files"], "the check reports them"
     assert not [path for path in (synced.folder.root / "media").rglob("*") if path.is_file()]
 
-    synced.play()
+    synced.set_options()
     run(synced)
     assert count(synced, "recording_files") == {"failed": expected["recording_files"]}, "no attempt within minutes"
     run(synced, clock=lambda: now() + timedelta(hours=1))
@@ -133,26 +133,26 @@ def test_an_html_page_is_rejected_and_downloaded_again_later(synced: Account) ->
 
 
 def test_unavailable_files_are_pending_and_gone_after_a_day(synced: Account) -> None:
-    synced.play(media_not_ready_first=10_000)
+    synced.set_options(media_not_ready_first=10_000)
     run(synced)
     assert count(synced, "recording_files") == {"pending": count_expected(synced)["recording_files"]}
-    requests = synced.asked(RECORDING)
+    requests = synced.count_requests(RECORDING)
     assert requests == 2 * count_expected(synced)["recording_files"], "a new URL is requested once"
     run(synced, clock=lambda: now() + timedelta(days=1, minutes=1))
     assert count(synced, "recording_files") == {"gone": count_expected(synced)["recording_files"]}
 
 
 def test_pending_files_are_downloaded_once_available(synced: Account) -> None:
-    synced.play(media_not_ready_first=10)
+    synced.set_options(media_not_ready_first=10)
     run(synced)
     run(synced, clock=lambda: now() + timedelta(hours=1))
     assert_all_verified(synced)
 
 
 def test_texts_are_downloaded_without_a_recording_plan(synced: Account) -> None:
-    synced.play(recording_plan=False)
+    synced.set_options(recording_plan=False)
     assert run(synced).failures == []
-    assert synced.asked(RECORDING) == 1
+    assert synced.count_requests(RECORDING) == 1
     assert count(synced, "contents") == {"verified": count_expected(synced)["contents"]}
 
 
@@ -168,7 +168,7 @@ def test_a_url_on_an_unlisted_host_is_not_downloaded(synced: Account) -> None:
     run(synced)
     assert [r.path for r in synced.server.requests if r.path.startswith("/media")] == []
     assert set(count(synced, "recording_files")) == {"failed"}
-    assert synced.ask("SELECT count(*) FROM contents WHERE kind = 'media'") == [(0,)]
+    assert synced.query("SELECT count(*) FROM contents WHERE kind = 'media'") == [(0,)]
 
 
 def test_a_lost_file_is_downloaded_again_and_a_different_file_is_rejected(
@@ -185,16 +185,16 @@ def test_a_lost_file_is_downloaded_again_and_a_different_file_is_rejected(
     assert (errors.count("is missing"), errors.count("is damaged")) == (2, 1)
     restored.write_bytes(backup)
 
-    synced.play(media_bytes=10_000)
+    synced.set_options(media_bytes=10_000)
     run(synced)
     assert count(synced, "recording_files")["failed"] == 2
-    assert synced.ask("SELECT count(*) FROM recording_files WHERE error LIKE '%different file%'") == [(2,)]
+    assert synced.query("SELECT count(*) FROM recording_files WHERE error LIKE '%different file%'") == [(2,)]
     assert not missing.exists()
 
-    synced.play()
+    synced.set_options()
     assert run(synced).failures == []
     assert_all_verified(synced)
-    assert synced.asked(RECORDING) == 2, "a file restored from a backup is not requested"
+    assert synced.count_requests(RECORDING) == 2, "a file restored from a backup is not requested"
 
 
 def test_the_archive_export_and_verify_commands(synced: Account, capsys: pytest.CaptureFixture[str]) -> None:

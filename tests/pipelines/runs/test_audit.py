@@ -155,19 +155,19 @@ def test_an_audit_stores_its_time_in_the_state_of_the_window(tmp_path: Path) -> 
 def test_verify_finds_and_adds_rows_that_a_row_cap_truncated(
     account: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = window_of(account.began - timedelta(days=20))
+    first = window_of(account.created_at - timedelta(days=20))
     dates = ["--since", first.key, "--until", first.next().next().key]
     inside = f"window_start BETWEEN '{first.key}' AND '{first.next().key}'"
     ids = f"SELECT record_id FROM usage WHERE {inside} ORDER BY 1"
-    account.play(row_cap=73, recording_plan=False)
+    account.set_options(row_cap=73, recording_plan=False)
     monkeypatch.setenv("IPLUM_VERIFY", "off")
     assert cli.run(["sync", *dates]) == 0
-    truncated = account.ask(ids)
+    truncated = account.query(ids)
     assert cli.run(["verify", *dates, "--offline"]) == 0, "the files are undamaged"
     capsys.readouterr()
 
     assert cli.run(["verify", *dates]) == 1
-    complete = account.ask(ids)
+    complete = account.query(ids)
     true_ids = account.expected_ids()
     assert len(complete) > len(truncated) + 50
     assert {record_id for (record_id,) in complete} <= set(true_ids)
@@ -177,21 +177,21 @@ def test_verify_finds_and_adds_rows_that_a_row_cap_truncated(
         "one more if a row is on the boundary of two windows"
     )
     verified_by = f"SELECT DISTINCT verified_by FROM marts.completeness WHERE dataset = 'usage' AND {inside}"
-    assert account.ask(verified_by) == [("audit",)]
+    assert account.query(verified_by) == [("audit",)]
     found = find_by_select(account.folder, "audits_agree", USAGE)
     assert sum(one.rows for one in found) == len(complete) - len(truncated)
 
-    account.play(row_cap=73, recording_plan=False, purge_before=first.end)
+    account.set_options(row_cap=73, recording_plan=False, purge_before=first.end)
     assert cli.run(["verify", *dates]) == 1
     assert "were deleted at iPlum; they are kept here" in capsys.readouterr().err
     assert find_by_select(account.folder, "audits_agree", USAGE) == []
     assert cli.run(["verify", *dates]) == 0, "deleted records are reported once"
-    assert account.ask(ids) == complete
+    assert account.query(ids) == complete
 
 
 def test_the_run_of_the_audit_records_findings_per_window(account: Account) -> None:
-    account.play(recording_plan=False)
-    windows = list(windows_between(account.began - timedelta(days=20), account.began - timedelta(days=14)))
+    account.set_options(recording_plan=False)
+    windows = list(windows_between(account.created_at - timedelta(days=20), account.created_at - timedelta(days=14)))
     defs = build_definitions(account.settings, clock=now, progress=Progress())
     with dg.DagsterInstance.ephemeral() as instance:
         assert run_job(defs, "audit", instance, tags=build_range_tags(windows)) == []
@@ -201,18 +201,18 @@ def test_the_run_of_the_audit_records_findings_per_window(account: Account) -> N
             for record in records
             if record.asset_materialization
         }
-    expected = account.ask("SELECT window_start::VARCHAR, count(*) FROM usage GROUP BY 1")
+    expected = account.query("SELECT window_start::VARCHAR, count(*) FROM usage GROUP BY 1")
     assert counts == {key: rows for key, rows in expected if key in counts}
     assert counts.keys() == {window.key for window in windows}
-    reasons = {reason for (reason,) in account.ask("SELECT DISTINCT reason FROM pulls WHERE dataset = 'usage'")}
+    reasons = {reason for (reason,) in account.query("SELECT DISTINCT reason FROM pulls WHERE dataset = 'usage'")}
     assert reasons == {"audit", "halves"} | ({"stray"} & reasons)
 
 
 def test_verify_with_dates_requests_only_their_windows(account: Account) -> None:
-    account.play(recording_plan=False)
+    account.set_options(recording_plan=False)
     until = account.first_day + timedelta(days=1)
     assert cli.run(["verify", "--until", str(until)]) == 1, "no window has been pulled"
-    assert account.asked("/usage/getusage") == 3, "the window and its two halves"
+    assert account.count_requests("/usage/getusage") == 3, "the window and its two halves"
     assert cli.run(["verify", "--since", "2001-01-01"]) == 2
 
 

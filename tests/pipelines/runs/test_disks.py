@@ -8,7 +8,7 @@ import pytest
 
 from pipelines import cli
 from tests.support.account import Account
-from tests.support.raw_responses import answer, call, fold
+from tests.support.raw_responses import call, fold, response
 from warehouse.errors import StorageFailed
 from warehouse.snapshot.publish import publish
 
@@ -63,7 +63,7 @@ def test_a_read_only_disk_is_named_and_can_be_queried_and_verified(
     account.changes.update(IPLUM_DATA=str(disk.path), IPLUM_STATE=str(account.path / "state"))
     for name, value in account.changes.items():
         monkeypatch.setenv(name, value)
-    fold(account.folder, answer([call()], 1))
+    fold(account.folder, response([call()], 1))
     publish(account.folder)
     disk.change("ro")
     before = {path: path.stat().st_mtime_ns for path in disk.path.rglob("*")}

@@ -18,7 +18,7 @@ import pytest
 from iplum_resource.errors import BadCertificate, ResponseTooLarge, TimedOut
 from pipelines.settings import PROJECT
 from pipelines.steps.pull_windows import DatasetLoader, WindowOutcome
-from tests.support.certificate import make_certificate
+from tests.support.certificate import create_certificate
 from tests.support.faults import FAULTS, Fault, render_table
 from tests.support.raw_responses import call, create_folder, rows_of
 from tests.support.scripted_server import Received, ScriptedServer, Step, drip, hang, respond, write_head
@@ -172,7 +172,7 @@ def test_a_trusted_certificate_of_another_host_fails_without_a_retry(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (fault,) = (one for one in FAULTS if one.error is BadCertificate)
-    certificate = make_certificate(tmp_path, "other.invalid")
+    certificate = create_certificate(tmp_path, "other.invalid")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -13,7 +13,10 @@ from warehouse.storage.s3_config import Bucket
 @pytest.fixture
 def in_bucket(account: Account, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Account:
     """An account with its data in a bucket and its state in a local folder."""
-    address = {"IPLUM_DATA": s3_server.make_bucket("clinic/iplum").address, "IPLUM_STATE": str(account.path / "state")}
+    address = {
+        "IPLUM_DATA": s3_server.create_bucket("clinic/iplum").address,
+        "IPLUM_STATE": str(account.path / "state"),
+    }
     media = {"IPLUM_MEDIA_HOSTS": account.server.url.removeprefix("http://")}
     account.changes = {**address, **media, **s3_server.environ}
     for name, value in account.changes.items():
@@ -34,7 +37,7 @@ def test_every_command_works_on_a_bucket(
     in_bucket: Account, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bucket, history = get_bucket(in_bucket), {"rows_per_day": 5}
-    in_bucket.play(**history)
+    in_bucket.set_options(**history)
     assert run("sync") == 0
     assert in_bucket.ids() == in_bucket.expected_ids(**history)
     assert f"published {bucket.address}/warehouse.json" in capsys.readouterr().out
@@ -84,10 +87,10 @@ def test_a_wrong_key_of_the_bucket_exits_with_1_and_one_line(
 def test_the_doctor_checks_access_to_the_bucket(
     in_bucket: Account, s3_server: S3Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    s3_server.gate = lambda method, _path: (403, "AccessDenied") if method == "PUT" else None
+    s3_server.intercept = lambda method, _path: (403, "AccessDenied") if method == "PUT" else None
     assert run("doctor") == 1
     assert "Let these keys list, read, write and delete" in capsys.readouterr().out
-    s3_server.gate = lambda _method, _path: None
+    s3_server.intercept = lambda _method, _path: None
     run("doctor")
     assert f"{get_bucket(in_bucket).address}: files can be written, read and deleted" in capsys.readouterr().out
     assert s3_server.list_keys(get_bucket(in_bucket)) == []

@@ -13,7 +13,7 @@ from pipelines.runs.archive import archive
 from pipelines.settings import PROJECT
 from pipelines.steps.progress import Progress
 from tests.support.account import Account, now
-from tests.support.pushing import TOKEN
+from tests.support.callbacks import TOKEN
 
 
 def read_history(account: Account) -> bytes:
@@ -36,25 +36,25 @@ def test_successful_and_failed_runs_record_no_personal_data(
     account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, temporary: Path
 ) -> None:
     account.changes["IPLUM_MEDIA_HOSTS"] = account.server.media_host
-    account.changes["IPLUM_START_DATE"] = str((account.began - timedelta(days=3)).date())
+    account.changes["IPLUM_START_DATE"] = str((account.created_at - timedelta(days=3)).date())
     account.changes["IPLUM_CALLBACK_TOKEN"] = TOKEN
     monkeypatch.setenv("IPLUM_CALLBACK_TOKEN", TOKEN)
     caplog.set_level(logging.INFO)
     faults = {"html_first": 1, "malformed_first": 1, "cut_first": 1, "reset_first": 1, "fail_500_first": 1}
-    account.play(odd_rows=True, **faults)
+    account.set_options(odd_rows=True, **faults)
     assert account.sync().failures == []
-    account.play(odd_rows=True, media_cut=0.1, media_error_page=0.1)
+    account.set_options(odd_rows=True, media_cut=0.1, media_error_page=0.1)
     archive(account.settings, environ=account.environ, progress=Progress(), clock=now)
     addresses = [(r.path,) for r in account.server.requests if r.path.startswith("/media/")]
     assert addresses
     logged = []
     for fault in ({"error_object_first": 10**6}, {"usage_permission": False}):
-        account.play(**fault)
+        account.set_options(**fault)
         failures = account.sync().failures
         assert failures
         logged += failures
     monkeypatch.setenv("IPLUM_SECRET_KEY", "c4nary-secret")
-    account.play()
+    account.set_options()
     logged += account.sync().failures
     assert "401" in logged[-1]
 
@@ -63,9 +63,9 @@ def test_successful_and_failed_runs_record_no_personal_data(
     logged += [repr(account.settings), repr(build_definitions(account.settings).resources)]
     logged += [path.read_text(errors="replace") for path in temporary.rglob("*") if path.is_file()]
     everything = read_history(account) + "\n".join(logged).encode()
-    parties = account.ask("SELECT DISTINCT unnest([from_party, to_party, user_id]) FROM usage")
-    bodies = account.ask("SELECT DISTINCT body FROM contents WHERE length(body) > 12")
-    ids = account.ask("SELECT record_id FROM usage")
+    parties = account.query("SELECT DISTINCT unnest([from_party, to_party, user_id]) FROM usage")
+    bodies = account.query("SELECT DISTINCT body FROM contents WHERE length(body) > 12")
+    ids = account.query("SELECT record_id FROM usage")
     keys = [("STANDINACCESSKEY",), ("standin-secret",), ("c4nary-secret",), ("admin@clinic.example",), (TOKEN,)]
     for (secret,) in [*parties, *bodies, *ids, *keys, *addresses]:
         assert secret is None or len(secret) < 6 or secret.encode() not in everything, "personal data was logged"

@@ -16,7 +16,7 @@ from pipelines.runs.sync import run_job
 from pipelines.steps.drain_inbox import Drain
 from pipelines.warehouse_folder import open_inbox
 from tests.support.account import Account, now
-from tests.support.raw_responses import answer, call, fold
+from tests.support.raw_responses import call, fold, response
 from warehouse.outputs.report import write_report
 from warehouse.raw.deletion_log import load_deletion_records, save_deletion_record
 from warehouse.raw.inbox import Event
@@ -38,15 +38,15 @@ def record(record_id: str, window: StorageWindow, user: str = OTHER) -> dict[str
 @pytest.fixture
 def old(account: Account) -> StorageWindow:
     """The old one of two published windows. It has a record of the user HELD."""
-    old, recent = window_of(account.began - timedelta(days=20)), window_of(account.began - timedelta(days=3))
-    fold(account.folder, answer([record("gone", old), record("held", old, HELD)], 1, window=old), window=old)
-    fold(account.folder, answer([record("recent", recent)], 1, window=recent), window=recent)
+    old, recent = window_of(account.created_at - timedelta(days=20)), window_of(account.created_at - timedelta(days=3))
+    fold(account.folder, response([record("gone", old), record("held", old, HELD)], 1, window=old), window=old)
+    fold(account.folder, response([record("recent", recent)], 1, window=recent), window=recent)
     publish(account.folder)
     return old
 
 
 def list_published_ids(account: Account) -> list[str]:
-    return [name for (name,) in account.ask("SELECT record_id FROM usage ORDER BY 1")]
+    return [name for (name,) in account.query("SELECT record_id FROM usage ORDER BY 1")]
 
 
 def test_a_deletion_is_previewed_confirmed_run_and_listed(
@@ -146,7 +146,7 @@ def test_an_interrupted_deletion_is_finished_by_the_next_one(
     def interrupt(*_arguments: object, **_named: object) -> None:
         raise KeyboardInterrupt
 
-    fold(account.folder, answer([record("again", old)], 2, window=old), window=old)
+    fold(account.folder, response([record("again", old)], 2, window=old), window=old)
     publish(account.folder)
     again = plan_deletion(account.settings, older_than_days=12, now=now())
     with monkeypatch.context() as patched:

@@ -22,19 +22,19 @@ def test_a_sync_publishes_every_row_and_a_second_sync_changes_none(account: Acco
     assert account.ids() == account.expected_ids()
     assert account.ids("recordings") == account.expected_ids("recordings")
     assert report.rows["usage"] == len(account.ids()) > 500
-    assert account.ask("SELECT count(*) FROM pulls WHERE NOT complete AND reason <> 'stray'") == [(0,)]
-    before = [account.ask(ALL_ROWS.format(table)) for table in ("usage", "recordings")]
+    assert account.query("SELECT count(*) FROM pulls WHERE NOT complete AND reason <> 'stray'") == [(0,)]
+    before = [account.query(ALL_ROWS.format(table)) for table in ("usage", "recordings")]
     account.server.requests.clear()
 
     again = account.sync()
     assert (again.datasets["usage"].new, again.datasets["usage"].changed) == (0, 0)
-    assert [account.ask(ALL_ROWS.format(table)) for table in ("usage", "recordings")] == before
+    assert [account.query(ALL_ROWS.format(table)) for table in ("usage", "recordings")] == before
     due_windows = len(list(windows_between(now() - timedelta(days=7), now())))
-    assert account.asked(USAGE) == account.asked(RECORDINGS) == due_windows
+    assert account.count_requests(USAGE) == account.count_requests(RECORDINGS) == due_windows
 
     account.server.requests.clear()
     account.sync(since=account.first_day, until=account.first_day + timedelta(days=1))
-    assert account.asked(USAGE) == 1, "the window that the range overlaps"
+    assert account.count_requests(USAGE) == 1, "the window that the range overlaps"
 
 
 def test_only_the_last_of_several_runs_publishes(account: Account) -> None:
@@ -51,10 +51,10 @@ def test_only_the_last_of_several_runs_publishes(account: Account) -> None:
 
 @pytest.mark.parametrize(("cap", "rows_per_day"), [(50, 60), (100, 60), (137, 120)])
 def test_all_rows_are_synced_despite_a_row_cap(account: Account, cap: int, rows_per_day: int) -> None:
-    account.play(row_cap=cap, rows_per_day=rows_per_day)
+    account.set_options(row_cap=cap, rows_per_day=rows_per_day)
     assert account.sync().failures == []
     assert account.ids() == account.expected_ids(rows_per_day=rows_per_day)
-    assert account.ask("SELECT count(*) > 0 FROM pulls WHERE reason = 'halves'") == [(True,)]
+    assert account.query("SELECT count(*) > 0 FROM pulls WHERE reason = 'halves'") == [(True,)]
 
 
 @pytest.mark.parametrize(
@@ -72,21 +72,21 @@ def test_all_rows_are_synced_despite_a_row_cap(account: Account, cap: int, rows_
 def test_all_rows_are_synced_despite_api_variations_and_temporary_faults(
     account: Account, options: dict[str, object]
 ) -> None:
-    account.play(**options)
+    account.set_options(**options)
     assert account.sync().failures == []
     assert account.ids() == account.expected_ids()
-    assert account.ask("SELECT count(*) FROM usage WHERE absent_since IS NOT NULL") == [(0,)]
-    (extra,) = account.ask("SELECT count(extra) FROM usage")[0]
+    assert account.query("SELECT count(*) FROM usage WHERE absent_since IS NOT NULL") == [(0,)]
+    (extra,) = account.query("SELECT count(extra) FROM usage")[0]
     assert (extra > 0) == ("unknown_fields" in options)
 
 
 def test_unreadable_rows_are_stored_and_counted_and_do_not_fail_the_sync(account: Account) -> None:
-    account.play(odd_rows=True)
+    account.set_options(odd_rows=True)
     report = account.sync()
     assert report.failures == []
-    unreadable, rows = account.ask("SELECT count(extra), count(*) FROM usage")[0]
+    unreadable, rows = account.query("SELECT count(extra), count(*) FROM usage")[0]
     assert 0 < unreadable < rows
-    read_in_full = account.ask("SELECT count(*) FROM usage WHERE extra IS NULL AND started_at IS NOT NULL")[0][0]
+    read_in_full = account.query("SELECT count(*) FROM usage WHERE extra IS NULL AND started_at IS NOT NULL")[0][0]
     assert read_in_full > 500
     count = report.datasets["usage"].unreadable
     assert count > 0
@@ -98,14 +98,14 @@ def test_unreadable_rows_are_stored_and_counted_and_do_not_fail_the_sync(account
 
 def test_a_failing_day_fails_its_window_only_and_is_synced_later(account: Account) -> None:
     failing_day = account.first_day + timedelta(days=6)
-    account.play(fail_500_days=frozenset({failing_day}), recording_plan=False)
+    account.set_options(fail_500_days=frozenset({failing_day}), recording_plan=False)
     report = account.sync(since=failing_day, until=failing_day + timedelta(days=5))
     assert len(report.failures) == 1 or all("failed" in failure for failure in report.failures)
     assert window_of(failing_day).key in report.failures[0]
     assert "500" in report.failures[0]
     assert report.rows["usage"] > 0, "received records are published after a failed run"
 
-    account.play()
+    account.set_options()
     assert account.sync().failures == []
     assert account.ids() == account.expected_ids()
 
@@ -122,17 +122,17 @@ def test_a_wrong_key_causes_one_request(account: Account, monkeypatch: pytest.Mo
 
 
 def test_a_wrong_clock_is_distinguished_from_a_wrong_key(account: Account) -> None:
-    account.play(clock_offset=timedelta(hours=1))
+    account.set_options(clock_offset=timedelta(hours=1))
     (failure,) = account.sync().failures
     assert "clock" in failure
     assert re.search(r"36\d\d s behind|35\d\d s behind", failure)
 
 
 def test_a_missing_usage_permission_fails_after_one_request(account: Account) -> None:
-    account.play(usage_permission=False)
+    account.set_options(usage_permission=False)
     report = account.sync()
     assert "403" in report.failures[0]
-    assert account.asked(USAGE) == 1
+    assert account.count_requests(USAGE) == 1
 
 
 def test_an_unknown_host_is_named_in_the_failure(account: Account) -> None:
@@ -142,18 +142,18 @@ def test_an_unknown_host_is_named_in_the_failure(account: Account) -> None:
 
 
 def test_without_a_recording_plan_usage_is_synced_and_recordings_are_probed_once(account: Account) -> None:
-    account.play(recording_plan=False)
+    account.set_options(recording_plan=False)
     report = account.sync()
     assert report.failures == []
     assert report.datasets["recordings"].refused
-    assert account.asked(RECORDINGS) == 1
+    assert account.count_requests(RECORDINGS) == 1
     assert account.ids() == account.expected_ids()
-    assert account.ask("SELECT count(*) FROM pulls WHERE dataset = 'recordings' AND complete") == [(0,)]
+    assert account.query("SELECT count(*) FROM pulls WHERE dataset = 'recordings' AND complete") == [(0,)]
     account.server.requests.clear()
     account.sync()
-    assert account.asked(RECORDINGS) == 1
+    assert account.count_requests(RECORDINGS) == 1
 
-    account.play()
+    account.set_options()
     account.sync()
     account.sync()
     assert account.ids("recordings") == account.expected_ids("recordings"), (
@@ -162,19 +162,19 @@ def test_without_a_recording_plan_usage_is_synced_and_recordings_are_probed_once
 
 
 def test_rejected_usage_types_are_left_out_with_a_warning(account: Account, caplog: pytest.LogCaptureFixture) -> None:
-    account.play(refuse_types=frozenset({"iplumcall"}))
+    account.set_options(refuse_types=frozenset({"iplumcall"}))
     assert account.sync().failures == []
     assert [r.message for r in caplog.records if "usage types" in r.message and r.name == "iplum_resource"] != []
-    assert account.ask("SELECT DISTINCT usage_types FROM pulls WHERE dataset = 'usage'") == [
+    assert account.query("SELECT DISTINCT usage_types FROM pulls WHERE dataset = 'usage'") == [
         ("iPlumtext,externalcall,externaltext,fax",)
     ]
 
 
 def test_late_rows_are_synced_within_the_look_back(account: Account) -> None:
-    account.play(late_rows=0.5, late_by=timedelta(hours=30))
+    account.set_options(late_rows=0.5, late_by=timedelta(hours=30))
     account.sync()
     early = set(account.ids())
-    account.server.options = Options(now=lambda: account.began, late_rows=0, late_by=timedelta(0))
+    account.server.options = Options(now=lambda: account.created_at, late_rows=0, late_by=timedelta(0))
     account.sync()
     assert early < set(account.ids())
     assert account.ids() == account.expected_ids()
@@ -183,8 +183,8 @@ def test_late_rows_are_synced_within_the_look_back(account: Account) -> None:
 def test_purged_rows_are_kept_with_absent_since(account: Account) -> None:
     account.sync()
     before = account.ids()
-    account.play(purge_before=now() - timedelta(days=3))
+    account.set_options(purge_before=now() - timedelta(days=3))
     account.sync(since=account.first_day)
     assert account.ids() == before
-    absent, total = account.ask("SELECT count(absent_since), count(*) FROM usage")[0]
+    absent, total = account.query("SELECT count(absent_since), count(*) FROM usage")[0]
     assert 0 < absent < total

@@ -21,7 +21,7 @@ from pipelines.settings import ACCOUNT_OPTIONS, PROJECT, SettingsError, choose_a
 from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder, open_inbox
 from tests.support.account import now
-from tests.support.raw_responses import answer, call, fold
+from tests.support.raw_responses import call, fold, response
 from warehouse.raw.inbox import Event
 from warehouse.windows import window_of
 
@@ -161,7 +161,7 @@ def test_revoked_keys_of_one_account_do_not_affect_the_sync_of_the_other(
 def test_runs_of_several_accounts_are_published_together_every_15_minutes(tmp_path: Path) -> None:
     write_accounts(tmp_path, EAST + WEST)
     accounts = load_accounts({}, tmp_path)
-    fold(open_folder(accounts[0]), answer([call()], 1))
+    fold(open_folder(accounts[0]), response([call()], 1))
     later = build_definitions(*accounts, clock=lambda: datetime.now(UTC) + timedelta(minutes=20))
     defs = build_definitions(*accounts, clock=lambda: datetime.now(UTC))
     with dg.DagsterInstance.ephemeral() as instance:

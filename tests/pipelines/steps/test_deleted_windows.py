@@ -8,7 +8,7 @@ from iplum_resource.http.responses import WindowResponse
 from iplum_resource.window import Window
 from pipelines.steps.archive_records import RecordArchiver
 from pipelines.steps.pull_windows import DatasetLoader
-from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold, rows_of
+from tests.support.raw_responses import WINDOW, at, call, create_folder, fold, response, rows_of
 from warehouse.errors import WindowDeleted
 from warehouse.raw.deletion_log import DeletionRecord, save_deletion_record
 from warehouse.schema.tables import CONTENTS, USAGE
@@ -50,13 +50,13 @@ def test_a_response_for_a_deleted_window_is_not_stored(tmp_path: Path) -> None:
 def test_a_download_for_a_deleted_record_is_not_stored(tmp_path: Path) -> None:
     """Of two texts, retention deletes one while both are downloaded; the other one is held."""
     folder = create_folder(tmp_path)
-    fold(folder, answer([call("deleted", usage="text"), call("held", usage="text")], 1))
+    fold(folder, response([call("deleted", usage="text"), call("held", usage="text")], 1))
     windows = [WINDOW]
 
     def fetch(record_id: str, _sha256: str | None) -> str:
         for name in folder.raw_names("usage", "default", WINDOW):
             folder.store.remove(f"{folder.raw_folder('usage', 'default', WINDOW)}/{name}")
-        fold(folder, answer([call("held", usage="text")], 1))
+        fold(folder, response([call("held", usage="text")], 1))
         mark_deleted(folder)
         return f"text of {record_id}"
 

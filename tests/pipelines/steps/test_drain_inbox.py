@@ -10,7 +10,7 @@ import pytest
 from iplum_resource.callbacks import parse_callback
 from pipelines.steps import drain_inbox
 from pipelines.steps.drain_inbox import DRAINED_EVENTS_KEPT_FOR, Drain
-from tests.support.pushing import record
+from tests.support.callbacks import usage_event
 from warehouse.archive.backlog import find_backlog
 from warehouse.archive.download_log import DownloadLog
 from warehouse.lake.files import read_rows
@@ -65,9 +65,9 @@ def count_raw(folder: DataFolder) -> int:
 
 
 def test_events_are_stored_in_the_windows_of_their_records(folder: DataFolder, inbox: Inbox) -> None:
-    push(inbox, record("a", "2026-03-01T00:00:00Z"), record("b", "2026-02-28T23:59:59Z"))
+    push(inbox, usage_event("a", "2026-03-01T00:00:00Z"), usage_event("b", "2026-02-28T23:59:59Z"))
     push(inbox, {"recordId": "r", "dateTimeUTC": "2026-03-01T10:00:00Z"}, dataset="recording_callbacks")
-    push(inbox, record("odd", "no date at all"))
+    push(inbox, usage_event("odd", "no date at all"))
     outcome = build_drain(folder, inbox).run()
     assert (outcome.events, outcome.bodies) == (4, 3)
     assert outcome.touched == {"usage": {WINDOW, EARLIER}, "recordings": {WINDOW}, "contents": {WINDOW, EARLIER}}
@@ -78,8 +78,8 @@ def test_events_are_stored_in_the_windows_of_their_records(folder: DataFolder, i
 
 
 def test_a_row_has_the_origin_and_times_of_its_callbacks(folder: DataFolder, inbox: Inbox) -> None:
-    push(inbox, record("a", "2026-03-01T00:00:00Z"), at=NOW + timedelta(seconds=7))
-    push(inbox, record("a", "2026-03-01T00:00:00Z"), at=NOW)
+    push(inbox, usage_event("a", "2026-03-01T00:00:00Z"), at=NOW + timedelta(seconds=7))
+    push(inbox, usage_event("a", "2026-03-01T00:00:00Z"), at=NOW)
     build_drain(folder, inbox).run()
     rows = read_rows(folder, USAGE, "default", WINDOW)
     assert rows is not None
@@ -90,9 +90,9 @@ def test_a_row_has_the_origin_and_times_of_its_callbacks(folder: DataFolder, inb
 
 
 def test_the_latest_callback_takes_precedence_per_field_unless_null(folder: DataFolder, inbox: Inbox) -> None:
-    push(inbox, record("a", "2026-03-01T00:00:00Z", iPlumCredits=5), at=NOW + timedelta(minutes=2))
-    push(inbox, record("a", "2026-03-01T00:00:00Z", iPlumCredits=1, duration="9"), at=NOW)
-    push(inbox, record("a", "2026-03-01T00:00:00Z", iPlumCredits=None), at=NOW + timedelta(minutes=3))
+    push(inbox, usage_event("a", "2026-03-01T00:00:00Z", iPlumCredits=5), at=NOW + timedelta(minutes=2))
+    push(inbox, usage_event("a", "2026-03-01T00:00:00Z", iPlumCredits=1, duration="9"), at=NOW)
+    push(inbox, usage_event("a", "2026-03-01T00:00:00Z", iPlumCredits=None), at=NOW + timedelta(minutes=3))
     build_drain(folder, inbox).run()
     rows = read_rows(folder, USAGE, "default", WINDOW)
     assert rows is not None
@@ -100,7 +100,7 @@ def test_the_latest_callback_takes_precedence_per_field_unless_null(folder: Data
 
 
 def test_the_text_of_a_callback_is_stored_and_not_requested(folder: DataFolder, inbox: Inbox) -> None:
-    push(inbox, record("a", "2026-03-01T00:00:00Z"), record("b", "2026-03-01T00:00:00Z", content=None))
+    push(inbox, usage_event("a", "2026-03-01T00:00:00Z"), usage_event("b", "2026-03-01T00:00:00Z", content=None))
     build_drain(folder, inbox).run()
     rows = read_rows(folder, CONTENTS, "default", WINDOW)
     assert rows is not None
@@ -113,7 +113,7 @@ def test_the_text_of_a_callback_is_stored_and_not_requested(folder: DataFolder, 
 def test_a_killed_drain_is_continued_without_duplicates(
     folder: DataFolder, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, stopped_in: str, moment: str
 ) -> None:
-    push(inbox, record("a", "2026-03-01T00:00:00Z"), record("b", "2026-02-28T23:59:59Z"))
+    push(inbox, usage_event("a", "2026-03-01T00:00:00Z"), usage_event("b", "2026-02-28T23:59:59Z"))
     owner = {
         "append_callbacks_once": RawLog,
         "append_once": DownloadLog,
@@ -131,7 +131,7 @@ def test_a_killed_drain_is_continued_without_duplicates(
         patched.setattr(owner, stopped_in, stop)
         with pytest.raises(Stopped):
             build_drain(folder, inbox).run()
-    push(inbox, record("c", "2026-03-01T00:00:00Z", content=None))
+    push(inbox, usage_event("c", "2026-03-01T00:00:00Z", content=None))
     build_drain(folder, inbox).run()
     assert list_ids(folder) == ["a", "c"]
     assert inbox.count_pending() == 0
@@ -141,7 +141,7 @@ def test_a_killed_drain_is_continued_without_duplicates(
 
 
 def test_a_batch_drained_twice_is_stored_once(folder: DataFolder, inbox: Inbox) -> None:
-    push(inbox, record("a", "2026-03-01T00:00:00Z"))
+    push(inbox, usage_event("a", "2026-03-01T00:00:00Z"))
     inbox.claim(10)
     first, second = build_drain(folder, inbox), build_drain(folder, inbox)
     batches = list(first._batches())
@@ -155,14 +155,14 @@ def test_several_batches_are_drained_in_one_run(
     folder: DataFolder, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drain_inbox, "_BATCH", 3)
-    push(inbox, *[record(f"id-{index}", "2026-03-01T00:00:00Z", content=None) for index in range(10)])
+    push(inbox, *[usage_event(f"id-{index}", "2026-03-01T00:00:00Z", content=None) for index in range(10)])
     assert build_drain(folder, inbox).run().events == 10
     assert len(list_ids(folder)) == 10
     assert count_raw(folder) == 4
 
 
 def test_drained_events_are_removed_after_thirty_days(folder: DataFolder, inbox: Inbox) -> None:
-    push(inbox, record("a", "2026-03-01T00:00:00Z"))
+    push(inbox, usage_event("a", "2026-03-01T00:00:00Z"))
     build_drain(folder, inbox).run()
     assert build_drain(folder, inbox, NOW + DRAINED_EVENTS_KEPT_FOR).run().removed == 0
     assert build_drain(folder, inbox, NOW + DRAINED_EVENTS_KEPT_FOR + timedelta(seconds=1)).run().removed == 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold
+from tests.support.raw_responses import WINDOW, at, call, create_folder, fold, response
 from warehouse.archive.backlog import LostFiles, find_backlog, find_lost_files, mark_lost
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
 from warehouse.archive.media_store import MediaStore, StoredFile
@@ -45,7 +45,7 @@ def log(folder: DataFolder, hours: float, stored: StoredFile | None, *names: str
 def folder(tmp_path: Path) -> DataFolder:
     """Return a folder with two texts that share one file."""
     folder = create_folder(tmp_path)
-    fold(folder, answer([call(name, usage="text") for name in ("t1", "t2")], 1))
+    fold(folder, response([call(name, usage="text") for name in ("t1", "t2")], 1))
     log(folder, 1, store(folder, AUDIO), "t1", "t2")
     publish(folder)
     return folder

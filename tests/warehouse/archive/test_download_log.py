@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold, rows_of
+from tests.support.raw_responses import WINDOW, at, call, create_folder, fold, response, rows_of
 from warehouse.archive.backlog import find_backlog
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log, merge_attempts
 from warehouse.archive.media_store import MediaStore
@@ -29,9 +29,9 @@ MARCH = Selection(since=datetime(2023, 3, 1, tzinfo=UTC), until=datetime(2023, 4
 def folder(tmp_path: Path) -> DataFolder:
     folder = create_folder(tmp_path)
     texts = [call(name, usage="text", userId=f"{name}@x.example") for name in ("t1", "t2", "t3")]
-    fold(folder, answer([*texts, call("f1", usage="fax"), call("c1")], 1))
+    fold(folder, response([*texts, call("f1", usage="fax"), call("c1")], 1))
     recording = {"recordId": "r1", "dateTimeUTC": "2023-03-22T00:24:00Z", "duration": "3", "length": "2 KB"}
-    fold(folder, answer([recording], 1, types=None), table=RECORDINGS)
+    fold(folder, response([recording], 1, types=None), table=RECORDINGS)
     return folder
 
 

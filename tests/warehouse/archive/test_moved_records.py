@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tests.support.raw_responses import answer, at, call, create_folder, keep
+from tests.support.raw_responses import at, call, create_folder, response, save
 from warehouse.archive.backlog import find_backlog
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
 from warehouse.checks.verification import Verification
@@ -20,7 +20,7 @@ IN_BEFORE, IN_AFTER = "2023-03-25T23:59:58Z", "2023-03-26T00:00:03Z"
 def pull(folder: DataFolder, hours: float, window: StorageWindow, *starts: str) -> None:
     """Store a pull of a window with the text `t1` at each of the starts."""
     records = [call("t1", start, usage="text") for start in starts]
-    keep(folder, answer(records, hours, window=window), window=window)
+    save(folder, response(records, hours, window=window), window=window)
 
 
 def download(folder: DataFolder, hours: float, window: StorageWindow, body: str) -> None:

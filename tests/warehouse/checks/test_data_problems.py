@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, call, create_folder, fold
+from tests.support.raw_responses import WINDOW, call, create_folder, fold, response
 from warehouse.checks.data_problems import find_problems
 from warehouse.checks.verification import Verification
 from warehouse.outputs.query import run_query
@@ -28,7 +28,7 @@ def select(folder: DataFolder, sql: str) -> list[tuple[Any, ...]]:
 
 
 def test_a_record_without_an_id_is_damage(folder: DataFolder) -> None:
-    fold(folder, answer([call("a"), {**call("b"), "recordId": None}], 1))
+    fold(folder, response([call("a"), {**call("b"), "recordId": None}], 1))
     publish(folder)
     (problem,) = find_problems(folder)
     assert problem.is_damage
@@ -48,7 +48,7 @@ def test_different_payloads_of_one_response_are_not_mixed(folder: DataFolder) ->
         call("b"),
     ]
     for hours, records in enumerate((sent, sent[::-1]), start=1):
-        fold(folder, answer(records, hours))
+        fold(folder, response(records, hours))
     publish(folder)
     kept = select(folder, "SELECT user_id, direction, client_reference_id, credits FROM usage ORDER BY record_id")
     assert kept == [("a@clinic.example", "out", "client-A", 2.0), ("test@test.com", "in", "1234", 2.0)]
@@ -64,7 +64,9 @@ def test_different_payloads_of_one_response_are_not_mixed(folder: DataFolder) ->
 
 
 def test_a_conflict_ends_when_a_later_response_has_none(folder: DataFolder) -> None:
-    fold(folder, answer([call("a", duration="1"), call("a", duration="2")], 1), answer([call("a", duration="3")], 2))
+    fold(
+        folder, response([call("a", duration="1"), call("a", duration="2")], 1), response([call("a", duration="3")], 2)
+    )
     publish(folder)
     assert select(folder, "SELECT duration_minutes, extra FROM usage") == [(3.0, None)]
     assert list_problems(folder) == []
@@ -73,7 +75,7 @@ def test_a_conflict_ends_when_a_later_response_has_none(folder: DataFolder) -> N
 @pytest.mark.parametrize("time", ["2099-05-01T09:00:00Z", "1999-12-31T23:59:59Z", "0001-01-01T00:00:00"])
 @pytest.mark.parametrize("field", ["startTimeUTC", "endTimeUTC"])
 def test_an_impossible_time_is_kept_in_extra_and_off_calendars(folder: DataFolder, time: str, field: str) -> None:
-    fold(folder, answer([call("a"), call("b", **{field: time})], 1))
+    fold(folder, response([call("a"), call("b", **{field: time})], 1))
     publish(folder)
     assert select(folder, "SELECT extra FROM usage ORDER BY record_id") == [(None,), (f'{{"{field}": "{time}"}}',)]
     assert select(folder, "SELECT count(*) FROM marts.daily_totals WHERE local_date > '2023-03-25'") == [(0,)]
@@ -86,15 +88,15 @@ def test_an_impossible_time_is_kept_in_extra_and_off_calendars(folder: DataFolde
 def test_a_start_may_be_a_day_after_its_response(folder: DataFolder, hours_later: int, is_plausible: bool) -> None:
     """A response of 1 April, 01:00; the record starts that many hours later."""
     start = f"2023-04-02T{hours_later - 23:02d}:00:00Z"
-    fold(folder, answer([call("a", start)], 1))
+    fold(folder, response([call("a", start)], 1))
     publish(folder)
     assert select(folder, "SELECT started_at IS NOT NULL FROM usage") == [(is_plausible,)]
 
 
 def test_a_value_that_iplum_has_since_removed_is_noted(folder: DataFolder) -> None:
     first = [call("a", clientReferenceId="x"), call("b"), call("c")]
-    fold(folder, answer(first, 1))
-    fold(folder, answer([call("a", clientReferenceId=None), call("b", duration="long"), call("c", userId=None)], 2))
+    fold(folder, response(first, 1))
+    fold(folder, response([call("a", clientReferenceId=None), call("b", duration="long"), call("c", userId=None)], 2))
     publish(folder)
     assert select(folder, "SELECT client_reference_id FROM usage WHERE record_id = 'a'") == [("x",)]
     verification = Verification(folder=folder)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.support.raw_responses import WINDOW, answer, call, create_folder, fold, keep
+from tests.support.raw_responses import WINDOW, call, create_folder, fold, response, save
 from warehouse.checks.data_quality import find_by_select
 from warehouse.outputs.query import run_query
 from warehouse.schema.tables import RECORDINGS, USAGE
@@ -17,8 +17,8 @@ def test_days_without_their_callbacks_are_found_and_only_those(tmp_path: Path) -
     good = [call(f"good-{index}", "2023-03-22T10:00:00Z") for index in range(200)]
     bad = [call(f"bad-{index}", "2023-03-23T10:00:00Z") for index in range(50)]
     for record in [*good[:-2], *bad[:-1]]:
-        keep(folder, answer([record], 1, reason="callback"), dataset="usage_callbacks")
-    fold(folder, answer([*good, *bad, call("before", "2023-03-21T10:00:00Z")], 2))
+        save(folder, response([record], 1, reason="callback"), dataset="usage_callbacks")
+    fold(folder, response([*good, *bad, call("before", "2023-03-21T10:00:00Z")], 2))
     publish(folder)
     (finding,) = find_by_select(folder, "callbacks_kept", USAGE)
     assert (finding.window, finding.rows) == (WINDOW, 1)
@@ -28,19 +28,19 @@ def test_days_without_their_callbacks_are_found_and_only_those(tmp_path: Path) -
 def test_what_was_lost_long_ago_warns_no_more(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
     lost = [call("old", "2023-02-10T10:00:00Z"), call("lost", "2023-02-10T11:00:00Z")]
-    keep(folder, answer(lost[:1], 1, reason="callback"), window=LONG_AGO, dataset="usage_callbacks")
-    fold(folder, answer(lost, 2, window=LONG_AGO), window=LONG_AGO)
+    save(folder, response(lost[:1], 1, reason="callback"), window=LONG_AGO, dataset="usage_callbacks")
+    fold(folder, response(lost, 2, window=LONG_AGO), window=LONG_AGO)
     publish(folder)
     assert [finding.rows for finding in find_by_select(folder, "callbacks_kept", USAGE)] == [1]
-    keep(folder, answer([call("new")], 3, reason="callback"), dataset="usage_callbacks")
-    fold(folder, answer([call("new")], 4))
+    save(folder, response([call("new")], 3, reason="callback"), dataset="usage_callbacks")
+    fold(folder, response([call("new")], 4))
     publish(folder)
     assert find_by_select(folder, "callbacks_kept", USAGE) == []
 
 
 def test_records_that_are_no_call_text_or_fax_are_found_and_counted_all_the_same(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
-    fold(folder, answer([call("a"), call("b", usage="mms"), call("c", usage="Fax"), call("d", usage="video")], 1))
+    fold(folder, response([call("a"), call("b", usage="mms"), call("c", usage="Fax"), call("d", usage="video")], 1))
     publish(folder)
     (finding,) = find_by_select(folder, "known_channels", USAGE)
     assert (finding.window, finding.rows) == (WINDOW, 2)

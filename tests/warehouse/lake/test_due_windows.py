@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold
+from tests.support.raw_responses import WINDOW, at, call, create_folder, fold, response
 from warehouse.lake.due_windows import find_audits, find_due, find_latest_pull, group_into_ranges
 from warehouse.lake.files import WindowState
 from warehouse.schema.tables import USAGE
@@ -127,12 +127,12 @@ def test_ranges_contain_each_window_once_without_gaps(chosen: set[StorageWindow]
 def test_pulling_an_old_window_does_not_change_the_latest_pull(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
     assert find_latest_pull(folder, USAGE, "default") is None
-    fold(folder, answer([], 1, complete=False))
+    fold(folder, response([], 1, complete=False))
     assert find_latest_pull(folder, USAGE, "default") is None
-    fold(folder, answer([call()], 2))
+    fold(folder, response([call()], 2))
     assert find_latest_pull(folder, USAGE, "default") == WINDOW.end
     open_window = window_of(at(3))
-    fold(folder, answer([], 3, window=open_window), window=open_window)
+    fold(folder, response([], 3, window=open_window), window=open_window)
     assert find_latest_pull(folder, USAGE, "default") == at(3)
-    fold(folder, answer([call()], 50))
+    fold(folder, response([call()], 50))
     assert find_latest_pull(folder, USAGE, "default") == at(3)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, fold, keep, rows_of
+from tests.support.raw_responses import WINDOW, at, call, create_folder, fold, response, rows_of, save
 from warehouse.lake.fold import fold_window, is_up_to_date, merge
 from warehouse.lake.normalize import normalize_response
 from warehouse.lake.versions import collect_versions
@@ -25,7 +25,9 @@ def folder(tmp_path: Path) -> DataFolder:
 
 
 def test_newest_version_wins_field_by_field_but_null_never_wins(folder: DataFolder) -> None:
-    fold(folder, answer([call(duration="1", iPlumCredits=5)], 1), answer([call(duration="4", iPlumCredits=None)], 2))
+    fold(
+        folder, response([call(duration="1", iPlumCredits=5)], 1), response([call(duration="4", iPlumCredits=None)], 2)
+    )
     row = rows_of(folder).loc["a"]
     assert (row["duration_minutes"], row["credits"]) == (4.0, 5.0)
     assert (row["first_seen_at"], row["last_seen_at"]) == (at(1), at(2))
@@ -33,7 +35,7 @@ def test_newest_version_wins_field_by_field_but_null_never_wins(folder: DataFold
 
 
 def test_value_that_no_longer_parses_keeps_the_last_valid_one(folder: DataFolder) -> None:
-    result = fold(folder, answer([call()], 1), answer([call(duration="long", new=1)], 2))
+    result = fold(folder, response([call()], 1), response([call(duration="long", new=1)], 2))
     row = rows_of(folder).loc["a"]
     assert row["duration_minutes"] == 2.0
     assert row["extra"] == '{"duration": "long", "new": 1}'
@@ -41,25 +43,25 @@ def test_value_that_no_longer_parses_keeps_the_last_valid_one(folder: DataFolder
 
 
 def test_unread_values_are_removed_once_the_field_parses(folder: DataFolder) -> None:
-    fold(folder, answer([call(duration="long")], 1), answer([call()], 2))
+    fold(folder, response([call(duration="long")], 1), response([call()], 2))
     assert rows_of(folder)["extra"].isna().all()
 
 
 def test_id_repeated_in_one_response_is_one_row(folder: DataFolder) -> None:
-    fold(folder, answer([call(duration="1"), call(duration="2"), call("b")], 1))
+    fold(folder, response([call(duration="1"), call(duration="2"), call("b")], 1))
     rows = rows_of(folder)
     assert sorted(rows.index) == ["a", "b"]
     assert rows.loc["a", "duration_minutes"] == 2.0
 
 
 def test_new_and_changed_rows_are_counted(folder: DataFolder) -> None:
-    assert (fold(folder, answer([call("a"), call("b")], 1)).new) == 2
-    again = fold(folder, answer([call("a", duration="9"), call("b"), call("c")], 2))
+    assert (fold(folder, response([call("a"), call("b")], 1)).new) == 2
+    again = fold(folder, response([call("a", duration="9"), call("b"), call("c")], 2))
     assert (again.new, again.changed) == (1, 1)
 
 
 def test_a_second_fold_changes_nothing(folder: DataFolder) -> None:
-    fold(folder, answer([call("a"), call("b", new=1)], 1), answer([call("a")], 2))
+    fold(folder, response([call("a"), call("b", new=1)], 1), response([call("a")], 2))
     once = rows_of(folder)
     result = fold_window(folder, USAGE, "default", WINDOW)
     assert (result.new, result.changed, result.other_windows) == (0, 0, frozenset())
@@ -67,7 +69,7 @@ def test_a_second_fold_changes_nothing(folder: DataFolder) -> None:
 
 
 def test_repeated_body_is_stored_once(folder: DataFolder) -> None:
-    keep(folder, answer([call()], 1), answer([call()], 2), answer([], 3), answer([call()], 4))
+    save(folder, response([call()], 1), response([call()], 2), response([], 3), response([call()], 4))
     log = RawLog(folder, "default", "usage")
     sizes = [(folder.root / key).stat().st_size for key in folder.raw_files("usage", "default", WINDOW)]
     read = [one for _, one in log.read(WINDOW, log.names(WINDOW))]
@@ -82,7 +84,7 @@ def test_repeated_body_is_stored_once(folder: DataFolder) -> None:
 
 def test_out_of_window_record_is_copied_once_to_its_own_window(folder: DataFolder) -> None:
     edge = call("edge", WINDOW.end.strftime("%Y-%m-%dT%H:%M:%SZ"))
-    result = fold(folder, answer([call(), edge], 1))
+    result = fold(folder, response([call(), edge], 1))
     assert result.other_windows == {WINDOW.next()}
     assert list(rows_of(folder).index) == ["a"]
     assert list(rows_of(folder, WINDOW.next()).index) == ["edge"]
@@ -95,14 +97,14 @@ def test_out_of_window_record_is_copied_once_to_its_own_window(folder: DataFolde
 
 
 def test_row_with_changed_start_leaves_its_old_window(folder: DataFolder) -> None:
-    fold(folder, answer([call()], 1))
-    fold(folder, answer([call(start="2023-03-26T01:00:00Z")], 2))
+    fold(folder, response([call()], 1))
+    fold(folder, response([call(start="2023-03-26T01:00:00Z")], 2))
     assert list(rows_of(folder).index) == []
     assert list(rows_of(folder, WINDOW.next()).index) == ["a"]
 
 
 def test_row_without_a_valid_start_stays_in_the_requested_window(folder: DataFolder) -> None:
-    fold(folder, answer([call(start="sometime")], 1))
+    fold(folder, response([call(start="sometime")], 1))
     assert list(rows_of(folder).index) == ["a"]
 
 
@@ -115,15 +117,15 @@ def absent_since(folder: DataFolder, record_id: str = "a") -> object:
 
 
 def test_row_is_absent_since_the_first_of_the_latest_pulls_without_it(folder: DataFolder) -> None:
-    fold(folder, answer([call(), call("b")], 1), answer([call("b")], 2), answer([call("b")], 3))
+    fold(folder, response([call(), call("b")], 1), response([call("b")], 2), response([call("b")], 3))
     assert absent_since(folder) == at(2)
     assert absent_since(folder, "b") is None
 
 
 def test_absence_ends_when_the_row_returns(folder: DataFolder) -> None:
-    fold(folder, answer([call()], 1), answer([], 2), answer([call()], 3))
+    fold(folder, response([call()], 1), response([], 2), response([call()], 3))
     assert absent_since(folder) is None
-    fold(folder, answer([], 4), answer([], 5))
+    fold(folder, response([], 4), response([], 5))
     assert absent_since(folder) == at(4)
 
 
@@ -131,39 +133,39 @@ def test_incomplete_pull_proves_no_absence(folder: DataFolder) -> None:
     half = WINDOW.start + timedelta(days=1)
     fold(
         folder,
-        answer([call()], 1),
-        answer([], 2, complete=False),
-        answer([], 3, reason="split", end=half),
-        answer([], 4, reason="halves", complete=False),
+        response([call()], 1),
+        response([], 2, complete=False),
+        response([], 3, reason="split", end=half),
+        response([], 4, reason="halves", complete=False),
     )
     assert absent_since(folder) is None
 
 
 def test_parts_of_one_pull_prove_absence_together(folder: DataFolder) -> None:
     half = WINDOW.start + timedelta(days=1)
-    parts = [answer([], 2, pull="p", reason="split", end=half), answer([], 3, pull="p", reason="split", start=half)]
-    result = fold(folder, answer([call()], 1), *parts)
+    parts = [response([], 2, pull="p", reason="split", end=half), response([], 3, pull="p", reason="split", start=half)]
+    result = fold(folder, response([call()], 1), *parts)
     assert absent_since(folder) == at(2)
     assert result.state.complete_at == at(2)
 
 
 def test_pull_of_other_types_proves_no_absence(folder: DataFolder) -> None:
-    fold(folder, answer([call()], 1), answer([], 2, types="fax,iplumcall"))
+    fold(folder, response([call()], 1), response([], 2, types="fax,iplumcall"))
     assert absent_since(folder) is None
-    fold(folder, answer([], 3, types="externalcall"))
+    fold(folder, response([], 3, types="externalcall"))
     assert absent_since(folder) == at(3)
 
 
 def test_row_from_callbacks_only_is_never_absent(folder: DataFolder) -> None:
-    keep(folder, answer([call()], 1, reason="callback"), dataset="usage_callbacks")
-    fold(folder, answer([], 2))
+    save(folder, response([call()], 1, reason="callback"), dataset="usage_callbacks")
+    fold(folder, response([], 2))
     assert absent_since(folder) is None
     assert rows_of(folder).loc["a", "origin"] == "callback"
 
 
 def test_row_from_callback_and_pull_has_origin_both(folder: DataFolder) -> None:
-    keep(folder, answer([call(duration=None)], 1, reason="callback"), dataset="usage_callbacks")
-    fold(folder, answer([call()], 2))
+    save(folder, response([call(duration=None)], 1, reason="callback"), dataset="usage_callbacks")
+    fold(folder, response([call()], 2))
     row = rows_of(folder).loc["a"]
     assert (row["origin"], row["first_seen_at"], row["last_seen_at"]) == ("both", at(1), at(2))
 
@@ -171,8 +173,8 @@ def test_row_from_callback_and_pull_has_origin_both(folder: DataFolder) -> None:
 @pytest.mark.parametrize("callback_at", [1, 3])
 def test_a_callback_never_wins_over_a_pull(folder: DataFolder, callback_at: float) -> None:
     pushed = call(duration="0", iPlumCredits=0, clientReferenceId="pushed")
-    keep(folder, answer([pushed], callback_at, reason="callback"), dataset="usage_callbacks")
-    fold(folder, answer([call(duration="12", iPlumCredits=12, clientReferenceId=None)], 2))
+    save(folder, response([pushed], callback_at, reason="callback"), dataset="usage_callbacks")
+    fold(folder, response([call(duration="12", iPlumCredits=12, clientReferenceId=None)], 2))
     row = rows_of(folder).loc["a"]
     assert (row["duration_minutes"], row["credits"], row["origin"]) == (12.0, 12.0, "both")
     assert row["client_reference_id"] == "pushed", "no pull had a value"
@@ -196,7 +198,7 @@ def test_refusal_is_in_the_state_and_does_not_count_as_a_pull(folder: DataFolder
 
 def test_state_has_the_largest_response_for_the_whole_window(folder: DataFolder) -> None:
     half = WINDOW.start + timedelta(days=1)
-    parts = answer([call(), call("b")], 1), answer([call(str(n)) for n in range(9)], 2, reason="halves", end=half)
+    parts = response([call(), call("b")], 1), response([call(str(n)) for n in range(9)], 2, reason="halves", end=half)
     assert fold(folder, *parts).state.largest_answer == 2
 
 
@@ -223,7 +225,7 @@ def merge_responses(responses: list[RawResponse]) -> pd.DataFrame:
 
 
 def add_hash(records: list[dict[str, Any]], hours: int, *, complete: bool) -> RawResponse:
-    one = answer(records, hours, complete=complete)
+    one = response(records, hours, complete=complete)
     return RawResponse(**{**one.__dict__, "body_sha256": str(hash(one.body))})
 
 
@@ -251,7 +253,7 @@ def test_fold_loses_no_record(drawn: list[tuple[list[dict[str, Any]], bool]]) ->
 
 def test_response_that_arrives_during_a_fold_is_in_the_lake_file(folder: DataFolder) -> None:
     """Without the second listing, the lake file would lack a response stored after the first."""
-    keep(folder, answer([call()], 1))
+    save(folder, response([call()], 1))
 
     class ChangingFolder(type(folder)):  # type: ignore[misc]
         """A folder that another run adds a response to, once, right after the first listing."""
@@ -262,7 +264,7 @@ def test_response_that_arrives_during_a_fold_is_in_the_lake_file(folder: DataFol
             found: list[str] = super().raw_names(dataset, account, window)
             if dataset == "usage" and not ChangingFolder.arrived:
                 ChangingFolder.arrived = True
-                keep(folder, answer([call("late")], 2))
+                save(folder, response([call("late")], 2))
             return found
 
     fold_window(ChangingFolder(folder.root, folder.state), USAGE, "default", WINDOW)

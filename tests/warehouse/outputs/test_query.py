@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.raw_responses import answer, call, create_folder, fold
+from tests.support.raw_responses import call, create_folder, fold, response
 from warehouse.errors import NothingPublished, QueryFailed
 from warehouse.outputs.query import run_query
 from warehouse.snapshot.publish import publish
@@ -15,7 +15,7 @@ from warehouse.storage.paths import DataFolder
 def folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
     """Two rows, published once for all tests that only read."""
     folder = create_folder(tmp_path_factory.mktemp("published"))
-    fold(folder, answer([call(), call("b")], 1))
+    fold(folder, response([call(), call("b")], 1))
     publish(folder)
     return folder
 
@@ -103,11 +103,11 @@ def test_nothing_outside_is_reached_and_no_setting_changed(folder: DataFolder, s
 
 def test_a_query_sees_the_snapshot_of_its_moment_and_the_next_query_the_next(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
-    fold(folder, answer([call(), call("b")], 1))
+    fold(folder, response([call(), call("b")], 1))
     publish(folder)
     before = run_query(folder, "SELECT unnest(range(200_000)), count(*) FROM usage")
     first = next(before.rows)
-    fold(folder, answer([call("c")], 2))
+    fold(folder, response([call("c")], 2))
     publish(folder)
     assert list(run_query(folder, "SELECT count(*) FROM usage").rows) == [(3,)]
     assert {row[1] for row in (first, *before.rows)} == {2}

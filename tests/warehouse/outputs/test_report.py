@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.raw_responses import answer, call, create_folder, fold
+from tests.support.raw_responses import call, create_folder, fold, response
 from tests.support.vega_bundle import write_notice
 from warehouse.errors import NothingPublished
 from warehouse.outputs.report import render_report, write_report
@@ -37,9 +37,9 @@ def make_answers(folder: DataFolder) -> None:
             way = "in" if hour % 3 else "out"
             sides = {"from": EVIL, "to": EVIL, "userId": f"{EVIL}{hour % 2}"}
             records.append(call(f"{number}-{hour}", start, usage=usage, direction=way, **sides))
-        fold(folder, answer(records, 24 * number, window=window), window=window)
+        fold(folder, response(records, 24 * number, window=window), window=window)
         recorded = {"recordId": f"r{number}", "dateTimeUTC": records[0]["startTimeUTC"], "direction": "in"}
-        brought: RawResponse = answer([recorded], 24 * number, window=window, types=None)
+        brought: RawResponse = response([recorded], 24 * number, window=window, types=None)
         fold(folder, brought, window=window, table=RECORDINGS)
 
 
@@ -119,7 +119,7 @@ def test_an_empty_warehouse_has_a_report_too(tmp_path: Path) -> None:
 
 def test_with_two_accounts_each_is_named_with_its_own_clock(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
-    fold(folder, answer([call("a"), call("b", usage="text")], 1))
+    fold(folder, response([call("a"), call("b", usage="text")], 1))
     for one in list(folder.root.glob("*/usage/account=default")):
         shutil.copytree(one, one.with_name("account=west"))
     publish(folder, MartSettings(accounts={"west": AccountSettings(time_zone="America/Los_Angeles")}))
@@ -134,7 +134,7 @@ def test_with_two_accounts_each_is_named_with_its_own_clock(tmp_path: Path) -> N
 
 def test_counts_are_named_in_the_plural(tmp_path: Path) -> None:
     other = create_folder(tmp_path)
-    fold(other, answer([call("a", usage="fax"), call("b", usage="mms")], 1))
+    fold(other, response([call("a", usage="fax"), call("b", usage="mms")], 1))
     publish(other)
     page = render_report(other)
     assert "faxes in 30 days" in page

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, at, call, create_folder, keep
+from tests.support.raw_responses import WINDOW, at, call, create_folder, response, save
 from warehouse.errors import RawDamaged
 from warehouse.raw.log import RawLog, RawResponse
 from warehouse.storage.paths import DataFolder
@@ -22,7 +22,7 @@ def read(log: RawLog) -> list[RawResponse]:
 
 def test_an_answer_is_read_back_as_it_came(log: RawLog) -> None:
     body = '[ {"recordId": "a",  "x":"\\ud800" , "é":"\u202e"} ]'.encode()
-    sent = replace(answer([1], 1), body=body)
+    sent = replace(response([1], 1), body=body)
     log.append(WINDOW, sent)
     (kept,) = read(log)
     assert (kept.body, kept.body_bytes) == (body, len(body))
@@ -31,23 +31,23 @@ def test_an_answer_is_read_back_as_it_came(log: RawLog) -> None:
 
 def test_names_sort_by_the_time_of_the_pull(log: RawLog) -> None:
     for hours in (30, 1, 12.5):
-        log.append(WINDOW, answer([call()], hours))
+        log.append(WINDOW, response([call()], hours))
     assert [one.pulled_at for one in read(log)] == [at(1), at(12.5), at(30)]
 
 
 def test_a_name_is_filed_once(log: RawLog) -> None:
-    assert log.append_once(WINDOW, answer([call()], 1), "one")
-    assert not log.append_once(WINDOW, answer([call("other")], 2), "one")
+    assert log.append_once(WINDOW, response([call()], 1), "one")
+    assert not log.append_once(WINDOW, response([call("other")], 2), "one")
     assert [one.pulled_at for one in read(log)] == [at(1)]
 
 
 def test_a_repr_holds_no_body() -> None:
-    assert "+14081231234" not in repr(answer([call()], 1))
+    assert "+14081231234" not in repr(response([call()], 1))
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 500])
 def test_a_damaged_file_is_named_with_the_remedy(log: RawLog, content: bytes) -> None:
-    key = log.append(WINDOW, answer([call()], 1))
+    key = log.append(WINDOW, response([call()], 1))
     path = log.folder.root / key
     path.write_bytes(content)
     with pytest.raises(RawDamaged, match="sync its window again") as caught:
@@ -57,23 +57,23 @@ def test_a_damaged_file_is_named_with_the_remedy(log: RawLog, content: bytes) ->
 
 
 def test_what_comes_in_beside_a_damaged_file_is_kept_whole(log: RawLog) -> None:
-    (log.folder.root / log.append(WINDOW, answer([call()], 1))).write_bytes(b"torn")
-    path = log.folder.root / log.append(WINDOW, answer([call()], 2))
+    (log.folder.root / log.append(WINDOW, response([call()], 1))).write_bytes(b"torn")
+    path = log.folder.root / log.append(WINDOW, response([call()], 2))
     ((_, kept),) = log.read(WINDOW, [path.name])
     assert kept.body is not None
 
 
 def test_an_answer_whose_body_was_taken_away_is_no_longer_complete(log: RawLog) -> None:
-    first = log.append(WINDOW, answer([call()], 1))
-    log.append(WINDOW, answer([call()], 2))
+    first = log.append(WINDOW, response([call()], 1))
+    log.append(WINDOW, response([call()], 2))
     (log.folder.root / first).unlink()
     assert [(one.body, one.complete) for one in read(log)] == [(None, False)]
-    log.append(WINDOW, answer([call()], 3))
+    log.append(WINDOW, response([call()], 3))
     assert [(one.body is not None, one.complete) for one in read(log)] == [(True, True), (True, True)]
 
 
 def test_a_refusal_has_no_body_and_misses_none(log: RawLog) -> None:
-    log.append(WINDOW, replace(answer([], 1, complete=False), rows=None, body=None))
+    log.append(WINDOW, replace(response([], 1, complete=False), rows=None, body=None))
     assert [(one.rows, one.body, one.body_sha256) for one in read(log)] == [(None, None, None)]
 
 
@@ -81,8 +81,8 @@ def test_a_callback_is_filed_without_looking_at_those_before(tmp_path: Path) -> 
     """A busy day has thousands: each looking through all before it would take hours."""
     folder: DataFolder = create_folder(tmp_path)
     log = RawLog(folder, "default", "usage_callbacks")
-    (folder.root / log.append(WINDOW, answer([call()], 1, reason="callback"))).write_bytes(b"not to be read")
-    keep(folder, answer([call()], 1, reason="callback"), dataset="usage_callbacks")
+    (folder.root / log.append(WINDOW, response([call()], 1, reason="callback"))).write_bytes(b"not to be read")
+    save(folder, response([call()], 1, reason="callback"), dataset="usage_callbacks")
     (name,) = [
         name
         for name in log.names(WINDOW)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.support.raw_responses import answer, at, call, create_folder, fold, keep
+from tests.support.raw_responses import at, call, create_folder, fold, response, save
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
 from warehouse.archive.media_store import MediaStore
 from warehouse.checks.verification import Verification
@@ -101,11 +101,13 @@ def everything(folder: DataFolder) -> str:
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
     folder = create_folder(tmp_path)
-    fold(folder, answer([text("older-bob", "2023-03-11")], 1, window=OLDER), window=OLDER)
-    fold(folder, answer([text("old-ann", "2023-03-16", ANN), text("old-bob", "2023-03-17")], 1, window=OLD), window=OLD)
-    fold(folder, answer([text("young", "2023-03-22")], 1, window=FLOOR), window=FLOOR)
+    fold(folder, response([text("older-bob", "2023-03-11")], 1, window=OLDER), window=OLDER)
+    fold(
+        folder, response([text("old-ann", "2023-03-16", ANN), text("old-bob", "2023-03-17")], 1, window=OLD), window=OLD
+    )
+    fold(folder, response([text("young", "2023-03-22")], 1, window=FLOOR), window=FLOOR)
     recording = {"recordId": "rec", "dateTimeUTC": "2023-03-16T00:24:00Z", "phonenumber": "+14085550100"}
-    fold(folder, answer([recording], 1, types=None, window=OLD), table=RECORDINGS, window=OLD)
+    fold(folder, response([recording], 1, types=None, window=OLD), table=RECORDINGS, window=OLD)
     publish(folder)
     return folder
 
@@ -174,7 +176,7 @@ def test_a_held_record_stays_with_all_that_belongs_to_it(folder: DataFolder, nam
 def test_what_stays_of_an_answer_stays_byte_for_byte(folder: DataFolder) -> None:
     odd = '{"recordId" : "odd",  "userId":"ann@clinic.example","startTimeUTC":"2023-03-16T01:00Z","x":"\\ud83d é"}'
     body = f"\n[ {json.dumps(text('other', '2023-03-16'))} ,\t{odd}, 7, null]".encode()
-    one = answer([], 2, window=OLD)
+    one = response([], 2, window=OLD)
     RawLog(folder, "default", "usage").append(OLD, type(one)(**{**one.__dict__, "body": body, "rows": 4}))
     hold(folder, user=ANN)
     delete(folder)
@@ -184,7 +186,7 @@ def test_what_stays_of_an_answer_stays_byte_for_byte(folder: DataFolder) -> None
 
 
 def test_a_version_that_names_the_held_one_holds_all_versions(folder: DataFolder) -> None:
-    fold(folder, answer([text("old-ann", "2023-03-16", user="", iPlumCredits=9)], 2, window=OLD), window=OLD)
+    fold(folder, response([text("old-ann", "2023-03-16", user="", iPlumCredits=9)], 2, window=OLD), window=OLD)
     hold(folder, user=ANN)
     delete(folder)
     with open_snapshot(folder.snapshot) as connection:
@@ -192,7 +194,7 @@ def test_a_version_that_names_the_held_one_holds_all_versions(folder: DataFolder
 
 
 def test_what_was_absent_stays_absent(folder: DataFolder) -> None:
-    fold(folder, answer([], 2, window=OLD), window=OLD)
+    fold(folder, response([], 2, window=OLD), window=OLD)
     hold(folder, user=ANN)
     delete(folder)
     with open_snapshot(folder.snapshot) as connection:
@@ -232,13 +234,13 @@ def test_a_file_that_a_younger_record_has_too_stays(folder: DataFolder) -> None:
 def test_an_old_row_in_a_younger_windows_answer_goes_too_and_does_not_come_back(folder: DataFolder) -> None:
     """A vendor that filters by the end of a call sends one from before midnight with the next window."""
     late = text("edge-row", "2023-03-20", endTimeUTC="2023-03-21T00:10:00Z", startTimeUTC="2023-03-20T23:59:00Z")
-    fold(folder, answer([late, text("young", "2023-03-22")], 2, window=FLOOR), window=FLOOR)
+    fold(folder, response([late, text("young", "2023-03-22")], 2, window=FLOOR), window=FLOOR)
     publish(folder)
     assert "edge-row" in published(folder)
     delete(folder)
     assert published(folder) == {"young"}
     assert "edge-row" not in everything(folder)
-    keep(folder, answer([late, text("young", "2023-03-22")], 3, window=FLOOR), window=FLOOR)
+    save(folder, response([late, text("young", "2023-03-22")], 3, window=FLOOR), window=FLOOR)
     publish(folder)
     assert published(folder) == {"young"}, "a stray into a deleted window is not filed"
     assert folder.raw_windows("usage", "default") == [FLOOR]
@@ -284,7 +286,7 @@ def test_exactly_the_young_and_the_held_stay(drawn: Sequence[tuple[int, str]], k
         folder = create_folder(Path(path))
         for window in (OLDER, OLD, FLOOR):
             own = [r for r in records if window_of(datetime.fromisoformat(r["startTimeUTC"])) == window]
-            fold(folder, answer(own, 1, window=window), answer(own[1:], 2, window=window), window=window)
+            fold(folder, response(own, 1, window=window), response(own[1:], 2, window=window), window=window)
             for record in own:
                 archive(folder, window, record["recordId"], b"ID3 " + record["recordId"].encode())
         publish(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, call, create_folder, fold, keep, rows_of
+from tests.support.raw_responses import WINDOW, call, create_folder, fold, response, rows_of, save
 from warehouse.lake.fold import fold_window, is_up_to_date
 from warehouse.outputs.query import run_query
 from warehouse.raw.log import RawLog
@@ -33,12 +33,12 @@ def test_two_publishers_at_once_and_a_third_that_folds(folder: DataFolder) -> No
     script = """
         import sys
         from pathlib import Path
-        from tests.support.raw_responses import answer, call, fold
+        from tests.support.raw_responses import response, call, fold
         from warehouse.storage.paths import DataFolder
         from warehouse.snapshot.publish import publish
         folder = DataFolder(Path(sys.argv[1]), Path(sys.argv[2]))
         for n in range(3):
-            fold(folder, answer([call(f"{sys.argv[3]}-{n}")], n))
+            fold(folder, response([call(f"{sys.argv[3]}-{n}")], n))
             publish(folder)
     """
     command = [sys.executable, "-c", textwrap.dedent(script), str(folder.root), str(folder.state)]
@@ -53,12 +53,12 @@ def test_two_publishers_at_once_and_a_third_that_folds(folder: DataFolder) -> No
 
 
 def test_folds_of_one_window_in_many_threads_leave_a_file_that_has_everything(folder: DataFolder) -> None:
-    keep(folder, answer([call("first")], 0))
+    save(folder, response([call("first")], 0))
     failures: list[BaseException] = []
 
     def pull(number: int) -> None:
         try:
-            keep(folder, answer([call(str(number))], number))
+            save(folder, response([call(str(number))], number))
             fold_window(folder, USAGE, "default", WINDOW)
         except BaseException as failure:  # noqa: BLE001 a thread would swallow it
             failures.append(failure)
@@ -77,7 +77,7 @@ def test_folds_of_one_window_in_many_threads_leave_a_file_that_has_everything(fo
 
 
 def test_what_killed_runs_left_goes_with_a_later_publishing(folder: DataFolder) -> None:
-    fold(folder, answer([call()], 1))
+    fold(folder, response([call()], 1))
     left = [
         folder.root / folder.raw_folder("usage", "default", WINDOW) / ".tmp-raw",
         (folder.root / folder.lake_file("usage", "default", WINDOW)).with_name(".tmp-lake"),
@@ -98,7 +98,7 @@ def test_what_killed_runs_left_goes_with_a_later_publishing(folder: DataFolder) 
 @pytest.mark.parametrize("name", ["account=other", "br[1]", "st*r", "it's", "per%20cent", "sp ace", "ünï", "raw"])
 def test_the_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     folder = create_folder(tmp_path / name)
-    fold(folder, answer([call()], 1))
+    fold(folder, response([call()], 1))
     publish(folder)
     query = "SELECT u.account, p.account, p.dataset, u.window_start::VARCHAR FROM usage u, pulls p"
     assert list(run_query(folder, query).rows) == [("default", "default", "usage", WINDOW.key)]
@@ -106,6 +106,6 @@ def test_the_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("account", ["null", "NULL", "007", "__HIVE_DEFAULT_PARTITION__", "a-b_C"])
 def test_an_account_is_published_under_its_own_name(folder: DataFolder, account: str) -> None:
-    RawLog(folder, account, "usage").append(WINDOW, answer([call()], 1))
+    RawLog(folder, account, "usage").append(WINDOW, response([call()], 1))
     publish(folder)
     assert list(run_query(folder, "SELECT DISTINCT account FROM usage").rows) == [(account,)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, call, create_folder, fold
+from tests.support.raw_responses import WINDOW, call, create_folder, fold, response
 from warehouse.schema.tables import USAGE
 from warehouse.snapshot.database import Snapshot, count_mart_rows, count_rows, open_snapshot
 from warehouse.snapshot.marts import MartSettings, build_marts
@@ -19,7 +19,7 @@ MEGABYTES = 2
 @pytest.fixture
 def lake_file(tmp_path: Path) -> Path:
     folder: DataFolder = create_folder(tmp_path)
-    fold(folder, answer([call(f"id-{number}", userId=f"user-{number}") for number in range(ROWS)], 1))
+    fold(folder, response([call(f"id-{number}", userId=f"user-{number}") for number in range(ROWS)], 1))
     return Path(folder.store.locate(folder.lake_file(USAGE.name, "default", WINDOW)))
 
 

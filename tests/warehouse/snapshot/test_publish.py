@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, call, create_folder, fold, keep
+from tests.support.raw_responses import WINDOW, call, create_folder, fold, response, save
 from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
 from warehouse.schema.tables import PUBLISHED_TABLES, RECORDINGS, VIEWS
 from warehouse.snapshot.publish import is_stale, publish
@@ -54,9 +54,9 @@ def read_all(folder: DataFolder) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def fill(folder: DataFolder) -> None:
-    fold(folder, answer([call(), call("b", new=1), call("edge", "2023-03-26T00:00:00Z")], 1))
-    fold(folder, answer([call("c", "2023-03-27T00:00:00Z")], 2, window=OTHER), window=OTHER)
-    fold(folder, answer([RECORDING], 1, types=None), table=RECORDINGS)
+    fold(folder, response([call(), call("b", new=1), call("edge", "2023-03-26T00:00:00Z")], 1))
+    fold(folder, response([call("c", "2023-03-27T00:00:00Z")], 2, window=OTHER), window=OTHER)
+    fold(folder, response([RECORDING], 1, types=None), table=RECORDINGS)
 
 
 @pytest.mark.parametrize("name", CONTRACT)
@@ -96,7 +96,7 @@ def test_rows_are_published_as_they_were_folded(folder: DataFolder) -> None:
 
 
 def test_the_view_of_messages_has_its_documented_columns(folder: DataFolder) -> None:
-    fold(folder, answer([call(), call("t", usage="text")], 1))
+    fold(folder, response([call(), call("t", usage="text")], 1))
     publish(folder)
     (view,) = VIEWS
     described = ask(folder, "SELECT column_name FROM (DESCRIBE messages)")
@@ -107,7 +107,7 @@ def test_the_view_of_messages_has_its_documented_columns(folder: DataFolder) -> 
 def test_publishing_in_steps_and_at_once_gives_the_same_tables(folder: DataFolder) -> None:
     fill(folder)
     assert publish(folder).rebuilt
-    fold(folder, answer([call(duration="7")], 3))
+    fold(folder, response([call(duration="7")], 3))
     step = publish(folder)
     assert (step.rebuilt, step.replaced["usage"], step.replaced["recordings"]) == (False, 1, 0)
     in_steps = read_all(folder)
@@ -172,7 +172,7 @@ def test_a_damaged_raw_file_is_named_with_the_remedy(folder: DataFolder) -> None
 def test_a_run_killed_before_it_folded_is_made_good(folder: DataFolder) -> None:
     fill(folder)
     publish(folder)
-    keep(folder, answer([call("killed")], 5))
+    save(folder, response([call("killed")], 5))
     assert is_stale(folder)
     assert publish(folder).refolded == 1
     assert ask(folder, "SELECT count(*) FROM usage WHERE record_id = 'killed'") == [(1,)]
@@ -183,7 +183,7 @@ def test_a_reader_keeps_the_snapshot_that_it_opened(folder: DataFolder) -> None:
     fill(folder)
     publish(folder)
     with duckdb.connect(str(folder.snapshot), read_only=True) as reader:
-        fold(folder, answer([call("later")], 4))
+        fold(folder, response([call("later")], 4))
         publish(folder)
         assert reader.execute("SELECT count(*) FROM usage").fetchall() == [(4,)]
     assert ask(folder, "SELECT count(*) FROM usage") == [(5,)]
@@ -267,13 +267,13 @@ def test_killed_at_any_moment_publishing_loses_and_doubles_nothing(folder: DataF
     script = """
         import itertools, sys
         from pathlib import Path
-        from tests.support.raw_responses import answer, call, fold
+        from tests.support.raw_responses import response, call, fold
         from warehouse.storage.paths import DataFolder
         from warehouse.snapshot.publish import publish
         folder = DataFolder(Path(sys.argv[1]), Path(sys.argv[2]))
         print("going", flush=True)
         for n in itertools.count():
-            fold(folder, answer([call(str(k), duration=str(n)) for k in range(50)], n))
+            fold(folder, response([call(str(k), duration=str(n)) for k in range(50)], n))
             publish(folder)
     """
     chance = random.Random(1)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.raw_responses import answer, at, call, create_folder, keep
+from tests.support.raw_responses import at, call, create_folder, response, save
 from warehouse.lake.files import read_rows
 from warehouse.outputs.query import run_query
 from warehouse.raw.log import RawLog, RawResponse
@@ -119,10 +119,10 @@ def find_absence(window: StorageWindow, pulled: list[Version], events: list[Even
     return min(later, default=None)
 
 
-def save(folder: DataFolder, event: Event) -> None:
+def save_event(folder: DataFolder, event: Event) -> None:
     """Store an event as a sync or a drain does."""
     if event.is_pull:
-        keep(folder, answer(event.records, event.hours, window=event.window), window=event.window)
+        save(folder, response(event.records, event.hours, window=event.window), window=event.window)
         return
     (record,) = event.records
     start = parse_start(record)
@@ -174,7 +174,7 @@ def run_steps(folder: DataFolder, drawn: list[Any]) -> list[Event]:
     events = []
     for hours, (window, is_pull, pulled, pushed, is_followed_by_fold) in enumerate(drawn, start=1):
         events.append(Event(window, hours, is_pull, pulled if is_pull else pushed))
-        save(folder, events[-1])
+        save_event(folder, events[-1])
         if is_followed_by_fold:
             fold_all(folder)
     return events
@@ -202,7 +202,7 @@ def test_an_incremental_and_a_full_publish_have_the_same_rows(drawn: list[Any]) 
         publish(folder)
         for hours, (window, is_pull, pulled, pushed, _) in enumerate(drawn[half:], start=half + 1):
             events.append(Event(window, hours, is_pull, pulled if is_pull else pushed))
-            save(folder, events[-1])
+            save_event(folder, events[-1])
         publish(folder)
         expected = [(*row[:3], *row[6:]) for row in compute_expected(events)]
         assert sorted(run_query(folder, select).rows) == expected
@@ -229,7 +229,7 @@ def test_existing_duplicates_are_healed_without_a_request(tmp_path: Path, full: 
         for window, hours, start in ((WINDOWS[0], 1, STARTS[1]), (WINDOWS[1], 2, STARTS[2]))
     ]
     for event in events:
-        save(folder, event)
+        save_event(folder, event)
     publish(folder, full=full)
     assert list(run_query(folder, "SELECT record_id, credits FROM usage").rows) == [("a", 3.0)]
     assert list(run_query(folder, "SELECT sum(credits) FROM marts.daily_totals").rows) == [(3.0,)]

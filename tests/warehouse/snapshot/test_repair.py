@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, call, create_folder, fold, keep
+from tests.support.raw_responses import WINDOW, call, create_folder, fold, response, save
 from warehouse.checks.verification import Verification
 from warehouse.errors import PublishedInPart, RawDamaged
 from warehouse.lake.files import read_fingerprint, read_rows, read_state
@@ -30,8 +30,8 @@ OTHER = WINDOW.next()
 def folder(tmp_path: Path) -> DataFolder:
     """Two windows, published."""
     folder = create_folder(tmp_path)
-    fold(folder, answer([call("a"), call("b")], 1))
-    fold(folder, answer([call("c", "2023-03-27T00:00:00Z")], 1, window=OTHER), window=OTHER)
+    fold(folder, response([call("a"), call("b")], 1))
+    fold(folder, response([call("c", "2023-03-27T00:00:00Z")], 1, window=OTHER), window=OTHER)
     publish(folder)
     return folder
 
@@ -61,9 +61,9 @@ def spoil(path: Path, *, at: float = 0.5) -> None:
 
 
 def test_a_damaged_raw_file_keeps_back_its_own_window_alone(folder: DataFolder) -> None:
-    keep(folder, answer([call("late")], 2))
+    save(folder, response([call("late")], 2))
     spoil(raw_file(folder, 1), at=0)
-    fold(folder, answer([call("d", "2023-03-28T00:00:00Z")], 2, window=OTHER), window=OTHER)
+    fold(folder, response([call("d", "2023-03-28T00:00:00Z")], 2, window=OTHER), window=OTHER)
     with pytest.raises(PublishedInPart, match="1 raw file is damaged") as caught:
         publish(folder)
     assert caught.value.damaged == (str(raw_file(folder, 1)),)
@@ -81,7 +81,7 @@ def test_a_rebuild_beside_a_damaged_raw_file_keeps_the_last_good_rows(folder: Da
 
 
 def test_a_raw_file_restored_from_a_backup_makes_all_good(folder: DataFolder, tmp_path: Path) -> None:
-    keep(folder, answer([call("late")], 2))
+    save(folder, response([call("late")], 2))
     backup = tmp_path / "backup"
     shutil.copyfile(raw_file(folder, 1), backup)
     spoil(raw_file(folder, 1), at=0)
@@ -96,11 +96,11 @@ def test_a_raw_file_restored_from_a_backup_makes_all_good(folder: DataFolder, tm
 def test_moving_a_damaged_file_away_and_syncing_again_brings_its_rows_back(folder: DataFolder) -> None:
     """The remedy that the error names; later answers had referred to the body that the file held."""
     records = [call("a"), call("b")]
-    fold(folder, answer(records, 2))
+    fold(folder, response(records, 2))
     raw_file(folder).unlink()
     state = fold_window(folder, USAGE, "default", WINDOW).state
     assert state.complete_at is None, "an answer without its body proves nothing, so the window is due"
-    fold(folder, answer(records, 3))
+    fold(folder, response(records, 3))
     publish(folder)
     assert ids(folder) == ["a", "b", "c"]
     assert ask(folder, "SELECT count(*) FROM usage WHERE absent_since IS NOT NULL") == [(0,)]
@@ -108,7 +108,9 @@ def test_moving_a_damaged_file_away_and_syncing_again_brings_its_rows_back(folde
 
 def test_turned_over_bits_are_found_out(folder: DataFolder) -> None:
     log = RawLog(folder, "default", "usage")
-    path = folder.root / log.append(WINDOW, answer([call(str(n), **{"from": f"+1408{n:07d}"}) for n in range(200)], 2))
+    path = folder.root / log.append(
+        WINDOW, response([call(str(n), **{"from": f"+1408{n:07d}"}) for n in range(200)], 2)
+    )
     whole = path.read_bytes()
     ((_, good),) = log.read(WINDOW, [path.name])
     chance = random.Random(5)
@@ -203,7 +205,7 @@ def test_a_snapshot_with_a_spoiled_part_is_mended_or_rebuilt(folder: DataFolder,
     with folder.snapshot.open("r+b") as file:
         file.seek(int(folder.snapshot.stat().st_size * at))
         file.write(b"\xa5" * 4096)
-    fold(folder, answer([call("a"), call("b", duration="9")], 2))
+    fold(folder, response([call("a"), call("b", duration="9")], 2))
     publish(folder)
     assert len(ask(folder, "SELECT * FROM usage")) == 3
     assert ids(folder) == ["a", "b", "c"]
@@ -264,7 +266,7 @@ def test_publishing_beside_a_reader_of_the_same_process_goes_by_the_newest_snaps
     """DuckDB hands out the database that the process has open under a path, although it was replaced there."""
     third = OTHER.next()
     with open_snapshot(folder.snapshot) as reader, duckdb.connect(str(folder.snapshot), read_only=True) as other:
-        fold(folder, answer([call("e", "2023-03-31T00:00:00Z")], 2, window=third), window=third)
+        fold(folder, response([call("e", "2023-03-31T00:00:00Z")], 2, window=third), window=third)
         publish(folder)
         assert ids(folder) == ["a", "b", "c", "e"]
         for kind in ("raw", "lake"):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.raw_responses import WINDOW, answer, call, fold, keep, rows_of
+from tests.support.raw_responses import WINDOW, call, fold, response, rows_of, save
 from tests.support.s3 import S3Server
 from warehouse.archive.media_store import MediaStore
 from warehouse.checks.verification import Verification
@@ -36,7 +36,7 @@ OTHER = WINDOW.next()
 
 @pytest.fixture
 def bucket(s3_server: S3Server) -> Bucket:
-    return s3_server.make_bucket()
+    return s3_server.create_bucket()
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def ids(folder: DataFolder) -> list[str]:
 def test_rows_come_through_the_bucket_to_another_machine(
     folder: DataFolder, bucket: Bucket, tmp_path: Path, s3_server: S3Server
 ) -> None:
-    fold(folder, answer([call("a"), call("b")], 1))
+    fold(folder, response([call("a"), call("b")], 1))
     assert sorted(rows_of(folder).index) == ["a", "b"]
     assert is_up_to_date(folder, USAGE, "default", WINDOW)
     publication = publish(folder)
@@ -75,10 +75,10 @@ def test_rows_come_through_the_bucket_to_another_machine(
 
 
 def test_only_what_changed_is_published_again(folder: DataFolder) -> None:
-    fold(folder, answer([call("a")], 1))
+    fold(folder, response([call("a")], 1))
     publish(folder)
     assert publish(folder).replaced["usage"] == 0
-    fold(folder, answer([call("b", start=OTHER.start.isoformat())], 2, window=OTHER), window=OTHER)
+    fold(folder, response([call("b", start=OTHER.start.isoformat())], 2, window=OTHER), window=OTHER)
     publication = publish(folder)
     assert (publication.replaced["usage"], publication.rebuilt) == (1, False)
     assert ids(folder) == ["a", "b"]
@@ -86,7 +86,7 @@ def test_only_what_changed_is_published_again(folder: DataFolder) -> None:
 
 def test_a_large_answer_is_read_in_parts(folder: DataFolder) -> None:
     noise = [call(str(n), clientReferenceId=os.urandom(400).hex()) for n in range(4_000)]
-    keep(folder, answer(noise, 1))
+    save(folder, response(noise, 1))
     (key,) = folder.raw_files("usage", "default", WINDOW)
     assert sum(map(len, folder.store.read_chunks(key))) > 1 << 20
     publish(folder)
@@ -96,11 +96,11 @@ def test_a_large_answer_is_read_in_parts(folder: DataFolder) -> None:
 
 def test_a_ledger_does_not_fetch_the_bodies_of_large_answers(folder: DataFolder, s3_server: S3Server) -> None:
     noise = [call(str(n), clientReferenceId=os.urandom(400).hex()) for n in range(8_000)]
-    fold(folder, answer(noise, 1))
+    fold(folder, response(noise, 1))
     publish(folder)
-    s3_server.sent.clear()
+    s3_server.responses.clear()
     publish(folder, full=True)
-    fetched = sum(size for path, size in s3_server.sent if "/raw/" in path and "?" not in path)
+    fetched = sum(size for path, size in s3_server.responses if "/raw/" in path and "?" not in path)
     (key,) = folder.raw_files("usage", "default", WINDOW)
     assert fetched < sum(map(len, folder.store.read_chunks(key))) / 2
 
@@ -108,7 +108,7 @@ def test_a_ledger_does_not_fetch_the_bodies_of_large_answers(folder: DataFolder,
 def test_what_was_pushed_is_filed_once(folder: DataFolder) -> None:
     log = RawLog(folder, "default", "usage_callbacks")
     for _ in range(2):
-        log.append_callbacks_once(WINDOW, [answer([call("pushed")], 1, reason="callback")], "batch")
+        log.append_callbacks_once(WINDOW, [response([call("pushed")], 1, reason="callback")], "batch")
     publish(folder)
     assert ids(folder) == ["pushed"]
     assert list(run_query(folder, "SELECT dataset, reason FROM pulls").rows) == [("usage_callbacks", "callback")]
@@ -139,19 +139,19 @@ def test_nothing_is_published_yet(folder: DataFolder) -> None:
 def test_a_publisher_that_finds_another_was_faster_builds_upon_it(
     folder: DataFolder, bucket: Bucket, tmp_path: Path, s3_server: S3Server
 ) -> None:
-    fold(folder, answer([call("a")], 1))
+    fold(folder, response([call("a")], 1))
     publish(folder)
     other = machine(bucket, tmp_path / "other")
-    fold(folder, answer([call("b", start=OTHER.start.isoformat())], 2, window=OTHER), window=OTHER)
+    fold(folder, response([call("b", start=OTHER.start.isoformat())], 2, window=OTHER), window=OTHER)
 
     def let_the_other_go_first(method: str, path: str) -> None:
         if method in {"PUT", "POST"} and "/snapshots/" in path:
-            s3_server.gate = lambda _method, _path: None
+            s3_server.intercept = lambda _method, _path: None
             third = OTHER.next()
-            fold(other, answer([call("c", start=third.start.isoformat())], 3, window=third), window=third)
+            fold(other, response([call("c", start=third.start.isoformat())], 3, window=third), window=third)
             publish(other)
 
-    s3_server.gate = let_the_other_go_first
+    s3_server.intercept = let_the_other_go_first
     publish(folder)
     assert ids(folder) == ids(other) == ["a", "b", "c"]
     assert not is_stale(folder)
@@ -162,12 +162,12 @@ def test_what_the_last_of_two_writers_lacks_comes_with_the_next_publishing(
     folder: DataFolder, bucket: Bucket, tmp_path: Path
 ) -> None:
     """Conditional writes are not used: the last writer wins, and the next publish adds the missing rows."""
-    fold(folder, answer([call("a")], 1))
+    fold(folder, response([call("a")], 1))
     publish(folder)
     older = read_pointer(folder)
     assert older is not None
     other = machine(bucket, tmp_path / "other")
-    fold(other, answer([call("b", start=OTHER.start.isoformat())], 2, window=OTHER), window=OTHER)
+    fold(other, response([call("b", start=OTHER.start.isoformat())], 2, window=OTHER), window=OTHER)
     publish(other)
     folder.store.write(POINTER, json.dumps(asdict(older)).encode())
     assert ids(other) == ["a"], "the pointer decides, also where a newer copy stands"
@@ -184,7 +184,7 @@ def test_publishers_at_once_lose_nothing(folder: DataFolder, bucket: Bucket, tmp
         window = windows[number]
         fold(
             machines[number],
-            answer([call(str(number), start=window.start.isoformat())], 1, window=window),
+            response([call(str(number), start=window.start.isoformat())], 1, window=window),
             window=window,
         )
         publish(machines[number])
@@ -200,9 +200,9 @@ def test_publishers_at_once_lose_nothing(folder: DataFolder, bucket: Bucket, tmp
 def test_a_publisher_killed_while_it_sends_leaves_what_was_published(
     folder: DataFolder, bucket: Bucket, tmp_path: Path, s3_server: S3Server, at: str
 ) -> None:
-    fold(folder, answer([call("a")], 1))
+    fold(folder, response([call("a")], 1))
     publish(folder)
-    fold(folder, answer([call("a"), call("b")], 2))
+    fold(folder, response([call("a"), call("b")], 2))
     is_sending, go_on = threading.Event(), threading.Event()
 
     def hold(method: str, path: str) -> tuple[int, str] | None:
@@ -212,7 +212,7 @@ def test_a_publisher_killed_while_it_sends_leaves_what_was_published(
             return 500, "Killed"
         return None
 
-    s3_server.gate = hold
+    s3_server.intercept = hold
     script = """
         import sys
         from pathlib import Path
@@ -227,7 +227,7 @@ def test_a_publisher_killed_while_it_sends_leaves_what_was_published(
     with subprocess.Popen(command, env={**os.environ, **s3_server.environ}) as process:
         assert is_sending.wait(120)
         process.kill()
-    s3_server.gate = lambda _method, _path: None
+    s3_server.intercept = lambda _method, _path: None
     go_on.set()
     assert ids(machine(bucket, tmp_path / "reader")) == ["a"]
     publish(machine(bucket, tmp_path / "killed"))
@@ -236,7 +236,7 @@ def test_a_publisher_killed_while_it_sends_leaves_what_was_published(
 
 def test_replaced_snapshots_go_after_an_hour_and_the_published_one_stays(folder: DataFolder) -> None:
     for number in range(3):
-        fold(folder, answer([call(str(number))], number + 1))
+        fold(folder, response([call(str(number))], number + 1))
         publish(folder)
     keys = sorted(folder.store.list_keys(SNAPSHOTS))
     assert len(keys) == 3, "readers may be at it"
@@ -248,7 +248,7 @@ def test_replaced_snapshots_go_after_an_hour_and_the_published_one_stays(folder:
 
 
 def test_a_snapshot_that_is_gone_is_built_anew(folder: DataFolder, bucket: Bucket, tmp_path: Path) -> None:
-    fold(folder, answer([call("a")], 1))
+    fold(folder, response([call("a")], 1))
     publish(folder)
     (key,) = folder.store.list_keys(SNAPSHOTS)
     folder.store.remove(key)
@@ -261,7 +261,7 @@ def test_a_snapshot_that_is_gone_is_built_anew(folder: DataFolder, bucket: Bucke
 
 
 def test_a_copy_that_was_changed_is_fetched_again(folder: DataFolder) -> None:
-    fold(folder, answer([call("a")], 1))
+    fold(folder, response([call("a")], 1))
     publish(folder)
     folder.snapshot.write_bytes(b"something else")
     assert ids(folder) == ["a"]
@@ -269,8 +269,8 @@ def test_a_copy_that_was_changed_is_fetched_again(folder: DataFolder) -> None:
 
 @pytest.mark.parametrize("full", [True, False])
 def test_a_damaged_raw_file_keeps_back_its_own_window_alone(folder: DataFolder, full: bool) -> None:
-    fold(folder, answer([call("a")], 1))
-    key = RawLog(folder, "default", "usage").append(OTHER, answer([call("b")], 1, window=OTHER))
+    fold(folder, response([call("a")], 1))
+    key = RawLog(folder, "default", "usage").append(OTHER, response([call("b")], 1, window=OTHER))
     folder.store.write(key, b"torn")
     with pytest.raises(PublishedInPart) as caught:
         publish(folder, full=full)
@@ -291,7 +291,7 @@ def test_a_damaged_raw_file_keeps_back_its_own_window_alone(folder: DataFolder, 
 def test_wrong_keys_are_named_without_their_value(
     s3_server: S3Server, tmp_path: Path, changed: dict[str, str], words: str
 ) -> None:
-    folder = machine(s3_server.make_bucket(**changed), tmp_path)
+    folder = machine(s3_server.create_bucket(**changed), tmp_path)
     for act in (folder.check, folder.accounts, lambda: publish(folder), lambda: fetch_snapshot(folder)):
         with pytest.raises(StorageFailed, match=words) as caught:
             act()
@@ -313,8 +313,8 @@ def test_wrong_keys_are_named_without_their_value(
 def test_an_error_is_named_by_its_code_with_the_fix(
     folder: DataFolder, s3_server: S3Server, status: int, code: str, words: str
 ) -> None:
-    s3_server.gate = lambda _method, _path: (status, f"{code}</Code><StringToSign>hush</StringToSign><Code>")
-    for act in (folder.accounts, lambda: keep(folder, answer([call()], 1)), lambda: fetch_snapshot(folder)):
+    s3_server.intercept = lambda _method, _path: (status, f"{code}</Code><StringToSign>hush</StringToSign><Code>")
+    for act in (folder.accounts, lambda: save(folder, response([call()], 1)), lambda: fetch_snapshot(folder)):
         with pytest.raises(StorageFailed, match=rf"\({code}\): .*{words}") as caught:
             act()
         assert "hush" not in str(caught.value)
@@ -328,11 +328,11 @@ def test_a_missing_bucket_is_named(s3_server: S3Server, tmp_path: Path) -> None:
 
 
 def test_read_only_keys_are_reported(folder: DataFolder, s3_server: S3Server) -> None:
-    fold(folder, answer([call("a")], 1))
+    fold(folder, response([call("a")], 1))
     publish(folder)
-    s3_server.gate = lambda method, _path: (403, "AccessDenied") if method in {"PUT", "POST", "DELETE"} else None
+    s3_server.intercept = lambda method, _path: (403, "AccessDenied") if method in {"PUT", "POST", "DELETE"} else None
     assert ids(folder) == ["a"]
-    for act in (folder.check, lambda: publish(folder, full=True), lambda: keep(folder, answer([call("b")], 2))):
+    for act in (folder.check, lambda: publish(folder, full=True), lambda: save(folder, response([call("b")], 2))):
         with pytest.raises(StorageFailed, match=r"AccessDenied.*Let these keys list, read, write and delete"):
             act()
 
@@ -361,25 +361,25 @@ def test_looking_for_what_is_behind_costs_a_listing_and_not_a_request_for_each_w
 ) -> None:
     windows = list(windows_between(WINDOW.start, WINDOW.start + timedelta(days=100)))
     for window in windows:
-        fold(folder, answer([call(window.key, start=window.start.isoformat())], 1, window=window), window=window)
+        fold(folder, response([call(window.key, start=window.start.isoformat())], 1, window=window), window=window)
     publish(folder)
-    s3_server.sent.clear()
+    s3_server.responses.clear()
     assert not is_stale(folder)
-    assert len(s3_server.sent) < len(windows)
+    assert len(s3_server.responses) < len(windows)
     other = windows[3]
-    fold(folder, answer([call("late", start=other.start.isoformat())], 2, window=other), window=other)
+    fold(folder, response([call("late", start=other.start.isoformat())], 2, window=other), window=other)
     assert is_stale(folder)
-    keep(folder, answer([call("later", start=other.start.isoformat())], 3, window=other), window=other)
-    s3_server.sent.clear()
+    save(folder, response([call("later", start=other.start.isoformat())], 3, window=other), window=other)
+    s3_server.responses.clear()
     publication = publish(folder)
     assert (publication.refolded, publication.replaced["usage"], publication.rebuilt) == (1, 1, False)
-    assert len(s3_server.sent) < 2 * len(windows)
+    assert len(s3_server.responses) < 2 * len(windows)
     assert len(ids(folder)) == len(windows) + 2
 
 
 def test_cached_listings_of_one_account_leave_others_to_the_store(folder: DataFolder) -> None:
-    fold(folder, answer([call("a")], 1))
-    RawLog(folder, "other", "usage").append(OTHER, answer([call("b")], 1, window=OTHER))
+    fold(folder, response([call("a")], 1))
+    RawLog(folder, "other", "usage").append(OTHER, response([call("b")], 1, window=OTHER))
     seen = folder.with_cached_listings("default")
     assert seen.raw_windows("usage", "default") == seen.lake_windows("usage", "default") == [WINDOW]
     assert seen.raw_windows("usage", "other") == [OTHER]

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from tests.support.mart_history import NEW_YORK, SYDNEY, History, pulled, recording, text, usage
+from tests.support.mart_database import NEW_YORK, SYDNEY, MartDatabase, pull, recording, text, usage
 from warehouse.snapshot.database import build_fingerprint
 from warehouse.snapshot.marts import AccountSettings, MartSettings
 
@@ -11,7 +11,7 @@ AT = "2026-03-03 02:30"
 BOTH = ("default", "sydney")
 
 
-def open_both() -> History:
+def open_both() -> MartDatabase:
     usage_rows = [
         row
         for account in BOTH
@@ -23,21 +23,21 @@ def open_both() -> History:
         )
     ]
     recordings = [recording("r", AT, account=account) for account in BOTH]
-    pulls = [pulled("2026-03-01", "2026-03-03 05:00"), pulled("2026-03-01", "2026-03-03 06:00", account="sydney")]
-    return History(usage_rows, recordings, pulls, settings=NEW_YORK, others={"sydney": SYDNEY})
+    pulls = [pull("2026-03-01", "2026-03-03 05:00"), pull("2026-03-01", "2026-03-03 06:00", account="sydney")]
+    return MartDatabase(usage_rows, recordings, pulls, settings=NEW_YORK, others={"sydney": SYDNEY})
 
 
 def test_each_account_has_its_own_days_and_hours() -> None:
     history = open_both()
     days = [("default", date(2026, 3, 2)), ("sydney", date(2026, 3, 3))]
     for mart in ("daily_activity", "client_daily", "credits_daily", "recording_coverage"):
-        assert history.mart(mart, "DISTINCT account", "local_date") == days, mart
-    assert history.mart("callback_loss", "account", "local_date") == days
-    assert history.mart("daily_totals", "account", "local_date", "channel", "records") == [
+        assert history.read_mart(mart, "DISTINCT account", "local_date") == days, mart
+    assert history.read_mart("callback_loss", "account", "local_date") == days
+    assert history.read_mart("daily_totals", "account", "local_date", "channel", "records") == [
         (*day, channel, records) for day in days for channel, records in (("call", 1), ("text", 3))
     ]
     hours = ("account", "weekday", "local_hour", "records")
-    assert history.mart("hourly_heatmap", *hours, where="records > 0 AND channel = 'call'") == [
+    assert history.read_mart("hourly_heatmap", *hours, where="records > 0 AND channel = 'call'") == [
         ("default", 1, 21, 1),
         ("sydney", 2, 13, 1),
     ]
@@ -45,19 +45,22 @@ def test_each_account_has_its_own_days_and_hours() -> None:
 
 def test_each_account_has_its_own_business_hours() -> None:
     history = open_both()
-    assert history.mart("user_summary", "account", "after_hours_share") == [("default", 1.0), ("sydney", 0.0)]
+    assert history.read_mart("user_summary", "account", "after_hours_share") == [("default", 1.0), ("sydney", 0.0)]
     waits = ("account", "block", "business_wait_seconds")
-    assert history.mart("text_responses", *waits, where="NOT is_open") == [("default", 1, 0.0), ("sydney", 1, 1800.0)]
+    assert history.read_mart("text_responses", *waits, where="NOT is_open") == [
+        ("default", 1, 0.0),
+        ("sydney", 1, 1800.0),
+    ]
 
 
 def test_each_account_is_known_up_to_its_own_latest_pull() -> None:
     waiting = ("account", "waiting_seconds", "waiting_business_seconds")
-    assert open_both().mart("unanswered_texts", *waiting) == [("default", 3600.0, 0.0), ("sydney", 7200.0, 7200.0)]
+    assert open_both().read_mart("unanswered_texts", *waiting) == [("default", 3600.0, 0.0), ("sydney", 7200.0, 7200.0)]
 
 
 def test_an_account_that_is_not_named_has_the_settings_of_the_default() -> None:
-    history = History([usage("a", AT, account="third")], settings=SYDNEY, others={"sydney": NEW_YORK})
-    assert history.ask("SELECT account, time_zone, lookback_days FROM publication.settings") == [
+    history = MartDatabase([usage("a", AT, account="third")], settings=SYDNEY, others={"sydney": NEW_YORK})
+    assert history.query("SELECT account, time_zone, lookback_days FROM publication.settings") == [
         ("third", "Australia/Sydney", 3)
     ]
 

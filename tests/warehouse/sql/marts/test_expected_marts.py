@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from tests.support.expected_marts import ExpectedMarts
-from tests.support.mart_history import NEW_YORK, SYDNEY, Row
-from tests.support.mart_invention import ROWS, invent
+from tests.support.generated_accounts import ROWS, generate_rows
+from tests.support.mart_database import NEW_YORK, SYDNEY, Row
 from warehouse.schema.marts import MARTS, Mart
 from warehouse.schema.tables import PULLS, RECORDINGS, USAGE
 from warehouse.snapshot.marts import MartSettings, build_marts
@@ -18,7 +18,7 @@ from warehouse.snapshot.marts import MartSettings, build_marts
 
 @pytest.fixture(scope="module")
 def rows() -> tuple[list[Row], list[Row], list[Row]]:
-    return invent()
+    return generate_rows()
 
 
 @pytest.fixture(scope="module")

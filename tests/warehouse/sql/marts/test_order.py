@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.mart_history import NEW_YORK, History, text, utc
+from tests.support.mart_database import NEW_YORK, MartDatabase, text, utc
 from warehouse.snapshot.marts import MartSettings, build_marts
 
 CHATS, TEXTS = 1_000, 200
@@ -27,29 +27,29 @@ CROSS JOIN range($chats) AS chats (chat)
 
 
 @pytest.fixture(scope="module")
-def many() -> History:
+def many() -> MartDatabase:
     """Make chats of four texts every other day, in, out, in and out again, that lie scattered over the table."""
-    history = History([text("first", "2025-03-01 12:00", counterparty=None)])
+    history = MartDatabase([text("first", "2025-03-01 12:00", counterparty=None)])
     first = utc("2025-03-01 12:00")
     history.connection.execute(_MANY, {"first": first, "texts": TEXTS, "chats": CHATS})
     build_marts(history.connection, MartSettings(default=NEW_YORK))
     return history
 
 
-def test_every_thread_is_whole_and_numbered_by_time(many: History) -> None:
+def test_every_thread_is_whole_and_numbered_by_time(many: MartDatabase) -> None:
     threads = "count(*), min(records), max(records), count(DISTINCT thread), max(ended_at - started_at)"
-    assert many.ask(f"SELECT {threads} FROM marts.conversations") == [
+    assert many.query(f"SELECT {threads} FROM marts.conversations") == [
         (CHATS * TEXTS // 4, 4, 4, TEXTS // 4, timedelta(seconds=3))
     ]
-    assert many.ask("SELECT DISTINCT started_at::DATE - DATE '2025-03-01' - 2 * thread FROM marts.conversations") == [
+    assert many.query("SELECT DISTINCT started_at::DATE - DATE '2025-03-01' - 2 * thread FROM marts.conversations") == [
         (-2,)
     ]
 
 
-def test_every_block_has_its_own_reply(many: History) -> None:
+def test_every_block_has_its_own_reply(many: MartDatabase) -> None:
     blocks = "count(*), count(replied_at), min(wait_seconds), max(wait_seconds), max(block), max(texts)"
-    assert many.ask(f"SELECT {blocks} FROM marts.text_responses") == [
+    assert many.query(f"SELECT {blocks} FROM marts.text_responses") == [
         (CHATS * TEXTS // 2, CHATS * TEXTS // 2, 1.0, 1.0, TEXTS // 2, 1)
     ]
     mixed = "split_part(first_record_id, '-', 2) <> split_part(reply_record_id, '-', 2)"
-    assert many.ask(f"SELECT count(*) FROM marts.text_responses WHERE {mixed}") == [(0,)]
+    assert many.query(f"SELECT count(*) FROM marts.text_responses WHERE {mixed}") == [(0,)]

@@ -4,14 +4,14 @@ from datetime import date
 
 import pytest
 
-from tests.support.mart_history import ANN, BOB, CLIENT, History, pulled, text, usage, utc
+from tests.support.mart_database import ANN, BOB, CLIENT, MartDatabase, pull, text, usage, utc
 from warehouse.snapshot.marts import AccountSettings
 
 OTHER = "+14085550199"
 
 
 def test_a_user_is_summed_up() -> None:
-    history = History(
+    history = MartDatabase(
         [
             usage("a", "2026-03-02 15:00"),  # Monday, 10:00 in New York
             usage("b", "2026-03-02 22:00", direction="out", counterparty=OTHER, duration_minutes=4.0),  # 17:00
@@ -22,9 +22,12 @@ def test_a_user_is_summed_up() -> None:
         ]
     )
     columns = ("user_id", "records", "calls_in", "calls_out", "texts_out", "faxes_in", "minutes", "credits")
-    assert history.mart("user_summary", *columns) == [(ANN, 4, 1, 1, 1, 1, 6.0, 3.0), (BOB, 2, 2, 0, 0, 0, 4.0, 2.0)]
+    assert history.read_mart("user_summary", *columns) == [
+        (ANN, 4, 1, 1, 1, 1, 6.0, 3.0),
+        (BOB, 2, 2, 0, 0, 0, 4.0, 2.0),
+    ]
     more = ("user_id", "counterparties", "new_counterparties", "first_at", "round(after_hours_share, 3)")
-    assert history.mart("user_summary", *more) == [
+    assert history.read_mart("user_summary", *more) == [
         (ANN, 2, 1, utc("2026-03-01 15:00"), 0.5),
         (BOB, 1, 1, utc("2026-03-01 10:00"), 1.0),
     ]
@@ -33,12 +36,12 @@ def test_a_user_is_summed_up() -> None:
 def test_business_hours_are_the_owners() -> None:
     rows = [usage("a", "2026-03-01 03:30"), usage("b", "2026-03-01 07:00"), usage("c", "2026-03-01 12:00")]
     settings = AccountSettings(time_zone="America/New_York", business_hours="sat 22:00-03:00")
-    history = History(rows, settings=settings)
-    assert history.mart("user_summary", "round(after_hours_share, 3)") == [(0.333,)]
+    history = MartDatabase(rows, settings=settings)
+    assert history.read_mart("user_summary", "round(after_hours_share, 3)") == [(0.333,)]
 
 
 def test_a_contact_is_new_in_its_first_thirty_days_but_not_in_those_of_history() -> None:
-    history = History(
+    history = MartDatabase(
         [
             usage("a", "2026-01-01 12:00"),
             usage("b", "2026-01-20 12:00", counterparty=OTHER),
@@ -46,10 +49,10 @@ def test_a_contact_is_new_in_its_first_thirty_days_but_not_in_those_of_history()
             usage("d", "2026-02-20 12:00", counterparty="72345", counterparty_kind="short_code", user_id=BOB),
             text("e", "2026-02-21 12:00", counterparty="72345", counterparty_kind="short_code"),
         ],
-        pulls=[pulled("2026-03-01", "2026-03-05 04:59")],
+        pulls=[pull("2026-03-01", "2026-03-05 04:59")],
     )
     columns = ("counterparty", "kind", "calls_in", "texts_in", "users", "days_since", "is_new")
-    assert history.mart("contacts", *columns) == [
+    assert history.read_mart("contacts", *columns) == [
         (CLIENT, "phone", 1, 0, 1, 62, None),
         (OTHER, "phone", 1, 0, 1, 43, None),
         ("72345", "short_code", 1, 1, 2, 11, True),
@@ -58,7 +61,7 @@ def test_a_contact_is_new_in_its_first_thirty_days_but_not_in_those_of_history()
 
 
 def test_a_thread_ends_after_a_day_of_silence_counted_from_the_latest_end() -> None:
-    history = History(
+    history = MartDatabase(
         [
             usage("a", "2026-03-01 12:00", ended_at=utc("2026-03-01 12:30")),
             text("b", "2026-03-01 12:10", "out"),
@@ -69,7 +72,7 @@ def test_a_thread_ends_after_a_day_of_silence_counted_from_the_latest_end() -> N
         ]
     )
     columns = ("counterparty", "thread", "started_at", "ended_at", "calls", "texts", "faxes", "opened_by", "closed_by")
-    assert history.mart("conversations", *columns) == [
+    assert history.read_mart("conversations", *columns) == [
         (CLIENT, 1, utc("2026-03-01 12:00"), utc("2026-03-02 12:30"), 1, 2, 0, "in", "in"),
         (CLIENT, 2, utc("2026-03-03 12:30:01"), utc("2026-03-03 12:30:01"), 0, 0, 1, "out", "out"),
         (OTHER, 1, utc("2026-03-01 12:00"), utc("2026-03-01 12:00"), 0, 1, 0, "in", "in"),
@@ -77,7 +80,7 @@ def test_a_thread_ends_after_a_day_of_silence_counted_from_the_latest_end() -> N
 
 
 def test_a_block_ends_with_the_first_reply_and_an_open_one_stays() -> None:
-    history = History(
+    history = MartDatabase(
         [
             text("a", "2026-03-02 14:00", "out"),
             text("b", "2026-03-02 15:00"),
@@ -87,23 +90,23 @@ def test_a_block_ends_with_the_first_reply_and_an_open_one_stays() -> None:
             text("f", "2026-03-02 16:00"),
             usage("g", "2026-03-02 16:01", direction="out"),  # a call does not count as a text
         ],
-        pulls=[pulled("2026-03-01", "2026-03-03 15:00")],
+        pulls=[pull("2026-03-01", "2026-03-03 15:00")],
     )
     columns = ("block", "block_start", "last_text_at", "texts", "replied_at", "wait_seconds", "is_open")
-    assert history.mart("text_responses", *columns) == [
+    assert history.read_mart("text_responses", *columns) == [
         (1, utc("2026-03-02 15:00"), utc("2026-03-02 15:05"), 2, utc("2026-03-02 15:20"), 1200.0, False),
         (2, utc("2026-03-02 16:00"), utc("2026-03-02 16:00"), 1, None, None, True),
     ]
-    assert history.mart("text_responses", "first_record_id", "reply_record_id") == [("b", "d"), ("f", None)]
+    assert history.read_mart("text_responses", "first_record_id", "reply_record_id") == [("b", "d"), ("f", None)]
     # Until 17:00 on Monday there are 6 business hours left, and one on Tuesday until 10:00.
     waiting = ("counterparty", "texts", "waiting_seconds / 3600", "waiting_business_seconds / 3600")
-    assert history.mart("unanswered_texts", *waiting) == [(CLIENT, 1, 23.0, 7.0)]
+    assert history.read_mart("unanswered_texts", *waiting) == [(CLIENT, 1, 23.0, 7.0)]
 
 
 @pytest.mark.parametrize(("reply", "open_blocks"), [("z", 0), ("a", 1)])
 def test_ties_are_decided_by_the_record_id(reply: str, open_blocks: int) -> None:
-    history = History([text("m", "2026-03-02 15:00"), text(reply, "2026-03-02 15:00", "out")])
-    assert len(history.mart("unanswered_texts", "texts")) == open_blocks
+    history = MartDatabase([text("m", "2026-03-02 15:00"), text(reply, "2026-03-02 15:00", "out")])
+    assert len(history.read_mart("unanswered_texts", "texts")) == open_blocks
 
 
 @pytest.mark.parametrize(
@@ -120,11 +123,11 @@ def test_ties_are_decided_by_the_record_id(reply: str, open_blocks: int) -> None
 def test_a_wait_in_business_hours_is_by_the_local_clock(
     text_at: str, reply_at: str, business_hours: float, settings: str
 ) -> None:
-    history = History(
+    history = MartDatabase(
         [text("a", text_at), text("b", reply_at, "out")],
         settings=AccountSettings(time_zone="America/New_York", business_hours=settings),
     )
-    assert history.mart("text_responses", "business_wait_seconds / 3600") == [(business_hours,)]
+    assert history.read_mart("text_responses", "business_wait_seconds / 3600") == [(business_hours,)]
 
 
 def test_response_times_are_of_replies_and_shares_of_all_blocks() -> None:
@@ -142,14 +145,14 @@ def test_response_times_are_of_replies_and_shares_of_all_blocks() -> None:
         ]
     rows.append(text("open", "2026-03-08 12:00", counterparty="e"))
     rows.append(text("next", "2026-03-09 12:00", counterparty="f"))
-    history = History(rows)
+    history = MartDatabase(rows)
     columns = ("local_week", "blocks", "replied", "p50_seconds / 60", "p90_seconds / 60", "within_15_min", "within_1_h")
-    assert history.mart("response_times", *columns) == [
+    assert history.read_mart("response_times", *columns) == [
         (date(2026, 3, 2), 5, 4, 40.0, 81.0, 0.2, 0.6),
         (date(2026, 3, 9), 1, 0, None, None, 0.0, 0.0),
     ]
 
 
 def test_without_any_pull_nobody_knows_how_long_a_text_waits() -> None:
-    history = History([text("a", "2026-03-02 15:00")])
-    assert history.mart("unanswered_texts", "waiting_seconds", "waiting_business_seconds") == [(None, None)]
+    history = MartDatabase([text("a", "2026-03-02 15:00")])
+    assert history.read_mart("unanswered_texts", "waiting_seconds", "waiting_business_seconds") == [(None, None)]

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.mart_history import ANN, BOB, History, pulled, recording, text, usage, utc
+from tests.support.mart_database import ANN, BOB, MartDatabase, pull, recording, text, usage, utc
 
 
 def match(calls: list[dict[str, Any]], *recordings: dict[str, Any]) -> list[tuple[Any, ...]]:
-    history = History(calls, recordings)
-    return history.mart("recording_matches", "recording_id", "call_id", "delta_seconds", "status")
+    history = MartDatabase(calls, recordings)
+    return history.read_mart("recording_matches", "recording_id", "call_id", "delta_seconds", "status")
 
 
 def test_a_recording_is_of_the_call_it_began_with() -> None:
@@ -73,8 +73,8 @@ def test_ties_and_undated_recordings() -> None:
 
 def test_two_accounts_may_have_a_recording_of_the_same_id() -> None:
     recordings = [recording("r", "2026-03-02 12:00:04"), recording("r", "2026-03-02 12:00:04", account="other")]
-    history = History([usage("c", "2026-03-02 12:00")], recordings)
-    assert history.mart("recording_matches", "account", "call_id", "status") == [
+    history = MartDatabase([usage("c", "2026-03-02 12:00")], recordings)
+    assert history.read_mart("recording_matches", "account", "call_id", "status") == [
         ("default", "c", "mutual_nearest"),
         ("other", None, "unmatched"),
     ]
@@ -87,7 +87,7 @@ def test_an_absurd_duration_does_not_stop_the_publishing(minutes: float) -> None
 
 
 def test_coverage_counts_calls_recordings_and_what_fits_nothing() -> None:
-    history = History(
+    history = MartDatabase(
         [usage("c", "2026-03-02 12:00"), usage("d", "2026-03-02 15:00"), text("t", "2026-03-02 15:00")],
         [
             recording("r", "2026-03-02 12:00:04"),
@@ -96,7 +96,7 @@ def test_coverage_counts_calls_recordings_and_what_fits_nothing() -> None:
         ],
     )
     columns = ("user_id", "local_date", "calls", "recorded_calls", "recordings", "unmatched_recordings")
-    assert history.mart("recording_coverage", *columns) == [
+    assert history.read_mart("recording_coverage", *columns) == [
         (ANN, date(2026, 3, 2), 2, 1, 2, 0),
         (BOB, date(2026, 3, 3), 0, 0, 1, 1),
     ]
@@ -114,12 +114,12 @@ def test_lateness_is_of_what_was_watched_not_of_what_was_backfilled() -> None:
         text("text", "2026-03-03 12:00", first_seen_at=utc("2026-03-03 13:00")),
     ]
     pulls = [
-        pulled(window, f"2026-03-{day:02d} 02:00", pull_id=f"{window}-{day}")
+        pull(window, f"2026-03-{day:02d} 02:00", pull_id=f"{window}-{day}")
         for window in ("2026-02-27", "2026-03-03")
         for day in (3, 4)
     ]
     columns = ("dataset", "channel", "records", "p50_seconds / 3600", "max_seconds / 3600")
-    assert History(rows, pulls=pulls).mart("arrival_lag", *columns) == [
+    assert MartDatabase(rows, pulls=pulls).read_mart("arrival_lag", *columns) == [
         ("usage", "call", 3, 14.0, 86.0),
         ("usage", "text", 1, 1.0, 1.0),
     ]
@@ -132,15 +132,15 @@ def test_each_window_says_how_it_is_proven() -> None:
         usage("c", "2026-03-12 12:00", origin="callback"),
     ]
     pulls = [
-        pulled("2026-03-01", "2026-03-07 00:00", complete=False),
-        pulled("2026-03-01", "2026-03-08 00:00", reason="halves"),
-        pulled("2026-03-01", "2026-03-08 00:01", reason="halves", pull_id="2026-03-08 00:00"),
-        pulled("2026-03-06", "2026-03-08 00:00", rows=0),
-        pulled("2026-03-12", "2026-03-13 00:00", reason="callback", complete=False, dataset="usage_callbacks"),
-        pulled("2026-03-06", "2026-03-09 00:00", dataset="recordings", rows=None, complete=False),
+        pull("2026-03-01", "2026-03-07 00:00", complete=False),
+        pull("2026-03-01", "2026-03-08 00:00", reason="halves"),
+        pull("2026-03-01", "2026-03-08 00:01", reason="halves", pull_id="2026-03-08 00:00"),
+        pull("2026-03-06", "2026-03-08 00:00", rows=0),
+        pull("2026-03-12", "2026-03-13 00:00", reason="callback", complete=False, dataset="usage_callbacks"),
+        pull("2026-03-06", "2026-03-09 00:00", dataset="recordings", rows=None, complete=False),
     ]
     columns = ("dataset", "window_start", "pulls", "rows", "callback_only", "absent", "verified_by")
-    assert History(rows, pulls=pulls).mart("completeness", *columns) == [
+    assert MartDatabase(rows, pulls=pulls).read_mart("completeness", *columns) == [
         ("usage", date(2026, 3, 1), 2, 2, 1, 1, "halves"),
         ("usage", date(2026, 3, 6), 1, 0, 0, 0, "pull"),
         ("usage", date(2026, 3, 11), 0, 1, 1, 0, None),
@@ -151,22 +151,20 @@ def test_a_window_is_proven_by_pulls_that_cover_it_alone() -> None:
     """A part of a pull that failed is a gap in its split check."""
     early, late = {"request_end": utc("2026-03-03 00:00")}, {"request_start": utc("2026-03-03 00:00")}
     pulls = [
-        pulled("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="holed", **early),
-        pulled("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="holed", complete=False, **late),
-        pulled("2026-03-06", "2026-03-12 00:00", reason="split", pull_id="parts", request_end=utc("2026-03-08 00:00")),
-        pulled(
-            "2026-03-06", "2026-03-12 00:00", reason="halves", pull_id="parts", request_start=utc("2026-03-08 00:00")
-        ),
-        pulled("2026-03-11", "2026-03-17 00:00", complete=False),
-        pulled("2026-03-11", "2026-03-17 00:00", reason="halves", complete=False),
-        pulled("2026-03-11", "2026-03-17 00:00"),
-        pulled("2026-03-16", "2026-03-22 00:00"),
-        pulled("2026-03-16", "2026-03-23 00:00", reason="audit"),
-        pulled("2026-03-16", "2026-03-24 00:00"),
-        pulled("2026-03-21", "2026-03-27 00:00", reason="audit", complete=False),
+        pull("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="holed", **early),
+        pull("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="holed", complete=False, **late),
+        pull("2026-03-06", "2026-03-12 00:00", reason="split", pull_id="parts", request_end=utc("2026-03-08 00:00")),
+        pull("2026-03-06", "2026-03-12 00:00", reason="halves", pull_id="parts", request_start=utc("2026-03-08 00:00")),
+        pull("2026-03-11", "2026-03-17 00:00", complete=False),
+        pull("2026-03-11", "2026-03-17 00:00", reason="halves", complete=False),
+        pull("2026-03-11", "2026-03-17 00:00"),
+        pull("2026-03-16", "2026-03-22 00:00"),
+        pull("2026-03-16", "2026-03-23 00:00", reason="audit"),
+        pull("2026-03-16", "2026-03-24 00:00"),
+        pull("2026-03-21", "2026-03-27 00:00", reason="audit", complete=False),
     ]
     columns = ("window_start", "verified_by", "audited_at")
-    assert History(pulls=pulls).mart("completeness", *columns) == [
+    assert MartDatabase(pulls=pulls).read_mart("completeness", *columns) == [
         (date(2026, 3, 1), None, None),
         (date(2026, 3, 6), "split", None),
         (date(2026, 3, 11), "halves", None),
@@ -183,8 +181,8 @@ def test_what_callbacks_lose_is_counted_from_the_first_one_on() -> None:
         usage("waits", "2026-03-03 12:00", origin="callback"),
     ]
     columns = ("dataset", "local_date", "pushed_and_pulled", "pushed_only", "pulled_only", "loss_rate")
-    history = History(rows, [recording("r", "2026-03-02 12:00")])
-    assert history.mart("callback_loss", *columns) == [
+    history = MartDatabase(rows, [recording("r", "2026-03-02 12:00")])
+    assert history.read_mart("callback_loss", *columns) == [
         ("usage", date(2026, 3, 2), 1, 0, 1, 0.5),
         ("usage", date(2026, 3, 3), 0, 1, 0, None),
     ]

@@ -6,7 +6,7 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from tests.support.mart_history import ANN, BOB, CLIENT, History, usage, utc
+from tests.support.mart_database import ANN, BOB, CLIENT, MartDatabase, usage, utc
 
 # Around the hour that New York repeats, within seconds and over days, so that pairs, ties and threads arise.
 _STARTS = st.builds(
@@ -43,10 +43,10 @@ _COUNTED = {
 @settings(max_examples=8, deadline=None)
 def test_each_record_counts_once_and_credits_add_up(records: list[dict[str, Any]]) -> None:
     rows = [usage(f"r{number}", None, **record) for number, record in enumerate(records)]
-    history = History(rows)
+    history = MartDatabase(rows)
     for mart, counted in _COUNTED.items():
-        assert history.ask(f"SELECT coalesce(sum({counted}), 0) FROM marts.{mart}") == [(len(rows),)], mart
+        assert history.query(f"SELECT coalesce(sum({counted}), 0) FROM marts.{mart}") == [(len(rows),)], mart
     total = sum(row["credits"] or 0 for row in rows)
     for mart in ("daily_activity", "user_summary", "client_daily", "credits_daily"):
-        assert history.ask(f"SELECT coalesce(sum(credits), 0) FROM marts.{mart}") == [(total,)], mart
+        assert history.query(f"SELECT coalesce(sum(credits), 0) FROM marts.{mart}") == [(total,)], mart
     history.connection.close()

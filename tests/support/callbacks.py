@@ -1,4 +1,4 @@
-"""A receiver as another process, and events to push at it."""
+"""Usage callbacks, and a receiver in another process that accepts them."""
 
 import json
 import subprocess
@@ -14,8 +14,8 @@ from pipelines.settings import PROJECT
 TOKEN = "a-token-that-nobody-guesses"
 
 
-def record(record_id: str, start: str, **changes: Any) -> dict[str, Any]:
-    """Make a pushed usage record as the document shows one ("Callback Example")."""
+def usage_event(record_id: str, start: str, **changes: Any) -> dict[str, Any]:
+    """Build the JSON object of a usage callback (docs/iplum-api.md, "Usage Callbacks"); `changes` replaces fields."""
     return {
         "source": "iPlum",
         "clientReferenceId": "1234",
@@ -36,7 +36,7 @@ def record(record_id: str, start: str, **changes: Any) -> dict[str, Any]:
 
 
 class RunningReceiver:
-    """A receiver that listens: where it is, its process, and what it printed once it has ended."""
+    """A running `iplum receiver`: its process, its URL, and its output once it has ended."""
 
     def __init__(self, process: subprocess.Popen[str], url: str) -> None:
         self.process = process
@@ -44,25 +44,25 @@ class RunningReceiver:
         self.output = ""
 
     def push(self, records: Any, kind: str = "usage", token: str = TOKEN) -> requests.Response:
-        """Push what is given as JSON, or bytes as they are."""
+        """Send records as JSON, or bytes unchanged, to a callback path."""
         body = records if isinstance(records, bytes) else json.dumps(records)
         return requests.post(f"{self.url}/callbacks/{token}/{kind}", data=body, timeout=30)
 
     def stop(self) -> int:
-        """Stop it and return its exit code."""
+        """Stop the receiver with SIGTERM and return its exit code."""
         self.process.terminate()
         self.output += "".join(self.process.communicate(timeout=30))
         return self.process.returncode
 
     def kill(self) -> None:
-        """Kill it as a power cut would."""
+        """Kill the receiver with SIGKILL."""
         self.process.kill()
         self.output += "".join(self.process.communicate(timeout=30))
 
 
 @contextmanager
 def run_receiver(environ: Mapping[str, str]) -> Iterator[RunningReceiver]:
-    """Run `iplum receiver` on a free port during the block; `environ` is its complete environment."""
+    """Run `iplum receiver` on a free port during the block. `environ` is its complete environment."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pipelines.cli", "receiver", "--port", "0"],
         stdout=subprocess.PIPE,

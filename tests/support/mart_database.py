@@ -1,4 +1,4 @@
-"""Usage, recordings and pulls made by hand, in a database with the published tables, and the marts of them."""
+"""Hand-written rows of the published tables, and a database with their marts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,12 +19,12 @@ Row = dict[str, Any]
 
 
 def utc(text: str) -> datetime:
-    """Read an instant as `2026-03-02 14:00` or with seconds, UTC."""
+    """Parse an instant such as `2026-03-02 14:00` or `2026-03-02 14:00:30` as UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def usage(record_id: str, start: str | None, **changes: Any) -> Row:
-    """Make a published usage row: an inbound call from a client to Ann, unless said otherwise."""
+    """Build a row of `usage`; by default, an inbound call from CLIENT to ANN. `changes` replaces columns."""
     row: Row = {
         "account": "default",
         "record_id": record_id,
@@ -52,12 +52,12 @@ def usage(record_id: str, start: str | None, **changes: Any) -> Row:
 
 
 def text(record_id: str, start: str, direction: str = "in", **changes: Any) -> Row:
-    """Make a text."""
+    """Build a row of `usage` for a text."""
     return usage(record_id, start, channel="text", direction=direction, **changes)
 
 
 def recording(record_id: str, start: str | None, **changes: Any) -> Row:
-    """Make a published recording of an inbound call from the client to Ann."""
+    """Build a row of `recordings`; by default, of an inbound call from CLIENT to ANN."""
     at = None if start is None else utc(start)
     return {
         "account": "default",
@@ -73,8 +73,8 @@ def recording(record_id: str, start: str | None, **changes: Any) -> Row:
     }
 
 
-def pulled(start: str, at: str, **changes: Any) -> Row:
-    """Make a ledger row: the window that begins at `start` (a day) was asked for whole, at an instant."""
+def pull(start: str, at: str, **changes: Any) -> Row:
+    """Build a row of `pulls`: a request for the whole window that starts on the day `start`, made at `at`."""
     window = window_of(utc(start))
     return {
         "account": "default",
@@ -91,8 +91,8 @@ def pulled(start: str, at: str, **changes: Any) -> Row:
     }
 
 
-class History:
-    """A database with the published tables and their marts; a mart is asked for by name."""
+class MartDatabase:
+    """An in-memory database with the published tables and all marts."""
 
     def __init__(
         self,
@@ -109,19 +109,19 @@ class History:
             fill(self.connection, table, rows)
         build_marts(self.connection, MartSettings(default=settings, accounts=others or {}))
 
-    def ask(self, query: str) -> list[tuple[Any, ...]]:
-        """Ask anything, and close."""
+    def query(self, query: str) -> list[tuple[Any, ...]]:
+        """Run a query and return all rows."""
         return self.connection.execute(query).fetchall()
 
-    def mart(self, name: str, *columns: str, where: str = "TRUE") -> list[tuple[Any, ...]]:
-        """Read some columns of a mart, sorted by them."""
-        return self.ask(f"SELECT {', '.join(columns)} FROM marts.{name} WHERE {where} ORDER BY ALL")
+    def read_mart(self, name: str, *columns: str, where: str = "TRUE") -> list[tuple[Any, ...]]:
+        """Return columns of a mart, sorted by these columns."""
+        return self.query(f"SELECT {', '.join(columns)} FROM marts.{name} WHERE {where} ORDER BY ALL")
 
 
 def fill(connection: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[Row]) -> None:
-    """Make a table with its published columns, and put rows in; what a row doesn't say is null."""
+    """Create a table with its published columns and insert rows; missing columns are null."""
     connection.execute(f"CREATE TABLE {table.name} ({render_ddl(table.columns)})")
-    marks = ", ".join("?" for _ in table.columns)
+    placeholders = ", ".join("?" for _ in table.columns)
     values = [[row.get(column.name) for column in table.columns] for row in rows]
     if values:
-        connection.executemany(f"INSERT INTO {table.name} VALUES ({marks})", values)
+        connection.executemany(f"INSERT INTO {table.name} VALUES ({placeholders})", values)
