@@ -17,7 +17,7 @@ SELECT
     channel,
     sum(records) AS records,
     sum(minutes) AS minutes,
-    sum(credits) AS credits
+    exact_sum(credits) AS credits
 FROM counted
 INNER JOIN labels USING (label)
 GROUP BY ALL

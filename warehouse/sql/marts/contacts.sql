@@ -20,7 +20,7 @@ contacts AS (
         sum(faxes_out) AS faxes_out,
         sum(records) AS records,
         sum(minutes) AS minutes,
-        sum(credits) AS credits,
+        exact_sum(credits) AS credits,
         count(*) FILTER (WHERE member > 0) AS users
     FROM chats
     GROUP BY party
@@ -31,7 +31,9 @@ SELECT
     account,
     counterparty,
     kind,
-    date_diff('day', (last_seen AT TIME ZONE time_zone)::DATE, (as_of AT TIME ZONE time_zone)::DATE) AS days_since,
+    greatest(
+        date_diff('day', (last_seen AT TIME ZONE time_zone)::DATE, (as_of AT TIME ZONE time_zone)::DATE), 0
+    ) AS days_since,
     CASE
         WHEN first_seen >= make_timestamptz(began) + INTERVAL 30 DAYS THEN first_seen >= as_of - INTERVAL 30 DAYS
     END AS is_new

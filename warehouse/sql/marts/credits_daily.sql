@@ -16,8 +16,7 @@ spent AS (
         channel,
         type,
         sum(records) AS records,
-        -- Rounded: otherwise the order of summing makes equal days differ in the last digit.
-        round(sum(credits), 9) AS credits
+        exact_sum(credits) AS credits
     FROM counted
     INNER JOIN labels USING (label)
     GROUP BY ALL

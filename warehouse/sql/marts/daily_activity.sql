@@ -6,7 +6,7 @@ WITH activity AS (
         way,
         count(*) AS records,
         sum(minutes) AS minutes,
-        sum(credits) AS credits,
+        exact_sum(credits) AS credits,
         count(DISTINCT party) FILTER (WHERE party > 0) AS counterparties
     FROM local_usage
     GROUP BY local_date, member, way

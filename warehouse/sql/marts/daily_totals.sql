@@ -123,7 +123,7 @@ totals AS (
         channel,
         count(*) AS rows_listed,
         sum(minutes) AS minutes,
-        sum(credits) AS credits,
+        exact_sum(credits) AS credits,
         count(DISTINCT member) FILTER (WHERE member > 0) AS users,
         count(DISTINCT party) FILTER (WHERE party > 0) AS counterparties
     FROM local_usage

@@ -37,7 +37,7 @@ totals AS (
         sum(faxes_in) AS faxes_in,
         sum(faxes_out) AS faxes_out,
         sum(minutes) AS minutes,
-        sum(credits) AS credits,
+        exact_sum(credits) AS credits,
         count(*) FILTER (WHERE party > 0) AS counterparties,
         make_timestamptz(min(first_starts)) AS first_at,
         make_timestamptz(max(last_starts)) AS last_at,

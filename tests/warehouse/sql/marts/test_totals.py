@@ -50,3 +50,12 @@ def test_each_record_counts_once_and_credits_add_up(records: list[dict[str, Any]
     for mart in ("daily_activity", "user_summary", "client_daily", "credits_daily"):
         assert history.query(f"SELECT coalesce(sum(credits), 0) FROM marts.{mart}") == [(total,)], mart
     history.connection.close()
+
+
+def test_credits_add_up_exactly() -> None:
+    """Added as binary fractions, ten times 0.1 is 0.9999999999999999."""
+    rows = [usage(f"r{number}", "2026-11-02 15:00", credits=0.1, client_reference_id="1") for number in range(10)]
+    marts = MartDatabase(rows)
+    for mart in ("daily_activity", "daily_totals", "user_summary", "contacts", "client_daily", "credits_daily"):
+        assert marts.query(f"SELECT max(credits) FROM marts.{mart}") == [(1.0,)], mart
+    marts.connection.close()
