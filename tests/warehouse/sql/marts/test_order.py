@@ -1,4 +1,4 @@
-"""Marts that go through chats in order of time, over more rows than one thread of DuckDB reads."""
+"""Marts that process messages in order of time, with more rows than one DuckDB thread reads."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from tests.support.mart_database import NEW_YORK, MartDatabase, text, utc
 from warehouse.snapshot.marts import MartSettings, build_marts
 
 CHATS, TEXTS = 1_000, 200
-_MANY = """
+_INSERT = """
 INSERT INTO usage BY NAME
 SELECT
     'default' AS account,
@@ -27,29 +27,29 @@ CROSS JOIN range($chats) AS chats (chat)
 
 
 @pytest.fixture(scope="module")
-def many() -> MartDatabase:
-    """Make chats of four texts every other day, in, out, in and out again, that lie scattered over the table."""
-    history = MartDatabase([text("first", "2025-03-01 12:00", counterparty=None)])
+def database() -> MartDatabase:
+    """Build chats with four texts every other day (in, out, in, out), scattered over the table."""
+    database = MartDatabase([text("first", "2025-03-01 12:00", counterparty=None)])
     first = utc("2025-03-01 12:00")
-    history.connection.execute(_MANY, {"first": first, "texts": TEXTS, "chats": CHATS})
-    build_marts(history.connection, MartSettings(default=NEW_YORK))
-    return history
+    database.connection.execute(_INSERT, {"first": first, "texts": TEXTS, "chats": CHATS})
+    build_marts(database.connection, MartSettings(default=NEW_YORK))
+    return database
 
 
-def test_every_thread_is_whole_and_numbered_by_time(many: MartDatabase) -> None:
+def test_threads_are_complete_and_numbered_by_time(database: MartDatabase) -> None:
     threads = "count(*), min(records), max(records), count(DISTINCT thread), max(ended_at - started_at)"
-    assert many.query(f"SELECT {threads} FROM marts.conversations") == [
+    assert database.query(f"SELECT {threads} FROM marts.conversations") == [
         (CHATS * TEXTS // 4, 4, 4, TEXTS // 4, timedelta(seconds=3))
     ]
-    assert many.query("SELECT DISTINCT started_at::DATE - DATE '2025-03-01' - 2 * thread FROM marts.conversations") == [
-        (-2,)
-    ]
+    assert database.query(
+        "SELECT DISTINCT started_at::DATE - DATE '2025-03-01' - 2 * thread FROM marts.conversations"
+    ) == [(-2,)]
 
 
-def test_every_block_has_its_own_reply(many: MartDatabase) -> None:
+def test_each_block_is_matched_with_its_own_reply(database: MartDatabase) -> None:
     blocks = "count(*), count(replied_at), min(wait_seconds), max(wait_seconds), max(block), max(texts)"
-    assert many.query(f"SELECT {blocks} FROM marts.text_responses") == [
+    assert database.query(f"SELECT {blocks} FROM marts.text_responses") == [
         (CHATS * TEXTS // 2, CHATS * TEXTS // 2, 1.0, 1.0, TEXTS // 2, 1)
     ]
-    mixed = "split_part(first_record_id, '-', 2) <> split_part(reply_record_id, '-', 2)"
-    assert many.query(f"SELECT count(*) FROM marts.text_responses WHERE {mixed}") == [(0,)]
+    mismatched = "split_part(first_record_id, '-', 2) <> split_part(reply_record_id, '-', 2)"
+    assert database.query(f"SELECT count(*) FROM marts.text_responses WHERE {mismatched}") == [(0,)]

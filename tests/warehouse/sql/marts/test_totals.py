@@ -1,4 +1,4 @@
-"""The law of every mart that counts: whatever the records are, each counts, and counts once."""
+"""Totals of marts: for random records, each record counts exactly once."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from tests.support.mart_database import ANN, BOB, CLIENT, MartDatabase, usage, utc
 
-# Around the hour that New York repeats, within seconds and over days, so that pairs, ties and threads arise.
+# Times near the repeated hour in New York, both seconds and days apart, so that mirrored pairs, ties and threads occur.
 _STARTS = st.builds(
     lambda hours, seconds: utc("2026-11-01 04:30") + timedelta(hours=hours, seconds=seconds),
     st.integers(-30, 30),
@@ -41,21 +41,21 @@ _COUNTED = {
 
 @given(_RECORDS)
 @settings(max_examples=8, deadline=None)
-def test_each_record_counts_once_and_credits_add_up(records: list[dict[str, Any]]) -> None:
+def test_each_record_counts_once_and_credits_sum_to_those_of_the_table(records: list[dict[str, Any]]) -> None:
     rows = [usage(f"r{number}", None, **record) for number, record in enumerate(records)]
-    history = MartDatabase(rows)
+    database = MartDatabase(rows)
     for mart, counted in _COUNTED.items():
-        assert history.query(f"SELECT coalesce(sum({counted}), 0) FROM marts.{mart}") == [(len(rows),)], mart
+        assert database.query(f"SELECT coalesce(sum({counted}), 0) FROM marts.{mart}") == [(len(rows),)], mart
     total = sum(row["credits"] or 0 for row in rows)
     for mart in ("daily_activity", "user_summary", "client_daily", "credits_daily"):
-        assert history.query(f"SELECT coalesce(sum(credits), 0) FROM marts.{mart}") == [(total,)], mart
-    history.connection.close()
+        assert database.query(f"SELECT coalesce(sum(credits), 0) FROM marts.{mart}") == [(total,)], mart
+    database.connection.close()
 
 
-def test_credits_add_up_exactly() -> None:
-    """Added as binary fractions, ten times 0.1 is 0.9999999999999999."""
+def test_sums_of_credits_are_exact() -> None:
+    """With binary fractions, ten times 0.1 is 0.9999999999999999."""
     rows = [usage(f"r{number}", "2026-11-02 15:00", credits=0.1, client_reference_id="1") for number in range(10)]
-    marts = MartDatabase(rows)
+    database = MartDatabase(rows)
     for mart in ("daily_activity", "daily_totals", "user_summary", "contacts", "client_daily", "credits_daily"):
-        assert marts.query(f"SELECT max(credits) FROM marts.{mart}") == [(1.0,)], mart
-    marts.connection.close()
+        assert database.query(f"SELECT max(credits) FROM marts.{mart}") == [(1.0,)], mart
+    database.connection.close()

@@ -1,4 +1,4 @@
-"""Marts of users, contacts and conversations: who with whom, when it was a thread, who answered."""
+"""Marts of users, contacts, conversations and response times."""
 
 from datetime import date
 
@@ -10,8 +10,8 @@ from warehouse.snapshot.marts import AccountSettings
 OTHER = "+14085550199"
 
 
-def test_a_user_is_summed_up() -> None:
-    history = MartDatabase(
+def test_user_summary_counts_the_records_of_each_user() -> None:
+    database = MartDatabase(
         [
             usage("a", "2026-03-02 15:00"),  # Monday, 10:00 in New York
             usage("b", "2026-03-02 22:00", direction="out", counterparty=OTHER, duration_minutes=4.0),  # 17:00
@@ -22,26 +22,26 @@ def test_a_user_is_summed_up() -> None:
         ]
     )
     columns = ("user_id", "records", "calls_in", "calls_out", "texts_out", "faxes_in", "minutes", "credits")
-    assert history.read_mart("user_summary", *columns) == [
+    assert database.read_mart("user_summary", *columns) == [
         (ANN, 4, 1, 1, 1, 1, 6.0, 3.0),
         (BOB, 2, 2, 0, 0, 0, 4.0, 2.0),
     ]
     more = ("user_id", "counterparties", "new_counterparties", "first_at", "round(after_hours_share, 3)")
-    assert history.read_mart("user_summary", *more) == [
+    assert database.read_mart("user_summary", *more) == [
         (ANN, 2, 1, utc("2026-03-01 15:00"), 0.5),
         (BOB, 1, 1, utc("2026-03-01 10:00"), 1.0),
     ]
 
 
-def test_business_hours_are_the_owners() -> None:
+def test_after_hours_share_uses_the_configured_business_hours() -> None:
     rows = [usage("a", "2026-03-01 03:30"), usage("b", "2026-03-01 07:00"), usage("c", "2026-03-01 12:00")]
     settings = AccountSettings(time_zone="America/New_York", business_hours="sat 22:00-03:00")
-    history = MartDatabase(rows, settings=settings)
-    assert history.read_mart("user_summary", "round(after_hours_share, 3)") == [(0.333,)]
+    database = MartDatabase(rows, settings=settings)
+    assert database.read_mart("user_summary", "round(after_hours_share, 3)") == [(0.333,)]
 
 
-def test_a_contact_is_new_in_its_first_thirty_days_but_not_in_those_of_history() -> None:
-    history = MartDatabase(
+def test_contacts_are_new_for_30_days_but_unknown_in_the_first_30_days_of_data() -> None:
+    database = MartDatabase(
         [
             usage("a", "2026-01-01 12:00"),
             usage("b", "2026-01-20 12:00", counterparty=OTHER),
@@ -52,7 +52,7 @@ def test_a_contact_is_new_in_its_first_thirty_days_but_not_in_those_of_history()
         pulls=[pull("2026-03-01", "2026-03-05 04:59")],
     )
     columns = ("counterparty", "kind", "calls_in", "texts_in", "users", "days_since", "is_new")
-    assert history.read_mart("contacts", *columns) == [
+    assert database.read_mart("contacts", *columns) == [
         (CLIENT, "phone", 1, 0, 1, 62, None),
         (OTHER, "phone", 1, 0, 1, 43, None),
         ("72345", "short_code", 1, 1, 2, 11, True),
@@ -60,27 +60,27 @@ def test_a_contact_is_new_in_its_first_thirty_days_but_not_in_those_of_history()
     ]
 
 
-def test_a_thread_ends_after_a_day_of_silence_counted_from_the_latest_end() -> None:
-    history = MartDatabase(
+def test_a_thread_ends_24_hours_after_the_latest_end_of_its_records() -> None:
+    database = MartDatabase(
         [
             usage("a", "2026-03-01 12:00", ended_at=utc("2026-03-01 12:30")),
             text("b", "2026-03-01 12:10", "out"),
-            text("c", "2026-03-02 12:30"),  # a day after the call's end: the same thread, over midnight
+            text("c", "2026-03-02 12:30"),  # 24 hours after the end of the call: the same thread
             usage("d", "2026-03-03 12:30:01", channel="fax", direction="out"),
             text("e", "2026-03-01 12:00", counterparty=OTHER),
             usage("f", "2026-03-03 12:00", counterparty=None),
         ]
     )
     columns = ("counterparty", "thread", "started_at", "ended_at", "calls", "texts", "faxes", "opened_by", "closed_by")
-    assert history.read_mart("conversations", *columns) == [
+    assert database.read_mart("conversations", *columns) == [
         (CLIENT, 1, utc("2026-03-01 12:00"), utc("2026-03-02 12:30"), 1, 2, 0, "in", "in"),
         (CLIENT, 2, utc("2026-03-03 12:30:01"), utc("2026-03-03 12:30:01"), 0, 0, 1, "out", "out"),
         (OTHER, 1, utc("2026-03-01 12:00"), utc("2026-03-01 12:00"), 0, 1, 0, "in", "in"),
     ]
 
 
-def test_a_block_ends_with_the_first_reply_and_an_open_one_stays() -> None:
-    history = MartDatabase(
+def test_a_block_ends_at_the_first_reply_and_is_open_without_one() -> None:
+    database = MartDatabase(
         [
             text("a", "2026-03-02 14:00", "out"),
             text("b", "2026-03-02 15:00"),
@@ -88,25 +88,25 @@ def test_a_block_ends_with_the_first_reply_and_an_open_one_stays() -> None:
             text("d", "2026-03-02 15:20", "out"),
             text("e", "2026-03-02 15:21", "out"),
             text("f", "2026-03-02 16:00"),
-            usage("g", "2026-03-02 16:01", direction="out"),  # a call does not count as a text
+            usage("g", "2026-03-02 16:01", direction="out"),  # a phone call does not count as a reply
         ],
         pulls=[pull("2026-03-01", "2026-03-03 15:00")],
     )
     columns = ("block", "block_start", "last_text_at", "texts", "replied_at", "wait_seconds", "is_open")
-    assert history.read_mart("text_responses", *columns) == [
+    assert database.read_mart("text_responses", *columns) == [
         (1, utc("2026-03-02 15:00"), utc("2026-03-02 15:05"), 2, utc("2026-03-02 15:20"), 1200.0, False),
         (2, utc("2026-03-02 16:00"), utc("2026-03-02 16:00"), 1, None, None, True),
     ]
-    assert history.read_mart("text_responses", "first_record_id", "reply_record_id") == [("b", "d"), ("f", None)]
-    # Until 17:00 on Monday there are 6 business hours left, and one on Tuesday until 10:00.
+    assert database.read_mart("text_responses", "first_record_id", "reply_record_id") == [("b", "d"), ("f", None)]
+    # 6 business hours on Monday until 17:00, and one on Tuesday until 10:00.
     waiting = ("counterparty", "texts", "waiting_seconds / 3600", "waiting_business_seconds / 3600")
-    assert history.read_mart("unanswered_texts", *waiting) == [(CLIENT, 1, 23.0, 7.0)]
+    assert database.read_mart("unanswered_texts", *waiting) == [(CLIENT, 1, 23.0, 7.0)]
 
 
 @pytest.mark.parametrize(("reply", "open_blocks"), [("z", 0), ("a", 1)])
-def test_ties_are_decided_by_the_record_id(reply: str, open_blocks: int) -> None:
-    history = MartDatabase([text("m", "2026-03-02 15:00"), text(reply, "2026-03-02 15:00", "out")])
-    assert len(history.read_mart("unanswered_texts", "texts")) == open_blocks
+def test_texts_at_the_same_time_are_ordered_by_record_id(reply: str, open_blocks: int) -> None:
+    database = MartDatabase([text("m", "2026-03-02 15:00"), text(reply, "2026-03-02 15:00", "out")])
+    assert len(database.read_mart("unanswered_texts", "texts")) == open_blocks
 
 
 @pytest.mark.parametrize(
@@ -114,23 +114,23 @@ def test_ties_are_decided_by_the_record_id(reply: str, open_blocks: int) -> None
     [
         ("2026-03-02 15:00", "2026-03-02 16:30", 1.5, "mon-fri 09:00-17:00"),
         ("2026-03-02 12:00", "2026-03-02 13:00", 0.0, "mon-fri 09:00-17:00"),
-        ("2026-03-06 21:00", "2026-03-09 14:00", 2.0, "mon-fri 09:00-17:00"),  # Friday 16:00 to Monday 10:00 in summer
-        ("2026-03-07 05:00", "2026-03-09 04:00", 47.0, "sat-sun 00:00-24:00"),  # the Sunday has 23 hours
-        ("2026-10-31 04:00", "2026-11-02 05:00", 49.0, "sat-sun 00:00-24:00"),  # and this one 25
-        ("2026-03-08 05:00", "2026-03-08 12:00", 4.0, "sat 22:00-05:00"),  # five hours by the clock, without 2 to 3
+        ("2026-03-06 21:00", "2026-03-09 14:00", 2.0, "mon-fri 09:00-17:00"),  # Friday 16:00 EST to Monday 10:00 EDT
+        ("2026-03-07 05:00", "2026-03-09 04:00", 47.0, "sat-sun 00:00-24:00"),  # this Sunday has 23 hours
+        ("2026-10-31 04:00", "2026-11-02 05:00", 49.0, "sat-sun 00:00-24:00"),  # this Sunday has 25 hours
+        ("2026-03-08 05:00", "2026-03-08 12:00", 4.0, "sat 22:00-05:00"),  # midnight to 05:00, without the skipped hour
     ],
 )
-def test_a_wait_in_business_hours_is_by_the_local_clock(
+def test_business_wait_is_computed_in_local_time(
     text_at: str, reply_at: str, business_hours: float, settings: str
 ) -> None:
-    history = MartDatabase(
+    database = MartDatabase(
         [text("a", text_at), text("b", reply_at, "out")],
         settings=AccountSettings(time_zone="America/New_York", business_hours=settings),
     )
-    assert history.read_mart("text_responses", "business_wait_seconds / 3600") == [(business_hours,)]
+    assert database.read_mart("text_responses", "business_wait_seconds / 3600") == [(business_hours,)]
 
 
-def test_response_times_are_of_replies_and_shares_of_all_blocks() -> None:
+def test_percentiles_use_replied_blocks_and_shares_use_all_blocks() -> None:
     waits = {"a": 10, "b": 20, "c": 60, "d": 90}
     rows = []
     for index, (client, minutes) in enumerate(waits.items()):
@@ -145,14 +145,14 @@ def test_response_times_are_of_replies_and_shares_of_all_blocks() -> None:
         ]
     rows.append(text("open", "2026-03-08 12:00", counterparty="e"))
     rows.append(text("next", "2026-03-09 12:00", counterparty="f"))
-    history = MartDatabase(rows)
+    database = MartDatabase(rows)
     columns = ("local_week", "blocks", "replied", "p50_seconds / 60", "p90_seconds / 60", "within_15_min", "within_1_h")
-    assert history.read_mart("response_times", *columns) == [
+    assert database.read_mart("response_times", *columns) == [
         (date(2026, 3, 2), 5, 4, 40.0, 81.0, 0.2, 0.6),
         (date(2026, 3, 9), 1, 0, None, None, 0.0, 0.0),
     ]
 
 
-def test_without_any_pull_nobody_knows_how_long_a_text_waits() -> None:
-    history = MartDatabase([text("a", "2026-03-02 15:00")])
-    assert history.read_mart("unanswered_texts", "waiting_seconds", "waiting_business_seconds") == [(None, None)]
+def test_waiting_times_are_null_without_a_pull() -> None:
+    database = MartDatabase([text("a", "2026-03-02 15:00")])
+    assert database.read_mart("unanswered_texts", "waiting_seconds", "waiting_business_seconds") == [(None, None)]

@@ -1,4 +1,4 @@
-"""Marts about the data itself: recordings and their calls, lateness, completeness, what callbacks lose."""
+"""Marts of data quality: recording matches and coverage, arrival lag, completeness and callback loss."""
 
 from datetime import date
 from typing import Any
@@ -9,11 +9,11 @@ from tests.support.mart_database import ANN, BOB, MartDatabase, pull, recording,
 
 
 def match(calls: list[dict[str, Any]], *recordings: dict[str, Any]) -> list[tuple[Any, ...]]:
-    history = MartDatabase(calls, recordings)
-    return history.read_mart("recording_matches", "recording_id", "call_id", "delta_seconds", "status")
+    database = MartDatabase(calls, recordings)
+    return database.read_mart("recording_matches", "recording_id", "call_id", "delta_seconds", "status")
 
 
-def test_a_recording_is_of_the_call_it_began_with() -> None:
+def test_a_recording_matches_the_call_that_starts_with_it() -> None:
     assert match([usage("c", "2026-03-02 12:00")], recording("r", "2026-03-02 12:00:04")) == [
         ("r", "c", 4.0, "mutual_nearest")
     ]
@@ -24,15 +24,15 @@ def test_a_recording_is_of_the_call_it_began_with() -> None:
     [
         ("2026-03-02 11:58:00", "mutual_nearest"),
         ("2026-03-02 11:57:59", "unmatched"),
-        ("2026-03-02 12:17:00", "mutual_nearest"),  # two minutes billed and a quarter of an hour
+        ("2026-03-02 12:17:00", "mutual_nearest"),  # 2 billed minutes and 15 minutes of tolerance
         ("2026-03-02 12:17:01", "unmatched"),
     ],
 )
-def test_a_call_has_its_recordings_near(at: str, status: str) -> None:
+def test_a_recording_matches_only_within_the_tolerance(at: str, status: str) -> None:
     assert match([usage("c", "2026-03-02 12:00")], recording("r", at))[0][3] == status
 
 
-def test_the_longer_of_billed_and_elapsed_counts_over_midnight_too() -> None:
+def test_the_tolerance_starts_at_the_end_of_a_call_across_midnight() -> None:
     call = usage("c", "2026-03-02 23:00", ended_at=utc("2026-03-03 01:00"))
     assert match([call], recording("r", "2026-03-03 01:15"))[0][3] == "mutual_nearest"
 
@@ -40,7 +40,7 @@ def test_the_longer_of_billed_and_elapsed_counts_over_midnight_too() -> None:
 @pytest.mark.parametrize(
     "changes", [{"user_id": BOB}, {"direction": "out"}, {"counterparty": "+14085550101"}, {"account": "x"}]
 )
-def test_a_recording_is_never_of_another_ones_call(changes: dict[str, str]) -> None:
+def test_a_recording_matches_only_its_user_direction_counterparty_and_account(changes: dict[str, str]) -> None:
     assert match([usage("c", "2026-03-02 12:00", **changes)], recording("r", "2026-03-02 12:00"))[0][1:] == (
         None,
         None,
@@ -48,7 +48,7 @@ def test_a_recording_is_never_of_another_ones_call(changes: dict[str, str]) -> N
     )
 
 
-def test_a_second_recording_of_a_call_is_a_segment() -> None:
+def test_a_second_recording_of_a_call_is_an_extra_segment() -> None:
     calls = [usage("c", "2026-03-02 12:00", duration_minutes=20.0)]
     assert match(calls, recording("r", "2026-03-02 12:00:02"), recording("s", "2026-03-02 12:10")) == [
         ("r", "c", 2.0, "mutual_nearest"),
@@ -56,14 +56,14 @@ def test_a_second_recording_of_a_call_is_a_segment() -> None:
     ]
 
 
-def test_two_calls_as_near_are_told_to_be_doubtful() -> None:
+def test_a_recording_is_ambiguous_if_a_second_call_is_at_most_60_seconds_farther() -> None:
     calls = [usage("c", "2026-03-02 12:00"), usage("d", "2026-03-02 12:01")]
     assert match(calls, recording("r", "2026-03-02 12:00:10")) == [("r", "c", 10.0, "ambiguous")]
     far = [usage("c", "2026-03-02 12:00"), usage("d", "2026-03-02 12:01:21")]
     assert match(far, recording("r", "2026-03-02 12:00:10")) == [("r", "c", 10.0, "mutual_nearest")]
 
 
-def test_ties_and_undated_recordings() -> None:
+def test_ties_are_ambiguous_and_recordings_without_a_time_are_unmatched() -> None:
     calls = [usage("d", "2026-03-02 12:00"), usage("c", "2026-03-02 12:00")]
     assert match(calls, recording("r", "2026-03-02 12:00"), recording("x", None)) == [
         ("r", "c", 0.0, "ambiguous"),
@@ -71,23 +71,23 @@ def test_ties_and_undated_recordings() -> None:
     ]
 
 
-def test_two_accounts_may_have_a_recording_of_the_same_id() -> None:
+def test_recordings_of_two_accounts_may_have_the_same_id() -> None:
     recordings = [recording("r", "2026-03-02 12:00:04"), recording("r", "2026-03-02 12:00:04", account="other")]
-    history = MartDatabase([usage("c", "2026-03-02 12:00")], recordings)
-    assert history.read_mart("recording_matches", "account", "call_id", "status") == [
+    database = MartDatabase([usage("c", "2026-03-02 12:00")], recordings)
+    assert database.read_mart("recording_matches", "account", "call_id", "status") == [
         ("default", "c", "mutual_nearest"),
         ("other", None, "unmatched"),
     ]
 
 
 @pytest.mark.parametrize("minutes", [1e9, 1.5e11, 1e12, 9e14])
-def test_an_absurd_duration_does_not_stop_the_publishing(minutes: float) -> None:
+def test_a_huge_duration_does_not_fail_the_mart(minutes: float) -> None:
     calls = [usage("c", "2026-03-02 12:00", duration_minutes=minutes)]
     assert match(calls, recording("r", "2026-03-02 12:00:04"))[0][3] == "mutual_nearest"
 
 
-def test_coverage_counts_calls_recordings_and_what_fits_nothing() -> None:
-    history = MartDatabase(
+def test_coverage_counts_calls_recorded_calls_and_unmatched_recordings() -> None:
+    database = MartDatabase(
         [usage("c", "2026-03-02 12:00"), usage("d", "2026-03-02 15:00"), text("t", "2026-03-02 15:00")],
         [
             recording("r", "2026-03-02 12:00:04"),
@@ -96,16 +96,16 @@ def test_coverage_counts_calls_recordings_and_what_fits_nothing() -> None:
         ],
     )
     columns = ("user_id", "local_date", "calls", "recorded_calls", "recordings", "unmatched_recordings")
-    assert history.read_mart("recording_coverage", *columns) == [
+    assert database.read_mart("recording_coverage", *columns) == [
         (ANN, date(2026, 3, 2), 2, 1, 2, 0),
         (BOB, date(2026, 3, 3), 0, 0, 1, 1),
     ]
 
 
-def test_lateness_is_of_what_was_watched_not_of_what_was_backfilled() -> None:
+def test_arrival_lag_excludes_backfilled_and_pushed_records() -> None:
     rows = [
-        usage("old", "2026-02-27 12:00", first_seen_at=utc("2026-03-03 02:00")),  # before any look
-        usage("late", "2026-02-28 12:00", first_seen_at=utc("2026-03-04 02:00")),  # not in the first look
+        usage("old", "2026-02-27 12:00", first_seen_at=utc("2026-03-03 02:00")),  # before the first pull
+        usage("late", "2026-02-28 12:00", first_seen_at=utc("2026-03-04 02:00")),  # missing in the first pull
         usage("prompt", "2026-03-03 12:00", first_seen_at=utc("2026-03-04 02:00")),
         usage("too late", "2026-03-03 12:00", first_seen_at=utc("2026-05-01 02:00")),
         usage("pushed", "2026-03-03 12:00", origin="callback"),
@@ -125,7 +125,7 @@ def test_lateness_is_of_what_was_watched_not_of_what_was_backfilled() -> None:
     ]
 
 
-def test_each_window_says_how_it_is_proven() -> None:
+def test_verified_by_names_the_check_of_each_window() -> None:
     rows = [
         usage("a", "2026-03-02 12:00", absent_since=utc("2026-03-09 00:00")),
         usage("b", "2026-03-02 12:00", origin="callback"),
@@ -147,12 +147,12 @@ def test_each_window_says_how_it_is_proven() -> None:
     ]
 
 
-def test_a_window_is_proven_by_pulls_that_cover_it_alone() -> None:
-    """A part of a pull that failed is a gap in its split check."""
+def test_only_pulls_that_cover_the_window_verify_it() -> None:
+    """A failed part of a pull leaves a gap."""
     early, late = {"request_end": utc("2026-03-03 00:00")}, {"request_start": utc("2026-03-03 00:00")}
     pulls = [
-        pull("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="holed", **early),
-        pull("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="holed", complete=False, **late),
+        pull("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="with a gap", **early),
+        pull("2026-03-01", "2026-03-07 00:00", reason="split", pull_id="with a gap", complete=False, **late),
         pull("2026-03-06", "2026-03-12 00:00", reason="split", pull_id="parts", request_end=utc("2026-03-08 00:00")),
         pull("2026-03-06", "2026-03-12 00:00", reason="halves", pull_id="parts", request_start=utc("2026-03-08 00:00")),
         pull("2026-03-11", "2026-03-17 00:00", complete=False),
@@ -173,16 +173,16 @@ def test_a_window_is_proven_by_pulls_that_cover_it_alone() -> None:
     ]
 
 
-def test_what_callbacks_lose_is_counted_from_the_first_one_on() -> None:
+def test_callback_loss_is_counted_since_the_first_callback() -> None:
     rows = [
         usage("before", "2026-03-02 11:00"),
         usage("first", "2026-03-02 12:00", origin="both"),
         usage("lost", "2026-03-02 12:30"),
-        usage("waits", "2026-03-03 12:00", origin="callback"),
+        usage("not pulled yet", "2026-03-03 12:00", origin="callback"),
     ]
     columns = ("dataset", "local_date", "pushed_and_pulled", "pushed_only", "pulled_only", "loss_rate")
-    history = MartDatabase(rows, [recording("r", "2026-03-02 12:00")])
-    assert history.read_mart("callback_loss", *columns) == [
+    database = MartDatabase(rows, [recording("r", "2026-03-02 12:00")])
+    assert database.read_mart("callback_loss", *columns) == [
         ("usage", date(2026, 3, 2), 1, 0, 1, 0.5),
         ("usage", date(2026, 3, 3), 0, 1, 0, None),
     ]
