@@ -54,14 +54,14 @@ def environment(standin_server: Running, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_a_backfill_with_one_failed_window_publishes_the_others(environment: Environment) -> None:
-    account, ask = environment.account, environment.dagster.query
+    account, query = environment.account, environment.dagster.query
     windows = list(windows_between(account.created_at - timedelta(days=20), account.created_at))
     failing = windows[0]
     account.set_options(fail_500_days=frozenset({failing.first_day}))
-    launched = ask(LAUNCH, keys=[window.key for window in windows])["launchPartitionBackfill"]
+    launched = query(LAUNCH, keys=[window.key for window in windows])["launchPartitionBackfill"]
     backfill = launched["backfillId"]
     status = wait_for(
-        lambda: ask(STATUS, id=backfill),
+        lambda: query(STATUS, id=backfill),
         until=lambda s: s["partitionBackfillOrError"]["status"].startswith(("COMPLETED", "FAILED")),
     )
     assert status["partitionBackfillOrError"]["status"] == "COMPLETED_FAILED"

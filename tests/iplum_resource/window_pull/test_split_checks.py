@@ -194,8 +194,8 @@ def test_a_slow_clock_does_not_stop_the_split_of_the_open_window() -> None:
 def test_a_confirmed_window_yields_its_response_first_and_last() -> None:
     """A run that is killed in between keeps the rows as unconfirmed."""
     pulled = pull(FakeApi(spread_evenly(50)))
-    whole = [response.complete for response in pulled.responses if response.response.window == WIDE]
-    assert whole == [False, True]
+    completeness = [response.complete for response in pulled.responses if response.response.window == WIDE]
+    assert completeness == [False, True]
     assert pulled.responses[0].response is pulled.responses[-1].response
 
 
