@@ -1,6 +1,7 @@
 """The callback receiver on a socket."""
 
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -12,10 +13,14 @@ import uvicorn
 
 from pipelines.clock import Clock
 from pipelines.receiver.app import Mailbox, Receiver, create_app
+from pipelines.receiver.limited_protocol import LimitedProtocol
 from pipelines.settings import Settings, SettingsError, read_callback_token
 from pipelines.warehouse_folder import open_folder, open_inbox
 
 _GRACE_SECONDS = 10
+_BACKLOG = 256
+# Connections, those accepted at once before one is replaced, and the inbox.
+_OPEN_FILES = LimitedProtocol.limits.connections + _BACKLOG + 128
 
 
 def serve(*accounts: Settings, environ: Mapping[str, str], host: str, port: int, clock: Clock) -> None:
@@ -26,10 +31,13 @@ def serve(*accounts: Settings, environ: Mapping[str, str], host: str, port: int,
     """
     mailboxes = list_mailboxes(accounts, environ)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    # uvicorn warns about each malformed request, so that anyone could fill the log.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    _allow_open_files(_OPEN_FILES)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with (
         open_inbox(accounts[0], open_folder(accounts[0])) as inbox,
-        socket.create_server((host, port), family=family, backlog=1024) as listener,
+        socket.create_server((host, port), family=family, backlog=_BACKLOG) as listener,
     ):
         receiver = Receiver(inbox=inbox, mailboxes=mailboxes, clock=clock)
         where = listener.getsockname()
@@ -38,7 +46,9 @@ def serve(*accounts: Settings, environ: Mapping[str, str], host: str, port: int,
         sys.stdout.flush()
         config = uvicorn.Config(
             create_app(receiver),
+            http=LimitedProtocol,
             ws="none",
+            backlog=_BACKLOG,
             lifespan="off",
             log_config=None,
             access_log=False,  # a path contains the token
@@ -67,6 +77,14 @@ def list_mailboxes(accounts: Sequence[Settings], environ: Mapping[str, str]) -> 
     if not mailboxes:
         raise SettingsError("no account of accounts.toml has a callback_token: set it to the name of a variable")
     return list(mailboxes.values())
+
+
+def _allow_open_files(count: int) -> None:
+    """Raise this process's limit of open files to `count` if it is lower, as on macOS."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != soft < count:
+        most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class _Server(uvicorn.Server):
