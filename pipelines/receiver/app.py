@@ -4,6 +4,7 @@ iPlum does not sign callbacks, so the token in the path authenticates them (docs
 body or number is logged.
 """
 
+import asyncio
 import hmac
 import logging
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from warehouse.errors import WarehouseError
 from warehouse.raw.inbox import Event, Inbox
 
 MAX_BODY = 1_000_000
+_HEALTH_SECONDS = 1.8
 _DATASETS: dict[CallbackKind, str] = {"usage": "usage_callbacks", "recordings": "recording_callbacks"}
 _log = logging.getLogger("iplum.receiver")
 
@@ -58,7 +60,7 @@ def create_app(receiver: Receiver) -> Starlette:
         Route(f"/callbacks/{{token}}/{kind}", partial(_receive, receiver, commit, kind), methods=["POST"])
         for kind in _DATASETS
     ]
-    routes.append(Route("/healthz", partial(_report_health, receiver), methods=["GET"]))
+    routes.append(Route("/healthz", partial(_report_health, HealthProbe(receiver.inbox, commit)), methods=["GET"]))
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False
     return app
@@ -113,12 +115,36 @@ async def _read_body(request: Request) -> bytes | None:
     return b"".join(chunks)
 
 
-def _report_health(receiver: Receiver, request: Request) -> Response:  # noqa: ARG001 a route's signature
-    """Report whether the inbox can be reached; Starlette runs this in a thread."""
+class HealthProbe:
+    """Proof that events can be stored, written together with them; requests share a probe that is under way."""
+
+    def __init__(self, inbox: Inbox, commit: GroupCommit) -> None:
+        self._inbox = inbox
+        self._commit = commit
+        self._running: asyncio.Task[int] | None = None
+
+    async def count_pending(self) -> int:
+        """Write a probe and return the number of pending events.
+
+        Raises `WarehouseError`, `Overloaded`, and `TimeoutError` while the inbox does not respond.
+        """
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run())
+            # If it fails after the time-out, nobody asks for its error.
+            self._running.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.wait_for(asyncio.shield(self._running), _HEALTH_SECONDS)
+
+    async def _run(self) -> int:
+        await self._commit.put([])
+        return await asyncio.to_thread(self._inbox.count_pending)
+
+
+async def _report_health(probe: HealthProbe, request: Request) -> Response:  # noqa: ARG001 a route's signature
+    """Report whether an event can be stored now."""
     try:
-        pending = receiver.inbox.count_pending()
-    except WarehouseError:
-        return JSONResponse({"status": "the inbox cannot be reached"}, HTTPStatus.SERVICE_UNAVAILABLE)
+        pending = await probe.count_pending()
+    except (WarehouseError, Overloaded, TimeoutError):
+        return JSONResponse({"status": "events cannot be stored"}, HTTPStatus.SERVICE_UNAVAILABLE)
     return JSONResponse({"status": "ok", "waiting": pending})
 
 

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from warehouse.errors import InboxFailed, StorageFailed
 from warehouse.storage.atomic_files import Modes, create_folder
@@ -20,6 +22,11 @@ from warehouse.storage.atomic_files import Modes, create_folder
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _BUSY_SECONDS = 30
+# About the size of an event.
+_PROBE_BYTES = 1_000
+
+# Key of a connection's `info`: the files that it has open.
+_FILES = "files"
 
 _METADATA = sa.MetaData()
 # Bodies are bytes: PostgreSQL's text columns reject NUL, which a message may contain.
@@ -100,7 +107,13 @@ class Inbox:
             _METADATA.create_all(self._engine)
 
     def append(self, events: Sequence[Event]) -> None:
-        """Store events, all or none; committed and synced on return."""
+        """Store events, all or none; committed and synced on return.
+
+        Without events, write, remove and commit a probe, which proves that events can be stored.
+        """
+        if not events:
+            self._write_probe()
+            return
         rows = [
             {
                 "account": event.account or self._account,
@@ -113,6 +126,12 @@ class Inbox:
         ]
         with self._transaction() as connection:
             connection.execute(sa.insert(_EVENTS), rows)
+
+    def _write_probe(self) -> None:
+        row = {"account": self._account, "dataset": "probe", "received_at": 0, "body": b" " * _PROBE_BYTES}
+        with self._transaction() as connection:
+            number = connection.execute(sa.insert(_EVENTS).returning(_EVENTS.c.event_id), row).scalar_one()
+            connection.execute(sa.delete(_EVENTS).where(_EVENTS.c.event_id == number))
 
     def count_pending(self) -> int:
         """Count the events that are not drained yet."""
@@ -186,8 +205,17 @@ class Inbox:
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        with self._database_errors(), self._engine.begin() as connection:
-            yield connection
+        with self._database_errors():
+            with self._engine.begin() as connection:
+                opened = connection.info.get(_FILES)
+                yield connection
+            self._check_files(opened)
+
+    def _check_files(self, opened: Sequence[tuple[int, int] | None] | None) -> None:
+        """Raise `InboxFailed` if SQLite's open files are not those on the disk: the commit is lost with them."""
+        if opened is not None and opened != _identify_files(self._engine.url):
+            self._engine.dispose()
+            raise InboxFailed("its file was deleted or replaced", self._engine.dialect.name)
 
     @contextmanager
     def _database_errors(self) -> Iterator[None]:
@@ -221,15 +249,43 @@ def _create_sqlite_engine(url: sa.URL, modes: Modes) -> sa.Engine:
     except OSError as error:
         raise StorageFailed.during("open the inbox", path, error) from error
     engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
-    sa.event.listen(engine, "connect", _set_pragmas)
+    sa.event.listen(engine, "do_connect", partial(_require_file, path))
+    sa.event.listen(engine, "connect", partial(_prepare_connection, url))
     return engine
 
 
-def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
+def _require_file(path: Path, *_: Any) -> None:
+    """Refuse to connect without a file: SQLite would create an empty one."""
+    if not path.exists():
+        raise sqlite3.OperationalError("no file")
+
+
+def _prepare_connection(url: sa.URL, connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+    _set_pragmas(connection)
+    record.info[_FILES] = _identify_files(url)
+
+
+def _identify_files(url: sa.URL) -> list[tuple[int, int] | None]:
+    """Return device and inode of an SQLite file and of its write-ahead log, None for a missing one."""
+    path = url.database or ""
+    return [_identify(Path(name)) for name in (path, f"{path}-wal")]
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _set_pragmas(connection: sqlite3.Connection) -> None:
     """Sync the log at every commit, so that acknowledged events survive a power failure."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
+    # The first read opens the write-ahead log.
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def _build_event(row: sa.RowMapping) -> Event:

@@ -17,8 +17,8 @@ from starlette.routing import Route
 from uvicorn.server import ServerState
 
 from pipelines.receiver.limited_protocol import LimitedProtocol, Limits
-from tests.pipelines.receiver.test_app import environ_of
-from tests.support.pushing import RunningReceiver, record, run_receiver
+from tests.pipelines.receiver.test_app import build_environ
+from tests.support.callbacks import RunningReceiver, run_receiver, usage_event
 
 START = "2026-03-01T12:00:00Z"
 
@@ -26,7 +26,7 @@ START = "2026-03-01T12:00:00Z"
 @pytest.fixture(scope="module")
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningReceiver]:
     """Run a receiver with 1,024 open files, the default of most systems."""
-    with run_receiver(environ_of(tmp_path_factory.mktemp("receiver") / "data")) as running:
+    with run_receiver(build_environ(tmp_path_factory.mktemp("receiver") / "data")) as running:
         resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (1024, 1024))
         yield running
 
@@ -76,7 +76,7 @@ def send_until_closed(receiver: RunningReceiver, head: bytes, piece: bytes, mega
 def test_150_megabytes_without_a_token_stay_out_of_memory(receiver: RunningReceiver, head: bytes, piece: bytes) -> None:
     before = read_memory(receiver)
     send_until_closed(receiver, head, piece, megabytes=150)
-    assert receiver.push(record("after", START)).status_code == 200
+    assert receiver.push(usage_event("after", START)).status_code == 200
     assert read_memory(receiver) - before < 64
 
 
@@ -87,7 +87,7 @@ def test_idle_connections_do_not_keep_events_out(receiver: RunningReceiver) -> N
             connection.sendall([b"", b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n"][number % 3])
             if number % 100 == 99:
                 began = time.monotonic()
-                assert receiver.push(record(f"event {number}", START)).status_code == 200
+                assert receiver.push(usage_event(f"event {number}", START)).status_code == 200
                 assert time.monotonic() - began < 5
 
 
@@ -99,11 +99,11 @@ def test_connections_whose_responses_are_not_read_do_not_keep_events_out(receive
             connection.setblocking(False)
             with suppress(BlockingIOError, ConnectionError):
                 connection.send(requests)
-        assert receiver.push(record("while nobody reads", START)).status_code == 200
+        assert receiver.push(usage_event("while nobody reads", START)).status_code == 200
 
 
 def test_malformed_requests_are_not_logged(tmp_path: Path) -> None:
-    with run_receiver(environ_of(tmp_path)) as running:
+    with run_receiver(build_environ(tmp_path)) as running:
         for request in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"):
             with connect(running) as connection:
                 connection.sendall(request)

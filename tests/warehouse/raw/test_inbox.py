@@ -171,3 +171,60 @@ def test_a_damaged_inbox_is_named_without_what_it_holds(tmp_path: Path) -> None:
     with pytest.raises(InboxFailed, match=r"\(sqlite\): DatabaseError") as failure:
         Inbox(f"sqlite:///{path}", "default")
     assert "words" not in str(failure.value)
+
+
+def test_a_probe_is_written_and_leaves_no_event(inbox: Inbox) -> None:
+    inbox.append([event("a")])
+    inbox.append([])
+    assert inbox.count_pending() == 1
+    assert drain(inbox) == [event("a")]
+    assert inbox.list_accounts_with_events() == []
+
+
+def test_a_probe_fails_where_an_event_cannot_be_stored(inbox: Inbox, url: str) -> None:
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE callback_events RENAME COLUMN body TO text"))
+    engine.dispose()
+    assert inbox.count_pending() == 0
+    with pytest.raises(InboxFailed):
+        inbox.append([])
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+@pytest.mark.parametrize("replacement", [None, b"", b"nonsense" * 1000])
+@pytest.mark.parametrize("events", [[event("b")], []])
+def test_nothing_is_stored_in_a_file_that_was_deleted(
+    tmp_path: Path, suffix: str, replacement: bytes | None, events: list[Event]
+) -> None:
+    path = tmp_path / "inbox.sqlite"
+    with Inbox(f"sqlite:///{path}", "default") as inbox:
+        inbox.append([event("a")])
+        lost = path.with_name(path.name + suffix)
+        lost.unlink()
+        if replacement is not None:
+            lost.write_bytes(replacement)
+        with pytest.raises(InboxFailed, match="deleted or replaced"):
+            inbox.append(events)
+
+
+def test_a_deleted_inbox_stays_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.sqlite"
+    with Inbox(f"sqlite:///{path}", "default") as inbox:
+        path.unlink()
+        for _ in range(3):
+            with pytest.raises(InboxFailed):
+                inbox.append([event("a")])
+        assert not path.exists()
+
+
+def test_a_deleted_inbox_works_again_when_it_was_created_again(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'inbox.sqlite'}"
+    with Inbox(url, "default") as inbox:
+        inbox.append([event("a")])
+        (tmp_path / "inbox.sqlite").unlink()
+        with pytest.raises(InboxFailed):
+            inbox.append([event("b")])
+        with Inbox(url, "default"):
+            inbox.append([event("c")])
+        assert drain(inbox) == [event("c")]
