@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, ViewportSize
 
-from pipelines.demo import describe_account, run_standin
+from pipelines.demo import describe_account, prepare_folder, run_standin
 from pipelines.runs.sync import sync
 from pipelines.settings import PROJECT, adopt_environment, load_settings
 from pipelines.steps.progress import Progress
@@ -32,7 +32,7 @@ def main() -> None:
         data = Path(folder) / "demo-data"
         with run_standin("--fail-500-days", str(bad.first_day)) as (url, _):
             environ = describe_account(url, data, began=began)
-            data.mkdir()
+            prepare_folder(load_settings(environ, PROJECT))
             with _look(environ) as (page, dagster):
                 _take_failure(page, dagster)
         adopt_environment(environ)

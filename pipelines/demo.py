@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,14 +21,21 @@ from pipelines.commands.row_formats import write_rows
 from pipelines.dagster_home import build_ui_command, build_ui_environment, prepare_dagster_home
 from pipelines.runs.archive import archive
 from pipelines.runs.sync import sync
-from pipelines.settings import PROJECT, VARIABLES, adopt_environment, load_settings
-from pipelines.warehouse_folder import open_folder
+from pipelines.settings import DEMO, PROJECT, Settings, SettingsError, adopt_environment, load_settings
+from pipelines.warehouse_folder import check_origin, open_folder
+from warehouse.errors import WarehouseError
 from warehouse.outputs.query import run_query
 from warehouse.snapshot.database import count_rows
+from warehouse.storage.atomic_files import write_file
+from warehouse.storage.paths import DEMO_MARK
 
 _DAYS = 90
 _CALLBACK_DAYS = 10
 FOLDER = PROJECT / "demo-data"
+_OF_AN_ACCOUNT = ("IPLUM_", "AWS_", "DAGSTER_")
+_MARK = b"""This folder was created by 'make demo'. Its records are generated, not those of a phone account.
+Without this file, the demo refuses the folder. With it, every other sync does.
+"""
 _SUMMARY = """
 SELECT
     channel,
@@ -59,15 +66,15 @@ def main() -> None:
     """Load 90 generated days into `./demo-data`, and print a summary; exit with 1 if anything failed."""
     began = now()
     token = secrets.token_urlsafe(16)
-    # A variable set to an empty text is not read from a real account's `.env`.
-    unset = {variable.name: "" for variable in VARIABLES}
-    receiver = {**os.environ, **unset, "IPLUM_DATA": str(FOLDER), "IPLUM_CALLBACK_TOKEN": token}
+    # The receiver sends nothing to the API, and the stand-in needs the receiver's address first.
+    receiver = {**describe_account("http://127.0.0.1:1", FOLDER, began=began), "IPLUM_CALLBACK_TOKEN": token}
+    prepare_folder(load_settings(receiver, PROJECT))
     with (
         _run("receiver", "--port", "0", environ=receiver) as receiver_process,
         run_standin(*_build_callback_options(_read_url(receiver_process), token)) as (url, standin_process),
     ):
         environ = describe_account(url, FOLDER, began=began)
-        adopt_environment(environ)
+        _replace_environment(environ)
         settings = load_settings(environ, PROJECT)
         typer.echo(f"Loading {_DAYS} days of generated history from {url} into {FOLDER.name}/")
         typer.echo(f"Callbacks of the last {_CALLBACK_DAYS} days: {_read_line(standin_process)}")
@@ -89,6 +96,20 @@ def main() -> None:
     typer.echo("Open Dagster:     make demo-ui")
 
 
+def prepare_folder(settings: Settings) -> None:
+    """Create the demo's folder with its mark; raises `SettingsError` for a folder with other data."""
+    folder = open_folder(settings)
+    if not (folder.root.is_dir() and any(folder.root.iterdir())):
+        write_file(folder.root / DEMO_MARK, _MARK, folder.modes)
+    check_origin(settings, folder)
+
+
+def _replace_environment(environ: Mapping[str, str]) -> None:
+    """Remove the variables of a real account from this process, where Dagster reads the keys."""
+    os.environ.clear()
+    adopt_environment(environ)
+
+
 @contextmanager
 def run_standin(*options: str, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run the stand-in API next to this process for the duration of the block; yields its URL and the process."""
@@ -100,7 +121,11 @@ def run_standin(*options: str, port: int = 0) -> Iterator[tuple[str, subprocess.
 def _run(*command: str, environ: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """Run an `iplum` command next to this process, and stop it afterwards."""
     with subprocess.Popen(  # noqa: S603 our own
-        [sys.executable, "-m", "pipelines.cli", *command], stdout=subprocess.PIPE, text=True, cwd=PROJECT, env=environ
+        [sys.executable, "-m", "pipelines.cli", *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=PROJECT,
+        env=environ or _list_unrelated(),
     ) as process:
         try:
             yield process
@@ -125,9 +150,9 @@ def _build_callback_options(url: str, token: str) -> list[str]:
 
 def describe_account(url: str, data: Path, *, began: datetime) -> Mapping[str, str]:
     """Return the environment of the demo account, with this process's unrelated variables."""
-    unrelated = {name: value for name, value in os.environ.items() if not name.startswith("IPLUM_")}
     return {
-        **unrelated,
+        **_list_unrelated(),
+        DEMO: "true",
         "IPLUM_ACCESS_KEY": "STANDINACCESSKEY",
         "IPLUM_SECRET_KEY": "standin-secret",
         "IPLUM_LOGIN_ID": "admin@clinic.example",
@@ -139,16 +164,36 @@ def describe_account(url: str, data: Path, *, began: datetime) -> Mapping[str, s
     }
 
 
+def _list_unrelated() -> dict[str, str]:
+    """List the variables that describe no account, bucket or Dagster instance."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OF_AN_ACCOUNT)}
+
+
 def run_ui(*options: str) -> None:
     """Run the Dagster UI on the demo's data, with the stand-in, until Ctrl-C; options go to `dagster dev`."""
     with run_standin() as (url, _):
         environ = describe_account(url, FOLDER, began=now())
-        home = prepare_dagster_home(load_settings(environ, PROJECT))
+        settings = load_settings(environ, PROJECT)
+        prepare_folder(settings)
+        home = prepare_dagster_home(settings)
         command = build_ui_command(*options)
-        sys.exit(subprocess.call(command, cwd=home, env=build_ui_environment(environ, home)))  # noqa: S603 our own
+        with (
+            subprocess.Popen(command, cwd=home, env=build_ui_environment(environ, home)) as process,  # noqa: S603 our own
+            suppress(KeyboardInterrupt),
+        ):
+            # A terminal sends Ctrl-C to the UI too, which then ends its own processes.
+            process.wait()
+        sys.exit(process.returncode)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--ui"]:
-        run_ui(*sys.argv[2:])
-    main()
+    try:
+        if sys.argv[1:2] == ["--ui"]:
+            run_ui(*sys.argv[2:])
+        main()
+    except (SettingsError, WarehouseError) as failure:
+        typer.echo(f"error: {failure}", err=True)
+        sys.exit(2 if isinstance(failure, SettingsError) else 1)
+    except KeyboardInterrupt:
+        typer.echo("Stopped.", err=True)
+        sys.exit(130)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipelines.settings import Settings
+from pipelines.settings import Settings, SettingsError, check_account
 from warehouse.storage.atomic_files import Modes
 from warehouse.storage.paths import DataFolder
 from warehouse.storage.s3_config import Bucket
@@ -19,6 +19,29 @@ def open_folder(settings: Settings) -> DataFolder:
     if isinstance(settings.data, Bucket):
         return DataFolder.in_bucket(settings.data, settings.state, modes)
     return DataFolder(settings.data, settings.state, modes)
+
+
+def check_folder(settings: Settings, folder: DataFolder) -> None:
+    """Raise `SettingsError` if the account's records must not be added to the folder.
+
+    The folder may belong to an account of another name, to the demo, or, for the demo, to an account.
+    """
+    check_origin(settings, folder)
+    check_account(settings, folder.accounts())
+
+
+def check_origin(settings: Settings, folder: DataFolder) -> None:
+    """Raise `SettingsError` if real records would be added to generated ones, or the other way round."""
+    if folder.is_of_demo and not settings.is_demo:
+        raise SettingsError(
+            f"IPLUM_DATA is {folder.address}, the folder of the demo: records of an account are not added to generated "
+            "ones. Choose another folder"
+        )
+    if settings.is_demo and not folder.is_of_demo:
+        raise SettingsError(
+            f"{folder.address} was not created by this version's demo and may hold records of an account: move it away "
+            "or delete it, then run 'make demo' again"
+        )
 
 
 def build_mart_settings(accounts: Sequence[Settings]) -> "MartSettings":

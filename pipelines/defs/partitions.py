@@ -9,8 +9,8 @@ import dagster as dg
 from iplum_resource.client import IPlumClient
 from iplum_resource.resource import IPlumResource
 from pipelines.defs.failures import failing_step
-from pipelines.settings import Settings, SettingsError, check_account
-from pipelines.warehouse_folder import open_folder
+from pipelines.settings import Settings, SettingsError
+from pipelines.warehouse_folder import check_folder, open_folder
 from warehouse.storage.atomic_files import create_folder
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of
@@ -20,6 +20,8 @@ MAX_WINDOWS_PER_RUN = 80
 
 #: Marks the runs of an audit, which request each window whole and in halves and report differences.
 AUDIT_TAG = "iplum/audit"
+#: Start of the tags that an audit's run gets for its findings, one per dataset.
+FINDINGS_TAG = "iplum/found_in_"
 
 _RANGE_START = "dagster/asset_partition_range_start"
 _RANGE_END = "dagster/asset_partition_range_end"
@@ -55,7 +57,7 @@ def open_account(context: dg.AssetExecutionContext, settings: Settings) -> tuple
     folder = open_folder(settings)
     iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
     with failing_step(SettingsError, ValueError):
-        check_account(settings, folder.accounts())
+        check_folder(settings, folder)
         create_folder(folder.limiter_file(settings.account).parent, folder.modes)
         return folder, iplum.get_client()
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from pipelines.doctor.diagnosis import Diagnosis, State
 from pipelines.settings import (
     ACCOUNTS_FILE,
+    DEMO,
     VARIABLES,
     Settings,
     SettingsError,
-    check_account,
     check_credentials,
     read_callback_token,
 )
-from pipelines.warehouse_folder import open_folder
+from pipelines.warehouse_folder import check_folder, open_folder
 from warehouse.errors import StorageFailed
 
 _PREFIX = "IPLUM_"
@@ -24,7 +24,7 @@ _OTHERS = 0o077
 def diagnose_environment(environ: Mapping[str, str], root: Path) -> Iterator[Diagnosis]:
     """Check for unknown variables and for a readable `.env` file at `root`."""
     known = [variable.name for variable in VARIABLES]
-    unknown = sorted({name for name in environ if name.startswith(_PREFIX)}.difference(known))
+    unknown = sorted({name for name in environ if name.startswith(_PREFIX)}.difference(known, {DEMO}))
     if unknown and not (root / ACCOUNTS_FILE).exists():  # accounts.toml may use variables of any name
         close = difflib.get_close_matches(unknown[0], known, n=1)
         fix = f"Did you mean {close[0]}?" if close else "Remove it; .env.example lists all variables."
@@ -38,7 +38,7 @@ def diagnose_environment(environ: Mapping[str, str], root: Path) -> Iterator[Dia
 def diagnose_settings(settings: Settings) -> Iterator[Diagnosis]:
     """Check an account's settings against existing data."""
     try:
-        check_account(settings, open_folder(settings).accounts())
+        check_folder(settings, open_folder(settings))
     except SettingsError as error:
         yield Diagnosis("configuration", State.WRONG, str(error))
     except StorageFailed:

@@ -15,7 +15,7 @@ from pipelines.clock import Clock
 from pipelines.receiver.app import Mailbox, Receiver, create_app
 from pipelines.receiver.limited_protocol import LimitedProtocol
 from pipelines.settings import Settings, SettingsError, read_callback_token
-from pipelines.warehouse_folder import open_folder, open_inbox
+from pipelines.warehouse_folder import check_origin, open_folder, open_inbox
 
 _GRACE_SECONDS = 10
 _BACKLOG = 256
@@ -26,10 +26,11 @@ _OPEN_FILES = LimitedProtocol.limits.connections + _BACKLOG + 128
 def serve(*accounts: Settings, environ: Mapping[str, str], host: str, port: int, clock: Clock) -> None:
     """Receive callbacks until SIGTERM or SIGINT, then finish open requests; prints one line with the address.
 
-    Raises `SettingsError` without a usable token, `InboxFailed` and `StorageFailed` for an inbox or a state folder that
-    cannot be used, and `OSError` for such an address.
+    Raises `SettingsError` without a usable token or for the demo's folder, `InboxFailed` and `StorageFailed` for an
+    inbox or a state folder that cannot be used, and `OSError` for such an address.
     """
     mailboxes = list_mailboxes(accounts, environ)
+    check_origin(accounts[0], open_folder(accounts[0]))
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     # uvicorn warns about each malformed request, so that anyone could fill the log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pipelines.settings.environment import PROJECT
+from pipelines.settings.environment import DEMO, PROJECT
 from pipelines.settings.parsers import SettingsError
 from pipelines.settings.settings import VARIABLES, SecretNames, Settings, load_settings
 
@@ -32,10 +32,11 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 def load_accounts(environ: Mapping[str, str], root: Path = PROJECT) -> tuple[Settings, ...]:
     """Load the settings of the accounts in `accounts.toml`, or of the environment without that file.
 
-    The environment's variables apply to every account unless the file says otherwise. Raises `SettingsError`.
+    The environment's variables apply to every account unless the file says otherwise. The demo ignores the file.
+    Raises `SettingsError`.
     """
     file = root / ACCOUNTS_FILE
-    if not file.exists():
+    if environ.get(DEMO) or not file.exists():
         return (load_settings(environ, root),)
     accounts = tuple(_load_account(name, entry, environ, root=root) for name, entry in _read_file(file).items())
     if not accounts:

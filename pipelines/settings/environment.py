@@ -6,6 +6,8 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+#: Set by the demo for its processes. They read neither `.env` nor `accounts.toml`, which may describe a real account.
+DEMO = "IPLUM_DEMO"
 PROJECT = Path(__file__).resolve().parent.parent.parent
 
 # One planned event per asset of a run instead of one per window, which saves seconds in a year's sync. The UI then
@@ -14,8 +16,15 @@ _DAGSTER = {"DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS": "true"}
 
 
 def read_environment(environ: Mapping[str, str], root: Path = PROJECT) -> dict[str, str]:
-    """Return the variables of the process and of the `.env` file at `root`; the process wins."""
-    return {**read_env_file(root / ".env"), **environ}
+    """Return the variables of the process and of the `.env` file at `root`; the process wins.
+
+    In the demo, those of the process only.
+    """
+    if environ.get(DEMO):
+        return dict(environ)
+    variables = read_env_file(root / ".env")
+    variables.pop(DEMO, None)
+    return {**variables, **environ}
 
 
 def read_env_file(path: Path) -> dict[str, str]:

@@ -9,9 +9,11 @@ from datetime import date, time, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
+from iplum_resource.http.url_rules import is_loopback_host
 from pipelines.settings import parsers
-from pipelines.settings.environment import PROJECT
+from pipelines.settings.environment import DEMO, PROJECT
 from pipelines.settings.parsers import Parser, Raw, SettingsError, matching, number, one_of, secret_url
 from warehouse.storage.s3_config import Bucket
 
@@ -108,6 +110,7 @@ class Settings:
     """The checked settings of one account. Contains no key, so its repr shows none.
 
     `is_one_of_many` is whether the account is listed in `accounts.toml`; its assets and jobs then carry its name.
+    `is_demo` is whether its records are generated ones of the demo.
     """
 
     base_url: str = _account_setting(
@@ -220,6 +223,7 @@ class Settings:
     alerts: AlertSettings
     secrets: SecretNames = OWN_SECRETS
     is_one_of_many: bool = False
+    is_demo: bool = False
 
     def key(self, *path: str) -> list[str]:
         """Return the path of an asset key, below the account's name if there are many accounts."""
@@ -247,7 +251,11 @@ def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
 
     An empty variable counts as not set. `root` is the folder of `.env`, to which paths are relative.
     """
-    return _load(Settings, environ, root, alerts=_load(AlertSettings, environ, root))
+    is_demo = bool(environ.get(DEMO))
+    settings = _load(Settings, environ, root, alerts=_load(AlertSettings, environ, root), is_demo=is_demo)
+    if is_demo and not is_loopback_host(urlsplit(settings.base_url).hostname or ""):
+        raise SettingsError(f"{DEMO} is set by 'make demo' only, with an API on this machine: unset it")
+    return settings
 
 
 def _load(kind: type[_T], environ: Mapping[str, str], root: Path, **others: object) -> _T:

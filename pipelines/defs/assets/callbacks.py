@@ -4,9 +4,9 @@ import dagster as dg
 
 from pipelines.clock import Clock
 from pipelines.defs.failures import failing_step
-from pipelines.settings import Settings, SettingsError, check_account
+from pipelines.settings import Settings, SettingsError
 from pipelines.steps.drain_inbox import Drain, DrainOutcome
-from pipelines.warehouse_folder import has_inbox, open_folder, open_inbox
+from pipelines.warehouse_folder import check_folder, has_inbox, open_folder, open_inbox
 
 
 def build_callbacks_asset(settings: Settings, *, clock: Clock) -> dg.AssetsDefinition:
@@ -26,7 +26,7 @@ def build_callbacks_asset(settings: Settings, *, clock: Clock) -> dg.AssetsDefin
         outcome = DrainOutcome()
         if has_inbox(settings, folder):
             with failing_step(SettingsError):
-                check_account(settings, folder.accounts())
+                check_folder(settings, folder)
                 with open_inbox(settings, folder) as inbox:
                     outcome = Drain(folder=folder, account=settings.account, inbox=inbox, clock=clock).run()
         windows = {window for touched in outcome.touched.values() for window in touched}
