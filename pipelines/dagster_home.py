@@ -19,6 +19,11 @@ from pipelines.settings import PROJECT, Settings, load_accounts, read_environmen
 from warehouse.errors import StorageFailed
 from warehouse.storage.atomic_files import Modes, create_folder, write_file
 
+# Dagster captures a step's output with programs that print a traceback at Ctrl-C. A command's output is its own.
+_OVERRIDES = {
+    "telemetry": {"enabled": False},
+    "compute_logs": {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
+}
 _CONFIGURATION = b"""# Written by iplum: no telemetry, no first-run dialog. Your changes are kept.
 telemetry:
   enabled: false
@@ -46,7 +51,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         with ExitStack() as stack:
             # Dagster fails if several processes create its tables at once.
             with FileLock(home / "tables.lock", mode=0o600):
-                opened = dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}})
+                opened = dg.DagsterInstance.local_temp(str(home), overrides=_OVERRIDES)
                 instance = stack.enter_context(opened)
                 instance.get_runs(limit=1)
                 instance.get_latest_materialization_event(dg.AssetKey("usage"))

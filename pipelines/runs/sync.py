@@ -1,7 +1,9 @@
 """A sync from start to end, run through Dagster and recorded in its history."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
@@ -16,11 +18,11 @@ from pipelines.defs.failures import describe_failure, is_interruption
 from pipelines.defs.jobs import AUDIT, DRAIN, SYNC, AccountJob
 from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_range_tags
 from pipelines.defs.schedules import find_due_ranges, find_first_window
-from pipelines.settings import Settings, SettingsError, check_account, check_credentials, choose_accounts
+from pipelines.settings import Settings, SettingsError, check_credentials, choose_accounts
 from pipelines.steps.audit_windows import NO_FINDINGS, AuditFindings
 from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import WindowOutcome
-from pipelines.warehouse_folder import has_inbox, open_folder
+from pipelines.warehouse_folder import check_folder, has_inbox, open_folder
 from warehouse.checks.data_problems import DataProblem, find_problems
 from warehouse.errors import StorageFailed
 from warehouse.lake.due_windows import group_into_ranges
@@ -139,7 +141,7 @@ def sync(
     chosen = choose_accounts(accounts, only)
     for settings in chosen:
         check_credentials(environ, settings.secrets)
-        check_account(settings, folder.accounts())
+        check_folder(settings, folder)
     ranges = []
     for settings in chosen:
         first = settings.start_date if job is AUDIT and since is None else since
@@ -226,19 +228,34 @@ def run_job(
 ) -> list[str]:
     """Run a job in this process, recorded in Dagster's history; return one line per failed step.
 
-    `selection` limits the run to some of the job's assets.
+    `selection` limits the run to some of the job's assets. A run that Ctrl-C or SIGTERM stops is marked as canceled,
+    and KeyboardInterrupt is raised.
     """
     # Dagster's log is in its history; on the terminal it would hide the progress.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    result = definitions.resolve_job_def(name).execute_in_process(
-        instance=instance,
-        asset_selection=selection,
-        tags={**_LOCATION_TAG, **(tags or {})},
-        run_config=_QUIET,
-        raise_on_error=False,
-    )
-    failed = [event for event in result.all_events if event.is_step_failure]
-    if any(map(is_interruption, failed)):
-        # Dagster turns an interrupt into a failed step; do not continue with the next run.
-        raise KeyboardInterrupt
+    run_id = str(uuid.uuid4())
+    with _cancel_when_interrupted(instance, run_id):
+        result = definitions.resolve_job_def(name).execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            asset_selection=selection,
+            tags={**_LOCATION_TAG, **(tags or {})},
+            run_config=_QUIET,
+            raise_on_error=False,
+        )
+        failed = [event for event in result.all_events if event.is_step_failure]
+        if any(map(is_interruption, failed)):
+            # Dagster turns an interrupt into a failed step; do not continue with the next run.
+            raise KeyboardInterrupt
     return [describe_failure(event) for event in failed]
+
+
+@contextmanager
+def _cancel_when_interrupted(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        run = instance.get_run_by_id(run_id)
+        if run is not None:
+            instance.report_run_canceled(run, "Stopped by Ctrl-C or SIGTERM. Finished windows are kept.")
+        raise
