@@ -1,8 +1,12 @@
 """The credentials of an iPlum account, and the check for values that were pasted badly."""
 
+import unicodedata
 from dataclasses import dataclass, field
 
-_QUOTES = "\"'`“”‘’"  # noqa: RUF001 - typographic quotes are what a word processor puts around a pasted key
+# What a word processor or a keyboard of another language puts around a pasted key, besides Unicode's own classes of
+# opening and closing quotes.
+_QUOTES = "\"'`´„‚′″＂＇"  # noqa: RUF001
+_QUOTE_CLASSES = {"Pi", "Pf"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ def find_credential_problem(value: str) -> str:
         return "is empty"
     if any(letter.isspace() for letter in value):
         return "has white space in or around it"
-    if value[0] in _QUOTES or value[-1] in _QUOTES:
+    if any(letter in _QUOTES or unicodedata.category(letter) in _QUOTE_CLASSES for letter in (value[0], value[-1])):
         return "has quotes around it"
     if not value.isprintable():
         return "has an invisible character in it"

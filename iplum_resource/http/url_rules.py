@@ -1,7 +1,14 @@
 """Rules for URLs: which hosts are loopback, and what the base URL of the API may look like."""
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
+
+_LABEL = "[a-z0-9_-]{1,63}"
+# Nothing that `urlsplit` drops, such as a line feed, and nothing that a client encodes in its own way.
+_BASE_URL = re.compile(
+    rf"https?://(\[[0-9a-f:.]+\]|{_LABEL}(\.{_LABEL})*\.?)(:[0-9]{{1,5}})?(/[a-z0-9._~!$&'()*+,;=:/-]*)?", re.IGNORECASE
+)
 
 
 def is_loopback_host(host: str) -> bool:
@@ -17,15 +24,15 @@ def find_base_url_problem(base_url: str) -> str:
 
     Plain http is allowed only to a loopback host. A path is allowed; user, query and fragment are not.
     """
+    if any(mark in base_url for mark in "@?#"):
+        return "must have no user, query or fragment"
     try:
         parts = urlsplit(base_url)
-        port = parts.port
+        is_usable = _BASE_URL.fullmatch(base_url) and parts.port != 0
     except ValueError:
+        is_usable = False
+    if not is_usable or not parts.hostname:
         return "must be a URL like https://api.iplum.com"
-    if not parts.hostname or parts.scheme not in {"https", "http"} or port == 0:
-        return "must be a URL like https://api.iplum.com"
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        return "must have no user, query or fragment"
     if parts.scheme == "http" and not is_loopback_host(parts.hostname):
         return "must be https: plain http is only for a loopback address"
     return ""

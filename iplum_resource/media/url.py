@@ -46,7 +46,7 @@ def is_address_allowed(address: str, host: str) -> bool:
 
     A host name must not lead into a private network. A host listed as an address is allowed.
     """
-    if _is_address(host) or host == "localhost":
+    if _is_address(host) or is_loopback_host(host):
         return True
     found = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(found, "ipv4_mapped", None)

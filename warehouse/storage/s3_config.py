@@ -59,8 +59,12 @@ def parse_bucket(address: str, environ: Mapping[str, str]) -> Bucket:
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both, or neither to use a role"
         )
     bucket = Bucket(match[1], match[2].strip("/"), tuple(options.items()))
-    endpoint = urlsplit(bucket.endpoint)
-    if endpoint.scheme not in {"http", "https"} or not endpoint.hostname or endpoint.username:
+    try:
+        endpoint = urlsplit(bucket.endpoint)
+        is_plain = endpoint.scheme in {"http", "https"} and bool(endpoint.hostname) and (endpoint.port or 1) > 0
+    except ValueError:
+        is_plain = False
+    if not is_plain or any(mark in bucket.endpoint for mark in "@?# "):
         raise ValueError("AWS_ENDPOINT_URL must be a plain URL such as https://s3.eu-central-1.amazonaws.com")
     if endpoint.scheme == "http":
         options["AWS_ALLOW_HTTP"] = "true"

@@ -65,6 +65,20 @@ def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
         ("IPLUM_BASE_URL", "http://api.iplum.com"),
         ("IPLUM_BASE_URL", "api.iplum.com"),
         ("IPLUM_BASE_URL", "https://user@api.iplum.com"),
+        ("IPLUM_BASE_URL", "https://api.iplum.com?a=1"),
+        ("IPLUM_BASE_URL", "https://api.iplum.com?"),
+        ("IPLUM_BASE_URL", "https://api.iplum.com#"),
+        ("IPLUM_BASE_URL", "https://api.iplum.com/#usage"),
+        ("IPLUM_BASE_URL", "https://api.iplum.com\n"),
+        ("IPLUM_BASE_URL", "https://api.iplum.com /usage"),
+        ("IPLUM_BASE_URL", "https://api\\.iplum.com"),
+        ("IPLUM_BASE_URL", "https://api..iplum.com"),
+        ("IPLUM_BASE_URL", "https://[::1"),
+        ("IPLUM_BASE_URL", "https://api.iplum.com:0"),
+        ("IPLUM_BASE_URL", "https://api.iplum.com:99999"),
+        ("IPLUM_BASE_URL", "“https://api.iplum.com”"),
+        ("IPLUM_BASE_URL", "http://127.0.0.1.iplum.com"),
+        ("IPLUM_BASE_URL", "http://localhost.iplum.com"),
         ("IPLUM_ACCOUNT", "a/b"),
         ("IPLUM_BUSINESS_HOURS", "nine to five"),
         ("IPLUM_KEEP_CONTENT", "yes"),
@@ -121,8 +135,20 @@ def test_an_inbox_url_of_sqlite_or_postgresql_is_accepted_and_its_password_is_no
 CREDENTIALS = {"IPLUM_ACCESS_KEY": "key", "IPLUM_SECRET_KEY": "c4nary", "IPLUM_LOGIN_ID": "a@b.example"}
 
 
+#: Quotes of word processors and of other languages' keyboards.
+QUOTED = [
+    f"{left}c4nary{right}"
+    for left, right in (
+        *("\u201c\u201d", "\u2018\u2019", "\u201e\u201c", "\u201a\u2018", "\u00ab\u00bb", "\u2039\u203a"),
+        *("\u00b4\u00b4", "\u2032\u2032", "\u2033\u2033", "\uff02\uff02", "\uff07\uff07", "x\u2019"),
+    )
+]
+
+
 @pytest.mark.parametrize("name", CREDENTIALS)
-@pytest.mark.parametrize("value", ["", " c4nary", "c4nary\n", '"c4nary"', "'c4nary", "c4n ary"])
+@pytest.mark.parametrize(
+    "value", ["", " c4nary", "c4nary\n", '"c4nary"', "'c4nary", "c4n ary", "c4nary\u200b", *QUOTED]
+)
 def test_an_invalid_credential_is_reported_by_name_without_its_value(name: str, value: str) -> None:
     check_credentials(CREDENTIALS)
     with pytest.raises(SettingsError, match=name) as caught:
@@ -165,6 +191,9 @@ def test_data_in_a_bucket_has_a_local_state_folder(tmp_path: Path) -> None:
         ({"IPLUM_DATA": "gs://bucket"}, "IPLUM_DATA must be a folder"),
         ({"AWS_ACCESS_KEY_ID": "K"}, "belong together"),
         ({"AWS_ENDPOINT_URL": "s3.example"}, "AWS_ENDPOINT_URL must be a plain URL"),
+        ({"AWS_ENDPOINT_URL": "https://[::1"}, "AWS_ENDPOINT_URL must be a plain URL"),
+        ({"AWS_ENDPOINT_URL": "https://s3.example:99999"}, "AWS_ENDPOINT_URL must be a plain URL"),
+        ({"AWS_ENDPOINT_URL": "https://s3.example/#x"}, "AWS_ENDPOINT_URL must be a plain URL"),
         ({"AWS_ENDPOINT_URL": "http://s3.example"}, "must be https; on your own network, AWS_ALLOW_HTTP=true"),
     ],
 )
