@@ -41,25 +41,28 @@ def add(user: User = None, counterparty: Counterparty = None, account: Account =
 
 @hold.command("list")
 def list_holds() -> None:
-    """List the holds."""
+    """List the holds, and those that were removed."""
     settings, _ = read_settings()
-    from warehouse.retention.legal_holds import read_holds
+    from warehouse.retention.legal_holds import read_hold_history
 
-    holds = read_holds(open_folder(settings))
-    if not holds:
+    holds = read_hold_history(open_folder(settings))
+    if all(one.removed for one in holds):
         typer.echo("No holds.")
-    for one in holds:
+    for one in sorted(holds, key=lambda one: (one.removed is not None, one.number)):
         named = {"account": one.account, "user": one.user, "counterparty": one.counterparty, "note": one.note}
-        typer.echo(
-            f"{one.number:>3}  {one.since}  " + ", ".join(f"{name} {what}" for name, what in named.items() if what)
-        )
+        state = {"removed on": one.removed and str(one.removed)}
+        words = ", ".join(f"{name} {what}" for name, what in {**named, **state}.items() if what)
+        typer.echo(f"{one.number:>3}  {one.since}  {words}")
 
 
 @hold.command()
 def remove(number: Annotated[int, typer.Argument(help="Number of the hold, as shown by 'iplum hold list'.")]) -> None:
-    """Remove a hold: the next deletion includes the records that only it held."""
+    """Remove a hold: the next deletion includes the records that only it held.
+
+    Its record stays in `holds.json`, and its number is not used again.
+    """
     settings, _ = read_settings()
     from warehouse.retention.legal_holds import remove_hold
 
-    remove_hold(open_folder(settings), number)
+    remove_hold(open_folder(settings), number, on=now().date())
     typer.echo(f"Removed hold {number}.")

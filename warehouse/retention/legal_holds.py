@@ -1,10 +1,10 @@
-"""Legal holds: records that are exempt from deletion, in `holds.json`."""
+"""Legal holds: records that are exempt from deletion, in `holds.json`. Removed holds stay in it with their day."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -22,7 +22,10 @@ _SHORTEST_NUMBER = 7
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
-    """The records that match everything named here; `since` is the day the hold was added."""
+    """The records that match everything named here; `since` is the day the hold was added.
+
+    `removed` is the day it was removed; from then on it holds nothing.
+    """
 
     number: int
     account: str | None = None
@@ -30,6 +33,7 @@ class Hold:
     counterparty: str | None = field(default=None, repr=False)
     since: date
     note: str | None = field(default=None, repr=False)
+    removed: date | None = None
 
     @property
     def covers_account(self) -> bool:
@@ -46,15 +50,26 @@ class Hold:
 
 def read_holds(folder: DataFolder, account: str | None = None) -> list[Hold]:
     """List the holds, or those that apply to an account; raises `HoldsUnreadable`."""
+    holds = (hold for hold in read_hold_history(folder) if hold.removed is None)
+    return [hold for hold in holds if account is None or hold.account in (None, account)]
+
+
+def read_hold_history(folder: DataFolder) -> list[Hold]:
+    """List all holds, also removed ones, in the order of their numbers; raises `HoldsUnreadable`."""
     try:
         content = b"".join(folder.store.read_chunks(HOLDS))
     except FileNotFoundError:
         return []
     try:
-        holds = [Hold(**{**entry, "since": date.fromisoformat(entry["since"])}) for entry in json.loads(content)]
+        return [_parse_hold(entry) for entry in json.loads(content)]
     except (ValueError, TypeError, KeyError) as error:
         raise HoldsUnreadable(folder.store.locate(HOLDS)) from error
-    return [hold for hold in holds if account is None or hold.account in (None, account)]
+
+
+def _parse_hold(entry: Mapping[str, Any]) -> Hold:
+    removed = entry.get("removed")
+    days = {"since": date.fromisoformat(entry["since"]), "removed": removed and date.fromisoformat(removed)}
+    return Hold(**{**entry, **days})
 
 
 def add_hold(
@@ -66,23 +81,22 @@ def add_hold(
     since: date,
     note: str | None,
 ) -> Hold:
-    """Add a hold durably; raises `HoldsUnreadable` and `StorageFailed`."""
+    """Add a hold durably, with a number that no hold had before; raises `HoldsUnreadable` and `StorageFailed`."""
     with _lock(folder):
-        holds = read_holds(folder)
+        holds = read_hold_history(folder)
         number = max((hold.number for hold in holds), default=0) + 1
         hold = Hold(number=number, account=account, user=user, counterparty=counterparty, since=since, note=note)
         _write(folder, [*holds, hold])
     return hold
 
 
-def remove_hold(folder: DataFolder, number: int) -> None:
-    """Remove a hold; raises `NoSuchHold`, `HoldsUnreadable` and `StorageFailed`."""
+def remove_hold(folder: DataFolder, number: int, *, on: date) -> None:
+    """Remove a hold, which stays in the file with its day; raises as `add_hold` does, and `NoSuchHold`."""
     with _lock(folder):
-        holds = read_holds(folder)
-        left = [hold for hold in holds if hold.number != number]
-        if len(left) == len(holds):
+        holds = read_hold_history(folder)
+        if not any(hold.number == number and hold.removed is None for hold in holds):
             raise NoSuchHold(number)
-        _write(folder, left)
+        _write(folder, [replace(hold, removed=hold.removed or on) if hold.number == number else hold for hold in holds])
 
 
 @contextmanager

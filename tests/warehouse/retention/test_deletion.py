@@ -27,7 +27,7 @@ from warehouse.raw.deletion_log import (
 )
 from warehouse.raw.log import RawLog
 from warehouse.retention.deletion import Retention
-from warehouse.retention.legal_holds import Hold, add_hold, read_holds, remove_hold
+from warehouse.retention.legal_holds import Hold, add_hold, read_hold_history, read_holds, remove_hold
 from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE
 from warehouse.snapshot.database import open_snapshot
 from warehouse.snapshot.publish import is_stale, publish
@@ -167,7 +167,7 @@ def test_a_held_record_stays_with_all_that_belongs_to_it(folder: DataFolder, nam
     publish(folder, full=True)
     assert row() == before
 
-    remove_hold(folder, 1)
+    remove_hold(folder, 1, on=date(2023, 5, 1))
     delete(folder)
     assert published(folder) == {"young"}
     assert list(MediaStore(folder).list_files()) == []
@@ -206,7 +206,7 @@ def test_a_hold_of_the_account_stops_all_of_it(folder: DataFolder) -> None:
     hold(folder, account="default")
     assert delete(folder).windows == {}
     assert published(folder) == {"older-bob", "old-ann", "old-bob", "young"}
-    remove_hold(folder, 1)
+    remove_hold(folder, 1, on=date(2023, 5, 1))
     hold(folder, account="other")
     delete(folder)
     assert published(folder) == {"young"}
@@ -327,10 +327,26 @@ def test_holds_are_numbered_private_and_lifted(tmp_path: Path) -> None:
     assert read_holds(folder, "west") == [first]
     assert ANN not in repr(first)
     assert (folder.root / "holds.json").stat().st_mode & 0o777 == 0o600
-    remove_hold(folder, 1)
+    remove_hold(folder, 1, on=date(2023, 5, 1))
     assert read_holds(folder) == [second]
     with pytest.raises(NoSuchHold, match="number 1"):
-        remove_hold(folder, 1)
+        remove_hold(folder, 1, on=date(2023, 5, 2))
+
+
+def test_a_removed_hold_leaves_a_record_and_its_number_is_never_used_again(tmp_path: Path) -> None:
+    folder = create_folder(tmp_path)
+    first = hold(folder, user=ANN, note="case 17")
+    remove_hold(folder, first.number, on=date(2023, 5, 1))
+    assert read_holds(folder) == []
+    second = hold(folder, user=BOB)
+    remove_hold(folder, second.number, on=date(2023, 5, 2))
+    assert hold(folder, account="east").number == 3
+    records = [(one.number, one.user, one.note, one.removed) for one in read_hold_history(folder)]
+    assert records == [(1, ANN, "case 17", date(2023, 5, 1)), (2, BOB, None, date(2023, 5, 2)), (3, None, None, None)]
+    # A file of an earlier version.
+    content = json.loads((folder.root / "holds.json").read_text())
+    (folder.root / "holds.json").write_text(json.dumps([{**content[2]}]).replace(', "removed": null', ""))
+    assert [one.number for one in read_holds(folder)] == [3]
 
 
 @pytest.mark.parametrize(
@@ -348,7 +364,7 @@ def test_holds_are_numbered_private_and_lifted(tmp_path: Path) -> None:
         ({"account": "default"}, {}, True),
     ],
 )
-def test_whom_a_hold_means(named: dict[str, str], record: dict[str, Any], is_held: bool) -> None:
+def test_whom_a_hold_means(named: dict[str, Any], record: dict[str, Any], is_held: bool) -> None:
     assert Hold(number=1, since=date(2023, 4, 1), **named).holds(record) is is_held
 
 
