@@ -1,10 +1,23 @@
 """`iplum archive`: downloads bodies, attachments, faxes and recordings that are not verified yet."""
 
+from datetime import timedelta
+
 import typer
 
 from pipelines.clock import now
 from pipelines.commands.failure_alert import alert_on_failure
-from pipelines.commands.invocation import Account, AsJson, Since, Until, exit_on, read_accounts, read_range, write_json
+from pipelines.commands.invocation import (
+    Account,
+    AsJson,
+    Since,
+    Until,
+    exit_on,
+    format_count,
+    format_minutes,
+    read_accounts,
+    read_range,
+    write_json,
+)
 
 
 def archive(since: Since = None, until: Until = None, account: Account = None, as_json: AsJson = False) -> None:
@@ -20,7 +33,16 @@ def archive(since: Since = None, until: Until = None, account: Account = None, a
     from pipelines.runs.archive import archive as run_archive
 
     with alert_on_failure(accounts[0], "archive") as failures, ProgressBar() as bar:
-        report = run_archive(*accounts, environ=environ, only=account, since=first, until=last, progress=bar, clock=now)
+        report = run_archive(
+            *accounts,
+            environ=environ,
+            only=account,
+            since=first,
+            until=last,
+            progress=bar,
+            clock=now,
+            on_start=lambda records, duration: bar.show_line(_describe_backlog(records, duration)),
+        )
         failures += report.failures
     if as_json:
         names = ("table", "status", "records", "bytes")
@@ -36,3 +58,13 @@ def archive(since: Since = None, until: Until = None, account: Account = None, a
     if not report.holdings and not report.failures:
         typer.echo("Nothing to download. Run 'iplum sync' first.")
     exit_on(report.failures)
+
+
+def _describe_backlog(records: int, duration: timedelta) -> str:
+    to_download = f"{format_count(records, 'record')} to download"
+    if not records:
+        return to_download
+    return (
+        f"{to_download}: at least {format_minutes(duration)} at the set rate "
+        "(IPLUM_REQUESTS_PER_SECOND). If stopped, the next call continues."
+    )

@@ -1,9 +1,9 @@
 """`iplum init`: the set-up, from two keys to the first sync."""
 
-import math
 import os
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ import typer
 
 from pipelines.clock import now
 from pipelines.commands.doctor import show_diagnoses
+from pipelines.commands.invocation import format_count, format_minutes
 from pipelines.commands.sync import sync_and_show
 from pipelines.settings import (
     ACCOUNTS_FILE,
@@ -143,10 +144,10 @@ def _offer_sync(
 
     windows = sum(map(len, find_due_ranges(settings, now())))
     requests = windows * _DATASETS
-    minutes = math.ceil(requests / settings.requests_per_second / 60)
+    duration = format_minutes(timedelta(seconds=requests / settings.requests_per_second))
     typer.echo(
-        f"\nThe first sync covers {windows} five-day windows since {settings.start_date}: about {requests} "
-        f"requests, {'1 minute' if minutes == 1 else f'{minutes} minutes'} at IPLUM_REQUESTS_PER_SECOND="
+        f"\nThe first sync covers {format_count(windows, 'five-day window')} since {settings.start_date}: about "
+        f"{format_count(requests, 'request')}, {duration} at IPLUM_REQUESTS_PER_SECOND="
         f"{settings.requests_per_second:g}. If stopped, it continues the next time."
     )
     if starts_sync is None and is_interactive:

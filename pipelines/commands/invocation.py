@@ -1,10 +1,10 @@
 """Settings, day options, clock, console and exit codes shared by all commands."""
 
 import json
+import math
 import os
-import sys
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
 import typer
@@ -13,6 +13,7 @@ from rich.console import Console
 from pipelines.settings import PROJECT, Settings, adopt_environment, load_accounts, parse_day_text, read_environment
 
 _NO_WRAP = 10_000
+_MOST_MINUTES = 120
 
 Since = Annotated[str | None, typer.Option(metavar="DAY", help="First day (UTC), such as 2024-01-31; included.")]
 Until = Annotated[str | None, typer.Option(metavar="DAY", help="Last day (UTC); excluded.")]
@@ -51,13 +52,22 @@ def start_of_day(day: date | None) -> datetime | None:
     return None if day is None else datetime.combine(day, time(), UTC)
 
 
+def format_count(number: int, noun: str) -> str:
+    """Format a number with its noun: `1 window`, `2,000 windows`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def format_minutes(duration: timedelta) -> str:
+    """Format a duration in whole minutes or hours, rounded up: `1 minute`, `90 minutes`, `5 hours`."""
+    minutes = max(1, math.ceil(duration / timedelta(minutes=1)))
+    if minutes > _MOST_MINUTES:
+        return format_count(math.ceil(minutes / 60), "hour")
+    return format_count(minutes, "minute")
+
+
 def open_console(*, stderr: bool = False) -> Console:
     """Open a console as wide as the terminal; elsewhere, lines are not wrapped."""
-    if stderr and sys.stderr.isatty():
-        # Dagster redirects standard error to a file while a step runs, so the terminal is opened again.
-        console = Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w"), highlight=False)
-    else:
-        console = Console(stderr=stderr, highlight=False)
+    console = Console(stderr=stderr, highlight=False)
     if not console.is_terminal:
         console.width = _NO_WRAP
     return console

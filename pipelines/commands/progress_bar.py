@@ -1,4 +1,4 @@
-"""Progress on the command line: bars with rate and time left on a terminal, plain lines elsewhere."""
+"""Progress on the command line: bars with rate and time left on a terminal, dated lines elsewhere."""
 
 import logging
 import threading
@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
-from pipelines.commands.invocation import open_console
+from pipelines.clock import Clock, now
+from pipelines.commands.invocation import format_count, open_console
 from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import WindowOutcome
 
@@ -20,17 +21,21 @@ _PUBLISHING = "publishing"
 
 
 class ProgressBar(Progress):
-    """Progress bars for windows, records and other steps; a context manager that restores the terminal."""
+    """Progress bars for windows, records and other steps; a context manager that restores the terminal.
 
-    def __init__(self, console: Console | None = None) -> None:
+    Elsewhere than on a terminal, each line starts with its date and time (UTC), for the log of an unattended run.
+    """
+
+    def __init__(self, console: Console | None = None, *, clock: Clock = now) -> None:
         console = console or open_console(stderr=True)
         self._console = console
-        # Checked once: Dagster redirects standard error to a file while a step runs.
+        self._clock = clock
         self._is_plain = not console.is_terminal
         self._bar = progress.Progress(*_choose_columns(console.width), console=console, disable=self._is_plain)
+        self._has_lines = False
         self._tasks: dict[str, progress.TaskID] = {}
         self._results: dict[str, int] = {}
-        self._notes = _WarningHandler(console)
+        self._notes = _WarningHandler(self.show_line)
         # Records finish in threads.
         self._lock = threading.Lock()
 
@@ -39,9 +44,17 @@ class ProgressBar(Progress):
         self._bar.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._bar.stop()
         logging.getLogger("iplum_resource").removeHandler(self._notes)
+        if self._is_plain and self._has_lines:
+            self.show_line("finished" if kind is None else "stopped")
+
+    def show_line(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._has_lines = True
+        line = f"{self._clock():%Y-%m-%d %H:%M:%SZ} {text}" if self._is_plain else text
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def start(self, dataset: str, total: int, unit: Literal["windows", "records"] = "windows") -> None:
         """Start a bar, or extend the one of an earlier range."""
@@ -82,7 +95,7 @@ class ProgressBar(Progress):
         self._results[dataset] = 0
         self._tasks[dataset] = self._bar.add_task(dataset, total=total, unit=unit, brought=nothing)
         if self._is_plain:
-            self._console.print(f"{dataset}: {total:,} {unit}")
+            self.show_line(f"{dataset}: {format_count(total, unit.removesuffix('s'))}")
 
     def _show_publishing(self) -> None:
         """Show that the run publishes after its last window, which would otherwise look like a hang."""
@@ -110,9 +123,9 @@ def _choose_columns(width: int) -> list[progress.ProgressColumn]:
 class _WarningHandler(logging.Handler):
     """Prints warnings of the client, such as retries and rejected usage types, above the bars."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, show_line: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
-        self._console = console
+        self._show_line = show_line
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(f"note: {record.getMessage()}", markup=False, highlight=False, soft_wrap=True)
+        self._show_line(f"note: {record.getMessage()}")

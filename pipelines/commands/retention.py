@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.clock import now
-from pipelines.commands.invocation import Account, read_accounts
+from pipelines.commands.invocation import Account, format_count, read_accounts
 from pipelines.settings import Settings, SettingsError
 from pipelines.warehouse_folder import open_folder
 
@@ -65,13 +65,13 @@ def _show_plan(deletion: "DeletionRecord", *, dry_run: bool) -> None:
     if dry_run:
         for key, window in deletion.windows.items():
             counts = ", ".join(f"{rows:,} {table}" for table, rows in window["rows"].items() if rows)
-            typer.echo(f"  {key}  {counts or 'no rows'}, {len(window['raw']):,} raw files")
+            typer.echo(f"  {key}  {counts or 'no rows'}, {format_count(len(window['raw']), 'raw file')}")
     held = deletion.held
     for table, rows in deletion.rows.items():
-        typer.echo(f"  {table:<16}{rows:>10,} rows to delete, {held[table]:,} held")
+        typer.echo(f"  {table:<16}{rows:>10,} {'row ' if rows == 1 else 'rows'} to delete, {held[table]:,} held")
     typer.echo(
-        f"  {len(deletion.windows):,} windows, {deletion.raw_files:,} raw files, {len(deletion.files):,} media "
-        f"files, {deletion.inbox_events:,} inbox events"
+        f"  {format_count(len(deletion.windows), 'window')}, {format_count(deletion.raw_files, 'raw file')}, "
+        f"{format_count(len(deletion.files), 'media file')}, {format_count(deletion.inbox_events, 'inbox event')}"
     )
 
 
@@ -85,6 +85,7 @@ def _show_records(chosen: tuple[Settings, ...]) -> None:
         state = f"finished {one.finished_at:%Y-%m-%d %H:%M}Z" if one.finished_at else "not finished"
         typer.echo(
             f"{one.began_at:%Y-%m-%d %H:%M}Z  {one.account}  before {one.before}: "
-            f"{sum(one.rows.values()):,} rows of {len(one.windows):,} windows, {one.raw_files:,} raw files, "
-            f"{len(one.files) - len(one.files_kept):,} media files; {state}"
+            f"{format_count(sum(one.rows.values()), 'row')} of {format_count(len(one.windows), 'window')}, "
+            f"{format_count(one.raw_files, 'raw file')}, "
+            f"{format_count(len(one.files) - len(one.files_kept), 'media file')}; {state}"
         )

@@ -14,6 +14,7 @@ from pipelines.commands.invocation import (
     Since,
     Until,
     exit_on,
+    format_count,
     read_accounts,
     read_range,
     start_of_day,
@@ -65,7 +66,8 @@ def verify(
             _show_audit(report)
         for note in notes:
             typer.echo(f"note: {note}")
-        typer.echo(f"{len(sizes):,} files hashed, {sum(sizes):,} bytes; {len(mismatches):,} differences")
+        found = format_count(len(mismatches), "difference")
+        typer.echo(f"{format_count(len(sizes), 'file')} hashed, {sum(sizes):,} bytes; {found}")
     exit_on(mismatches)
 
 
@@ -108,7 +110,8 @@ def _show_audit(report: "SyncReport") -> None:
         found = tally.findings
         refused = " (refused: no recording plan)" if tally.refused else ""
         typer.echo(
-            f"{name:<12}{tally.windows:>5} windows requested again{refused}: {found.missing:,} rows missing, "
+            f"{name:<12}{tally.windows:>5} {'window ' if tally.windows == 1 else 'windows'} requested again{refused}: "
+            f"{format_count(found.missing, 'row')} missing, "
             f"{found.changed:,} changed, {found.deleted:,} deleted at iPlum"
         )
 
@@ -117,8 +120,12 @@ def _list_findings(report: "SyncReport") -> Iterator[str]:
     for name, tally in report.datasets.items():
         found = tally.findings
         if found.missing:
-            yield f"{name}: {found.missing:,} rows were missing; this audit added and published them"
+            yield f"{name}: {_count_rows(found.missing)} missing; this audit added and published them"
         if found.changed:
-            yield f"{name}: {found.changed:,} rows have changed at iPlum; they are now up to date"
+            yield f"{name}: {_count_rows(found.changed)} changed at iPlum; they are now up to date"
         if found.deleted:
-            yield f"{name}: {found.deleted:,} rows were deleted at iPlum; they are kept here with absent_since"
+            yield f"{name}: {_count_rows(found.deleted)} deleted at iPlum; they are kept here with absent_since"
+
+
+def _count_rows(rows: int) -> str:
+    return f"{format_count(rows, 'row')} {'was' if rows == 1 else 'were'}"

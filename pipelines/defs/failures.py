@@ -32,7 +32,7 @@ def fail_records(dataset: str, errors: Sequence[Exception], *, left_out: int) ->
     """Build the failure of an interrupted archive run; finished downloads are kept."""
     reason = str(errors[0]) if errors else "every attempted record failed at iPlum or its media host. Try again later."
     return dg.Failure(
-        description=f"{dataset}: ended with {left_out} windows left. {reason}",
+        description=f"{dataset}: ended with {_format_count(left_out)} left. {reason}",
         metadata={"windows_left": left_out},
         allow_retries=False,
     )

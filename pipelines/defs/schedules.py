@@ -1,5 +1,6 @@
 """Schedules: the daily sync, the daily archive and the weekly audit, with the windows of each."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -52,16 +53,21 @@ def find_due_ranges(settings: Settings, now: datetime) -> list[list[StorageWindo
     return list(group_into_ranges(sorted(due), at_most=MAX_WINDOWS_PER_RUN))
 
 
+def count_backlog(settings: Settings, now: datetime) -> dict[StorageWindow, int]:
+    """Count the records to download at `now` (aware UTC), by window; each lake file is read once."""
+    folder = open_folder(settings).with_cached_listings(settings.account)
+    first = window_of(settings.start_date)
+    counts: Counter[StorageWindow] = Counter()
+    for source, table in TABLES_WITH_ARCHIVE:
+        for window in folder.lake_windows(source.name, settings.account):
+            if window >= first:
+                counts[window] += len(find_backlog(folder, table, settings.account, window, now=now))
+    return {window: records for window, records in counts.items() if records}
+
+
 def find_backlog_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List the windows with something to download at `now` (aware UTC) as one range per run, newest first."""
-    folder = open_folder(settings).with_cached_listings(settings.account)
-    windows = {
-        window
-        for source, table in TABLES_WITH_ARCHIVE
-        for window in folder.lake_windows(source.name, settings.account)
-        if window >= window_of(settings.start_date) and find_backlog(folder, table, settings.account, window, now=now)
-    }
-    return list(group_into_ranges(sorted(windows), at_most=MAX_WINDOWS_PER_RUN))
+    return list(group_into_ranges(sorted(count_backlog(settings, now)), at_most=MAX_WINDOWS_PER_RUN))
 
 
 def find_audit_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:

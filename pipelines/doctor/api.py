@@ -154,8 +154,8 @@ def _diagnose_history(client: IPlumClient, settings: Settings, accepted: Sequenc
     except IPlumError as error:
         return _fail("history", error)
     if earliest is None:
-        found = f"no records found since {settings.start_date} in {len(requested)} requests"
-        return Diagnosis("history", State.OK, found)
+        requests = "1 request" if len(requested) == 1 else f"{len(requested)} requests"
+        return Diagnosis("history", State.OK, f"no records found since {settings.start_date} in {requests}")
     if earliest == windows[0]:
         found = f"starts at or before IPLUM_START_DATE ({earliest.key})"
         return Diagnosis("history", State.OK, found, "For older records, set an earlier IPLUM_START_DATE.")

@@ -1,20 +1,23 @@
 """An archive run from start to end, run through Dagster and recorded in its history."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 from pipelines.clock import Clock
 from pipelines.dagster_home import open_instance
 from pipelines.defs.build import build_definitions
 from pipelines.defs.jobs import ARCHIVE
-from pipelines.defs.schedules import find_backlog_ranges
+from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN
+from pipelines.defs.schedules import count_backlog
 from pipelines.runs.sync import choose_ranges, run_account_job, run_job
-from pipelines.settings import Settings, check_account, check_credentials, choose_accounts
+from pipelines.settings import Settings, check_credentials, choose_accounts
 from pipelines.steps.progress import Progress
-from pipelines.warehouse_folder import open_folder
+from pipelines.warehouse_folder import check_folder, open_folder
+from warehouse.lake.due_windows import group_into_ranges
 from warehouse.outputs.query import run_query
 from warehouse.snapshot.pointer import find_snapshot
+from warehouse.windows import StorageWindow
 
 _SUMMARY = """
 SELECT 'contents' AS table_name, status, count(*) AS records, coalesce(sum(bytes), 0) AS bytes
@@ -60,23 +63,29 @@ def archive(
     until: date | None = None,
     progress: Progress,
     clock: Clock,
+    on_start: Callable[[int, timedelta], None] = lambda _records, _duration: None,
 ) -> ArchiveReport:
     """Download what is not verified yet, publish, and return the result; `environ` holds the credentials.
 
-    Without days, all of history; with them, the windows that overlap them (UTC; `until` excluded). Raises as
-    `sync` does.
+    Without days, all of history; with them, the windows that overlap them (UTC; `until` excluded). `on_start`
+    receives the number of records and the shortest possible duration before the first request. Raises as `sync`
+    does.
     """
     folder = open_folder(accounts[0])
     chosen = choose_accounts(accounts, only)
     for settings in chosen:
         check_credentials(environ, settings.secrets)
-        check_account(settings, folder.accounts())
+        check_folder(settings, folder)
     now = clock()
     has_days = since is not None or until is not None
+    backlogs = [count_backlog(settings, now) for settings in chosen]
     ranges = [
-        choose_ranges(settings, since=since, until=until, now=now) if has_days else find_backlog_ranges(settings, now)
-        for settings in chosen
+        choose_ranges(settings, since=since, until=until, now=now)
+        if has_days
+        else list(group_into_ranges(sorted(backlog), at_most=MAX_WINDOWS_PER_RUN))
+        for settings, backlog in zip(chosen, backlogs, strict=True)
     ]
+    _announce(chosen, backlogs, ranges, on_start)
     report = ArchiveReport()
     definitions = build_definitions(*accounts, clock=clock, progress=progress)
     with open_instance(accounts[0]) as instance:
@@ -92,3 +101,18 @@ def archive(
         report.holdings = [tuple(row) for row in run_query(folder, _SUMMARY).rows]
         report.reasons = [tuple(row) for row in run_query(folder, _REASONS).rows]
     return report
+
+
+def _announce(
+    accounts: Sequence[Settings],
+    backlogs: Sequence[Mapping[StorageWindow, int]],
+    ranges: Sequence[Sequence[Sequence[StorageWindow]]],
+    on_start: Callable[[int, timedelta], None],
+) -> None:
+    """Report the records of the chosen windows; each needs at least one request, and accounts follow each other."""
+    records, seconds = 0, 0.0
+    for settings, backlog, account_ranges in zip(accounts, backlogs, ranges, strict=True):
+        due = sum(backlog.get(window, 0) for window_range in account_ranges for window in window_range)
+        records += due
+        seconds += due / settings.requests_per_second
+    on_start(records, timedelta(seconds=seconds))

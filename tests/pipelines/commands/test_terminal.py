@@ -1,14 +1,20 @@
 """Output on a terminal: colors, line width, progress bars and completion."""
 
 import io
+import os
 import re
 import signal
+import subprocess
+import sys
 import time
+from datetime import UTC, datetime
 
+import dagster as dg
 import pytest
 from rich.console import Console
 
 from pipelines.commands.progress_bar import ProgressBar
+from pipelines.dagster_home import open_instance
 from tests.support.account import Account
 from tests.support.terminal import run_on_terminal
 
@@ -43,10 +49,29 @@ def test_a_sync_shows_its_rate_and_handles_sigterm_like_ctrl_c(account: Account)
     assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l"), "the cursor must be visible again"
 
 
+@pytest.mark.parametrize("command", ["sync", "archive"])
+def test_ctrl_c_cancels_the_run_without_a_traceback(account: Account, command: str) -> None:
+    """A terminal sends the signal to child processes too; those of Dagster print a traceback."""
+    account.changes["IPLUM_MEDIA_HOSTS"] = account.server.url.removeprefix("http://")
+    if command == "archive":
+        account.set_options(rows_per_day=4)
+        assert account.sync().failures == []
+    account.set_options(latency=1.5, rows_per_day=4)
+    with run_on_terminal(command, environ={**account.environ, "IPLUM_CONCURRENCY": "1"}, columns=120) as terminal:
+        terminal.wait_for("s/s")
+        os.killpg(terminal.process.pid, signal.SIGINT)
+        assert terminal.finish() == 130
+    assert terminal.output.endswith("Stopped. Finished work is kept; the same command continues from there.\n")
+    assert "Traceback" not in terminal.output
+    with open_instance(account.settings) as instance:
+        latest = instance.get_runs(limit=1)[0]
+    assert (latest.job_name, latest.status) == (command, dg.DagsterRunStatus.CANCELED)
+
+
 def draw(width: int, *, is_terminal: bool = True) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=is_terminal, color_system=None)
-    with ProgressBar(console) as bar:
+    with ProgressBar(console, clock=lambda: datetime(2024, 3, 14, 9, tzinfo=UTC)) as bar:
         show = bar.track("files", "files")
         for done in range(1, 4):
             show(done, 3)
@@ -63,5 +88,25 @@ def test_the_progress_bar_shows_a_rate_if_wide_enough_and_fits_narrow_terminals(
     assert max(len(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)) for line in narrow.splitlines()) <= 40
 
 
-def test_without_a_terminal_progress_is_one_plain_line_per_task() -> None:
-    assert draw(200, is_terminal=False) == "files: 3 files\nusage: 5 windows\n"
+def test_elsewhere_progress_is_a_dated_line_for_each_beginning_and_the_end() -> None:
+    lines = draw(200, is_terminal=False).splitlines()
+    assert lines == [f"2024-03-14 09:00:00Z {text}" for text in ("files: 3 files", "usage: 5 windows", "finished")]
+
+
+def test_the_log_of_an_unattended_run_has_dates(account: Account) -> None:
+    """Cron appends the output to a file."""
+    environ = {**os.environ, **account.environ}
+    command = [sys.executable, "-m", "pipelines.cli", "sync", "--since", str(account.created_at.date())]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    date = rf"{datetime.now(UTC).year}-[0-9]{{2}}-[0-9]{{2}} [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z "
+    lines = done.stderr.splitlines()
+    assert [re.sub(f"^{date}", "", line) for line in lines] == [
+        "iplum sync",
+        "recordings: 1 window",
+        "usage: 1 window",
+        "finished",
+    ]
+    assert all(re.match(date, line) for line in lines)
+    wrong = subprocess.run(command, env={**environ, "IPLUM_LANG": "x"}, capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert re.fullmatch(rf"{date}iplum sync\nerror: IPLUM_LANG must be .*\n", wrong.stderr)

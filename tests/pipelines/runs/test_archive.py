@@ -11,11 +11,16 @@ import pytest
 
 from iplum_resource.standin.server import Running
 from pipelines import cli
+from pipelines.defs.schedules import count_backlog
 from pipelines.runs.archive import ArchiveReport, archive
+from pipelines.settings import load_settings
 from pipelines.steps.progress import Progress
 from tests.support.account import Account, now
+from warehouse.archive.backlog import find_backlog
 from warehouse.checks.data_quality import find_by_select
-from warehouse.schema.tables import RECORDING_FILES
+from warehouse.schema.tables import RECORDING_FILES, Table
+from warehouse.storage.paths import DataFolder
+from warehouse.windows import StorageWindow, window_of
 
 CONTENT, RECORDING = "/usage/getcontent", "/callrecordings/getrecordingfile"
 IPLUM = [sys.executable, "-m", "pipelines.cli"]
@@ -65,6 +70,58 @@ def assert_all_verified(account: Account) -> None:
     for table, rows in count_expected(account).items():
         assert count(account, table) == {"verified": rows}
     assert cli.run(["verify", "--offline"]) == 0
+
+
+def test_the_command_states_records_and_duration_before_it_starts(
+    synced: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPLUM_REQUESTS_PER_SECOND", "100")
+    records = sum(count_expected(synced).values())
+    assert cli.run(["archive"]) == 0
+    first = capsys.readouterr().err.splitlines()[0]
+    assert f"{records} records to download: at least 1 minute at the set rate" in first
+    assert cli.run(["archive"]) == 0
+    assert "0 records to download" in capsys.readouterr().err
+    started: list[tuple[int, timedelta]] = []
+    settings = load_settings({**synced.environ, "IPLUM_REQUESTS_PER_SECOND": "0.5"}, synced.path)
+    shutil.rmtree(synced.folder.root / "raw" / "contents")
+    shutil.rmtree(synced.folder.root / "lake" / "contents")
+    with pytest.raises(InterruptedError):
+        archive(
+            settings,
+            environ=synced.environ,
+            progress=Progress(),
+            clock=now,
+            on_start=lambda *plan: stop_after(started, plan),
+        )
+    texts = count_expected(synced)["contents"]
+    assert started == [(texts, timedelta(seconds=2 * texts))]
+
+
+def test_each_window_is_read_once_to_find_the_backlog(synced: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each archive table was combined with each source, so that every window was read twice."""
+    read: list[tuple[str, str]] = []
+
+    def record(folder: DataFolder, table: Table, account: str, window: StorageWindow, *, now: datetime) -> list[str]:
+        read.append((table.name, window.key))
+        return find_backlog(folder, table, account, window, now=now)
+
+    monkeypatch.setattr("pipelines.defs.schedules.find_backlog", record)
+    counts = count_backlog(synced.settings, now())
+    assert sum(counts.values()) == sum(count_expected(synced).values())
+    folders = {"contents": "usage", "recording_files": "recordings"}
+    expected = [
+        (table, window.key)
+        for table, source in folders.items()
+        for window in synced.folder.lake_windows(source, "default")
+        if window >= window_of(synced.settings.start_date)
+    ]
+    assert sorted(read) == sorted(expected)
+
+
+def stop_after(seen: list[tuple[int, timedelta]], plan: tuple[int, timedelta]) -> None:
+    seen.append(plan)
+    raise InterruptedError
 
 
 def test_all_contents_are_downloaded_once(synced: Account) -> None:

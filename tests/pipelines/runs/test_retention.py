@@ -58,11 +58,17 @@ def test_a_deletion_is_previewed_confirmed_run_and_listed(
     assert run("hold", "add", "--user", HELD, "--note", "case 17") == 0
     assert run("hold", "list") == 0
     assert f"user {HELD}, note case 17" in capsys.readouterr().out
+    assert run("hold", "add", "--user", "x@clinic.example") == run("hold", "remove", "2") == 0
+    capsys.readouterr()
+    assert run("hold", "list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["1", "2"]
+    assert lines[1].endswith(f"user x@clinic.example, removed on {now():%Y-%m-%d}")
 
     assert run(*DELETE, "--dry-run") == 0
     shown = capsys.readouterr().out
-    assert f"{old.key}  1 usage, 1 raw files" in shown
-    assert "usage                    1 rows to delete, 1 held" in shown
+    assert f"{old.key}  1 usage, 1 raw file\n" in shown
+    assert "usage                    1 row  to delete, 1 held" in shown
     assert run(*DELETE) == 2, "without a terminal, --yes is required"
     assert load_deletion_records(account.folder, "default") == []
     assert list_published_ids(account) == ["gone", "held", "recent"]
@@ -74,7 +80,7 @@ def test_a_deletion_is_previewed_confirmed_run_and_listed(
     assert HELD not in json.dumps(deletion.windows)
     capsys.readouterr()
     assert run("retention", "--list") == 0
-    assert "1 rows of 1 windows, 1 raw files, 0 media files; finished" in capsys.readouterr().out
+    assert "1 row of 1 window, 1 raw file, 0 media files; finished" in capsys.readouterr().out
     assert run(*DELETE, "--yes") == 0
     assert len(load_deletion_records(account.folder, "default")) == 1, "nothing is left to delete"
     assert account.server.requests == []
