@@ -4,16 +4,18 @@ Exit codes: 0 success; 2 wrong usage or configuration, found before any request;
 disk; 130 stopped by Ctrl-C or SIGTERM.
 """
 
+import difflib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Annotated
 
 import typer
 
 from iplum_resource.errors import IPlumError
+from pipelines.clock import now
 from pipelines.commands.archive import archive
 from pipelines.commands.doctor import doctor
 from pipelines.commands.export import export
@@ -50,6 +52,7 @@ _add_commands(init, doctor, sync, archive, publish, verify, export, retention, r
 app.add_typer(hold)
 
 _INTERRUPTED = 130
+_LOGGED = {"sync", "archive", "publish", "verify", "retention"}
 
 
 def _show_version(wanted: bool) -> None:
@@ -77,12 +80,20 @@ def main() -> None:
         sys.excepthook = _print_bug
     # SIGTERM, as sent by cron, systemd or `kill`, ends a command like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _show_start(arguments)
     code = run(arguments)
     if code == _INTERRUPTED:
         # Threads that wait for a response would keep the process alive; all their writes are atomic.
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _show_start(arguments: Sequence[str]) -> None:
+    """Date the log of an unattended run, such as cron's, so that each error has a date."""
+    name = next((argument for argument in arguments if argument != "--debug"), "")
+    if name in _LOGGED and not sys.stderr.isatty():
+        typer.echo(f"{now():%Y-%m-%d %H:%M:%SZ} iplum {name}", err=True)
 
 
 def run(arguments: list[str]) -> int:
@@ -97,8 +108,7 @@ def run(arguments: list[str]) -> int:
         typer.echo(f"\nStopped. {error}".rstrip(), err=True)
         return _INTERRUPTED
     except typer.TyperException as error:
-        command_name = f" {arguments[0]}" if arguments and not arguments[0].startswith("-") else ""
-        typer.echo(f"error: {error}; see 'iplum{command_name} --help'", err=True)
+        typer.echo(f"error: {_describe_wrong_usage(error)}", err=True)
         return 2
     except BrokenPipeError:
         return 0
@@ -110,6 +120,18 @@ def run(arguments: list[str]) -> int:
     if code == _INTERRUPTED:
         typer.echo("Stopped. Finished work is kept; the same command continues from there.", err=True)
     return code or 0
+
+
+def _describe_wrong_usage(error: typer.TyperException) -> str:
+    """Return the problem, the closest option if one was mistyped, and the command whose help explains it."""
+    problem = error.format_message().rstrip(".")
+    if similar := getattr(error, "possibilities", None):
+        typed = error.message.rpartition(" ")[2]
+        (closest,) = difflib.get_close_matches(typed, similar, n=1, cutoff=0)
+        problem = f"{error.message}. Did you mean '{closest}'?"
+    context = getattr(error, "ctx", None)
+    command = "iplum" if context is None else context.command_path
+    return f"{problem}{'' if problem.endswith('?') else '.'} See '{command} --help'"
 
 
 def _print_bug(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:  # noqa: ARG001

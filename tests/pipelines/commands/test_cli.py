@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -54,6 +55,27 @@ def test_wrong_usage_exits_with_2_before_any_request(
     assert account.server.requests == []
 
 
+@pytest.mark.parametrize(
+    ("typed", "error"),
+    [
+        ("snyc", "No such command 'snyc'. Did you mean 'sync'? See 'iplum --help'"),
+        ("nothing-like-it", "No such command 'nothing-like-it'. See 'iplum --help'"),
+        ("hold lst", "No such command 'lst'. Did you mean 'list'? See 'iplum hold --help'"),
+        ("sync --sinse 2024-01-01", "No such option: --sinse. Did you mean '--since'? See 'iplum sync --help'"),
+        ("hold add --usr ann", "No such option: --usr. Did you mean '--user'? See 'iplum hold add --help'"),
+        ("--versoin", "No such option: --versoin. Did you mean '--version'? See 'iplum --help'"),
+        ("sync --colour", "No such option: --colour. See 'iplum sync --help'"),
+        ("sql", "Missing argument 'query'. See 'iplum sql --help'"),
+        ("export there", "Missing option '--since'. See 'iplum export --help'"),
+    ],
+)
+def test_a_typo_suggests_the_right_name_and_its_help(
+    typed: str, error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*typed.split()) == 2
+    assert capsys.readouterr().err == f"error: {error}\n"
+
+
 def test_an_end_that_is_not_after_the_start_is_rejected(account: Account) -> None:
     assert run("sync", "--since", str(account.first_day), "--until", str(account.first_day)) == 2
 
@@ -64,6 +86,41 @@ def test_missing_credentials_exit_with_2_and_are_named(
     monkeypatch.setenv("IPLUM_SECRET_KEY", "")
     assert run("sync") == 2
     assert "IPLUM_SECRET_KEY is not set" in capsys.readouterr().err
+    assert account.server.requests == []
+
+
+NEED_KEYS = ["sync", "archive", "verify", "doctor"]
+ALL = [*NEED_KEYS, "receiver", "publish", "sql 'SELECT 1'", "report", "retention --list"]
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "value"),
+    [
+        *((command, "IPLUM_SECRET_KEY", "\u201ec4nary\u201c") for command in NEED_KEYS),
+        *((command, "IPLUM_ACCESS_KEY", "\u00abc4nary\u00bb") for command in NEED_KEYS),
+        *((command, "IPLUM_CALLBACK_TOKEN", "\u201ca-long-token-c4nary\u201d") for command in ("receiver", "doctor")),
+        *((command, "IPLUM_BASE_URL", "https://api.iplum.com/#c4nary") for command in ALL),
+        *((command, "IPLUM_BASE_URL", "http://127.0.0.1.iplum.com") for command in ALL),
+        *((command, "IPLUM_ALERT_WEBHOOK", "http://localhost.iplum.com/c4nary") for command in ALL),
+        *((command, "AWS_ENDPOINT_URL", "https://[c4nary") for command in ALL),
+    ],
+)
+def test_a_badly_pasted_setting_exits_with_2_before_any_request(
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    name: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv("IPLUM_CALLBACK_TOKEN", "a-token-of-callbacks")
+    monkeypatch.setenv(name, value)
+    if name == "AWS_ENDPOINT_URL":
+        monkeypatch.setenv("IPLUM_DATA", "s3://calls")
+    assert run(*shlex.split(command)) == 2
+    shown = capsys.readouterr()
+    assert name in shown.out + shown.err
+    assert "c4nary" not in shown.out + shown.err
     assert account.server.requests == []
 
 
@@ -196,12 +253,12 @@ def test_each_command_shows_an_example_and_rejects_an_unknown_option(
     help_text = " ".join(capsys.readouterr().out.split())
     assert f"iplum {name}" in help_text.partition("Example")[2]
     assert run(name, "--no-such-option") == 2
-    assert f"see 'iplum {name} --help'" in capsys.readouterr().err
+    assert f"See 'iplum {name} --help'" in capsys.readouterr().err
 
 
 def test_an_unknown_global_option_refers_to_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--no-such-option") == 2
-    assert "see 'iplum --help'" in capsys.readouterr().err
+    assert "See 'iplum --help'" in capsys.readouterr().err
     assert run("--version") == 0
     assert re.fullmatch(r"iplum-warehouse [0-9.]+\n", capsys.readouterr().out)
 
