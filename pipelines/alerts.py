@@ -4,7 +4,7 @@ import logging
 import smtplib
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -55,6 +55,18 @@ def describe_damages(damages: Sequence[str]) -> Alert:
     """Build the alert about records that cannot be read, or that have several rows."""
     lines = [*_shorten(damages), "Run 'iplum verify' for details."]
     return Alert("iPlum warehouse: some records cannot be used as iPlum sent them", "\n".join(lines))
+
+
+def describe_findings(windows: str, findings: Mapping[str, str], settings: Settings) -> Alert:
+    """Build the alert of an audit with findings; `findings` has one text per dataset."""
+    whose = "" if settings.is_one_of_many else f", account {settings.account}"
+    lines = [f"{dataset}: {found}" for dataset, found in sorted(findings.items())]
+    fix = (
+        "New data was stored, and nothing was removed: rows deleted at iPlum have absent_since. If rows are missing "
+        "again, set IPLUM_VERIFY=always and report it to iPlum."
+    )
+    where = f" ({windows})" if windows else ""
+    return Alert(f"iPlum warehouse{whose}: the audit found differences{where}", "\n".join([*lines, fix]))
 
 
 def _shorten(failures: Sequence[str]) -> list[str]:

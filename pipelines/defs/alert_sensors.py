@@ -1,15 +1,15 @@
-"""Sensors that send alerts: for failed runs, for data that is out of date, and for damaged data."""
+"""Sensors that send alerts: for failed runs, findings of an audit, data that is out of date, and damaged data."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
 
-from pipelines.alerts import Alert, AlertFailed, describe_damages, describe_run, send_alert
+from pipelines.alerts import Alert, AlertFailed, describe_damages, describe_findings, describe_run, send_alert
 from pipelines.clock import Clock
 from pipelines.defs.failures import describe_failure, failing_step
 from pipelines.defs.jobs import ACCOUNT_TAG
-from pipelines.defs.partitions import describe_range
+from pipelines.defs.partitions import FINDINGS_TAG, describe_range
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
 from warehouse.checks.data_problems import find_problems
@@ -40,15 +40,47 @@ def build_failure_alert(accounts: Sequence[Settings], *, clock: Clock) -> dg.Sen
         run = context.dagster_run
         if not settings.alerts.is_on:
             return dg.SkipReason(_NO_RECIPIENT)
+        if run.status == dg.DagsterRunStatus.CANCELED:
+            return dg.SkipReason("the run was stopped by Ctrl-C or SIGTERM")
         if _was_alerted(context.instance, run, since=clock() - _REPEAT_AFTER):
             return dg.SkipReason("this failure was alerted before")
         failures = [describe_failure(event) for event in context.get_step_failure_events()]
+        failures += [f"the audit of {dataset} found: {found}" for dataset, found in _read_findings(run).items()]
         with failing_step(AlertFailed):
             send_alert(describe_run(run.job_name, _describe_windows(run), failures, settings), settings.alerts)
         context.instance.add_run_tags(run.run_id, {_ALERTED_TAG: "true"})
         return None
 
     return failure_alert
+
+
+def build_audit_alert(accounts: Sequence[Settings]) -> dg.SensorDefinition:
+    """Build `audit_alert`: one alert per audit that found differences, off without a recipient."""
+    settings = accounts[0]
+
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        name="audit_alert",
+        minimum_interval_seconds=30,
+        default_status=_choose_status(settings),
+        description="Sends an alert for each audit that found differences between iPlum and the warehouse.",
+    )
+    def audit_alert(context: dg.RunStatusSensorContext) -> dg.SkipReason | None:
+        findings = _read_findings(context.dagster_run)
+        if not findings:
+            return dg.SkipReason("not an audit, or one without findings")
+        if not settings.alerts.is_on:
+            return dg.SkipReason(_NO_RECIPIENT)
+        with failing_step(AlertFailed):
+            send_alert(describe_findings(_describe_windows(context.dagster_run), findings, settings), settings.alerts)
+        return None
+
+    return audit_alert
+
+
+def _read_findings(run: dg.DagsterRun) -> dict[str, str]:
+    """Return what an audit found, by dataset."""
+    return {name.removeprefix(FINDINGS_TAG): found for name, found in run.tags.items() if name.startswith(FINDINGS_TAG)}
 
 
 def build_freshness_alert(accounts: Sequence[Settings], *, clock: Clock) -> dg.SensorDefinition:

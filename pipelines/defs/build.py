@@ -4,7 +4,7 @@ import dagster as dg
 
 from iplum_resource.resource import IPlumResource
 from pipelines.clock import Clock, now
-from pipelines.defs.alert_sensors import build_data_alert, build_failure_alert, build_freshness_alert
+from pipelines.defs.alert_sensors import build_audit_alert, build_data_alert, build_failure_alert, build_freshness_alert
 from pipelines.defs.asset_checks import build_checks
 from pipelines.defs.assets.archive import ARCHIVES, build_archive_assets
 from pipelines.defs.assets.callbacks import build_callbacks_asset
@@ -56,6 +56,7 @@ def build_definitions(
             build_stale_snapshot(accounts, publish, clock=clock),
             build_callback_inbox(accounts, jobs[DRAIN.name], clock=clock),
             build_failure_alert(accounts, clock=clock),
+            build_audit_alert(accounts),
             build_freshness_alert(accounts, clock=clock),
             build_data_alert(accounts),
         ],

@@ -21,6 +21,9 @@ class AuditFindings:
         """The number of differing rows."""
         return self.missing + self.changed + self.deleted
 
+    def __str__(self) -> str:
+        return f"{self.missing:,} missing here, {self.changed:,} changed at iPlum, {self.deleted:,} deleted at iPlum"
+
     def __add__(self, other: "AuditFindings") -> "AuditFindings":
         return AuditFindings(self.missing + other.missing, self.changed + other.changed, self.deleted + other.deleted)
 

@@ -2,6 +2,8 @@
 
 import base64
 import logging
+import re
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,11 +15,11 @@ from pipelines import cli
 from pipelines.alerts import Alert, AlertFailed, describe_run, send_alert
 from pipelines.commands.failure_alert import alert_on_failure
 from pipelines.defs.build import build_definitions
-from pipelines.defs.partitions import build_range_tags
+from pipelines.defs.partitions import FINDINGS_TAG, build_range_tags
 from pipelines.runs.sync import run_job
 from pipelines.settings import Settings, SettingsError, load_settings
 from pipelines.warehouse_folder import open_folder
-from tests.support.account import Account
+from tests.support.account import Account, now
 from tests.support.alert_servers import AlertServer, run_mail_server, run_webhook
 from tests.support.raw_responses import at, call, fold, response
 from warehouse.windows import window_of
@@ -133,7 +135,7 @@ class Daemon:
 
 
 def test_alert_sensors_run_only_if_a_recipient_is_configured(tmp_path: Path, hook: AlertServer) -> None:
-    for name in ("failure_alert", "freshness_alert"):
+    for name in ("failure_alert", "audit_alert", "freshness_alert"):
         off = build_definitions(build_settings(tmp_path)).resolve_sensor_def(name)
         on = build_definitions(build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)).resolve_sensor_def(name)
         assert off.default_status == dg.DefaultSensorStatus.STOPPED
@@ -176,6 +178,26 @@ def test_repeated_failures_send_one_alert_per_day_until_a_run_succeeds(tmp_path:
         assert run(fails=True) == 3, "a failure that persists is reported again the next day"
 
 
+def test_a_run_that_a_person_stopped_is_not_alerted(tmp_path: Path, hook: AlertServer) -> None:
+    """Dagster first records a failure."""
+
+    @dg.op
+    def wait() -> None:
+        raise dg.Failure("interrupted")
+
+    @dg.job
+    def publish() -> None:
+        wait()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        daemon = Daemon(build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url), instance, "failure_alert", now())
+        daemon.tick()
+        result = publish.execute_in_process(instance=instance, raise_on_error=False)
+        instance.report_run_canceled(result.dagster_run)
+        daemon.tick()
+    assert hook.received == []
+
+
 def test_the_alert_for_a_failed_sync_names_its_windows_and_contains_no_secret(
     account: Account, hook: AlertServer
 ) -> None:
@@ -192,6 +214,61 @@ def test_the_alert_for_a_failed_sync_names_its_windows_and_contains_no_secret(
     assert "HTTP 403" in alert["text"]
     for secret in (*list(account.environ.values())[:3], "c4nary"):
         assert secret not in alert["text"]
+
+
+def test_an_audit_that_finds_something_is_alerted_once(account: Account, hook: AlertServer) -> None:
+    account.changes["IPLUM_ALERT_WEBHOOK"] = hook.url
+    account.set_options(recording_plan=False)
+    settings, window = account.settings, window_of(account.created_at - timedelta(days=15))
+    definitions = build_definitions(settings, clock=lambda: account.created_at)
+
+    def audit(daemon: Daemon) -> int:
+        tags, selection = build_range_tags([window]), [dg.AssetKey("raw_usage"), dg.AssetKey("usage")]
+        assert run_job(definitions, "audit", daemon.instance, tags=tags, selection=selection) == []
+        daemon.tick()
+        daemon.tick()
+        return len(hook.received)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        daemon = Daemon(settings, instance, "audit_alert", account.created_at)
+        daemon.tick()
+        assert run_job(definitions, "sync", instance, tags=build_range_tags([window])) == []
+        daemon.tick()
+        assert hook.received == [], "a sync is no audit"
+        assert audit(daemon) == 0, "nothing was missing"
+        shutil.rmtree(account.folder.root / "lake")
+        shutil.rmtree(account.folder.root / "raw")
+        assert audit(daemon) == 1
+        assert audit(daemon) == 1
+    subject, found, fix = hook.received[0]["text"].splitlines()
+    assert (
+        subject
+        == f"iPlum warehouse, account default: the audit found differences (windows {window.key} to {window.key})"
+    )
+    assert re.fullmatch(r"usage: [1-9]\d* missing here, 0 changed at iPlum, 0 deleted at iPlum", found)
+    assert "IPLUM_VERIFY=always" in fix
+
+
+def test_an_audit_that_fails_says_what_it_found(tmp_path: Path, hook: AlertServer) -> None:
+    settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)
+
+    @dg.op
+    def fail_late() -> None:
+        raise dg.Failure("usage: 1 window failed")
+
+    @dg.job(tags={f"{FINDINGS_TAG}usage": "3 missing here"})
+    def audit() -> None:
+        fail_late()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        daemon = Daemon(settings, instance, "failure_alert", now())
+        daemon.tick()
+        audit.execute_in_process(instance=instance, raise_on_error=False)
+        daemon.tick()
+    assert hook.received[0]["text"].splitlines()[1:] == [
+        "usage: 1 window failed",
+        "the audit of usage found: 3 missing here",
+    ]
 
 
 def test_the_alert_for_an_unexpected_error_contains_only_its_type(tmp_path: Path, hook: AlertServer) -> None:

@@ -12,7 +12,7 @@ from iplum_resource.window_pull import FetchWindow
 from pipelines.clock import Clock
 from pipelines.defs.assets.catalog import build_column_schema
 from pipelines.defs.failures import fail_windows
-from pipelines.defs.partitions import AUDIT_TAG, open_account, window_step
+from pipelines.defs.partitions import AUDIT_TAG, FINDINGS_TAG, open_account, window_step
 from pipelines.defs.schedules import find_first_window
 from pipelines.settings import Settings
 from pipelines.steps.audit_windows import NO_FINDINGS
@@ -129,6 +129,7 @@ def _report(
             f"The audit of {dataset.table.name} found {findings.missing} rows missing here, {findings.changed} "
             f"changed and {findings.deleted} deleted at iPlum. New data was stored; nothing was removed."
         )
+        context.instance.add_run_tags(context.run.run_id, {f"{FINDINGS_TAG}{dataset.table.name}": str(findings)})
     if not failed:
         for window in windows:
             for key, metadata in _describe(dataset, settings, latest.get(window)):
