@@ -14,7 +14,7 @@ from typing import Any
 _HEAD = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
-class PreparedResponses:
+class Answers:
     """The prepared rows of a folder, accessed without copying."""
 
     def __init__(self, folder: Path) -> None:
@@ -28,21 +28,17 @@ class PreparedResponses:
         return self._rows[self._offsets[first] : max(self._offsets[first], self._offsets[last] - 1)]
 
 
-class RequestTimes:
+class Diary:
     """Times of requests and of the ends of their responses, in seconds on the monotonic clock."""
 
     def __init__(self) -> None:
-        self.requested_at: list[float] = []
-        self.responded_at: list[float] = []
+        self.asked: list[float] = []
+        self.answered: list[float] = []
         self._used = time.process_time()
 
     def export(self) -> bytes:
         """Return the recorded times as JSON, and clear them."""
-        recorded = {
-            "requested_at": self.requested_at,
-            "responded_at": self.responded_at,
-            "cpu": time.process_time() - self._used,
-        }
+        recorded = {"asked": self.asked, "answered": self.answered, "cpu": time.process_time() - self._used}
         self.__init__()  # type: ignore[misc]
         return json.dumps(recorded).encode()
 
@@ -50,8 +46,8 @@ class RequestTimes:
 class Connection(asyncio.Protocol):
     """A client's keep-alive connection."""
 
-    def __init__(self, responses: PreparedResponses, times: RequestTimes, latency: float) -> None:
-        self._responses, self._times, self._latency = responses, times, latency
+    def __init__(self, answers: Answers, diary: Diary, latency: float) -> None:
+        self._answers, self._diary, self._latency = answers, diary, latency
         self._received = b""
         self._transport: asyncio.Transport
 
@@ -69,10 +65,10 @@ class Connection(asyncio.Protocol):
             return
         self._received = rest[length:]
         method, path, _ = head.split(b" ", 2)
-        if method == b"GET" and path == b"/request-times":
-            self._send(b"200 OK", self._times.export())
+        if method == b"GET" and path == b"/diary":
+            self._send(b"200 OK", self._diary.export())
             return
-        self._times.requested_at.append(time.monotonic())
+        self._diary.asked.append(time.monotonic())
         response = self._choose_response(method, path, rest[:length])
         asyncio.get_running_loop().call_later(self._latency, self._respond, response)
 
@@ -82,11 +78,7 @@ class Connection(asyncio.Protocol):
         match path:
             case b"/usage/getusage":
                 parameters = json.loads(body)
-                return b"200 OK", (
-                    b"[",
-                    self._responses.find_usage(parameters["StartDate"], parameters["EndDate"]),
-                    b"]",
-                )
+                return b"200 OK", (b"[", self._answers.find_usage(parameters["StartDate"], parameters["EndDate"]), b"]")
             case b"/callrecordings/getrecordings":
                 return b"200 OK", (b"[]",)
             case b"/usage/getcontent":
@@ -97,7 +89,7 @@ class Connection(asyncio.Protocol):
 
     def _respond(self, response: tuple[bytes, tuple[Any, ...]]) -> None:
         self._send(response[0], *response[1])
-        self._times.responded_at.append(time.monotonic())
+        self._diary.answered.append(time.monotonic())
 
     def _send(self, status: bytes, *parts: bytes | memoryview) -> None:
         self._transport.write(_HEAD % (status, sum(map(len, parts))))
@@ -121,9 +113,9 @@ def _read_length(head: bytes) -> int:
 
 async def serve(folder: Path, latency: float) -> None:
     """Serve until the process is terminated."""
-    responses, times = PreparedResponses(folder), RequestTimes()
+    answers, diary = Answers(folder), Diary()
     server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(responses, times, latency), "127.0.0.1", 0, backlog=256
+        lambda: Connection(answers, diary, latency), "127.0.0.1", 0, backlog=256
     )
     sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
