@@ -60,7 +60,7 @@ def verify(folder: DataFolder, hours: float) -> list[str]:
     return mismatches
 
 
-def path(folder: DataFolder) -> Path:
+def locate_file(folder: DataFolder) -> Path:
     return folder.root / find_file(folder).path
 
 
@@ -74,12 +74,12 @@ def list_backlog(folder: DataFolder, hours: float) -> list[str]:
 
 
 @pytest.mark.parametrize("problem", ["missing", "damaged"])
-def test_lost_file_is_reported_and_due_at_once_until_it_is_back(folder: DataFolder, problem: str) -> None:
+def test_lost_file_is_reported_and_due_until_it_exists_again(folder: DataFolder, problem: str) -> None:
     stored = find_file(folder)
     if problem == "missing":
-        path(folder).unlink()
+        locate_file(folder).unlink()
     else:
-        path(folder).write_bytes(AUDIO[:5])
+        locate_file(folder).write_bytes(AUDIO[:5])
     for hours in (2, 3):
         (mismatch,) = verify(folder, hours)
         assert f"{stored.path} is {problem}" in mismatch
@@ -97,17 +97,17 @@ def test_lost_file_is_reported_and_due_at_once_until_it_is_back(folder: DataFold
 
 
 def test_file_that_iplum_no_longer_has_is_gone_after_a_day(folder: DataFolder) -> None:
-    path(folder).unlink()
+    locate_file(folder).unlink()
     verify(folder, 100)
-    log(folder, 101, None, "t1", error="not there")
+    log(folder, 101, None, "t1", error="not found")
     assert list_backlog(folder, 101) == ["t1", "t2"]
-    log(folder, 125, None, "t1", error="not there")
+    log(folder, 125, None, "t1", error="not found")
     assert list_backlog(folder, 1000) == ["t2"]
 
 
 def test_lost_file_is_not_replaced_by_a_different_one(folder: DataFolder) -> None:
     stored = find_file(folder)
-    path(folder).unlink()
+    locate_file(folder).unlink()
     with pytest.raises(FileRefused, match="a different file"):
-        store(folder, b"ID3 another sound", stored.sha256)
+        store(folder, b"ID3 other audio", stored.sha256)
     assert list(MediaStore(folder).list_files()) == []

@@ -1,4 +1,4 @@
-"""The download log: merged attempts and the backlog, and the verification and export of downloads."""
+"""The download log: merged attempts, backlog, verification and export of downloads."""
 
 import random
 import subprocess
@@ -77,7 +77,7 @@ def test_intervals_between_attempts_grow(folder: DataFolder) -> None:
     assert "t1" not in list_backlog(folder, 1.4)
     assert "t1" in list_backlog(folder, 1.5)
     log(folder, *(attempt("t1", hour, "failed") for hour in range(2, 20)))
-    assert "t1" in list_backlog(folder, 19 + 24), "every waiting record is due in a daily run"
+    assert "t1" in list_backlog(folder, 19 + 24), "every failed record is due within a day"
 
 
 def test_file_that_is_unavailable_for_a_day_is_gone(folder: DataFolder) -> None:
@@ -92,7 +92,7 @@ attempts = st.lists(
     st.tuples(st.sampled_from("ab"), st.integers(0, 50), st.sampled_from(["verified", "pending", "failed", "lost"])),
     min_size=1,
     max_size=8,
-    unique_by=lambda one: one[:2],
+    unique_by=lambda drawn: drawn[:2],
 )
 
 
@@ -100,21 +100,21 @@ attempts = st.lists(
 @given(attempts, st.randoms(use_true_random=False))
 def test_order_of_attempts_does_not_matter(drawn: Any, randomness: random.Random) -> None:
     def merge(selected: list[Any]) -> pd.DataFrame:
-        made = [attempt(*one).__dict__ for one in selected]
-        return merge_attempts(pd.DataFrame(made, columns=DOWNLOAD_LOG_SCHEMA.names))
+        rows = [attempt(*values).__dict__ for values in selected]
+        return merge_attempts(pd.DataFrame(rows, columns=DOWNLOAD_LOG_SCHEMA.names))
 
     shuffled = drawn[:]
     randomness.shuffle(shuffled)
     pd.testing.assert_frame_equal(merge(drawn), merge(shuffled))
     merged = merge(drawn).set_index("record_id")
     for record_id in merged.index:
-        own = [one for one in drawn if one[0] == record_id]
+        own = [values for values in drawn if values[0] == record_id]
         assert merged.loc[record_id, "attempts"] == len(own)
-        lost_at = max((hours for _, hours, how in own if how == "lost"), default=-1)
-        is_there = any(how == "verified" and hours > lost_at for _, hours, how in own)
-        assert (merged.loc[record_id, "status"] == "verified") == is_there
-        was_there = any(how == "verified" for _, _, how in own)
-        assert merged.loc[record_id, "sha256"] == HI if was_there else merged.loc[record_id, "status"] != "verified"
+        lost_at = max((hours for _, hours, status in own if status == "lost"), default=-1)
+        is_verified = any(status == "verified" and hours > lost_at for _, hours, status in own)
+        assert (merged.loc[record_id, "status"] == "verified") == is_verified
+        was_verified = any(status == "verified" for _, _, status in own)
+        assert merged.loc[record_id, "sha256"] == HI if was_verified else merged.loc[record_id, "status"] != "verified"
 
 
 # --- verification
@@ -134,7 +134,7 @@ def archived(folder: DataFolder) -> DataFolder:
 
 
 def find_mismatches(folder: DataFolder, **bounds: Any) -> list[str]:
-    return [str(one) for one in Verification(folder=folder, **bounds).find_mismatches()]
+    return [str(mismatch) for mismatch in Verification(folder=folder, **bounds).find_mismatches()]
 
 
 def find_file(folder: DataFolder) -> Path:
@@ -145,7 +145,7 @@ def find_file(folder: DataFolder) -> Path:
 def test_intact_folder_has_no_mismatches(archived: DataFolder) -> None:
     hashed: list[int] = []
     assert find_mismatches(archived, on_file=hashed.append) == []
-    assert hashed == [11], "a file that two rows share is hashed once"
+    assert hashed == [11], "a file of two rows is hashed once"
 
 
 def test_flipped_bit_is_found(archived: DataFolder) -> None:
@@ -175,13 +175,13 @@ def test_file_without_a_row_is_found(archived: DataFolder) -> None:
 
 def test_stale_snapshot_is_found(archived: DataFolder) -> None:
     log(archived, attempt("f1", 5))
-    assert [one for one in find_mismatches(archived) if "behind the lake" in one]
+    assert [found for found in find_mismatches(archived) if "behind the lake" in found]
 
 
 # --- export
 
 
-def test_export_can_be_verified(archived: DataFolder, tmp_path: Path) -> None:
+def test_export_passes_sha256sum_until_a_file_changes(archived: DataFolder, tmp_path: Path) -> None:
     target = tmp_path / "case"
     extract = export(archived, MARCH, target)
     assert extract.rows == {"usage": 5, "recordings": 1, "messages": 4}
@@ -196,14 +196,16 @@ def test_export_can_be_verified(archived: DataFolder, tmp_path: Path) -> None:
     assert subprocess.run(["sha256sum", "-c", MANIFEST], cwd=target, capture_output=True, check=False).returncode
 
 
-def test_export_of_one_user(archived: DataFolder, tmp_path: Path) -> None:
+def test_export_is_filtered_by_user_counterparty_and_date(archived: DataFolder, tmp_path: Path) -> None:
     chosen = Selection(since=MARCH.since, until=MARCH.until, user="t2@x.example", counterparty="+14081231234")
     assert export(archived, chosen, tmp_path / "case").rows == {"usage": 1, "recordings": 0, "messages": 1}
     later = Selection(since=MARCH.until, until=MARCH.until + timedelta(days=1))
     assert export(archived, later, tmp_path / "none").rows == {"usage": 0, "recordings": 0, "messages": 0}
 
 
-def test_incomplete_export_is_not_written(archived: DataFolder, tmp_path: Path) -> None:
+def test_export_fails_if_a_file_is_damaged_or_missing_or_the_target_exists(
+    archived: DataFolder, tmp_path: Path
+) -> None:
     find_file(archived).write_bytes(b"ID3 forged!")
     with pytest.raises(ExportFailed, match="damaged"):
         export(archived, MARCH, tmp_path / "case")
@@ -211,9 +213,9 @@ def test_incomplete_export_is_not_written(archived: DataFolder, tmp_path: Path) 
     with pytest.raises(ExportFailed, match="missing"):
         export(archived, MARCH, tmp_path / "case")
     assert not (tmp_path / "case").exists()
-    (tmp_path / "there").mkdir()
+    (tmp_path / "existing").mkdir()
     with pytest.raises(ExportFailed, match="exists already"):
-        export(archived, MARCH, tmp_path / "there")
+        export(archived, MARCH, tmp_path / "existing")
 
 
 def test_export_fails_before_the_first_publish(tmp_path: Path) -> None:

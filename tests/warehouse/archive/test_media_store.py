@@ -1,4 +1,4 @@
-"""The media store: accepted and rejected files, and that identical files are stored once."""
+"""The media store: accepted and rejected files, and deduplication."""
 
 import hashlib
 from pathlib import Path
@@ -25,7 +25,7 @@ def save(store: MediaStore, content: bytes, expected: Literal["audio", "any"] = 
         return store.store(incoming, expected=expected)
 
 
-def files(store: MediaStore) -> list[str]:
+def list_files(store: MediaStore) -> list[str]:
     return sorted(p.name for p in (store.folder.root / MEDIA).rglob("*") if p.is_file())
 
 
@@ -37,7 +37,7 @@ def test_file_is_stored_once_under_its_hash_and_private(store: MediaStore) -> No
     assert path.read_bytes() == MP3
     assert path.stat().st_mode & 0o777 == 0o600
     assert save(store, MP3) == stored
-    assert files(store) == [f"{digest}.mp3"], "the same content stored twice is one file, and no temporary file is left"
+    assert list_files(store) == [f"{digest}.mp3"], "identical content is stored once, and no temporary file is left"
 
 
 def test_damaged_file_is_replaced(store: MediaStore) -> None:
@@ -64,11 +64,11 @@ def test_damaged_file_is_replaced(store: MediaStore) -> None:
         (b"GIF89a", "image/gif"),
         (b"%PDF-1.7", "application/pdf"),
         (b"BEGIN:VCARD\r\n", "text/vcard"),
-        (b"plain words", "text/plain"),
+        (b"plain text", "text/plain"),
         (b"\x00\x01\x02\x03", "application/octet-stream"),
     ],
 )
-def test_media_type_by_first_bytes(head: bytes, media_type: str) -> None:
+def test_media_type_is_detected_from_the_first_bytes(head: bytes, media_type: str) -> None:
     assert detect_media_type(head, expected="any")[0] == media_type
 
 
@@ -91,4 +91,4 @@ def test_error_page_or_wrong_type_is_refused_and_not_stored(
 ) -> None:
     with pytest.raises(FileRefused, match="tries again"):
         save(store, content, expected)
-    assert files(store) == []
+    assert list_files(store) == []

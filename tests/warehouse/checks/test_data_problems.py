@@ -27,7 +27,7 @@ def select(folder: DataFolder, sql: str) -> list[tuple[Any, ...]]:
     return list(run_query(folder, sql).rows)
 
 
-def test_a_record_without_an_id_is_damage(folder: DataFolder) -> None:
+def test_a_record_without_an_id_is_reported_as_damage(folder: DataFolder) -> None:
     fold(folder, response([call("a"), {**call("b"), "recordId": None}], 1))
     publish(folder)
     (problem,) = find_problems(folder)
@@ -40,21 +40,21 @@ def test_a_record_without_an_id_is_damage(folder: DataFolder) -> None:
     assert find_problems(folder, since=WINDOW.end) == []
 
 
-def test_different_payloads_of_one_response_are_not_mixed(folder: DataFolder) -> None:
-    sent = [
+def test_different_payloads_in_one_response_are_not_merged(folder: DataFolder) -> None:
+    records = [
         call("a", direction="out", clientReferenceId="client-A", userId="a@clinic.example"),
         call("a", direction="in", clientReferenceId=None, userId="b@clinic.example", iPlumCredits=0),
         call("b"),
         call("b"),
     ]
-    for hours, records in enumerate((sent, sent[::-1]), start=1):
-        fold(folder, response(records, hours))
+    for hours, ordered in enumerate((records, records[::-1]), start=1):
+        fold(folder, response(ordered, hours))
     publish(folder)
-    kept = select(folder, "SELECT user_id, direction, client_reference_id, credits FROM usage ORDER BY record_id")
-    assert kept == [("a@clinic.example", "out", "client-A", 2.0), ("test@test.com", "in", "1234", 2.0)]
+    rows = select(folder, "SELECT user_id, direction, client_reference_id, credits FROM usage ORDER BY record_id")
+    assert rows == [("a@clinic.example", "out", "client-A", 2.0), ("test@test.com", "in", "1234", 2.0)]
     (extra,) = select(folder, "SELECT extra FROM usage WHERE record_id = 'a'")[0]
-    assert json.loads(extra) == {"conflicting_payloads": [sent[1]]}
-    assert select(folder, "SELECT extra FROM usage WHERE record_id = 'b'") == [(None,)], "the same payload twice"
+    assert json.loads(extra) == {"conflicting_payloads": [records[1]]}
+    assert select(folder, "SELECT extra FROM usage WHERE record_id = 'b'") == [(None,)], "no conflict"
     (problem,) = find_problems(folder)
     assert not problem.is_damage
     assert "1 record ID with different payloads in one response" in str(problem)
@@ -74,7 +74,9 @@ def test_a_conflict_ends_when_a_later_response_has_none(folder: DataFolder) -> N
 
 @pytest.mark.parametrize("time", ["2099-05-01T09:00:00Z", "1999-12-31T23:59:59Z", "0001-01-01T00:00:00"])
 @pytest.mark.parametrize("field", ["startTimeUTC", "endTimeUTC"])
-def test_an_impossible_time_is_kept_in_extra_and_off_calendars(folder: DataFolder, time: str, field: str) -> None:
+def test_an_impossible_time_is_kept_in_extra_and_has_no_date_in_marts(
+    folder: DataFolder, time: str, field: str
+) -> None:
     fold(folder, response([call("a"), call("b", **{field: time})], 1))
     publish(folder)
     assert select(folder, "SELECT extra FROM usage ORDER BY record_id") == [(None,), (f'{{"{field}": "{time}"}}',)]
@@ -85,15 +87,17 @@ def test_an_impossible_time_is_kept_in_extra_and_off_calendars(folder: DataFolde
 
 
 @pytest.mark.parametrize(("hours_later", "is_plausible"), [(23, True), (24, True), (25, False)])
-def test_a_start_may_be_a_day_after_its_response(folder: DataFolder, hours_later: int, is_plausible: bool) -> None:
-    """A response of 1 April, 01:00; the record starts that many hours later."""
+def test_a_start_up_to_a_day_after_the_response_is_accepted(
+    folder: DataFolder, hours_later: int, is_plausible: bool
+) -> None:
+    """The response is of 1 April, 01:00; the record starts `hours_later` hours later."""
     start = f"2023-04-02T{hours_later - 23:02d}:00:00Z"
     fold(folder, response([call("a", start)], 1))
     publish(folder)
     assert select(folder, "SELECT started_at IS NOT NULL FROM usage") == [(is_plausible,)]
 
 
-def test_a_value_that_iplum_has_since_removed_is_noted(folder: DataFolder) -> None:
+def test_a_value_that_iplum_has_removed_is_reported_as_a_note(folder: DataFolder) -> None:
     first = [call("a", clientReferenceId="x"), call("b"), call("c")]
     fold(folder, response(first, 1))
     fold(folder, response([call("a", clientReferenceId=None), call("b", duration="long"), call("c", userId=None)], 2))

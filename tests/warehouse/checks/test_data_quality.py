@@ -9,27 +9,27 @@ from warehouse.schema.tables import RECORDINGS, USAGE
 from warehouse.snapshot.publish import publish
 from warehouse.windows import window_of_key
 
-LONG_AGO = window_of_key("2023-02-06")
+OLD_WINDOW = window_of_key("2023-02-06")
 
 
-def test_days_without_their_callbacks_are_found_and_only_those(tmp_path: Path) -> None:
+def test_only_days_with_missing_callbacks_are_found(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
-    good = [call(f"good-{index}", "2023-03-22T10:00:00Z") for index in range(200)]
-    bad = [call(f"bad-{index}", "2023-03-23T10:00:00Z") for index in range(50)]
-    for record in [*good[:-2], *bad[:-1]]:
+    complete = [call(f"complete-{index}", "2023-03-22T10:00:00Z") for index in range(200)]
+    incomplete = [call(f"incomplete-{index}", "2023-03-23T10:00:00Z") for index in range(50)]
+    for record in [*complete[:-2], *incomplete[:-1]]:
         save(folder, response([record], 1, reason="callback"), dataset="usage_callbacks")
-    fold(folder, response([*good, *bad, call("before", "2023-03-21T10:00:00Z")], 2))
+    fold(folder, response([*complete, *incomplete, call("before", "2023-03-21T10:00:00Z")], 2))
     publish(folder)
     (finding,) = find_by_select(folder, "callbacks_kept", USAGE)
     assert (finding.window, finding.rows) == (WINDOW, 1)
     assert find_by_select(folder, "callbacks_kept", RECORDINGS) == []
 
 
-def test_what_was_lost_long_ago_warns_no_more(tmp_path: Path) -> None:
+def test_old_callback_losses_are_not_reported(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
     lost = [call("old", "2023-02-10T10:00:00Z"), call("lost", "2023-02-10T11:00:00Z")]
-    save(folder, response(lost[:1], 1, reason="callback"), window=LONG_AGO, dataset="usage_callbacks")
-    fold(folder, response(lost, 2, window=LONG_AGO), window=LONG_AGO)
+    save(folder, response(lost[:1], 1, reason="callback"), window=OLD_WINDOW, dataset="usage_callbacks")
+    fold(folder, response(lost, 2, window=OLD_WINDOW), window=OLD_WINDOW)
     publish(folder)
     assert [finding.rows for finding in find_by_select(folder, "callbacks_kept", USAGE)] == [1]
     save(folder, response([call("new")], 3, reason="callback"), dataset="usage_callbacks")
@@ -38,7 +38,7 @@ def test_what_was_lost_long_ago_warns_no_more(tmp_path: Path) -> None:
     assert find_by_select(folder, "callbacks_kept", USAGE) == []
 
 
-def test_records_that_are_no_call_text_or_fax_are_found_and_counted_all_the_same(tmp_path: Path) -> None:
+def test_records_with_an_unknown_channel_are_found_and_counted_in_marts(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
     fold(folder, response([call("a"), call("b", usage="mms"), call("c", usage="Fax"), call("d", usage="video")], 1))
     publish(folder)

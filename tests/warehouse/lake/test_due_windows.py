@@ -34,36 +34,36 @@ def pulled(at: datetime) -> WindowState:
     return replace(NEVER, complete_at=at)
 
 
-def due(states: dict[StorageWindow, WindowState]) -> list[str]:
+def list_due(states: dict[StorageWindow, WindowState]) -> list[str]:
     return [window.key for window in find_due(states, since=SINCE, now=NOW, lookback=LOOKBACK)]
 
 
 def test_all_windows_are_due_at_first() -> None:
-    assert due({}) == [window.key for window in WINDOWS]
+    assert list_due({}) == [window.key for window in WINDOWS]
 
 
 def test_open_window_and_look_back_are_due_after_a_sync() -> None:
-    assert due(dict.fromkeys(WINDOWS, pulled(NOW))) == ["2024-03-06", "2024-03-11"]
+    assert list_due(dict.fromkeys(WINDOWS, pulled(NOW))) == ["2024-03-06", "2024-03-11"]
 
 
 def test_window_is_due_once_more_after_the_look_back() -> None:
     """Otherwise, a row that arrived on the look-back's last day would be missing."""
     window = window_of(datetime(2024, 2, 26, tzinfo=UTC))
     states = dict.fromkeys(WINDOWS, pulled(NOW))
-    assert window.key in due({**states, window: pulled(window.end + LOOKBACK - timedelta(seconds=1))})
-    assert window.key not in due({**states, window: pulled(window.end + LOOKBACK)})
+    assert window.key in list_due({**states, window: pulled(window.end + LOOKBACK - timedelta(seconds=1))})
+    assert window.key not in list_due({**states, window: pulled(window.end + LOOKBACK)})
 
 
 def test_gaps_are_due() -> None:
     states = dict.fromkeys(WINDOWS, pulled(NOW))
     del states[WINDOWS[3]]
     states[WINDOWS[5]] = NEVER
-    assert due(states) == [WINDOWS[3].key, WINDOWS[5].key, "2024-03-06", "2024-03-11"]
+    assert list_due(states) == [WINDOWS[3].key, WINDOWS[5].key, "2024-03-06", "2024-03-11"]
 
 
 def test_only_newest_window_of_refused_dataset_is_due() -> None:
     refused = {WINDOWS[0]: replace(NEVER, refused_at=NOW - timedelta(days=1))}
-    assert due(refused) == ["2024-03-11"]
+    assert list_due(refused) == ["2024-03-11"]
 
 
 def test_all_windows_are_due_when_dataset_is_permitted_again() -> None:
@@ -71,7 +71,7 @@ def test_all_windows_are_due_when_dataset_is_permitted_again() -> None:
         WINDOWS[0]: replace(NEVER, refused_at=NOW - timedelta(days=2)),
         WINDOWS[-1]: pulled(NOW - timedelta(days=1)),
     }
-    assert due(states) == [window.key for window in WINDOWS]
+    assert list_due(states) == [window.key for window in WINDOWS]
 
 
 # --- audits
@@ -81,26 +81,26 @@ def audited(at: datetime) -> WindowState:
     return replace(pulled(at), audited_at=at)
 
 
-def next_audits(*states: dict[StorageWindow, WindowState], at_most: int = 3) -> list[str]:
+def list_next_audits(*states: dict[StorageWindow, WindowState], at_most: int = 3) -> list[str]:
     return [window.key for window in find_audits(states, since=SINCE, now=NOW, at_most=at_most)]
 
 
 def test_newest_closed_windows_are_audited_first() -> None:
-    assert next_audits({}) == ["2024-02-26", "2024-03-01", "2024-03-06"]
-    assert next_audits({WINDOWS[-2]: audited(NOW)}) == ["2024-02-21", "2024-02-26", "2024-03-01"]
+    assert list_next_audits({}) == ["2024-02-26", "2024-03-01", "2024-03-06"]
+    assert list_next_audits({WINDOWS[-2]: audited(NOW)}) == ["2024-02-21", "2024-02-26", "2024-03-01"]
 
 
 def test_audit_is_due_if_any_permitted_dataset_has_none() -> None:
     usage = {window: audited(NOW - timedelta(days=n)) for n, window in enumerate(WINDOWS)}
     recordings = {window: audited(NOW) for window in WINDOWS if window != WINDOWS[4]}
     longest_ago = [window.key for window in WINDOWS[-3:-1]]
-    assert next_audits(usage, recordings) == [WINDOWS[4].key, *longest_ago]
+    assert list_next_audits(usage, recordings) == [WINDOWS[4].key, *longest_ago]
     refused = {WINDOWS[-1]: replace(NEVER, refused_at=NOW)}
-    assert next_audits(usage, refused) == [window.key for window in WINDOWS[-4:-1]]
+    assert list_next_audits(usage, refused) == [window.key for window in WINDOWS[-4:-1]]
 
 
 @given(st.integers(1, 6))
-def test_audits_cover_all_of_history_in_turn(at_most: int) -> None:
+def test_audits_visit_all_windows_equally_often(at_most: int) -> None:
     states: dict[StorageWindow, WindowState] = {}
     weeks = -(-(len(WINDOWS) - 1) // at_most)
     chosen = []
@@ -115,7 +115,7 @@ def test_audits_cover_all_of_history_in_turn(at_most: int) -> None:
 
 
 @given(st.sets(st.sampled_from(WINDOWS)), st.integers(1, 5))
-def test_ranges_contain_each_window_once_without_gaps(chosen: set[StorageWindow], at_most: int) -> None:
+def test_ranges_are_contiguous_and_contain_each_window_once(chosen: set[StorageWindow], at_most: int) -> None:
     ranges = list(group_into_ranges(sorted(chosen), at_most=at_most))
     assert sorted(window for window_range in ranges for window in window_range) == sorted(chosen)
     assert [window_range[0] for window_range in ranges] == sorted((r[0] for r in ranges), reverse=True)

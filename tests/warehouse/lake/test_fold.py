@@ -1,4 +1,4 @@
-"""Folding: the newest version of a record wins, no record is lost, and the order of responses does not matter."""
+"""Folding: merged versions of records, out-of-window records, absence, window state and concurrent folds."""
 
 import random
 from datetime import timedelta
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> DataFolder:
     return create_folder(tmp_path)
 
 
-def test_newest_version_wins_field_by_field_but_null_never_wins(folder: DataFolder) -> None:
+def test_newest_value_of_each_field_wins_but_null_never_wins(folder: DataFolder) -> None:
     fold(
         folder, response([call(duration="1", iPlumCredits=5)], 1), response([call(duration="4", iPlumCredits=None)], 2)
     )
@@ -34,7 +34,7 @@ def test_newest_version_wins_field_by_field_but_null_never_wins(folder: DataFold
     assert row["origin"] == "pull"
 
 
-def test_value_that_no_longer_parses_keeps_the_last_valid_one(folder: DataFolder) -> None:
+def test_last_valid_value_is_kept_if_a_newer_one_does_not_parse(folder: DataFolder) -> None:
     result = fold(folder, response([call()], 1), response([call(duration="long", new=1)], 2))
     row = rows_of(folder).loc["a"]
     assert row["duration_minutes"] == 2.0
@@ -42,7 +42,7 @@ def test_value_that_no_longer_parses_keeps_the_last_valid_one(folder: DataFolder
     assert (result.state.unread, result.state.unreadable) == (1, 0)
 
 
-def test_unread_values_are_removed_once_the_field_parses(folder: DataFolder) -> None:
+def test_extra_is_empty_once_the_field_parses(folder: DataFolder) -> None:
     fold(folder, response([call(duration="long")], 1), response([call()], 2))
     assert rows_of(folder)["extra"].isna().all()
 
@@ -72,11 +72,11 @@ def test_repeated_body_is_stored_once(folder: DataFolder) -> None:
     save(folder, response([call()], 1), response([call()], 2), response([], 3), response([call()], 4))
     log = RawLog(folder, "default", "usage")
     sizes = [(folder.root / key).stat().st_size for key in folder.raw_files("usage", "default", WINDOW)]
-    read = [one for _, one in log.read(WINDOW, log.names(WINDOW))]
+    responses = [read for _, read in log.read(WINDOW, log.names(WINDOW))]
     assert sizes[1] < sizes[0]
-    assert read[1].body == read[0].body
-    assert [one.rows for one in read] == [1, 1, 0, 1]
-    assert read[3].body == read[0].body, "it differs from the previous one, so it has its own body"
+    assert responses[1].body == responses[0].body
+    assert [read.rows for read in responses] == [1, 1, 0, 1]
+    assert responses[3].body == responses[0].body, "a body that differs from the previous one is stored again"
 
 
 # --- out-of-window records
@@ -171,16 +171,16 @@ def test_row_from_callback_and_pull_has_origin_both(folder: DataFolder) -> None:
 
 
 @pytest.mark.parametrize("callback_at", [1, 3])
-def test_a_callback_never_wins_over_a_pull(folder: DataFolder, callback_at: float) -> None:
+def test_a_callback_never_replaces_a_pulled_value(folder: DataFolder, callback_at: float) -> None:
     pushed = call(duration="0", iPlumCredits=0, clientReferenceId="pushed")
     save(folder, response([pushed], callback_at, reason="callback"), dataset="usage_callbacks")
     fold(folder, response([call(duration="12", iPlumCredits=12, clientReferenceId=None)], 2))
     row = rows_of(folder).loc["a"]
     assert (row["duration_minutes"], row["credits"], row["origin"]) == (12.0, 12.0, "both")
-    assert row["client_reference_id"] == "pushed", "no pull had a value"
+    assert row["client_reference_id"] == "pushed", "no pull returned a value"
 
 
-def test_refusal_is_in_the_state_and_does_not_count_as_a_pull(folder: DataFolder) -> None:
+def test_refusal_is_recorded_in_the_state_and_is_not_a_complete_pull(folder: DataFolder) -> None:
     refusal = RawResponse(
         request_start=WINDOW.start,
         request_end=WINDOW.end,
@@ -218,15 +218,15 @@ pulls = st.lists(st.tuples(st.lists(versions, max_size=4), st.booleans()), min_s
 
 
 def merge_responses(responses: list[RawResponse]) -> pd.DataFrame:
-    bodies = {a.body_sha256 or "": normalize_response(a.body or b"[]", USAGE) for a in responses}
+    bodies = {r.body_sha256 or "": normalize_response(r.body or b"[]", USAGE) for r in responses}
     merged = merge(collect_versions(responses, bodies, USAGE, WINDOW), USAGE)
     rows: pd.DataFrame = merged.select(USAGE.lake_schema.names).to_pandas()
     return rows
 
 
 def add_hash(records: list[dict[str, Any]], hours: int, *, complete: bool) -> RawResponse:
-    one = response(records, hours, complete=complete)
-    return RawResponse(**{**one.__dict__, "body_sha256": str(hash(one.body))})
+    built = response(records, hours, complete=complete)
+    return RawResponse(**{**built.__dict__, "body_sha256": str(hash(built.body))})
 
 
 @settings(max_examples=60, deadline=None)
@@ -252,11 +252,11 @@ def test_fold_loses_no_record(drawn: list[tuple[list[dict[str, Any]], bool]]) ->
 
 
 def test_response_that_arrives_during_a_fold_is_in_the_lake_file(folder: DataFolder) -> None:
-    """Without the second listing, the lake file would lack a response stored after the first."""
+    """Without the second listing, the lake file would lack this response."""
     save(folder, response([call()], 1))
 
     class ChangingFolder(type(folder)):  # type: ignore[misc]
-        """A folder that another run adds a response to, once, right after the first listing."""
+        """A folder to which another run adds a response right after the first listing."""
 
         arrived = False
 

@@ -1,4 +1,4 @@
-"""Normalization: valid and invalid values, and that no value is lost."""
+"""Normalization: valid and invalid values, and preservation of all values."""
 
 import json
 from pathlib import Path
@@ -112,7 +112,7 @@ def test_party_kinds(text: str | None, kind: str | None) -> None:
         ("startTimeUTC", "", "started_at", None),
     ],
 )
-@pytest.mark.parametrize("others", [(), (call("plain"),)], ids=["alone", "next to a plain row"])
+@pytest.mark.parametrize("others", [(), (call("other"),)], ids=["alone", "with another record"])
 def test_parsed_values(field: str, value: Any, column: str, expected: Any, others: tuple[dict[str, Any], ...]) -> None:
     frame = normalize(call(**{field: value}), *others).frame
     found = frame[column].iloc[0]
@@ -143,7 +143,7 @@ def test_each_record_is_a_row_or_counted_and_no_value_is_lost(drawn: list[Any]) 
     body = json.dumps(drawn).encode()
     normalized = normalize_response(body, USAGE)
     assert len(normalized.frame) + normalized.unreadable == len(drawn)
-    readable = [e for e in load_records(body) if isinstance(e, dict) and _has_id(e)]
+    readable = [record for record in load_records(body) if isinstance(record, dict) and _has_id(record)]
     assert len(readable) == len(normalized.frame)
     for record, (_, row) in zip(readable, normalized.frame.iterrows(), strict=True):
         for column in USAGE.vendor_columns:

@@ -1,4 +1,4 @@
-"""Properties of normalization: records are parsed independently, and no value stops a window."""
+"""Properties of normalization: records are parsed independently, and no value fails a window."""
 
 import json
 from typing import Any
@@ -108,19 +108,19 @@ def test_length_parses_or_is_null(text: str, size: int | None) -> None:
 @settings(deadline=None)
 @given(st.lists(st.fixed_dictionaries({"recordId": st.just("a"), "length": st.text(max_size=12)}), max_size=3))
 @example([{"recordId": "a", "length": "999999999999 GB"}])
-def test_no_length_stops_a_window(drawn: list[Any]) -> None:
+def test_no_length_fails_a_window(drawn: list[Any]) -> None:
     assert len(parse(drawn, RECORDINGS)) == len(drawn)
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity"])
-def test_number_out_of_range_stays_text(number: str) -> None:
+def test_number_out_of_range_is_kept_as_text(number: str) -> None:
     body = f'[{{"recordId":"a","iPlumCredits":{number},"new":{number}}}]'.encode()
     assert load_records(body)[0]["new"] == number
     (extra,) = derive_columns(normalize_response(body, USAGE).rows, USAGE)["extra"].to_pylist()
     assert json.loads(extra, parse_constant=pytest.fail) == {"iPlumCredits": number, "new": number}
 
 
-def test_large_body_parses_equally_in_chunks_and_whole() -> None:
+def test_large_body_parses_the_same_in_chunks_and_at_once() -> None:
     texts = ("é", "},{", "} , {", "]},{[")
     rows = [call(f"r-{number}", **{"from": texts[0 if number % 997 else number % 4]}) for number in range(50_000)]
     rows[123], rows[49_000], rows[49_001] = {"recordId": ""}, call("new", new=[{}, {}]), call("cut", to="\ud83d")
@@ -148,7 +148,7 @@ def test_field_names_match_in_any_case() -> None:
     assert (frame["duration_minutes"][0], str(frame["started_at"][0])) == (4.0, "2023-01-02 09:00:00+00:00")
 
 
-def test_the_documented_spelling_wins() -> None:
+def test_a_field_in_the_documented_spelling_wins() -> None:
     frame = normalize_response(b'[{"recordId":"a","duration":"4","Duration":"5"}]', USAGE).frame
     assert frame["duration_minutes"][0] == 4.0
     assert frame["unknown"][0] == {"Duration": "5"}
@@ -165,20 +165,20 @@ def test_the_documented_spelling_wins() -> None:
         (None, None, "them"),
     ],
 )
-def test_an_unknown_direction_is_never_guessed(direction: str | None, stored: str | None, counterparty: str) -> None:
+def test_unknown_directions_are_stored_unchanged(direction: str | None, stored: str | None, counterparty: str) -> None:
     record = call("a", direction=direction, to="U@x.example", userId="u@x.example", **{"from": "them"})
     derived = derive_columns(normalize_response(json.dumps([record]).encode(), USAGE).rows, USAGE)
     assert derived["direction"].to_pylist() == [stored]
     assert [str(party).lower() for party in derived["counterparty"].to_pylist()] == [counterparty]
 
 
-def test_without_a_direction_and_the_users_login_there_is_no_counterparty() -> None:
+def test_counterparty_is_null_without_a_known_direction_or_the_user_as_a_party() -> None:
     record = call("a", direction="sideways", to="x", userId="u", **{"from": "y"})
     derived = derive_columns(normalize_response(json.dumps([record]).encode(), USAGE).rows, USAGE)
     assert derived["counterparty"].to_pylist() == derived["counterparty_kind"].to_pylist() == [None]
 
 
-def test_a_bad_token_costs_no_other_record() -> None:
+def test_a_bad_token_does_not_affect_other_records() -> None:
     body = b'[{"recordId":"a","iPlumCredits":NaN},{"recordId":"b","from":"tab\there"},{"recordId":"c","duration":"4"}]'
     frame = normalize_response(body, USAGE).frame
     assert list(frame["record_id"]) == ["a", "b", "c"]

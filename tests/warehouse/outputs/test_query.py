@@ -1,4 +1,4 @@
-"""A user's own SQL: everything can be read, nothing changed, no other file reached."""
+"""Queries of users: read-only, restricted to the snapshot, with errors in one line."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from warehouse.storage.paths import DataFolder
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> DataFolder:
-    """Two rows, published once for all tests that only read."""
+    """Return a published folder with two rows, shared by all tests that only read."""
     folder = create_folder(tmp_path_factory.mktemp("published"))
     fold(folder, response([call(), call("b")], 1))
     publish(folder)
     return folder
 
 
-def test_rows_come_with_the_names_of_their_columns_and_instants_in_utc(folder: DataFolder) -> None:
+def test_results_have_column_names_and_instants_in_utc(folder: DataFolder) -> None:
     result = run_query(folder, "SELECT record_id, started_at FROM usage ORDER BY 1;")
     assert result.columns == ("record_id", "started_at")
     rows = list(result.rows)
@@ -33,10 +33,10 @@ def test_rows_come_with_the_names_of_their_columns_and_instants_in_utc(folder: D
     [
         "DELETE FROM usage",
         "CREATE TABLE t (x INTEGER)",
-        "COPY usage TO '{elsewhere}'",
+        "COPY usage TO '{other_file}'",
         "SELECT * FROM read_csv('/etc/hosts')",
-        "SELECT * FROM '{elsewhere}'",
-        "ATTACH '{elsewhere}'",
+        "SELECT * FROM '{other_file}'",
+        "ATTACH '{other_file}'",
         "INSTALL httpfs",
         "SET enable_external_access = true",
         "SET lock_configuration = false",
@@ -45,32 +45,32 @@ def test_rows_come_with_the_names_of_their_columns_and_instants_in_utc(folder: D
         "",
     ],
 )
-def test_what_is_no_question_is_refused(folder: DataFolder, tmp_path: Path, sql: str) -> None:
-    elsewhere = tmp_path / "elsewhere.parquet"
+def test_anything_but_a_single_select_is_rejected(folder: DataFolder, tmp_path: Path, sql: str) -> None:
+    other_file = tmp_path / "other_file.parquet"
     with pytest.raises(QueryFailed, match=r"\w+"):
-        list(run_query(folder, sql.format(elsewhere=elsewhere)).rows)
-    assert not elsewhere.exists()
+        list(run_query(folder, sql.format(other_file=other_file)).rows)
+    assert not other_file.exists()
     assert len(list(run_query(folder, "FROM usage").rows)) == 2
 
 
-def test_an_error_in_the_middle_of_the_rows_is_the_same_error(folder: DataFolder) -> None:
+def test_an_error_while_rows_are_read_is_a_query_failure(folder: DataFolder) -> None:
     with pytest.raises(QueryFailed, match="Conversion"):
         list(run_query(folder, "SELECT from_party::INTEGER FROM usage").rows)
 
 
-def test_without_a_snapshot_the_remedy_is_named(tmp_path: Path) -> None:
+def test_the_error_without_a_snapshot_says_to_run_a_sync(tmp_path: Path) -> None:
     with pytest.raises(NothingPublished, match="iplum sync"):
         run_query(create_folder(tmp_path), "SELECT 1")
 
 
-def test_an_error_is_one_line_that_names_the_place(folder: DataFolder) -> None:
+def test_an_error_is_one_line_and_names_the_unknown_column(folder: DataFolder) -> None:
     with pytest.raises(QueryFailed) as caught:
         run_query(folder, "SELECT nothing\nFROM usage")
     assert "nothing" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_query_sees_no_variable_of_this_program(folder: DataFolder) -> None:
+def test_a_query_cannot_read_python_variables(folder: DataFolder) -> None:
     with pytest.raises(QueryFailed, match="Table with name folder does not exist"):
         run_query(folder, "SELECT * FROM folder")
 
@@ -94,14 +94,14 @@ def test_a_query_sees_no_variable_of_this_program(folder: DataFolder) -> None:
         "-- nothing",
     ],
 )
-def test_nothing_outside_is_reached_and_no_setting_changed(folder: DataFolder, sql: str) -> None:
+def test_a_query_cannot_write_read_other_files_or_change_settings(folder: DataFolder, sql: str) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.root.rglob("*")}
     with pytest.raises(QueryFailed, match=r"\w+"):
         list(run_query(folder, sql.format(folder=folder.root)).rows)
     assert {path: path.stat().st_mtime_ns for path in folder.root.rglob("*")} == before
 
 
-def test_a_query_sees_the_snapshot_of_its_moment_and_the_next_query_the_next(tmp_path: Path) -> None:
+def test_a_running_query_keeps_its_snapshot_and_the_next_query_uses_the_new_one(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
     fold(folder, response([call(), call("b")], 1))
     publish(folder)
@@ -113,6 +113,6 @@ def test_a_query_sees_the_snapshot_of_its_moment_and_the_next_query_the_next(tmp
     assert {row[1] for row in (first, *before.rows)} == {2}
 
 
-def test_tables_go_by_their_names_with_and_without_the_schema(folder: DataFolder) -> None:
+def test_tables_can_be_named_with_and_without_their_schema(folder: DataFolder) -> None:
     for name in ("usage", "main.usage", "warehouse.main.usage", "pulls"):
         assert list(run_query(folder, f"SELECT count(*) > 0 FROM {name}").rows) == [(True,)]

@@ -1,4 +1,4 @@
-"""The inbox: what is kept, claimed and drained, in SQLite and in PostgreSQL alike."""
+"""The callback inbox in SQLite and PostgreSQL: events, batches, concurrency and errors."""
 
 import stat
 import threading
@@ -47,17 +47,17 @@ def drain(inbox: Inbox, *, at: datetime = T0) -> list[Event]:
     return events
 
 
-def test_what_was_kept_comes_out_as_it_went_in_and_in_its_order(inbox: Inbox) -> None:
-    kept = [event("a", 1.00001), event("b", 0, "words \0 and 🙏 \ud83d"), event("c", 2), event("d"), event("e")]
-    inbox.append(kept[:3])
-    inbox.append(kept[3:])
+def test_events_are_drained_unchanged_and_in_order(inbox: Inbox) -> None:
+    events = [event("a", 1.00001), event("b", 0, "text \0 and 🙏 \ud83d"), event("c", 2), event("d"), event("e")]
+    inbox.append(events[:3])
+    inbox.append(events[3:])
     assert inbox.count_pending() == 5
-    assert drain(inbox) == kept
+    assert drain(inbox) == events
     assert inbox.count_pending() == 0
     assert inbox.claim(10) is None
 
 
-def test_a_batch_never_changes_until_it_is_finished(inbox: Inbox) -> None:
+def test_a_batch_does_not_change_until_it_is_finished(inbox: Inbox) -> None:
     inbox.append([event("a"), event("b")])
     batch = inbox.claim(10)
     assert batch is not None
@@ -70,8 +70,8 @@ def test_a_batch_never_changes_until_it_is_finished(inbox: Inbox) -> None:
     assert inbox.count_pending() == 1
 
 
-def test_a_body_goes_when_it_is_drained_and_the_event_after_its_time(inbox: Inbox) -> None:
-    inbox.append([event("a", content="words")])
+def test_a_finished_batch_has_no_content_and_its_events_are_removed_later(inbox: Inbox) -> None:
+    inbox.append([event("a", content="text")])
     batch = inbox.claim(10)
     assert batch is not None
     inbox.finish(batch, T0)
@@ -83,7 +83,7 @@ def test_a_body_goes_when_it_is_drained_and_the_event_after_its_time(inbox: Inbo
     assert inbox.count_pending() == 1
 
 
-def test_accounts_do_not_see_each_other(inbox: Inbox, url: str) -> None:
+def test_accounts_have_separate_events(inbox: Inbox, url: str) -> None:
     inbox.append([event("a")])
     with Inbox(url, "other") as other:
         assert other.count_pending() == 0
@@ -92,41 +92,41 @@ def test_accounts_do_not_see_each_other(inbox: Inbox, url: str) -> None:
     assert drain(inbox) == [event("a")]
 
 
-def test_several_who_write_and_claim_at_once_neither_lose_nor_double(url: str) -> None:
-    taken: list[Event] = []
+def test_concurrent_writers_and_drains_lose_and_duplicate_no_event(url: str) -> None:
+    drained: list[Event] = []
 
     def write(number: int) -> None:
-        with Inbox(url, "default") as mine:
+        with Inbox(url, "default") as own:
             for index in range(20):
-                mine.append([event(f"{number}-{index}")])
+                own.append([event(f"{number}-{index}")])
 
-    def take() -> None:
-        with Inbox(url, "default") as mine:
+    def drain_often() -> None:
+        with Inbox(url, "default") as own:
             for _ in range(30):
-                taken.extend(drain(mine))
+                drained.extend(drain(own))
 
     with Inbox(url, "default"):
         threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
-        threads += [threading.Thread(target=take) for _ in range(2)]
+        threads += [threading.Thread(target=drain_often) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     with Inbox(url, "default") as last:
-        taken.extend(drain(last))
-    bodies = sorted(one.body for one in taken)
+        drained.extend(drain(last))
+    bodies = sorted(found.body for found in drained)
     assert bodies == sorted(event(f"{n}-{i}").body for n in range(3) for i in range(20))
 
 
-def test_several_may_open_a_new_inbox_at_once(url: str) -> None:
-    gate = threading.Barrier(8)
+def test_several_threads_can_create_the_inbox_at_once(url: str) -> None:
+    barrier = threading.Barrier(8)
     failures: list[InboxFailed] = []
 
     def start() -> None:
-        gate.wait(10)
+        barrier.wait(10)
         try:
-            with Inbox(url, "default") as mine:
-                mine.append([event("a")])
+            with Inbox(url, "default") as own:
+                own.append([event("a")])
         except InboxFailed as failure:
             failures.append(failure)
 
@@ -159,18 +159,18 @@ def test_an_inbox_file_is_private_and_synced_at_every_commit(tmp_path: Path) -> 
         "nonsense",
     ],
 )
-def test_a_database_that_is_not_there_is_named_without_its_password(url: str) -> None:
+def test_an_unavailable_database_is_reported_without_its_password(url: str) -> None:
     with pytest.raises(InboxFailed, match="IPLUM_INBOX_URL") as failure:
         Inbox(url, "default")
     assert "secret-password" not in f"{failure.value!r}"
 
 
-def test_a_damaged_inbox_is_named_without_what_it_holds(tmp_path: Path) -> None:
+def test_a_damaged_inbox_is_reported_without_its_content(tmp_path: Path) -> None:
     path = tmp_path / "inbox.sqlite"
-    path.write_bytes(b"no database at all, but words" * 100)
+    path.write_bytes(b"not a database, but text" * 100)
     with pytest.raises(InboxFailed, match=r"\(sqlite\): DatabaseError") as failure:
         Inbox(f"sqlite:///{path}", "default")
-    assert "words" not in str(failure.value)
+    assert "but text" not in str(failure.value)
 
 
 def test_a_probe_is_written_and_leaves_no_event(inbox: Inbox) -> None:

@@ -1,4 +1,4 @@
-"""Lenient parsing: one bad token costs at most its record, and the client accepts the same bodies."""
+"""Lenient parsing: a bad token loses at most its record, and the client accepts the same bodies."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from warehouse.raw.json_records import load_records, split_records
 from warehouse.schema.tables import USAGE
 
 GOOD = '{"recordId":"good-%d","duration":"2"}'
-# The text of a record, and what is read of it: its ID, or None if only its text is kept.
+# The text of a record and the ID that is read from it; None if only its text is kept.
 BAD = {
     "nan": ('{"recordId":"x","iPlumCredits":NaN}', "x"),
     "infinity": ('{"recordId":"x","iPlumCredits":-Infinity}', "x"),
@@ -33,7 +33,7 @@ BAD = {
     "leading zero": ('{"recordId":"x","duration":007}', None),
     "undefined": ('{"recordId":"x","duration":undefined}', None),
     "unclosed string": ('{"recordId":"x","from":"a}', None),
-    "no object": ("5", None),
+    "not an object": ("5", None),
 }
 
 
@@ -48,7 +48,7 @@ def read_ids(body: bytes) -> list[str]:
 
 @pytest.mark.parametrize("position", [0, 1, 2])
 @pytest.mark.parametrize(("text", "record_id"), BAD.values(), ids=list(BAD))
-def test_a_bad_record_costs_no_other_record(text: str, record_id: str | None, position: int) -> None:
+def test_a_bad_record_does_not_affect_other_records(text: str, record_id: str | None, position: int) -> None:
     texts = [GOOD % 1, GOOD % 2]
     texts.insert(position, text)
     body = build_body(*texts)
@@ -65,7 +65,7 @@ def test_the_text_of_a_bad_record_is_kept_at_its_position() -> None:
     assert split_records(body) == [GOOD % 1, "{'recordId':'x'}", GOOD % 2]
 
 
-def test_bytes_that_are_not_utf_8_cost_their_value_only() -> None:
+def test_bytes_that_are_not_utf_8_lose_only_their_value() -> None:
     body = build_body('{"recordId":"x","to":"caf\xe9","duration":"2"}', GOOD % 1).replace("\xe9".encode(), b"\xe9")
     rows = normalize_response(body, USAGE).frame
     assert list(rows["record_id"]) == ["x", "good-1"]
@@ -98,13 +98,13 @@ valid_texts = st.dictionaries(st.text(max_size=4), values, max_size=3).map(json.
 @settings(max_examples=200, deadline=None)
 @given(st.lists(odd_texts | valid_texts, max_size=5), st.randoms(use_true_random=False))
 @example(["{'recordId':'x'}", '{"a":1}'], random.Random(1))
-def test_no_record_loses_its_neighbors_and_both_parsers_agree(texts: list[str], randomness: random.Random) -> None:
+def test_bad_records_do_not_affect_others_and_both_parsers_agree(texts: list[str], randomness: random.Random) -> None:
     body = build_body(*[text for number, odd in enumerate(texts) for text in (GOOD % number, odd)], GOOD % len(texts))
     ids = read_ids(body)
     assert {f"good-{number}" for number in range(len(texts) + 1)} <= set(ids)
     assert list(map(type, parse_json(body))) == list(map(type, load_records(body)))
     assert len(split_records(body)) == len(load_records(body))
-    # One damaged byte costs at most the record it is in, and the next one if it joins both.
+    # A damaged byte loses at most its record, and the next one if it joins both.
     damaged = bytearray(body)
     damaged[randomness.randrange(1, len(body) - 1)] = randomness.choice(b"\xff\x00x")
     try:

@@ -1,4 +1,4 @@
-"""The raw log: responses are stored verbatim, and damage is never read as data."""
+"""The raw log: verbatim responses, shared bodies, damaged files and callbacks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,36 +17,36 @@ def log(tmp_path: Path) -> RawLog:
 
 
 def read(log: RawLog) -> list[RawResponse]:
-    return [one for _, one in log.read(WINDOW, log.names(WINDOW))]
+    return [entry for _, entry in log.read(WINDOW, log.names(WINDOW))]
 
 
-def test_an_answer_is_read_back_as_it_came(log: RawLog) -> None:
+def test_a_response_is_read_back_verbatim(log: RawLog) -> None:
     body = '[ {"recordId": "a",  "x":"\\ud800" , "é":"\u202e"} ]'.encode()
-    sent = replace(response([1], 1), body=body)
-    log.append(WINDOW, sent)
-    (kept,) = read(log)
-    assert (kept.body, kept.body_bytes) == (body, len(body))
-    assert replace(kept, body_bytes=None, body_sha256=None) == sent
+    original = replace(response([1], 1), body=body)
+    log.append(WINDOW, original)
+    (stored,) = read(log)
+    assert (stored.body, stored.body_bytes) == (body, len(body))
+    assert replace(stored, body_bytes=None, body_sha256=None) == original
 
 
-def test_names_sort_by_the_time_of_the_pull(log: RawLog) -> None:
+def test_responses_are_ordered_by_time(log: RawLog) -> None:
     for hours in (30, 1, 12.5):
         log.append(WINDOW, response([call()], hours))
-    assert [one.pulled_at for one in read(log)] == [at(1), at(12.5), at(30)]
+    assert [entry.pulled_at for entry in read(log)] == [at(1), at(12.5), at(30)]
 
 
-def test_a_name_is_filed_once(log: RawLog) -> None:
+def test_append_once_stores_a_name_only_once(log: RawLog) -> None:
     assert log.append_once(WINDOW, response([call()], 1), "one")
     assert not log.append_once(WINDOW, response([call("other")], 2), "one")
-    assert [one.pulled_at for one in read(log)] == [at(1)]
+    assert [entry.pulled_at for entry in read(log)] == [at(1)]
 
 
-def test_a_repr_holds_no_body() -> None:
+def test_repr_contains_no_body() -> None:
     assert "+14081231234" not in repr(response([call()], 1))
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 500])
-def test_a_damaged_file_is_named_with_the_remedy(log: RawLog, content: bytes) -> None:
+def test_a_damaged_file_is_reported_with_its_path_and_the_fix(log: RawLog, content: bytes) -> None:
     key = log.append(WINDOW, response([call()], 1))
     path = log.folder.root / key
     path.write_bytes(content)
@@ -56,29 +56,29 @@ def test_a_damaged_file_is_named_with_the_remedy(log: RawLog, content: bytes) ->
     assert str(path) in str(caught.value)
 
 
-def test_what_comes_in_beside_a_damaged_file_is_kept_whole(log: RawLog) -> None:
+def test_a_response_after_a_damaged_file_is_stored_with_its_body(log: RawLog) -> None:
     (log.folder.root / log.append(WINDOW, response([call()], 1))).write_bytes(b"torn")
     path = log.folder.root / log.append(WINDOW, response([call()], 2))
-    ((_, kept),) = log.read(WINDOW, [path.name])
-    assert kept.body is not None
+    ((_, stored),) = log.read(WINDOW, [path.name])
+    assert stored.body is not None
 
 
-def test_an_answer_whose_body_was_taken_away_is_no_longer_complete(log: RawLog) -> None:
+def test_a_response_whose_shared_body_was_removed_is_incomplete(log: RawLog) -> None:
     first = log.append(WINDOW, response([call()], 1))
     log.append(WINDOW, response([call()], 2))
     (log.folder.root / first).unlink()
-    assert [(one.body, one.complete) for one in read(log)] == [(None, False)]
+    assert [(entry.body, entry.complete) for entry in read(log)] == [(None, False)]
     log.append(WINDOW, response([call()], 3))
-    assert [(one.body is not None, one.complete) for one in read(log)] == [(True, True), (True, True)]
+    assert [(entry.body is not None, entry.complete) for entry in read(log)] == [(True, True), (True, True)]
 
 
-def test_a_refusal_has_no_body_and_misses_none(log: RawLog) -> None:
+def test_a_refused_request_has_no_body(log: RawLog) -> None:
     log.append(WINDOW, replace(response([], 1, complete=False), rows=None, body=None))
-    assert [(one.rows, one.body, one.body_sha256) for one in read(log)] == [(None, None, None)]
+    assert [(entry.rows, entry.body, entry.body_sha256) for entry in read(log)] == [(None, None, None)]
 
 
-def test_a_callback_is_filed_without_looking_at_those_before(tmp_path: Path) -> None:
-    """A busy day has thousands: each looking through all before it would take hours."""
+def test_a_callback_is_stored_without_reading_earlier_ones(tmp_path: Path) -> None:
+    """A busy day has thousands of callbacks; reading all earlier ones for each would take hours."""
     folder: DataFolder = create_folder(tmp_path)
     log = RawLog(folder, "default", "usage_callbacks")
     (folder.root / log.append(WINDOW, response([call()], 1, reason="callback"))).write_bytes(b"not to be read")
@@ -88,6 +88,6 @@ def test_a_callback_is_filed_without_looking_at_those_before(tmp_path: Path) -> 
         for name in log.names(WINDOW)
         if (folder.root / log.folder.raw_folder(log.dataset, "default", WINDOW) / name).stat().st_size > 100
     ]
-    ((_, kept),) = log.read(WINDOW, [name])
-    assert kept.is_callback
-    assert kept.body is not None
+    ((_, stored),) = log.read(WINDOW, [name])
+    assert stored.is_callback
+    assert stored.body is not None

@@ -1,4 +1,4 @@
-"""Deleting what is old: exactly the young and the held stay, wherever they stand, also after a killed run."""
+"""Retention: deletion of old data everywhere, legal holds, and recovery after a killed run."""
 
 import json
 from collections.abc import Sequence
@@ -37,9 +37,9 @@ from warehouse.windows import StorageWindow, window_of, window_of_key
 
 OLD = window_of_key("2023-03-16")
 OLDER = window_of_key("2023-03-11")
-FLOOR = window_of_key("2023-03-21")
-#: A present at which FLOOR is the first window that is not older than ten days.
-NOW = FLOOR.start + timedelta(days=12)
+FIRST_KEPT = window_of_key("2023-03-21")
+#: A current time at which FIRST_KEPT is the first window with data younger than ten days.
+NOW = FIRST_KEPT.start + timedelta(days=12)
 ANN, BOB = "ann@clinic.example", "bob@clinic.example"
 
 
@@ -66,13 +66,13 @@ def archive(folder: DataFolder, window: StorageWindow, record_id: str, content: 
     return stored.path
 
 
-def hold(folder: DataFolder, **named: Any) -> Hold:
+def declare_hold(folder: DataFolder, **terms: Any) -> Hold:
     return add_hold(
-        folder, **{"account": None, "user": None, "counterparty": None, "note": None, **named}, since=date(2023, 4, 1)
+        folder, **{"account": None, "user": None, "counterparty": None, "note": None, **terms}, since=date(2023, 4, 1)
     )
 
 
-def delete(folder: DataFolder) -> DeletionRecord:
+def delete_old(folder: DataFolder) -> DeletionRecord:
     retention = Retention(folder, "default")
     deletion = retention.plan(older_than_days=10, now=NOW)
     retention.describe_raw(deletion)
@@ -82,12 +82,12 @@ def delete(folder: DataFolder) -> DeletionRecord:
     return deletion
 
 
-def published(folder: DataFolder, table: str = "usage") -> set[str]:
+def list_published(folder: DataFolder, table: str = "usage") -> set[str]:
     with open_snapshot(folder.snapshot) as connection:
         return {name for (name,) in connection.execute(f"SELECT record_id FROM {table}").fetchall()}
 
 
-def everything(folder: DataFolder) -> str:
+def read_all_text(folder: DataFolder) -> str:
     """Return all text in the data folder, to search it for deleted names."""
     found = [str(pq.ParquetFile(path).read().to_pylist()) for path in folder.root.rglob("*.parquet")]
     found.append(folder.snapshot.read_bytes().decode("latin-1"))
@@ -105,7 +105,7 @@ def folder(tmp_path: Path) -> DataFolder:
     fold(
         folder, response([text("old-ann", "2023-03-16", ANN), text("old-bob", "2023-03-17")], 1, window=OLD), window=OLD
     )
-    fold(folder, response([text("young", "2023-03-22")], 1, window=FLOOR), window=FLOOR)
+    fold(folder, response([text("recent", "2023-03-22")], 1, window=FIRST_KEPT), window=FIRST_KEPT)
     recording = {"recordId": "rec", "dateTimeUTC": "2023-03-16T00:24:00Z", "phonenumber": "+14085550100"}
     fold(folder, response([recording], 1, types=None, window=OLD), table=RECORDINGS, window=OLD)
     publish(folder)
@@ -115,30 +115,30 @@ def folder(tmp_path: Path) -> DataFolder:
 # --- deleted and remaining data
 
 
-def test_what_is_old_goes_from_everywhere_and_leaves_a_record(folder: DataFolder) -> None:
-    deletion = delete(folder)
-    assert published(folder) == {"young"}
-    assert published(folder, "recordings") == set()
-    left = everything(folder)
-    assert not [name for name in ("older-bob", "old-ann", "old-bob", '"rec"') if name in left]
+def test_old_data_is_deleted_everywhere_and_recorded(folder: DataFolder) -> None:
+    deletion = delete_old(folder)
+    assert list_published(folder) == {"recent"}
+    assert list_published(folder, "recordings") == set()
+    remaining = read_all_text(folder)
+    assert not [name for name in ("older-bob", "old-ann", "old-bob", '"rec"') if name in remaining]
     assert [key for key, _ in sorted(deletion.windows.items())] == [OLDER.key, OLD.key]
     assert (deletion.rows["usage"], deletion.rows["recordings"], deletion.held["usage"]) == (3, 1, 0)
     raw = [entry for window in deletion.windows.values() for entry in window["raw"]]
     assert len(raw) == 3
     assert all(len(entry["sha256"]) == 64 and entry["bytes"] > 0 for entry in raw)
     assert load_deletion_records(folder, "default") == [deletion]
-    assert find_first_kept_window(folder, "default") == FLOOR
+    assert find_first_kept_window(folder, "default") == FIRST_KEPT
     assert is_deleted(folder, "default", OLD)
-    assert not is_deleted(folder, "default", FLOOR)
+    assert not is_deleted(folder, "default", FIRST_KEPT)
     assert not is_deleted(folder, "other", OLD)
-    assert folder.raw_windows("usage", "default") == folder.lake_windows("usage", "default") == [FLOOR]
+    assert folder.raw_windows("usage", "default") == folder.lake_windows("usage", "default") == [FIRST_KEPT]
     assert not is_stale(folder)
     assert Retention(folder, "default").plan(older_than_days=10, now=NOW).windows == {}
     assert list(Verification(folder=folder).find_mismatches()) == []
 
 
 @pytest.mark.parametrize(
-    "named",
+    "terms",
     [
         {"user": ANN},
         {"user": ANN.upper()},
@@ -146,7 +146,7 @@ def test_what_is_old_goes_from_everywhere_and_leaves_a_record(folder: DataFolder
         {"account": "default", "user": ANN},
     ],
 )
-def test_a_held_record_stays_with_all_that_belongs_to_it(folder: DataFolder, named: dict[str, str]) -> None:
+def test_a_held_record_is_kept_unchanged_with_its_content_and_file(folder: DataFolder, terms: dict[str, str]) -> None:
     def row() -> list[Any]:
         with open_snapshot(folder.snapshot) as connection:
             return connection.execute("FROM usage WHERE record_id = 'old-ann'").fetchall()
@@ -154,113 +154,113 @@ def test_a_held_record_stays_with_all_that_belongs_to_it(folder: DataFolder, nam
     before = row()
     path = archive(folder, OLD, "old-ann", b"ID3 of ann")
     archive(folder, OLD, "old-bob", b"ID3 of bob")
-    hold(folder, **named)
-    deletion = delete(folder)
-    assert published(folder) == {"young", "old-ann"}
+    declare_hold(folder, **terms)
+    deletion = delete_old(folder)
+    assert list_published(folder) == {"recent", "old-ann"}
     assert row() == before
-    assert published(folder, "contents") == {"old-ann"}
+    assert list_published(folder, "contents") == {"old-ann"}
     assert list(MediaStore(folder).list_files()) == [path]
-    assert "old-bob" not in everything(folder)
+    assert "old-bob" not in read_all_text(folder)
     assert (deletion.held["usage"], deletion.held["contents"]) == (1, 1)
-    assert Retention(folder, "default").plan(older_than_days=10, now=NOW).windows == {}, "nothing more to delete"
+    assert Retention(folder, "default").plan(older_than_days=10, now=NOW).windows == {}, "nothing is left to delete"
     fold_window(folder, USAGE, "default", OLD)
     publish(folder, full=True)
     assert row() == before
 
     remove_hold(folder, 1, on=date(2023, 5, 1))
-    delete(folder)
-    assert published(folder) == {"young"}
+    delete_old(folder)
+    assert list_published(folder) == {"recent"}
     assert list(MediaStore(folder).list_files()) == []
 
 
-def test_what_stays_of_an_answer_stays_byte_for_byte(folder: DataFolder) -> None:
+def test_held_records_of_a_response_are_kept_byte_for_byte(folder: DataFolder) -> None:
     odd = '{"recordId" : "odd",  "userId":"ann@clinic.example","startTimeUTC":"2023-03-16T01:00Z","x":"\\ud83d é"}'
     body = f"\n[ {json.dumps(text('other', '2023-03-16'))} ,\t{odd}, 7, null]".encode()
-    one = response([], 2, window=OLD)
-    RawLog(folder, "default", "usage").append(OLD, type(one)(**{**one.__dict__, "body": body, "rows": 4}))
-    hold(folder, user=ANN)
-    delete(folder)
+    original = response([], 2, window=OLD)
+    RawLog(folder, "default", "usage").append(OLD, type(original)(**{**original.__dict__, "body": body, "rows": 4}))
+    declare_hold(folder, user=ANN)
+    delete_old(folder)
     log = RawLog(folder, "default", "usage")
-    bodies = [kept.body for _, kept in log.read(OLD, log.names(OLD)) if kept.body]
+    bodies = [stored.body for _, stored in log.read(OLD, log.names(OLD)) if stored.body]
     assert f"[{odd}]".encode() in bodies
 
 
-def test_a_version_that_names_the_held_one_holds_all_versions(folder: DataFolder) -> None:
+def test_a_hold_on_one_version_of_a_record_keeps_all_versions(folder: DataFolder) -> None:
     fold(folder, response([text("old-ann", "2023-03-16", user="", iPlumCredits=9)], 2, window=OLD), window=OLD)
-    hold(folder, user=ANN)
-    delete(folder)
+    declare_hold(folder, user=ANN)
+    delete_old(folder)
     with open_snapshot(folder.snapshot) as connection:
         assert connection.execute("SELECT credits FROM usage WHERE record_id = 'old-ann'").fetchall() == [(9.0,)]
 
 
-def test_what_was_absent_stays_absent(folder: DataFolder) -> None:
+def test_absence_of_a_held_record_is_kept(folder: DataFolder) -> None:
     fold(folder, response([], 2, window=OLD), window=OLD)
-    hold(folder, user=ANN)
-    delete(folder)
+    declare_hold(folder, user=ANN)
+    delete_old(folder)
     with open_snapshot(folder.snapshot) as connection:
         ((absent,),) = connection.execute("SELECT absent_since FROM usage WHERE record_id = 'old-ann'").fetchall()
     assert absent == at(2)
 
 
-def test_a_hold_of_the_account_stops_all_of_it(folder: DataFolder) -> None:
-    hold(folder, account="default")
-    assert delete(folder).windows == {}
-    assert published(folder) == {"older-bob", "old-ann", "old-bob", "young"}
+def test_a_hold_on_an_account_prevents_all_deletion_in_it(folder: DataFolder) -> None:
+    declare_hold(folder, account="default")
+    assert delete_old(folder).windows == {}
+    assert list_published(folder) == {"older-bob", "old-ann", "old-bob", "recent"}
     remove_hold(folder, 1, on=date(2023, 5, 1))
-    hold(folder, account="other")
-    delete(folder)
-    assert published(folder) == {"young"}
+    declare_hold(folder, account="other")
+    delete_old(folder)
+    assert list_published(folder) == {"recent"}
 
 
-def test_a_hold_that_was_declared_after_the_plan_counts(folder: DataFolder) -> None:
+def test_a_hold_declared_after_the_plan_is_respected(folder: DataFolder) -> None:
     retention = Retention(folder, "default")
     deletion = retention.plan(older_than_days=10, now=NOW)
-    hold(folder, counterparty="+14085550100")
+    declare_hold(folder, counterparty="+14085550100")
     retention.carry_out(deletion)
     publish(folder)
-    assert published(folder, "recordings") == {"rec"}
+    assert list_published(folder, "recordings") == {"rec"}
 
 
-def test_a_file_that_a_younger_record_has_too_stays(folder: DataFolder) -> None:
-    path = archive(folder, OLD, "old-bob", b"ID3 a picture sent twice")
-    assert archive(folder, FLOOR, "young", b"ID3 a picture sent twice") == path
-    gone = archive(folder, OLD, "old-ann", b"ID3 once")
-    deletion = delete(folder)
+def test_a_file_that_a_kept_record_uses_is_kept(folder: DataFolder) -> None:
+    path = archive(folder, OLD, "old-bob", b"ID3 sent twice")
+    assert archive(folder, FIRST_KEPT, "recent", b"ID3 sent twice") == path
+    deleted = archive(folder, OLD, "old-ann", b"ID3 once")
+    deletion = delete_old(folder)
     assert list(MediaStore(folder).list_files()) == [path]
-    assert {file["path"] for file in deletion.files} == {path, gone}
+    assert {file["path"] for file in deletion.files} == {path, deleted}
     assert len(deletion.files_kept) == 1
 
 
-def test_an_old_row_in_a_younger_windows_answer_goes_too_and_does_not_come_back(folder: DataFolder) -> None:
-    """A vendor that filters by the end of a call sends one from before midnight with the next window."""
+def test_an_old_record_in_the_response_of_a_kept_window_is_deleted_and_does_not_return(folder: DataFolder) -> None:
+    """If iPlum filters by the end of a call, a call from before midnight is also returned for the next window."""
     late = text("edge-row", "2023-03-20", endTimeUTC="2023-03-21T00:10:00Z", startTimeUTC="2023-03-20T23:59:00Z")
-    fold(folder, response([late, text("young", "2023-03-22")], 2, window=FLOOR), window=FLOOR)
+    fold(folder, response([late, text("recent", "2023-03-22")], 2, window=FIRST_KEPT), window=FIRST_KEPT)
     publish(folder)
-    assert "edge-row" in published(folder)
-    delete(folder)
-    assert published(folder) == {"young"}
-    assert "edge-row" not in everything(folder)
-    save(folder, response([late, text("young", "2023-03-22")], 3, window=FLOOR), window=FLOOR)
+    assert "edge-row" in list_published(folder)
+    delete_old(folder)
+    assert list_published(folder) == {"recent"}
+    assert "edge-row" not in read_all_text(folder)
+    save(folder, response([late, text("recent", "2023-03-22")], 3, window=FIRST_KEPT), window=FIRST_KEPT)
     publish(folder)
-    assert published(folder) == {"young"}, "a stray into a deleted window is not filed"
-    assert folder.raw_windows("usage", "default") == [FLOOR]
+    assert list_published(folder) == {"recent"}, "an out-of-window record is not stored in a deleted window"
+    assert folder.raw_windows("usage", "default") == [FIRST_KEPT]
 
 
-# --- the law, killed or not
+# --- properties, also after a killed run
 
 
 class Killed(BaseException):
     """An exception that no production code catches."""
 
 
-class Dying(LocalStore):
-    """A store whose process is killed after a number of changed files."""
+class KilledStore(LocalStore):
+    """A store that raises `Killed` after a number of changed files."""
 
-    left = 0
+    remaining = 0
 
     def _count(self) -> None:
-        Dying.left -= 1
-        if Dying.left < 0:
+        KilledStore.remaining -= 1
+        if KilledStore.remaining < 0:
             raise Killed
 
     def write(self, key: str, content: bytes | memoryview) -> None:
@@ -277,51 +277,53 @@ days = st.tuples(st.integers(0, 14), st.sampled_from([ANN, BOB]))
 
 @settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(drawn=st.lists(days, min_size=4, max_size=12), killed_at=st.integers(0, 25), is_held=st.booleans())
-def test_exactly_the_young_and_the_held_stay(drawn: Sequence[tuple[int, str]], killed_at: int, is_held: bool) -> None:
+def test_exactly_the_recent_and_the_held_records_remain(
+    drawn: Sequence[tuple[int, str]], killed_at: int, is_held: bool
+) -> None:
     records = [
         text(f"r{n}-{user[:3]}", str((OLDER.start + timedelta(days=day)).date()), user)
         for n, (day, user) in enumerate(drawn)
     ]
     with TemporaryDirectory() as path:
         folder = create_folder(Path(path))
-        for window in (OLDER, OLD, FLOOR):
+        for window in (OLDER, OLD, FIRST_KEPT):
             own = [r for r in records if window_of(datetime.fromisoformat(r["startTimeUTC"])) == window]
             fold(folder, response(own, 1, window=window), response(own[1:], 2, window=window), window=window)
             for record in own:
                 archive(folder, window, record["recordId"], b"ID3 " + record["recordId"].encode())
         publish(folder)
         if is_held:
-            hold(folder, user=ANN)
-        folder.__dict__["store"], Dying.left = Dying(folder.root, folder.modes), killed_at
+            declare_hold(folder, user=ANN)
+        folder.__dict__["store"], KilledStore.remaining = KilledStore(folder.root, folder.modes), killed_at
         try:
-            delete(folder)
+            delete_old(folder)
         except Killed:
-            Dying.left = 10_000
+            KilledStore.remaining = 10_000
             for unfinished in load_deletion_records(folder, "default"):
                 Retention(folder, "default").carry_out(unfinished)
-            delete(folder)
-        staying = {
+            delete_old(folder)
+        kept = {
             r["recordId"]
             for r in records
-            if datetime.fromisoformat(r["startTimeUTC"]) >= FLOOR.start or (is_held and r["userId"] == ANN)
+            if datetime.fromisoformat(r["startTimeUTC"]) >= FIRST_KEPT.start or (is_held and r["userId"] == ANN)
         }
-        assert published(folder) == published(folder, "contents") == staying
-        assert len(list(MediaStore(folder).list_files())) == len(staying)
-        left = everything(folder)
-        assert not [r["recordId"] for r in records if r["recordId"] not in staying and r["recordId"] in left]
+        assert list_published(folder) == list_published(folder, "contents") == kept
+        assert len(list(MediaStore(folder).list_files())) == len(kept)
+        remaining = read_all_text(folder)
+        assert not [r["recordId"] for r in records if r["recordId"] not in kept and r["recordId"] in remaining]
         with open_snapshot(folder.snapshot) as connection:
-            doubled = "SELECT pull_id, count(*) FROM pulls WHERE reason = 'pull' GROUP BY ALL HAVING count(*) > 3"
-            assert connection.execute(doubled).fetchall() == []
-        assert [str(one) for one in Verification(folder=folder).find_mismatches()] == []
+            duplicates = "SELECT pull_id, count(*) FROM pulls WHERE reason = 'pull' GROUP BY ALL HAVING count(*) > 3"
+            assert connection.execute(duplicates).fetchall() == []
+        assert [str(mismatch) for mismatch in Verification(folder=folder).find_mismatches()] == []
 
 
 # --- holds
 
 
-def test_holds_are_numbered_private_and_lifted(tmp_path: Path) -> None:
+def test_holds_are_numbered_stored_privately_and_removed(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
     assert read_holds(folder) == []
-    first, second = hold(folder, user=ANN, note="case 17"), hold(folder, account="east")
+    first, second = declare_hold(folder, user=ANN, note="case 17"), declare_hold(folder, account="east")
     assert (first.number, second.number) == (1, 2)
     assert read_holds(folder) == [first, second]
     assert read_holds(folder, "west") == [first]
@@ -335,12 +337,12 @@ def test_holds_are_numbered_private_and_lifted(tmp_path: Path) -> None:
 
 def test_a_removed_hold_leaves_a_record_and_its_number_is_never_used_again(tmp_path: Path) -> None:
     folder = create_folder(tmp_path)
-    first = hold(folder, user=ANN, note="case 17")
+    first = declare_hold(folder, user=ANN, note="case 17")
     remove_hold(folder, first.number, on=date(2023, 5, 1))
     assert read_holds(folder) == []
-    second = hold(folder, user=BOB)
+    second = declare_hold(folder, user=BOB)
     remove_hold(folder, second.number, on=date(2023, 5, 2))
-    assert hold(folder, account="east").number == 3
+    assert declare_hold(folder, account="east").number == 3
     records = [(one.number, one.user, one.note, one.removed) for one in read_hold_history(folder)]
     assert records == [(1, ANN, "case 17", date(2023, 5, 1)), (2, BOB, None, date(2023, 5, 2)), (3, None, None, None)]
     # A file of an earlier version.
@@ -350,7 +352,7 @@ def test_a_removed_hold_leaves_a_record_and_its_number_is_never_used_again(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("named", "record", "is_held"),
+    ("terms", "record", "is_held"),
     [
         ({"user": ANN}, {"userId": ANN}, True),
         ({"user": ANN}, {"userId": BOB}, False),
@@ -364,20 +366,22 @@ def test_a_removed_hold_leaves_a_record_and_its_number_is_never_used_again(tmp_p
         ({"account": "default"}, {}, True),
     ],
 )
-def test_whom_a_hold_means(named: dict[str, Any], record: dict[str, Any], is_held: bool) -> None:
-    assert Hold(number=1, since=date(2023, 4, 1), **named).holds(record) is is_held
+def test_a_hold_matches_records_by_user_counterparty_and_account(
+    terms: dict[str, Any], record: dict[str, Any], is_held: bool
+) -> None:
+    assert Hold(number=1, since=date(2023, 4, 1), **terms).holds(record) is is_held
 
 
-def test_nothing_is_deleted_where_holds_or_what_may_be_held_cannot_be_read(folder: DataFolder) -> None:
-    hold(folder, user=ANN)
+def test_nothing_is_deleted_if_the_raw_log_or_the_holds_cannot_be_read(folder: DataFolder) -> None:
+    declare_hold(folder, user=ANN)
     (name,) = folder.raw_files("usage", "default", OLDER)
     whole = (folder.root / name).read_bytes()
     (folder.root / name).write_bytes(whole[:100])
     with pytest.raises(RawDamaged):
-        delete(folder)
+        delete_old(folder)
     (folder.root / name).write_bytes(whole)
     (folder.root / "holds.json").write_text("[{")
     with pytest.raises(HoldsUnreadable, match="nothing is deleted"):
-        delete(folder)
+        delete_old(folder)
     assert load_deletion_records(folder, "default") == []
-    assert published(folder) == {"older-bob", "old-ann", "old-bob", "young"}
+    assert list_published(folder) == {"older-bob", "old-ann", "old-bob", "recent"}

@@ -1,4 +1,4 @@
-"""Concurrent folds and publishes in several processes end in a correct snapshot."""
+"""Concurrent folds and publishes, abandoned files, and names of folders and accounts."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def count(folder: DataFolder, sql: str = "SELECT count(*), count(DISTINCT record
     return row
 
 
-def test_two_publishers_at_once_and_a_third_that_folds(folder: DataFolder) -> None:
+def test_two_processes_that_fold_and_publish_lose_no_rows(folder: DataFolder) -> None:
     script = """
         import sys
         from pathlib import Path
@@ -42,17 +42,17 @@ def test_two_publishers_at_once_and_a_third_that_folds(folder: DataFolder) -> No
             publish(folder)
     """
     command = [sys.executable, "-c", textwrap.dedent(script), str(folder.root), str(folder.state)]
-    runs = [subprocess.Popen([*command, name], stderr=subprocess.PIPE, text=True) for name in "ab"]
-    for run in runs:
-        _, errors = run.communicate(timeout=60)
-        assert run.returncode == 0, errors
+    processes = [subprocess.Popen([*command, name], stderr=subprocess.PIPE, text=True) for name in "ab"]
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
     publish(folder)
     assert count(folder) == (6, 6)
     assert count(folder, "SELECT count(*) FROM pulls") == (6,)
     assert not is_stale(folder)
 
 
-def test_folds_of_one_window_in_many_threads_leave_a_file_that_has_everything(folder: DataFolder) -> None:
+def test_concurrent_folds_of_one_window_lose_no_response(folder: DataFolder) -> None:
     save(folder, response([call("first")], 0))
     failures: list[BaseException] = []
 
@@ -60,7 +60,7 @@ def test_folds_of_one_window_in_many_threads_leave_a_file_that_has_everything(fo
         try:
             save(folder, response([call(str(number))], number))
             fold_window(folder, USAGE, "default", WINDOW)
-        except BaseException as failure:  # noqa: BLE001 a thread would swallow it
+        except BaseException as failure:  # noqa: BLE001 - an exception in a thread is not reported otherwise
             failures.append(failure)
 
     threads = [threading.Thread(target=pull, args=(number,)) for number in range(1, 9)]
@@ -69,34 +69,34 @@ def test_folds_of_one_window_in_many_threads_leave_a_file_that_has_everything(fo
     for thread in threads:
         thread.join()
     assert failures == []
-    # A fold that wrote last may have listed first; its second look is what publishing repeats.
+    # The fold that wrote last may have listed first. Publishing folds such a window again.
     publish(folder)
     assert is_up_to_date(folder, USAGE, "default", WINDOW)
     assert sorted(rows_of(folder).index) == sorted(["first", *map(str, range(1, 9))])
     assert count(folder) == (9, 9)
 
 
-def test_what_killed_runs_left_goes_with_a_later_publishing(folder: DataFolder) -> None:
+def test_publishing_removes_old_temporary_files_of_killed_runs(folder: DataFolder) -> None:
     fold(folder, response([call()], 1))
-    left = [
+    abandoned = [
         folder.root / folder.raw_folder("usage", "default", WINDOW) / ".tmp-raw",
         (folder.root / folder.lake_file("usage", "default", WINDOW)).with_name(".tmp-lake"),
         folder.root / ".tmp-snapshot",
     ]
-    fresh = left[0].with_name(".tmp-of-a-run-under-way")
-    for path in (*left, fresh):
-        path.write_text("half a file")
-    for path in left:
+    recent = abandoned[0].with_name(".tmp-of-a-running-process")
+    for path in (*abandoned, recent):
+        path.write_text("part of a file")
+    for path in abandoned:
         os.utime(path, (0, 0))
     publish(folder)
-    assert [path.exists() for path in left] == [False, False, False]
-    assert fresh.exists()
-    remove_abandoned(fresh.parent, now=lambda: fresh.stat().st_mtime + 2 * 24 * 3600)
-    assert not fresh.exists()
+    assert [path.exists() for path in abandoned] == [False, False, False]
+    assert recent.exists()
+    remove_abandoned(recent.parent, now=lambda: recent.stat().st_mtime + 2 * 24 * 3600)
+    assert not recent.exists()
 
 
 @pytest.mark.parametrize("name", ["account=other", "br[1]", "st*r", "it's", "per%20cent", "sp ace", "ünï", "raw"])
-def test_the_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+def test_the_data_folder_can_have_any_name(tmp_path: Path, name: str) -> None:
     folder = create_folder(tmp_path / name)
     fold(folder, response([call()], 1))
     publish(folder)

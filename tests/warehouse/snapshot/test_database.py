@@ -1,4 +1,4 @@
-"""The snapshot under construction: memory limit, and what happens when it is exceeded."""
+"""Building of the snapshot: memory limit, and protection against planted views."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from warehouse.snapshot.marts import MartSettings, build_marts
 from warehouse.storage.paths import DataFolder
 
 ROWS = 2_000
-#: Of each core: enough for the tables, and too little for the marts.
-MEGABYTES = 2
+#: Memory limit per core: enough for the tables but not for the marts.
+TOO_FEW_MEGABYTES = 2
 
 
 @pytest.fixture
@@ -30,16 +30,16 @@ def build(path: Path, lake_file: Path, megabytes_per_core: int = 128) -> None:
         snapshot.finish(MartSettings())
 
 
-def test_marts_that_need_more_memory_than_is_meant_for_them_get_it(tmp_path: Path, lake_file: Path) -> None:
-    roomy, tight = tmp_path / "roomy.duckdb", tmp_path / "tight.duckdb"
-    build(roomy, lake_file)
-    build(tight, lake_file, megabytes_per_core=MEGABYTES)
-    assert count_rows(tight)["usage"] == ROWS
-    assert count_mart_rows(tight) == count_mart_rows(roomy)
-    assert count_mart_rows(tight)["user_summary"] == ROWS
-    with duckdb.connect(str(roomy)) as connection:
+def test_marts_are_built_without_the_memory_limit_if_it_is_too_low(tmp_path: Path, lake_file: Path) -> None:
+    unlimited, limited = tmp_path / "unlimited.duckdb", tmp_path / "limited.duckdb"
+    build(unlimited, lake_file)
+    build(limited, lake_file, megabytes_per_core=TOO_FEW_MEGABYTES)
+    assert count_rows(limited)["usage"] == ROWS
+    assert count_mart_rows(limited) == count_mart_rows(unlimited)
+    assert count_mart_rows(limited)["user_summary"] == ROWS
+    with duckdb.connect(str(unlimited)) as connection:
         (cores,) = connection.execute("SELECT current_setting('threads')").fetchall()[0]
-        connection.execute(f"SET memory_limit = '{cores * MEGABYTES}MB'")
+        connection.execute(f"SET memory_limit = '{cores * TOO_FEW_MEGABYTES}MB'")
         with pytest.raises(duckdb.OutOfMemoryException):
             build_marts(connection, MartSettings())
 

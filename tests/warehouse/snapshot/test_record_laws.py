@@ -1,4 +1,4 @@
-"""One record is one row, whatever windows its versions are in: random histories against a model in plain Python."""
+"""One row per record whose versions are in several windows: random histories compared with a plain Python model."""
 
 import json
 import tempfile
@@ -120,7 +120,7 @@ def find_absence(window: StorageWindow, pulled: list[Version], events: list[Even
 
 
 def save_event(folder: DataFolder, event: Event) -> None:
-    """Store an event as a sync or a drain does."""
+    """Store an event as a sync or a drain would."""
     if event.is_pull:
         save(folder, response(event.records, event.hours, window=event.window), window=event.window)
         return
@@ -182,7 +182,7 @@ def run_steps(folder: DataFolder, drawn: list[Any]) -> list[Event]:
 
 @settings(max_examples=60, deadline=None)
 @given(steps)
-def test_one_record_is_one_row(drawn: list[Any]) -> None:
+def test_each_record_is_one_row(drawn: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as path:
         folder = create_folder(Path(path))
         events = run_steps(folder, drawn)
@@ -210,8 +210,8 @@ def test_an_incremental_and_a_full_publish_have_the_same_rows(drawn: list[Any]) 
         assert sorted(run_query(folder, select).rows) == expected
 
 
-def test_model_itself() -> None:
-    """The model's answer for a start that is corrected across an edge, worked out by hand."""
+def test_the_model_on_a_handwritten_example() -> None:
+    """A start that is corrected across the edge of a window, with the expected row written by hand."""
     first, second = WINDOWS[0], WINDOWS[1]
     before = build_record("a", STARTS[1], "x", None)
     after = build_record("a", STARTS[2], None, 3)
@@ -221,8 +221,8 @@ def test_model_itself() -> None:
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_existing_duplicates_are_healed_without_a_request(tmp_path: Path, full: bool) -> None:
-    """A folder of an earlier version has the record in both windows."""
+def test_existing_duplicates_are_merged_without_a_request(tmp_path: Path, full: bool) -> None:
+    """Folders written by earlier versions may have a record in two windows."""
     folder = create_folder(tmp_path)
     events = [
         Event(window, hours, True, [build_record("a", start, None, 3)])

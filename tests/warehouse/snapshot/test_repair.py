@@ -1,4 +1,4 @@
-"""Damaged files: the rest is published, rebuildable files are rebuilt, and other damage is reported."""
+"""Damaged files: raw files are reported, lake files and snapshots are rebuilt."""
 
 import os
 import random
@@ -28,7 +28,7 @@ OTHER = WINDOW.next()
 
 @pytest.fixture
 def folder(tmp_path: Path) -> DataFolder:
-    """Two windows, published."""
+    """Return a folder with two published windows."""
     folder = create_folder(tmp_path)
     fold(folder, response([call("a"), call("b")], 1))
     fold(folder, response([call("c", "2023-03-27T00:00:00Z")], 1, window=OTHER), window=OTHER)
@@ -36,55 +36,55 @@ def folder(tmp_path: Path) -> DataFolder:
     return folder
 
 
-def ask(folder: DataFolder, sql: str) -> list[tuple[Any, ...]]:
+def query(folder: DataFolder, sql: str) -> list[tuple[Any, ...]]:
     with open_snapshot(folder.snapshot) as connection:
         return connection.execute(sql).fetchall()
 
 
 def ids(folder: DataFolder) -> list[str]:
-    return [record_id for (record_id,) in ask(folder, "SELECT record_id FROM usage ORDER BY 1")]
+    return [record_id for (record_id,) in query(folder, "SELECT record_id FROM usage ORDER BY 1")]
 
 
 def raw_file(folder: DataFolder, number: int = 0) -> Path:
     return folder.root / folder.raw_files("usage", "default", WINDOW)[number]
 
 
-def spoil(path: Path, *, at: float = 0.5) -> None:
-    """Turn over the bits of a few bytes, as a bad sector or cable does."""
+def damage(path: Path, *, at: float = 0.5) -> None:
+    """Invert 16 bytes at a relative position, as a bad sector does."""
     content = bytearray(path.read_bytes())
-    place = int(len(content) * at)
-    content[place : place + 16] = bytes(255 - byte for byte in content[place : place + 16])
+    start = int(len(content) * at)
+    content[start : start + 16] = bytes(255 - byte for byte in content[start : start + 16])
     path.write_bytes(content)
 
 
-# --- the raw log: nothing can replace it
+# --- damaged raw files
 
 
-def test_a_damaged_raw_file_keeps_back_its_own_window_alone(folder: DataFolder) -> None:
+def test_a_damaged_raw_file_delays_only_its_own_window(folder: DataFolder) -> None:
     save(folder, response([call("late")], 2))
-    spoil(raw_file(folder, 1), at=0)
+    damage(raw_file(folder, 1), at=0)
     fold(folder, response([call("d", "2023-03-28T00:00:00Z")], 2, window=OTHER), window=OTHER)
     with pytest.raises(PublishedInPart, match="1 raw file is damaged") as caught:
         publish(folder)
     assert caught.value.damaged == (str(raw_file(folder, 1)),)
-    assert ids(folder) == ["a", "b", "c", "d"], "the window has the rows it had, the others are up to date"
-    assert ask(folder, "SELECT count(*) FROM pulls") == [(3,)]
-    assert is_stale(folder), "it is not forgotten"
+    assert ids(folder) == ["a", "b", "c", "d"], "the window keeps its published rows, the other is up to date"
+    assert query(folder, "SELECT count(*) FROM pulls") == [(3,)]
+    assert is_stale(folder), "the window is published once the file is restored"
 
 
-def test_a_rebuild_beside_a_damaged_raw_file_keeps_the_last_good_rows(folder: DataFolder) -> None:
-    spoil(raw_file(folder), at=0)
+def test_a_full_publish_with_a_damaged_raw_file_keeps_the_rows_of_the_lake_file(folder: DataFolder) -> None:
+    damage(raw_file(folder), at=0)
     with pytest.raises(PublishedInPart):
         publish(folder, full=True)
     assert ids(folder) == ["a", "b", "c"]
-    assert ask(folder, "SELECT window_start::VARCHAR FROM pulls") == [(OTHER.key,)]
+    assert query(folder, "SELECT window_start::VARCHAR FROM pulls") == [(OTHER.key,)]
 
 
-def test_a_raw_file_restored_from_a_backup_makes_all_good(folder: DataFolder, tmp_path: Path) -> None:
+def test_a_raw_file_restored_from_a_backup_is_published(folder: DataFolder, tmp_path: Path) -> None:
     save(folder, response([call("late")], 2))
     backup = tmp_path / "backup"
     shutil.copyfile(raw_file(folder, 1), backup)
-    spoil(raw_file(folder, 1), at=0)
+    damage(raw_file(folder, 1), at=0)
     with pytest.raises(PublishedInPart):
         publish(folder)
     shutil.copyfile(backup, raw_file(folder, 1))
@@ -93,101 +93,102 @@ def test_a_raw_file_restored_from_a_backup_makes_all_good(folder: DataFolder, tm
     assert not is_stale(folder)
 
 
-def test_moving_a_damaged_file_away_and_syncing_again_brings_its_rows_back(folder: DataFolder) -> None:
-    """The remedy that the error names; later answers had referred to the body that the file held."""
+def test_removing_a_damaged_file_and_syncing_again_restores_its_rows(folder: DataFolder) -> None:
+    """This is the fix that the error message names. Later responses refer to the body in the removed file."""
     records = [call("a"), call("b")]
     fold(folder, response(records, 2))
     raw_file(folder).unlink()
     state = fold_window(folder, USAGE, "default", WINDOW).state
-    assert state.complete_at is None, "an answer without its body proves nothing, so the window is due"
+    assert state.complete_at is None, "a response without its body is incomplete, so the window is due"
     fold(folder, response(records, 3))
     publish(folder)
     assert ids(folder) == ["a", "b", "c"]
-    assert ask(folder, "SELECT count(*) FROM usage WHERE absent_since IS NOT NULL") == [(0,)]
+    assert query(folder, "SELECT count(*) FROM usage WHERE absent_since IS NOT NULL") == [(0,)]
 
 
-def test_turned_over_bits_are_found_out(folder: DataFolder) -> None:
+def test_flipped_bits_are_detected(folder: DataFolder) -> None:
     log = RawLog(folder, "default", "usage")
     path = folder.root / log.append(
         WINDOW, response([call(str(n), **{"from": f"+1408{n:07d}"}) for n in range(200)], 2)
     )
-    whole = path.read_bytes()
-    ((_, good),) = log.read(WINDOW, [path.name])
-    chance = random.Random(5)
-    found_out = 0
+    content = path.read_bytes()
+    ((_, original),) = log.read(WINDOW, [path.name])
+    randomness = random.Random(5)
+    detected = 0
     for _ in range(300):
-        # inside the pages; the footer behind them has bits that no reader checks
-        place = chance.randrange(4, len(whole) - 1500)
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :])
+        # Inside the pages: the footer after them has bits that no reader checks.
+        position = randomness.randrange(4, len(content) - 1500)
+        flipped = content[position] ^ 1 << randomness.randrange(8)
+        path.write_bytes(content[:position] + bytes([flipped]) + content[position + 1 :])
         try:
             ((_, read),) = log.read(WINDOW, [path.name])
         except RawDamaged:
-            found_out += 1
+            detected += 1
         else:
-            assert read.body == good.body or not read.complete
-    assert found_out > 250
+            assert read.body == original.body or not read.complete
+    assert detected > 250
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
-def test_a_truncated_raw_file_is_named_and_restored_heals(folder: DataFolder, share: float) -> None:
-    """A file as a full disk or an interrupted copy leaves it; the pipeline renames complete files into place."""
-    whole = raw_file(folder).read_bytes()
-    raw_file(folder).write_bytes(whole[: int(len(whole) * share)])
-    (told,) = [str(one) for one in Verification(folder=folder).find_mismatches()]
-    assert str(raw_file(folder)) in told
-    assert "Restore it from a backup" in told
+def test_verification_reports_a_truncated_raw_file_until_it_is_restored(folder: DataFolder, share: float) -> None:
+    """A full disk or an interrupted copy truncates a file. The pipeline itself renames complete files into place."""
+    content = raw_file(folder).read_bytes()
+    raw_file(folder).write_bytes(content[: int(len(content) * share)])
+    (mismatch,) = [str(found) for found in Verification(folder=folder).find_mismatches()]
+    assert str(raw_file(folder)) in mismatch
+    assert "Restore it from a backup" in mismatch
     with pytest.raises(PublishedInPart):
         publish(folder, full=True)
     assert ids(folder) == ["a", "b", "c"]
-    raw_file(folder).write_bytes(whole)
+    raw_file(folder).write_bytes(content)
     publish(folder)
     assert list(Verification(folder=folder).find_mismatches()) == []
 
 
-# --- what can be made again
+# --- damaged lake files and snapshots
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
-def test_a_truncated_lake_file_is_made_again(folder: DataFolder, share: float) -> None:
+def test_verification_reports_a_truncated_lake_file_until_it_is_folded_again(folder: DataFolder, share: float) -> None:
     path = folder.root / folder.lake_file("usage", "default", WINDOW)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * share)])
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
     assert list(Verification(folder=folder).find_mismatches()) != []
     publish(folder)
-    assert path.read_bytes() == whole
+    assert path.read_bytes() == content
     assert ids(folder) == ["a", "b", "c"]
     assert list(Verification(folder=folder).find_mismatches()) == []
 
 
-def test_a_row_that_was_taken_out_or_changed_by_hand_is_found(folder: DataFolder) -> None:
-    """With all notes as they were: the lake file says that it is folded, the snapshot that it is published."""
+def test_verification_finds_rows_removed_or_changed_by_hand(folder: DataFolder) -> None:
+    """The metadata still says that the window is folded and published."""
     path = folder.root / folder.lake_file("usage", "default", WINDOW)
     written = path.stat()
     content = pq.ParquetFile(path).read()
     pq.write_table(content.slice(1), path)
     os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
-    told = [str(one) for one in Verification(folder=folder).find_mismatches()]
-    assert [one for one in told if "differs from its raw log" in one]
-    assert [one for one in told if "1 rows of usage" in one]
+    mismatches = [str(found) for found in Verification(folder=folder).find_mismatches()]
+    assert [found for found in mismatches if "differs from its raw log" in found]
+    assert [found for found in mismatches if "1 rows of usage" in found]
     path.unlink()
     publish(folder)
     with duckdb.connect(str(folder.snapshot)) as connection:
         connection.execute("UPDATE usage SET credits = 99 WHERE record_id = 'c'")
-    (forged,) = [str(one) for one in Verification(folder=folder).find_mismatches()]
-    assert f"2 rows of usage default {OTHER.key} differ from the lake" in forged
+    (mismatch,) = [str(found) for found in Verification(folder=folder).find_mismatches()]
+    assert f"2 rows of usage default {OTHER.key} differ from the lake" in mismatch
     publish(folder, full=True)
     assert list(Verification(folder=folder).find_mismatches()) == []
 
 
 @pytest.mark.parametrize("at", [0, 0.2, 0.5, 0.97])
-def test_a_spoiled_lake_file_is_made_again(folder: DataFolder, at: float) -> None:
-    spoil(folder.root / folder.lake_file("usage", "default", WINDOW), at=at)
+def test_a_damaged_lake_file_is_folded_again(folder: DataFolder, at: float) -> None:
+    damage(folder.root / folder.lake_file("usage", "default", WINDOW), at=at)
     publish(folder, full=True)
     assert ids(folder) == ["a", "b", "c"]
-    assert len(ask(folder, "SELECT * FROM usage")) == 3
+    assert len(query(folder, "SELECT * FROM usage")) == 3
 
 
-def test_a_lake_file_of_another_version_of_this_code_is_made_again(folder: DataFolder) -> None:
+def test_a_lake_file_with_unknown_metadata_is_folded_again(folder: DataFolder) -> None:
     path = folder.root / folder.lake_file("usage", "default", WINDOW)
     content = pq.ParquetFile(path).read()
     for state in (b'{"version": "0"}', b"[]", b"\xff"):
@@ -201,13 +202,13 @@ def test_a_lake_file_of_another_version_of_this_code_is_made_again(folder: DataF
 
 
 @pytest.mark.parametrize("at", [0.02, 0.2, 0.4, 0.6, 0.8, 0.98])
-def test_a_snapshot_with_a_spoiled_part_is_mended_or_rebuilt(folder: DataFolder, at: float) -> None:
+def test_a_snapshot_with_a_damaged_block_is_repaired_or_rebuilt(folder: DataFolder, at: float) -> None:
     with folder.snapshot.open("r+b") as file:
         file.seek(int(folder.snapshot.stat().st_size * at))
         file.write(b"\xa5" * 4096)
     fold(folder, response([call("a"), call("b", duration="9")], 2))
     publish(folder)
-    assert len(ask(folder, "SELECT * FROM usage")) == 3
+    assert len(query(folder, "SELECT * FROM usage")) == 3
     assert ids(folder) == ["a", "b", "c"]
 
 
@@ -219,7 +220,7 @@ def test_a_window_without_a_lake_file_is_folded_again(folder: DataFolder, change
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.999])
-def test_a_torn_lake_file_is_made_again_by_the_next_publishing(folder: DataFolder, share: float) -> None:
+def test_a_truncated_lake_file_is_folded_again_by_the_next_publish(folder: DataFolder, share: float) -> None:
     path = folder.root / folder.lake_file("usage", "default", WINDOW)
     os.truncate(path, int(path.stat().st_size * share))
     assert publish(folder).refolded == 1
@@ -228,7 +229,7 @@ def test_a_torn_lake_file_is_made_again_by_the_next_publishing(folder: DataFolde
 
 
 @pytest.mark.parametrize("share", [None, 0, 0.1, 0.5, 0.999])
-def test_a_snapshot_that_is_gone_or_torn_is_rebuilt(folder: DataFolder, share: float | None) -> None:
+def test_a_missing_or_truncated_snapshot_is_rebuilt(folder: DataFolder, share: float | None) -> None:
     if share is None:
         folder.snapshot.unlink()
     else:
@@ -240,7 +241,7 @@ def test_a_snapshot_that_is_gone_or_torn_is_rebuilt(folder: DataFolder, share: f
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.999])
-def test_a_torn_raw_file_is_named_and_its_window_keeps_its_rows(folder: DataFolder, share: float) -> None:
+def test_a_full_publish_reports_a_truncated_raw_file_and_keeps_its_rows(folder: DataFolder, share: float) -> None:
     path = raw_file(folder)
     os.truncate(path, int(path.stat().st_size * share))
     with pytest.raises(PublishedInPart) as caught:
@@ -252,8 +253,8 @@ def test_a_torn_raw_file_is_named_and_its_window_keeps_its_rows(folder: DataFold
 # --- publishing during folds and reads
 
 
-def test_a_lake_file_exchanged_for_an_older_one_and_back_is_published_again(folder: DataFolder) -> None:
-    """A slow fold may put an older file in place for a moment, which a publisher may read just then."""
+def test_a_lake_file_that_was_rewritten_is_published_again(folder: DataFolder) -> None:
+    """A slow fold can put an older file in place for a moment, and a publish may read it at that time."""
     before = read_fingerprint(folder, USAGE, "default", WINDOW)
     fold_window(folder, USAGE, "default", WINDOW)
     assert read_fingerprint(folder, USAGE, "default", WINDOW) != before
@@ -262,8 +263,8 @@ def test_a_lake_file_exchanged_for_an_older_one_and_back_is_published_again(fold
     assert not is_stale(folder)
 
 
-def test_publishing_beside_a_reader_of_the_same_process_goes_by_the_newest_snapshot(folder: DataFolder) -> None:
-    """DuckDB hands out the database that the process has open under a path, although it was replaced there."""
+def test_publishing_uses_the_newest_snapshot_while_the_same_process_reads_an_older_one(folder: DataFolder) -> None:
+    """DuckDB reuses a database that the process has open under a path, even if the file was replaced."""
     third = OTHER.next()
     with open_snapshot(folder.snapshot) as reader, duckdb.connect(str(folder.snapshot), read_only=True) as other:
         fold(folder, response([call("e", "2023-03-31T00:00:00Z")], 2, window=third), window=third)

@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, private from the start, and what a disk refuses is said with its remedy."""
+"""Atomic writing of files: permissions, concurrent readers, disk errors and abandoned files."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def test_a_file_and_its_folders_are_private(tmp_path: Path) -> None:
     }
 
 
-def test_a_group_may_read_whatever_the_umask_is(tmp_path: Path) -> None:
+def test_a_configured_group_may_read_regardless_of_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
         write_file(tmp_path / "a" / "file", b"", Modes(os.getgid()))
@@ -40,34 +40,34 @@ def test_a_group_may_read_whatever_the_umask_is(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "file").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+def test_an_existing_folder_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     write(tmp_path / "file")
     assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
-def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+def test_a_reader_sees_the_old_or_the_new_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     contents = {bytes([letter]) * 200_000 for letter in b"ab"}
     write(path, min(contents))
-    seen: set[bytes] = set()
-    is_over = threading.Event()
+    contents_read: set[bytes] = set()
+    is_done = threading.Event()
 
-    def watch() -> None:
-        while not is_over.is_set():
-            seen.add(path.read_bytes())
+    def read_repeatedly() -> None:
+        while not is_done.is_set():
+            contents_read.add(path.read_bytes())
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    reader = threading.Thread(target=read_repeatedly)
+    reader.start()
     for _ in range(20):
         for content in contents:
             write(path, content)
-    is_over.set()
-    watcher.join()
-    assert seen <= contents
+    is_done.set()
+    reader.join()
+    assert contents_read <= contents
 
 
-def test_a_file_above_the_size_limit_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_write_above_the_size_limit_fails_and_keeps_the_old_file(tmp_path: Path) -> None:
     write(tmp_path / "file", b"old")
     script = """
         import resource, signal, sys
@@ -89,31 +89,31 @@ def test_a_file_above_the_size_limit_leaves_the_old_file(tmp_path: Path) -> None
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
-def test_a_full_disk_is_named() -> None:
-    """`/dev/full` rejects every write as a full disk does."""
+def test_a_full_disk_is_reported() -> None:
+    """`/dev/full` rejects every write like a full disk."""
     with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(OSError, match="No space") as refused:
         full.write(b"x")
     text = str(StorageFailed.during("write", Path("/data/file"), refused.value))
     assert text.startswith("cannot write /data/file: the disk is full. Free some space")
 
 
-def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("in the way")
+def test_a_file_in_the_place_of_a_folder_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file")
     with pytest.raises(StorageFailed, match="a file is in the place of a folder"):
         write(tmp_path / "a" / "b" / "file")
-    assert (tmp_path / "a").read_text() == "in the way"
+    assert (tmp_path / "a").read_text() == "a file"
 
 
-def test_a_folder_where_a_file_is_needed_is_named(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file" / "inner").mkdir(parents=True)
     with pytest.raises(StorageFailed, match="cannot write"):
         write(tmp_path / "file")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into every folder")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to every folder")
 @pytest.mark.parametrize("mode", [0o500, 0o400, 0o000])
-def test_a_folder_without_permission_is_named_with_the_remedy(tmp_path: Path, mode: int) -> None:
+def test_missing_permission_is_reported(tmp_path: Path, mode: int) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a").chmod(mode)
     try:
@@ -124,7 +124,7 @@ def test_a_folder_without_permission_is_named_with_the_remedy(tmp_path: Path, mo
         (tmp_path / "a").chmod(0o700)
 
 
-def test_a_name_that_no_disk_accepts_is_a_storage_failure(tmp_path: Path) -> None:
+def test_a_file_name_that_is_too_long_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed, match="file name too long"):
         create_folder(tmp_path / ("x" * 300) / "b", Modes())
 
@@ -138,12 +138,12 @@ def test_a_scratch_folder_is_private_and_removed_after_an_error(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_removed_after_a_day_and_nothing_else_is(tmp_path: Path) -> None:
+def test_only_temporary_files_are_removed_and_only_after_a_day(tmp_path: Path) -> None:
     for name in (".tmp-file", "file", ".hidden"):
         (tmp_path / name).write_text("rows")
     (tmp_path / ".tmp-folder").mkdir()
     (tmp_path / ".tmp-folder" / "inner").write_text("rows")
     remove_abandoned(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 4, "another run may be writing them"
+    assert len(list(tmp_path.iterdir())) == 4, "another process may be writing them"
     remove_abandoned(tmp_path, now=lambda: time.time() + DAY + 60)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "file"]
