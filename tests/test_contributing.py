@@ -1,4 +1,4 @@
-"""The steps of CONTRIBUTING.md, followed to the letter on a copy of the project."""
+"""The steps of CONTRIBUTING.md, applied to a copy of the project."""
 
 import re
 import shutil
@@ -16,8 +16,8 @@ STEP = re.compile(
     re.DOTALL,
 )
 
-#: What must follow from the three recipes together; it runs in the copy.
-PROOF = """
+#: The script that checks the result of all steps; it runs in the copy.
+CHECKS = """
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,8 +45,8 @@ assert {"marts/longest_calls", "usage", "voicemails", "warehouse/voicemails"} <=
 folder, window = DataFolder(here / "data", here / "state"), window_of_key("2024-03-01")
 
 
-def keep(table, **record):
-    answer = RawResponse(
+def save_and_fold(table, **record):
+    response = RawResponse(
         request_start=window.start,
         request_end=window.end,
         usage_types=None,
@@ -57,49 +57,51 @@ def keep(table, **record):
         rows=1,
         body=json.dumps([record]).encode(),
     )
-    RawLog(folder, "default", table.datasets[0]).append(window, answer)
+    RawLog(folder, "default", table.datasets[0]).append(window, response)
     fold_window(folder, table, "default", window)
 
 
-def ask(sql):
+def query(sql):
     return [tuple(row) for row in run_query(folder, sql).rows]
 
 
 at = "2024-03-02T10:00:00Z"
-keep(schemas.USAGE, recordId="a", usage="call", userId="u", startTimeUTC=at, duration="7", agentName="Ada")
-keep(schemas.TABLES["voicemails"], recordId="b", userId="u", dateTimeUTC=at)
+save_and_fold(schemas.USAGE, recordId="a", usage="call", userId="u", startTimeUTC=at, duration="7", agentName="Ada")
+save_and_fold(schemas.TABLES["voicemails"], recordId="b", userId="u", dateTimeUTC=at)
 publish(folder)
-assert ask("SELECT user_id, longest_minutes FROM marts.longest_calls") == [("u", 7.0)]
-assert ask("SELECT agent FROM usage") == [("Ada",)]
-assert ask("SELECT record_id, user_id FROM voicemails") == [("b", "u")]
+assert query("SELECT user_id, longest_minutes FROM marts.longest_calls") == [("u", 7.0)]
+assert query("SELECT agent FROM usage") == [("Ada",)]
+assert query("SELECT record_id, user_id FROM voicemails") == [("b", "u")]
 """
 
 
-def follow(step: re.Match[str], root: Path) -> None:
-    # The code stands in a list, three blanks in.
+def apply(step: re.Match[str], root: Path) -> None:
+    # The code is in a list item, indented by three spaces.
     code = re.sub(r"^   ", "", step["code"], flags=re.MULTILINE)
     if step["new"]:
         (root / step["new"]).write_text(f"{code}\n")
         return
     path = root / step["old"]
     text, line = path.read_text(), f"{step['line']}\n"
-    assert text.count(f"\n{line}") == 1, f"{step['old']} has no such line any more, or several: {line}"
+    assert text.count(f"\n{line}") == 1, f"{step['old']} must contain this line once: {line}"
     replaced = {"below": f"{line}{code}\n", "above": f"{code}\n{line}", "instead of": f"{code}\n"}[step["where"]]
     path.write_text(text.replace(f"\n{line}", f"\n{replaced}"))
 
 
-def test_the_steps_lead_to_a_mart_a_column_and_a_dataset(tmp_path: Path) -> None:
+def test_the_steps_add_a_mart_a_column_and_a_dataset(tmp_path: Path) -> None:
     for name in ("iplum_resource", "warehouse", "pipelines", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "images"))
     shutil.copy(ROOT / "README.md", tmp_path)
     steps = list(STEP.finditer(GUIDE))
     assert len(steps) == len(re.findall(r"New file `|In `[^`]+`, (?:below|above|instead)", GUIDE)) > 10
     for step in steps:
-        follow(step, tmp_path)
-    done = subprocess.run([sys.executable, "-c", PROOF], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+        apply(step, tmp_path)
+    completed = subprocess.run(
+        [sys.executable, "-c", CHECKS], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.parametrize("path", re.findall(r"`(tests/[^`*]+)`", GUIDE))
-def test_each_test_that_the_guide_names_is_there(path: str) -> None:
+def test_the_test_files_named_in_the_guide_exist(path: str) -> None:
     assert (ROOT / path).exists()

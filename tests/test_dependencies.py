@@ -1,4 +1,4 @@
-"""Every dependency is used, named with its purpose in CONTRIBUTING.md, locked, and asked about for vulnerabilities."""
+"""Dependencies: each is used, explained in CONTRIBUTING.md and locked; and the exit code of the vulnerability audit."""
 
 import ast
 import importlib.util
@@ -35,7 +35,7 @@ def _normalize(name: str) -> str:
 
 
 def _find_imported() -> set[str]:
-    """Name the distributions that the packages import."""
+    """Return the names of the distributions that the packages import."""
     files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
@@ -49,20 +49,20 @@ def test_each_dependency_is_imported_or_loaded_by_name() -> None:
     assert [name for name in DECLARED if name not in imported] == sorted(PLUGINS)
 
 
-def test_what_is_imported_is_declared() -> None:
+def test_imported_distributions_are_declared() -> None:
     ours = _normalize(PROJECT["project"]["name"])
     assert _find_imported() - {*DECLARED, *FOR_CLUSTERS} - {ours} == set()
 
 
-def _read_reasons() -> str:
+def _read_dependency_section() -> str:
     guide = (ROOT / "CONTRIBUTING.md").read_text()
     return guide.partition("## Dependencies\n")[2].partition("\n#")[0].lower()
 
 
 @pytest.mark.parametrize("name", [*DECLARED, *FOR_TESTS, *FOR_CLUSTERS])
-def test_each_dependency_has_its_reason_in_the_guide(name: str) -> None:
-    called = re.sub(r"-(bin|binary|python)$", "", name)
-    assert re.search(rf"(?<![\w-]){re.escape(called)}\b", _read_reasons())
+def test_each_dependency_is_explained_in_the_guide(name: str) -> None:
+    short_name = re.sub(r"-(bin|binary|python)$", "", name)
+    assert re.search(rf"(?<![\w-]){re.escape(short_name)}\b", _read_dependency_section())
 
 
 def test_each_dependency_is_locked_with_hashes() -> None:
@@ -83,25 +83,25 @@ def audit() -> ModuleType:
     return module
 
 
-SOUND: dict[str, Any] = {"name": "a", "version": "1", "vulns": []}
-HIT: dict[str, Any] = {"name": "b", "version": "2", "vulns": [{"id": "PYSEC-1"}, {"id": "PYSEC-2"}]}
+CLEAN: dict[str, Any] = {"name": "a", "version": "1", "vulns": []}
+VULNERABLE: dict[str, Any] = {"name": "b", "version": "2", "vulns": [{"id": "PYSEC-1"}, {"id": "PYSEC-2"}]}
 UNKNOWN: dict[str, Any] = {"name": "c", "skip_reason": "Dependency not found on PyPI"}
 
 
 @pytest.mark.parametrize(
-    ("packages", "code", "told"),
+    ("packages", "code", "line"),
     [
-        ([SOUND], 0, "1 of 1 packages checked, 0 vulnerable"),
-        ([SOUND, HIT], 1, "b 2: PYSEC-1, PYSEC-2"),
-        ([SOUND, UNKNOWN], 75, "NOT AUDITED"),
-        ([HIT, UNKNOWN], 1, "NOT AUDITED"),
+        ([CLEAN], 0, "1 of 1 packages checked, 0 vulnerable"),
+        ([CLEAN, VULNERABLE], 1, "b 2: PYSEC-1, PYSEC-2"),
+        ([CLEAN, UNKNOWN], 75, "NOT AUDITED"),
+        ([VULNERABLE, UNKNOWN], 1, "NOT AUDITED"),
         ([], 75, "NOT AUDITED"),
     ],
 )
-def test_an_audit_that_could_not_ask_is_not_green(
-    audit: ModuleType, packages: list[dict[str, Any]], code: int, told: str
+def test_an_incomplete_audit_does_not_succeed(
+    audit: ModuleType, packages: list[dict[str, Any]], code: int, line: str
 ) -> None:
-    """A service that answers nothing makes pip-audit say "No known vulnerabilities found"."""
-    found, lines = audit.summarize({"dependencies": packages})
-    assert found == code
-    assert told in "\n".join(lines)
+    """If the service returns nothing, pip-audit reports "No known vulnerabilities found"."""
+    exit_code, lines = audit.summarize({"dependencies": packages})
+    assert exit_code == code
+    assert line in "\n".join(lines)

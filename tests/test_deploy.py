@@ -1,4 +1,4 @@
-"""Files in deploy/: valid systemd units, existing programs and a working log rotation."""
+"""Files in deploy/: systemd units and log rotation."""
 
 import configparser
 import shutil
@@ -16,7 +16,7 @@ BIN = Path(sys.executable).parent
 
 def read_unit(path: Path) -> configparser.RawConfigParser:
     unit = configparser.RawConfigParser(strict=False)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]  # keys are told apart by case
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # keys are case-sensitive
     unit.read_string(path.read_text())
     return unit
 
@@ -26,21 +26,21 @@ def test_there_is_a_unit_for_each_process() -> None:
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
-def test_each_unit_starts_a_program_that_is_there(path: Path) -> None:
+def test_each_unit_starts_an_existing_program(path: Path) -> None:
     command = read_unit(path)["Service"]["ExecStart"].split()[0]
     assert command.startswith("/opt/iplum/.venv/bin/")
     assert (BIN / Path(command).name).is_file()
 
 
-def test_the_units_are_kept_running_by_a_user_who_may_write_nothing_else() -> None:
+def test_the_units_restart_and_run_as_an_unprivileged_user() -> None:
     service = read_unit(SYSTEMD / "iplum-.service.d" / "common.conf")["Service"]
     expected = {"User": "iplum", "Restart": "always", "ProtectSystem": "strict", "NoNewPrivileges": "true"}
     assert expected.items() <= dict(service).items()
     assert service["EnvironmentFile"] == "/opt/iplum/.env"
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this machine has no systemd-analyze")
-def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_the_units_pass_systemd_analyze(tmp_path: Path) -> None:
     shutil.copytree(SYSTEMD, tmp_path / "units")
     for path in (tmp_path / "units").rglob("iplum*"):
         if path.is_file():
@@ -54,15 +54,15 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    about_ours = [line for line in done.stderr.splitlines() if "iplum" in line]
-    assert (done.returncode, about_ours) == (0, []), done.stderr
+    errors = [line for line in done.stderr.splitlines() if "iplum" in line]
+    assert (done.returncode, errors) == (0, []), done.stderr
 
 
-@pytest.mark.skipif(not shutil.which("logrotate"), reason="this machine has no logrotate")
-def test_logrotate_takes_the_rotation(tmp_path: Path) -> None:
-    rotation = tmp_path / "iplum"
-    # The user is made by the steps of the page; here there is none.
+@pytest.mark.skipif(not shutil.which("logrotate"), reason="logrotate is not installed")
+def test_logrotate_accepts_the_configuration(tmp_path: Path) -> None:
+    configuration = tmp_path / "iplum"
+    # The installation steps create the user; it does not exist in tests.
     lines = (ROOT / "deploy" / "logrotate" / "iplum").read_text().splitlines()
-    rotation.write_text("\n".join(line.replace(" iplum iplum", "") for line in lines if "su iplum" not in line))
-    done = subprocess.run(["logrotate", "--debug", rotation], capture_output=True, text=True, check=False)
+    configuration.write_text("\n".join(line.replace(" iplum iplum", "") for line in lines if "su iplum" not in line))
+    done = subprocess.run(["logrotate", "--debug", configuration], capture_output=True, text=True, check=False)
     assert (done.returncode, "error" in done.stderr) == (0, False), done.stderr

@@ -1,18 +1,18 @@
-"""A guard that keeps tests, and the Python programs they start, on the loopback."""
+"""An audit hook that blocks network access of tests and of the Python programs they start, except to loopback."""
 
 import ipaddress
 import os
 import sys
 
-#: Names the file in which all processes note what they were kept from.
+#: The variable with the path of the file in which all processes log blocked connections.
 LOG = "TESTS_NETWORK_LOG"
 
 _LOOKUPS = {"socket.getaddrinfo", "socket.gethostbyname"}
-_SENDINGS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
+_CONNECTIONS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
 
 
 class NetworkReached(RuntimeError):
-    """A connection or look-up off the loopback; no OSError, which a client would take for an outage."""
+    """A blocked connection or lookup. Not an OSError, which a client would handle as an outage."""
 
 
 def is_local(host: object) -> bool:
@@ -32,22 +32,22 @@ def is_local(host: object) -> bool:
 
 
 def watch(event: str, arguments: tuple[object, ...]) -> None:
-    """Refuse, and note, what would leave the loopback; the form of an audit hook."""
+    """Audit hook: log and block connections and lookups that are not on loopback."""
     if event in _LOOKUPS:
         host = arguments[0]
-    elif event in _SENDINGS and isinstance(arguments[1], tuple):
-        host = arguments[1][0]  # any other address is that of a Unix socket, or none
+    elif event in _CONNECTIONS and isinstance(arguments[1], tuple):
+        host = arguments[1][0]  # other addresses are Unix sockets or None
     else:
         return
     if not is_local(host):
-        text = f"{event} to {host!r}"
-        _note(text)
-        raise NetworkReached(f"tests reach only the loopback: {text}")
+        attempt = f"{event} to {host!r}"
+        _log(attempt)
+        raise NetworkReached(f"tests may connect only to loopback: {attempt}")
 
 
-def _note(text: str) -> None:
+def _log(text: str) -> None:
     if LOG in os.environ:
-        with open(os.environ[LOG], "a", encoding="utf-8") as log:  # noqa: PTH123 - imported at every start of Python
+        with open(os.environ[LOG], "a", encoding="utf-8") as log:  # noqa: PTH123 - this module is imported whenever Python starts
             log.write(f"{text}\n")
 
 
