@@ -234,7 +234,7 @@ def test_publish_verify_and_archive_print_json(published: Account, capsys: pytes
     assert run("publish", "--full", "--json") == 0
     assert json.loads(capsys.readouterr().out)["tables"]["usage"] == {"rows": 2, "replaced": 1}
     assert run("verify", "--offline", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"files": 0, "bytes": 0, "differences": []}
+    assert json.loads(capsys.readouterr().out) == {"files": 0, "bytes": 0, "differences": [], "notes": []}
     published.folder.snapshot.unlink()
     assert run("verify", "--offline", "--json") == 1
     shown = capsys.readouterr()
@@ -242,7 +242,7 @@ def test_publish_verify_and_archive_print_json(published: Account, capsys: pytes
     assert "warehouse.duckdb" in difference
     assert f"error: {difference}" in shown.err
     assert run("archive", "--json", "--since", str(published.first_day)) == 0
-    assert json.loads(capsys.readouterr().out) == {"holdings": [], "failures": []}
+    assert json.loads(capsys.readouterr().out) == {"holdings": [], "reasons": [], "failures": []}
 
 
 @pytest.mark.parametrize("name", sorted(typer.main.get_command(cli.app).commands))  # type: ignore[attr-defined]
