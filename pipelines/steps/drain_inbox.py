@@ -87,7 +87,7 @@ class Drain:
 
     def _store_texts(self, window: StorageWindow, events: EventsWithIds, name: str, outcome: DrainOutcome) -> None:
         bodies = [
-            DownloadAttempt.of_body(record_id, event.content, event.received_at)
+            DownloadAttempt.of_callback(record_id, event.content, event.received_at)
             for event, record_id in events
             if event.content is not None
         ]

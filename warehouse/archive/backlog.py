@@ -22,15 +22,21 @@ def find_backlog(folder: DataFolder, table: Table, account: str, window: Storage
     """List the record IDs of a window to attempt at `now` (aware UTC), oldest first.
 
     Verified and gone records are skipped. After a failed attempt the next one waits 15 minutes, then twice as long
-    each time, up to 16 hours. Lost files are attempted at once.
+    each time, up to 16 hours. Lost files, and texts that only a callback delivered, are attempted at once. Raises
+    `RawDamaged` if the lake file must be folded again.
     """
     candidates = _list_candidates(folder, table, account, window)
     known = read_rows(folder, table, account, window)
+    if known is None and folder.raw_names(table.datasets[0], account, window):
+        # Without the rows, everything would be downloaded again, for example after an upgrade.
+        fold_download_log(folder, table, account, window)
+        known = read_rows(folder, table, account, window)
     if known is None or known.empty:
         return candidates
-    doublings = np.minimum(known["attempts"] - 1, _LONGEST_WAIT_DOUBLINGS)
+    doublings = np.clip(known["attempts"] - 1, 0, _LONGEST_WAIT_DOUBLINGS)
     retry_at = known["fetched_at"] + _FIRST_WAIT * (2**doublings)
-    is_waiting = known["status"].isin(["verified", "gone"]) | ((retry_at > now) & ~is_lost(known))
+    is_due = (retry_at <= now) | is_lost(known) | (known["attempts"] == 0)
+    is_waiting = known["status"].isin(["verified", "gone"]) | ~is_due
     done = set(known.loc[is_waiting, "record_id"])
     return [record_id for record_id in candidates if record_id not in done]
 

@@ -4,7 +4,7 @@ import hashlib
 import io
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -35,7 +35,7 @@ class DownloadAttempt:
 
     `verified` has a body, or a file with hash, size, type and path. `pending` means not available yet, `failed`
     rejected, `lost` that the file of an earlier attempt is missing or damaged. `error` says why, without content
-    or URL.
+    or URL. `origin` is `callback` for the text of a callback, which is pending until iPlum returns it on request.
     """
 
     record_id: str = field(repr=False)
@@ -48,6 +48,7 @@ class DownloadAttempt:
     media_type: str | None = None
     path: str | None = None
     error: str | None = None
+    origin: Literal["pull", "callback"] = "pull"
 
     @classmethod
     def of_content(cls, record_id: str, content: str | StoredFile, attempted_at: datetime) -> "DownloadAttempt":
@@ -71,6 +72,11 @@ class DownloadAttempt:
             bytes=len(encoded),
             media_type="text/plain",
         )
+
+    @classmethod
+    def of_callback(cls, record_id: str, body: str, received_at: datetime) -> "DownloadAttempt":
+        """Build the entry for a text that a callback delivered: anyone who has the token can send it."""
+        return replace(cls.of_body(record_id, body, received_at), status="pending", origin="callback")
 
 
 @dataclass(frozen=True)
@@ -129,10 +135,22 @@ class DownloadLog:
         tables = [DOWNLOAD_LOG_SCHEMA.empty_table()]
         for key in (f"{folder}/{name}" for name in names):
             try:
-                tables.append(pq.ParquetFile(store.open_parquet(key)).read())
+                tables.append(self._add_origin(pq.ParquetFile(store.open_parquet(key)).read(), window, key))
             except (pa.ArrowException, OSError, ValueError) as error:
                 raise RawDamaged(key, store.locate(key)) from error
         return pa.concat_tables(tables)
+
+    def _add_origin(self, attempts: pa.Table, window: StorageWindow, key: str) -> pa.Table:
+        """Add the column `origin` to a file of version 0.1.0, which stored the texts of callbacks as verified."""
+        if "origin" in attempts.schema.names:
+            return attempts
+        # A drain gave the file of texts the name of the file of callbacks that delivered them.
+        callbacks = self.folder.raw_folder(TABLES[TABLES[self.dataset].source].datasets[-1], self.account, window)
+        is_delivered = self.folder.store.exists(f"{callbacks}/{key.rpartition('/')[2]}")
+        added = {"origin": "callback" if is_delivered else "pull", **({"status": "pending"} if is_delivered else {})}
+        columns = {name: attempts[name] for name in attempts.schema.names}
+        columns |= {name: pa.array([value] * len(attempts), pa.string()) for name, value in added.items()}
+        return pa.table(columns).select(DOWNLOAD_LOG_SCHEMA.names).cast(DOWNLOAD_LOG_SCHEMA)
 
 
 def fold_download_log(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> FoldResult:
@@ -214,10 +232,32 @@ def merge_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
     """Merge attempts into one row per record: the first verified one, else the latest.
 
     After a loss, the row is `failed` until the file is back, and describes the expected file. Adds `attempts` and
-    `fetched_at`; `pending` becomes `gone` after a day of attempts.
+    `fetched_at`; `pending` becomes `gone` after a day of attempts. The text of a callback is used only while iPlum
+    has not returned one.
     """
     # A record that moved back to an earlier window has its own attempts and copies of them.
     ordered = attempts.drop_duplicates().sort_values(["attempted_at", "status", "sha256", "error"], kind="stable")
+    is_delivered = ordered["origin"] == "callback"
+    requested = set(ordered.loc[~is_delivered, "record_id"])
+    delivered = ordered[is_delivered].drop_duplicates("record_id", keep="first")
+    is_only = ordered.index.isin(delivered.index[~delivered["record_id"].isin(requested)])
+    rows = _merge_requested(ordered[~is_delivered | is_only])
+    rows.loc[~rows["record_id"].isin(requested), "attempts"] = 0
+    return _add_delivered(rows, delivered.set_index("record_id"))
+
+
+def _add_delivered(rows: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
+    """Add the texts of callbacks to the rows without content, and compute `origin`."""
+    is_same = rows["sha256"].notna() & (rows["sha256"] == rows["record_id"].map(delivered["sha256"]))
+    rows["origin"] = rows["origin"].where(rows["sha256"].notna(), None)
+    rows.loc[is_same & (rows["status"] == "verified"), "origin"] = "both"
+    is_empty = rows["sha256"].isna() & rows["record_id"].isin(delivered.index)
+    for name in ("kind", "body", "sha256", "bytes", "media_type", "origin"):
+        rows[name] = rows[name].where(~is_empty, rows["record_id"].map(delivered[name]))
+    return rows
+
+
+def _merge_requested(ordered: pd.DataFrame) -> pd.DataFrame:
     by_id = ordered.groupby("record_id", sort=False)
     first, count = by_id["attempted_at"].min(), by_id.size()
     lost = ordered[ordered["status"] == "lost"].groupby("record_id")["attempted_at"].max()

@@ -113,7 +113,7 @@ DOWNLOAD_LOG_SCHEMA = pa.schema(
     [("record_id", pa.string()), ("attempted_at", INSTANT), ("status", pa.string())]
     + [
         (name, next(column.type for column in CONTENTS.columns if column.name == name))
-        for name in ("kind", "body", "error", "sha256", "bytes", "media_type", "path")
+        for name in ("kind", "body", "error", "sha256", "bytes", "media_type", "path", "origin")
     ]
 )
 

@@ -99,13 +99,14 @@ def test_the_latest_callback_takes_precedence_per_field_unless_null(folder: Data
     assert rows[["credits", "duration_minutes"]].to_numpy().tolist() == [[5, 1]]
 
 
-def test_the_text_of_a_callback_is_stored_and_not_requested(folder: DataFolder, inbox: Inbox) -> None:
+def test_the_text_of_a_callback_is_stored_unverified_and_requested(folder: DataFolder, inbox: Inbox) -> None:
     push(inbox, usage_event("a", "2026-03-01T00:00:00Z"), usage_event("b", "2026-03-01T00:00:00Z", content=None))
     build_drain(folder, inbox).run()
     rows = read_rows(folder, CONTENTS, "default", WINDOW)
     assert rows is not None
-    assert rows[["record_id", "body", "status"]].to_numpy().tolist() == [["a", "Hello", "verified"]]
-    assert find_backlog(folder, CONTENTS, "default", WINDOW, now=NOW) == ["b"]
+    columns = ["record_id", "body", "status", "origin", "attempts"]
+    assert rows[columns].to_numpy().tolist() == [["a", "Hello", "pending", "callback", 0]]
+    assert find_backlog(folder, CONTENTS, "default", WINDOW, now=NOW) == ["a", "b"]
 
 
 @pytest.mark.parametrize("stopped_in", ["append_callbacks_once", "append_once", "finish", "fold_lake_file"])

@@ -1,12 +1,16 @@
 """The download log: merged attempts, backlog, verification and export of downloads."""
 
+import io
 import random
 import subprocess
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,9 +22,11 @@ from warehouse.archive.media_store import MediaStore
 from warehouse.checks.verification import Verification
 from warehouse.errors import ExportFailed, NothingPublished
 from warehouse.outputs.export import MANIFEST, Selection, export
+from warehouse.outputs.query import run_query
+from warehouse.raw.log import RawLog, RawResponse
 from warehouse.schema.tables import CONTENTS, DOWNLOAD_LOG_SCHEMA, RECORDING_FILES, RECORDINGS
 from warehouse.snapshot.publish import publish
-from warehouse.storage.paths import DataFolder
+from warehouse.storage.paths import RAW_SUFFIX, DataFolder
 
 MARCH = Selection(since=datetime(2023, 3, 1, tzinfo=UTC), until=datetime(2023, 4, 1, tzinfo=UTC))
 
@@ -115,6 +121,81 @@ def test_order_of_attempts_does_not_matter(drawn: Any, randomness: random.Random
         assert (merged.loc[record_id, "status"] == "verified") == is_verified
         was_verified = any(status == "verified" for _, _, status in own)
         assert merged.loc[record_id, "sha256"] == HI if was_verified else merged.loc[record_id, "status"] != "verified"
+
+
+# --- texts of callbacks
+
+
+def delivered(record_id: str, hours: float, text: str = "hi") -> DownloadAttempt:
+    return DownloadAttempt.of_callback(record_id, text, at(hours))
+
+
+def content(folder: DataFolder, record_id: str) -> tuple[Any, ...]:
+    row = rows_of(folder, table=CONTENTS).loc[record_id]
+    return row["body"], row["status"], row["origin"], row["attempts"]
+
+
+@pytest.mark.parametrize("hours", [1, 3])
+def test_the_text_that_iplum_returns_replaces_the_one_of_a_callback(folder: DataFolder, hours: float) -> None:
+    log(folder, delivered("t1", hours, "planted"), delivered("t2", hours))
+    log(folder, attempt("t1", 2), attempt("t2", 2), attempt("t3", 2))
+    assert content(folder, "t1") == ("hi", "verified", "pull", 1)
+    assert content(folder, "t2") == ("hi", "verified", "both", 1)
+    assert content(folder, "t3") == ("hi", "verified", "pull", 1)
+    assert list_backlog(folder, 1000) == ["f1"]
+
+
+@pytest.mark.parametrize("hours", [1, 3])
+def test_the_text_of_a_callback_is_never_verified_without_iplum(folder: DataFolder, hours: float) -> None:
+    log(folder, delivered("t1", hours, "first"), delivered("t1", hours + 9, "second"))
+    assert content(folder, "t1") == ("first", "pending", "callback", 0)
+    log(folder, attempt("t1", 2, "failed"))
+    assert content(folder, "t1") == ("first", "failed", "callback", 1)
+    log(folder, attempt("t1", 20, "pending"), attempt("t2", 20, "pending"))
+    assert content(folder, "t1") == ("first", "pending", "callback", 2)
+    log(folder, attempt("t1", 27, "pending"))
+    assert content(folder, "t1") == ("first", "gone", "callback", 3)
+    assert pd.isna(content(folder, "t2")[2])
+
+
+def test_the_first_request_long_after_a_callback_does_not_give_up(folder: DataFolder) -> None:
+    log(folder, delivered("t1", 1))
+    log(folder, attempt("t1", 100, "pending"))
+    assert content(folder, "t1") == ("hi", "pending", "callback", 1)
+
+
+def write_old_file(folder: DataFolder, name: str, *attempts: DownloadAttempt) -> None:
+    """Write a file of the download log as version 0.1.0 did, with the texts of callbacks as verified."""
+    rows = [{**asdict(one), "status": "verified"} for one in attempts]
+    schema = pa.schema([field for field in DOWNLOAD_LOG_SCHEMA if field.name != "origin"])
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
+    key = f"{folder.raw_folder('contents', 'default', WINDOW)}/{name}{RAW_SUFFIX}"
+    folder.store.write(key, sink.getbuffer())
+
+
+def test_a_folder_of_an_earlier_version_works_on(folder: DataFolder) -> None:
+    from_callback, downloaded = "20230322T000000.000000Z-1111111111111111", "20230322T000000.000000Z-2222222222222222"
+    write_old_file(folder, from_callback, delivered("t1", 1, "planted"))
+    write_old_file(folder, downloaded, attempt("t2", 1))
+    event = RawResponse(**{**vars(response([call("t1")], 1)), "reason": "callback"})
+    RawLog(folder, "default", "usage_callbacks").append_callbacks_once(WINDOW, [event], from_callback)
+    assert list_backlog(folder, 2) == ["f1", "t1", "t3"], "only the texts of callbacks are requested again"
+    assert content(folder, "t1") == ("planted", "pending", "callback", 0)
+    assert content(folder, "t2") == ("hi", "verified", "pull", 1)
+    publish(folder)
+    rows = run_query(folder, "SELECT record_id, origin, status FROM contents ORDER BY ALL").rows
+    assert list(map(tuple, rows)) == [("t1", "callback", "pending"), ("t2", "pull", "verified")]
+
+
+def test_a_copy_of_attempts_keeps_their_origin(folder: DataFolder) -> None:
+    log(folder, delivered("t1", 1), attempt("t2", 1))
+    contents = DownloadLog(folder, "default", "contents")
+    names = folder.raw_names("contents", "default", WINDOW)
+    contents.append_selection_once(WINDOW, names, ["t1", "t2"], "20230322T000000.000000Z-copy")
+    fold_download_log(folder, CONTENTS, "default", WINDOW)
+    assert content(folder, "t1") == ("hi", "pending", "callback", 0)
+    assert content(folder, "t2") == ("hi", "verified", "pull", 1)
 
 
 # --- verification

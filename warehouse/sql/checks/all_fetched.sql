@@ -1,4 +1,5 @@
 -- One row per window with records whose body or file was attempted but is not verified.
+-- Texts of callbacks that were not requested yet have no attempts.
 SELECT
     table_name,
     account,
@@ -6,11 +7,11 @@ SELECT
     count(*) AS "rows"
 FROM
     (
-        SELECT 'contents' AS table_name, account, window_start, status
+        SELECT 'contents' AS table_name, account, window_start, status, attempts
         FROM contents
         UNION ALL
-        SELECT 'recording_files', account, window_start, status
+        SELECT 'recording_files', account, window_start, status, attempts
         FROM recording_files
     )
-WHERE status <> 'verified'
+WHERE status <> 'verified' AND attempts > 0
 GROUP BY table_name, account, window_start

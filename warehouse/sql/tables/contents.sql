@@ -12,6 +12,7 @@ SELECT
     attempts,
     error,
     fetched_at,
+    origin,
     regexp_extract(filename, '/window_start=([^/]+)/[^/]+$', 1)::DATE AS window_start
 FROM
     read_parquet(
