@@ -15,7 +15,8 @@ from warehouse.schema.tables import FOLDED_TABLES
 _BOM = b"\xef\xbb\xbf"
 # A comma before a closing bracket, outside of strings.
 _TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
-_NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
+# The start of the next object. The element before the comma may be of any type.
+_NEXT_OBJECT = re.compile(r",\s*(?=\{)")
 _SEPARATORS = re.compile(r"[\s,]*")
 # A longer integer, which is out of the range of floats, stays text; as an ID it is the same.
 _MAX_DIGITS = 300
@@ -136,8 +137,8 @@ def _parse_element(array: str, place: int, end: int) -> tuple[Any, int]:
     except ValueError:
         pass  # taken as text
     found = _NEXT_OBJECT.search(array, place)
-    after = found.start() + 1 if found else end
-    return array[place:after], after
+    text = array[place : found.start() if found else end].rstrip()
+    return text, place + len(text)
 
 
 def _skip_separators(text: str, place: int) -> int:

@@ -65,6 +65,12 @@ def test_the_text_of_a_bad_record_is_kept_at_its_position() -> None:
     assert split_records(body) == [GOOD % 1, "{'recordId':'x'}", GOOD % 2]
 
 
+def test_a_bad_record_before_a_number_does_not_affect_other_records() -> None:
+    body = build_body("{x}", "5", GOOD % 1, "5", GOOD % 2)
+    assert read_ids(body) == ["good-1", "good-2"]
+    assert parse_json(body) == load_records(body)
+
+
 def test_bytes_that_are_not_utf_8_lose_only_their_value() -> None:
     body = build_body('{"recordId":"x","to":"caf\xe9","duration":"2"}', GOOD % 1).replace("\xe9".encode(), b"\xe9")
     rows = normalize_response(body, USAGE).frame
