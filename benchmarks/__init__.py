@@ -1,6 +1,6 @@
 """Benchmarks: ratios of this project to the alternatives, measured in the same run.
 
-history · answers · api · lake    invented records, as API responses and as lake files
+history · responses · api · lake  invented records, as API responses and as lake files
 rivals/                           alternatives to this project, each an independent program
 costs · workshop · profiling      running, measuring and profiling of programs
 cases/                            one module per benchmark

@@ -14,7 +14,7 @@ from typing import Any
 _HEAD = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
-class Answers:
+class PreparedResponses:
     """The prepared rows of a folder, accessed without copying."""
 
     def __init__(self, folder: Path) -> None:
@@ -28,17 +28,21 @@ class Answers:
         return self._rows[self._offsets[first] : max(self._offsets[first], self._offsets[last] - 1)]
 
 
-class Diary:
+class RequestTimes:
     """Times of requests and of the ends of their responses, in seconds on the monotonic clock."""
 
     def __init__(self) -> None:
-        self.asked: list[float] = []
-        self.answered: list[float] = []
+        self.requested_at: list[float] = []
+        self.responded_at: list[float] = []
         self._used = time.process_time()
 
     def export(self) -> bytes:
         """Return the recorded times as JSON, and clear them."""
-        recorded = {"asked": self.asked, "answered": self.answered, "cpu": time.process_time() - self._used}
+        recorded = {
+            "requested_at": self.requested_at,
+            "responded_at": self.responded_at,
+            "cpu": time.process_time() - self._used,
+        }
         self.__init__()  # type: ignore[misc]
         return json.dumps(recorded).encode()
 
@@ -46,8 +50,8 @@ class Diary:
 class Connection(asyncio.Protocol):
     """A client's keep-alive connection."""
 
-    def __init__(self, answers: Answers, diary: Diary, latency: float) -> None:
-        self._answers, self._diary, self._latency = answers, diary, latency
+    def __init__(self, responses: PreparedResponses, times: RequestTimes, latency: float) -> None:
+        self._responses, self._times, self._latency = responses, times, latency
         self._received = b""
         self._transport: asyncio.Transport
 
@@ -65,10 +69,10 @@ class Connection(asyncio.Protocol):
             return
         self._received = rest[length:]
         method, path, _ = head.split(b" ", 2)
-        if method == b"GET" and path == b"/diary":
-            self._send(b"200 OK", self._diary.export())
+        if method == b"GET" and path == b"/request-times":
+            self._send(b"200 OK", self._times.export())
             return
-        self._diary.asked.append(time.monotonic())
+        self._times.requested_at.append(time.monotonic())
         response = self._choose_response(method, path, rest[:length])
         asyncio.get_running_loop().call_later(self._latency, self._respond, response)
 
@@ -78,7 +82,11 @@ class Connection(asyncio.Protocol):
         match path:
             case b"/usage/getusage":
                 parameters = json.loads(body)
-                return b"200 OK", (b"[", self._answers.find_usage(parameters["StartDate"], parameters["EndDate"]), b"]")
+                return b"200 OK", (
+                    b"[",
+                    self._responses.find_usage(parameters["StartDate"], parameters["EndDate"]),
+                    b"]",
+                )
             case b"/callrecordings/getrecordings":
                 return b"200 OK", (b"[]",)
             case b"/usage/getcontent":
@@ -89,7 +97,7 @@ class Connection(asyncio.Protocol):
 
     def _respond(self, response: tuple[bytes, tuple[Any, ...]]) -> None:
         self._send(response[0], *response[1])
-        self._diary.answered.append(time.monotonic())
+        self._times.responded_at.append(time.monotonic())
 
     def _send(self, status: bytes, *parts: bytes | memoryview) -> None:
         self._transport.write(_HEAD % (status, sum(map(len, parts))))
@@ -113,9 +121,9 @@ def _read_length(head: bytes) -> int:
 
 async def serve(folder: Path, latency: float) -> None:
     """Serve until the process is terminated."""
-    answers, diary = Answers(folder), Diary()
+    responses, times = PreparedResponses(folder), RequestTimes()
     server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(answers, diary, latency), "127.0.0.1", 0, backlog=256
+        lambda: Connection(responses, times, latency), "127.0.0.1", 0, backlog=256
     )
     sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()

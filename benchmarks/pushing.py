@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.answers import render_rows
 from benchmarks.history import invent
+from benchmarks.responses import render_rows
 from warehouse.windows import window_of_key
 
 _CONNECTIONS = 64

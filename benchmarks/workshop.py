@@ -25,17 +25,17 @@ _GRACE = 5  # seconds for a process to end
 
 
 @dataclass(frozen=True)
-class Diary:
+class RequestTimes:
     """Requests seen by the API: start of each request and end of its response (monotonic seconds)."""
 
-    asked: Sequence[float]
-    answered: Sequence[float]
+    requested_at: Sequence[float]
+    responded_at: Sequence[float]
     cpu: float
 
     @property
     def span(self) -> float:
         """Seconds from the first request to the end of the last response."""
-        return max(self.answered) - min(self.asked)
+        return max(self.responded_at) - min(self.requested_at)
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Api:
 
     url: str
 
-    def read_diary(self) -> Diary:
+    def read_request_times(self) -> RequestTimes:
         """Return the requests since the last call, and clear them."""
-        with urlopen(f"{self.url}/diary", timeout=60) as response:  # noqa: S310 - the benchmark server on loopback
-            return Diary(**json.load(response))
+        with urlopen(f"{self.url}/request-times", timeout=60) as response:  # noqa: S310 - the benchmark server on loopback
+            return RequestTimes(**json.load(response))
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,11 @@ class Workshop:
             **{f"IPLUM_{name.upper()}": value for name, value in settings.items()},
         }
 
-    def prepare_answers(self, first: date, last: date, rows: int) -> Path:
+    def prepare_responses(self, first: date, last: date, rows: int) -> Path:
         """Prepare the API responses of a history, once for all benchmarks with the same history."""
-        path = self.folder / f"answers-{first}-{last}-{rows}"
+        path = self.folder / f"responses-{first}-{last}-{rows}"
         if not path.exists():
-            self.measure(sys.executable, "-m", "benchmarks.answers", path, str(first), str(last), str(rows))
+            self.measure(sys.executable, "-m", "benchmarks.responses", path, str(first), str(last), str(rows))
         return path
 
     def prepare_lake(self, first: date, last: date, rows: int) -> Path:
@@ -123,10 +123,10 @@ class Workshop:
         return path
 
     @contextmanager
-    def serve(self, answers: Path, *, latency: float = 0) -> Iterator[Api]:
+    def serve(self, responses: Path, *, latency: float = 0) -> Iterator[Api]:
         """Run the API server in its own process. It responds after `latency` seconds."""
         with subprocess.Popen(  # noqa: S603 - starts the project's own program
-            [sys.executable, "-m", "benchmarks.api", str(answers), str(latency)],
+            [sys.executable, "-m", "benchmarks.api", str(responses), str(latency)],
             stdout=subprocess.PIPE,
             text=True,
             env=self.environ,

@@ -16,7 +16,6 @@ import pytest
 import requests
 
 from benchmarks import __main__ as command
-from benchmarks.answers import render_rows
 from benchmarks.cases import BENCHMARKS, year
 from benchmarks.costs import ProgramFailed, measure
 from benchmarks.findings import TIMES, Findings, Line, Point, at_least, at_most
@@ -24,6 +23,7 @@ from benchmarks.history import Span, invent
 from benchmarks.idle_sync import build_idle
 from benchmarks.lake import ACCOUNT, open_data, write_history
 from benchmarks.machine import Circumstances
+from benchmarks.responses import render_rows
 from benchmarks.results import Page
 from benchmarks.rivals import bare_script
 from benchmarks.workshop import Workshop
@@ -53,9 +53,9 @@ def test_a_benchmark_runs_and_the_page_is_written(tmp_path: Path, capsys: pytest
     assert str(PROJECT) not in kept
 
 
-def test_the_api_gives_the_rows_of_the_range_and_keeps_a_diary(tmp_path: Path) -> None:
+def test_the_api_returns_the_rows_of_a_range_and_records_request_times(tmp_path: Path) -> None:
     workshop = Workshop(tmp_path, quick=True)
-    with workshop.serve(workshop.prepare_answers(SPAN.first, SPAN.last, SPAN.rows)) as api:
+    with workshop.serve(workshop.prepare_responses(SPAN.first, SPAN.last, SPAN.rows)) as api:
         with requests.Session() as session:
             whole = bare_script.fetch(session, api.url, date(2024, 3, 1), date(2024, 3, 6))
             halves = [
@@ -63,13 +63,13 @@ def test_the_api_gives_the_rows_of_the_range_and_keeps_a_diary(tmp_path: Path) -
                 bare_script.fetch(session, api.url, date(2024, 3, 3), date(2024, 3, 6)),
             ]
             outside = bare_script.fetch(session, api.url, date(2024, 4, 1), date(2024, 4, 6))
-        diary = api.read_diary()
+        times = api.read_request_times()
         assert requests.get(f"{api.url}/usage/getusage", timeout=5).status_code == 405
     assert len(whole) == SPAN.sizes()[1]
     assert [*halves[0], *halves[1]] == whole
     assert outside == []
-    assert len(diary.asked) == len(diary.answered) == 4
-    assert diary.span > 0
+    assert len(times.requested_at) == len(times.responded_at) == 4
+    assert times.span > 0
 
 
 def test_the_lake_is_what_the_api_would_have_brought(tmp_path: Path) -> None:

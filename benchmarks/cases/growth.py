@@ -12,7 +12,7 @@ def run(workshop: Workshop) -> Findings:
     sizes = workshop.choose((100_000, 1_000_000, 10_000_000), (800, 1_600))
     costs = {}
     for rows in sizes:
-        with workshop.serve(workshop.prepare_answers(FIRST, LAST, rows)) as api:
+        with workshop.serve(workshop.prepare_responses(FIRST, LAST, rows)) as api:
             costs[rows] = sync(workshop, api)
     return Findings(
         [

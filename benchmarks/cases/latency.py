@@ -10,7 +10,7 @@ from itertools import pairwise
 from statistics import median
 
 from benchmarks.findings import Findings, Line, at_most
-from benchmarks.workshop import Diary, Workshop
+from benchmarks.workshop import RequestTimes, Workshop
 
 CONCURRENCY = 8
 LATENCY = 0.1
@@ -30,18 +30,18 @@ def run(workshop: Workshop) -> Findings:
     windows = 60 * workshop.choose(5, 1)
     days = str(first), str(last)
     pulls, syncs = [], []
-    with workshop.serve(workshop.prepare_answers(first, last, 300 * windows), latency=LATENCY) as api:
+    with workshop.serve(workshop.prepare_responses(first, last, 300 * windows), latency=LATENCY) as api:
         for _ in range(workshop.rounds):
             account = {"start_date": days[0], "concurrency": str(CONCURRENCY)}
             environ = workshop.account(workshop.new_folder("pull"), api, **account)
             workshop.measure(sys.executable, "-m", "benchmarks.bare_pull", *days, environ=environ)
-            pulls.append(api.read_diary())
+            pulls.append(api.read_request_times())
             data = workshop.new_folder("latency")
             workshop.iplum("sync", "--since", days[0], "--until", days[1], data=data, api=api, **account)
-            syncs.append(api.read_diary())
-    minimum = len(pulls[0].asked) * LATENCY / CONCURRENCY
-    pull, whole_sync = (median(diary.span for diary in diaries) for diaries in (pulls, syncs))
-    pauses = [find_pauses(diary) for diary in syncs]
+            syncs.append(api.read_request_times())
+    minimum = len(pulls[0].requested_at) * LATENCY / CONCURRENCY
+    pull, whole_sync = (median(times.span for times in all_times) for all_times in (pulls, syncs))
+    pauses = [find_pauses(times) for times in syncs]
     paused = median(map(sum, pauses))
     return Findings(
         [
@@ -50,10 +50,10 @@ def run(workshop: Workshop) -> Findings:
         ],
         table=[
             ("", "requests", "minimum s", "first request to last response s", "between runs s", "pauses"),
-            ("pull without Dagster", str(len(pulls[0].asked)), f"{minimum:.1f}", f"{pull:.1f}", "", ""),
+            ("pull without Dagster", str(len(pulls[0].requested_at)), f"{minimum:.1f}", f"{pull:.1f}", "", ""),
             (
                 "iplum sync",
-                str(len(syncs[0].asked)),
+                str(len(syncs[0].requested_at)),
                 f"{minimum:.1f}",
                 f"{whole_sync:.1f}",
                 f"{paused:.1f}",
@@ -64,9 +64,9 @@ def run(workshop: Workshop) -> Findings:
     )
 
 
-def find_pauses(diary: Diary) -> Sequence[float]:
+def find_pauses(times: RequestTimes) -> Sequence[float]:
     """Return the seconds of each pause between two runs: no request although all responses had been sent."""
-    events = sorted([(at, True) for at in diary.asked] + [(at, False) for at in diary.answered])
+    events = sorted([(at, True) for at in times.requested_at] + [(at, False) for at in times.responded_at])
     gaps = [
         later - earlier
         for (earlier, was_request), (later, is_request) in pairwise(events)

@@ -23,7 +23,7 @@ _REMARK = (
 
 def run(workshop: Workshop) -> Findings:
     """Sync one window, one year and ten years."""
-    one = workshop.prepare_answers(DAY, NEXT, workshop.choose(1_000_000, 2_000))
+    one = workshop.prepare_responses(DAY, NEXT, workshop.choose(1_000_000, 2_000))
     window, body = (
         _sync(workshop, DAY, NEXT, rows=workshop.choose(1_000_000, 2_000)),
         (one / "rows.json").stat().st_size,
@@ -48,7 +48,7 @@ def run(workshop: Workshop) -> Findings:
 
 
 def _sync(workshop: Workshop, first: date, last: date, *, rows: int) -> Cost:
-    with workshop.serve(workshop.prepare_answers(first, last, rows)) as api:
+    with workshop.serve(workshop.prepare_responses(first, last, rows)) as api:
         return workshop.iplum(
             *("sync", "--since", str(first), "--until", str(last)),
             data=workshop.new_folder("memory"),

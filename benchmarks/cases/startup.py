@@ -16,12 +16,12 @@ _SHOWN = 25
 def run(workshop: Workshop) -> Findings:
     """Run both commands several times."""
     helps, waits, used = [], [], []
-    with workshop.serve(workshop.prepare_answers(FIRST, LAST, 100)) as api:
+    with workshop.serve(workshop.prepare_responses(FIRST, LAST, 100)) as api:
         for _ in range(workshop.rounds):
             helps.append(workshop.measure(IPLUM, "--help"))
             data = workshop.new_folder("startup")
             cost = workshop.iplum("sync", "--since", str(FIRST), "--until", str(LAST), data=data, api=api)
-            waits.append(min(api.read_diary().asked) - cost.began)
+            waits.append(min(api.read_request_times().requested_at) - cost.began)
             used.append(cost)
     shown = take_median(helps)
     return Findings(

@@ -24,13 +24,13 @@ _REMARK = (
 def run(workshop: Workshop) -> Findings:
     """Run both in turn."""
     days = ("--since", FIRST, "--until", LAST)
-    answers = workshop.prepare_answers(date.fromisoformat(FIRST), date.fromisoformat(LAST), 200 * WINDOWS)
+    responses = workshop.prepare_responses(date.fromisoformat(FIRST), date.fromisoformat(LAST), 200 * WINDOWS)
     ours, idle, api_cpu = [], [], []
-    with workshop.serve(answers) as api:
+    with workshop.serve(responses) as api:
         for _ in range(workshop.rounds):
             data = workshop.new_folder("windows")
             ours.append(workshop.iplum("sync", *days, data=data, api=api))
-            api_cpu.append(api.read_diary().cpu)
+            api_cpu.append(api.read_request_times().cpu)
             environ = workshop.account(workshop.new_folder("windows"), api)
             idle.append(workshop.measure(sys.executable, "-m", "benchmarks.idle_sync", FIRST, LAST, environ=environ))
     work, idle_run, api_seconds = take_median(ours), take_median(idle), median(api_cpu)

@@ -41,7 +41,7 @@ def run(workshop: Workshop) -> Findings:
     rows = workshop.choose(500_000, 2_000)
     days = str(FIRST), str(LAST)
     costs: dict[str, list[Cost]] = {OURS: [], BARE: [], IDLE: [], DLT: []}
-    with workshop.serve(workshop.prepare_answers(FIRST, LAST, rows)) as api:
+    with workshop.serve(workshop.prepare_responses(FIRST, LAST, rows)) as api:
         for _ in range(workshop.rounds):
             costs[OURS].append(sync(workshop, api))
             file = workshop.new_folder("bare") / "usage.parquet"

@@ -1,6 +1,6 @@
 """Prepared API responses: a file with all rows as bytes, and the start time and offset of each row.
 
-`python -m benchmarks.answers FOLDER FIRST LAST ROWS` writes them to a folder.
+`python -m benchmarks.responses FOLDER FIRST LAST ROWS` writes them to a folder.
 """
 
 import sys
@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.history import CLIENTS, KINDS, LOGINS, NUMBERS, Column, Records, Span, invent
 
 
-def prepare_answers(folder: Path, span: Span) -> None:
+def prepare_responses(folder: Path, span: Span) -> None:
     """Write `rows.json` (rows, each with a comma after it), `starts` and `offsets` (one 64-bit integer per row)."""
     folder.mkdir(parents=True)
     position = 0
@@ -84,7 +84,7 @@ def _render(
 def main() -> None:
     """Prepare the folder given on the command line."""
     folder, first, last, rows = sys.argv[1:]
-    prepare_answers(Path(folder), Span(date.fromisoformat(first), date.fromisoformat(last), int(rows)))
+    prepare_responses(Path(folder), Span(date.fromisoformat(first), date.fromisoformat(last), int(rows)))
 
 
 if __name__ == "__main__":
