@@ -30,7 +30,7 @@ from benchmarks.workshop import Workshop
 from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import build_range_tags
 from pipelines.settings import PROJECT, load_settings
-from tests.support.raw_responses import fold, response
+from tests.support.raw_responses import at, fold, response
 from warehouse.lake.files import read_rows
 from warehouse.schema.tables import USAGE
 from warehouse.snapshot.publish import publish
@@ -77,7 +77,8 @@ def test_the_lake_is_what_the_api_would_have_brought(tmp_path: Path) -> None:
     write_history(direct, SPAN)
     window = SPAN.windows()[1]
     rows = [json.loads(row) for row in render_rows(invent(window, SPAN.sizes()[1]))]
-    fold(pulled, response(rows, 1, window=window), window=window)
+    hours_until_closed = (window.end - at(0)).total_seconds() / 3600
+    fold(pulled, response(rows, hours_until_closed + 1, window=window), window=window)
     frames = [read_rows(folder, USAGE, ACCOUNT, window) for folder in (direct, pulled)]
     seen = ["first_seen_at", "last_seen_at"]
     first, second = (pd.DataFrame(frame).drop(columns=seen) for frame in frames)

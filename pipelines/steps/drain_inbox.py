@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from pipelines.clock import Clock
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_lake_file
-from warehouse.lake.normalize import normalize_response
+from warehouse.lake.normalize import normalize_records
 from warehouse.raw.deletion_log import is_deleted
 from warehouse.raw.inbox import Event, Inbox
 from warehouse.raw.json_records import load_records
@@ -98,12 +98,13 @@ class Drain:
 
 
 def group_events(events: Sequence[Event]) -> Iterator[tuple[str, StorageWindow, EventsWithIds]]:
-    """Group events by dataset and by the window of their record's start, or of their arrival if that is unreadable."""
+    """Group events by dataset and by the window of their record's start, or of their arrival without a usable one."""
     for table in FOLDED_TABLES:
         for dataset in table.datasets[1:]:
             selected = [event for event in events if event.dataset == dataset]
             grouped: dict[StorageWindow, list[tuple[Event, str]]] = {}
-            normalized = normalize_response(b"[" + b",".join(event.body for event in selected) + b"]", table)
+            records = [record for event in selected for record in load_records(event.body)]
+            normalized = normalize_records(records, table, [event.received_at for event in selected])
             starts = dict(zip(normalized.positions, normalized.rows[table.started].to_pylist(), strict=True))
             ids = dict(zip(normalized.positions, normalized.rows["record_id"].to_pylist(), strict=True))
             for position, event in enumerate(selected):

@@ -2,20 +2,26 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import duckdb
 import pandas as pd
 
 from warehouse.archive.backlog import LostFiles, is_lost
 from warehouse.archive.download_log import compute_lake_rows
 from warehouse.archive.media_store import MediaStore
 from warehouse.checks.data_problems import find_problems
-from warehouse.errors import RawDamaged
+from warehouse.checks.snapshot_verification import find_snapshot_mismatches
+from warehouse.errors import RawDamaged, WarehouseError
 from warehouse.lake.files import read_rows, read_table
 from warehouse.lake.fold import count_nulled
 from warehouse.progress import ProgressCallback, ignore_progress
-from warehouse.schema.tables import ARCHIVE_TABLES, FOLDED_TABLES, LAKE_TABLES, Table
+from warehouse.raw.deletion_log import find_first_kept_window, load_deletion_records
+from warehouse.retention.legal_holds import read_holds
+from warehouse.retention.redaction import find_held
+from warehouse.schema.tables import ARCHIVE_TABLES, FOLDED_TABLES, LAKE_TABLES, TABLES_WITH_ARCHIVE, Table
 from warehouse.snapshot.database import count_differing_rows, open_snapshot
 from warehouse.snapshot.marts import MartSettings
 from warehouse.snapshot.publish import is_stale
@@ -40,6 +46,7 @@ _RESTORE = "Restore it from a backup"
 _FETCH = "Run 'iplum archive', which downloads it again if iPlum still has it; else restore it from a backup"
 _PUBLISH = "Run 'iplum publish'"
 _REBUILD = "Run 'iplum publish --full'"
+_DELETE = "Run 'iplum retention' again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +80,8 @@ class Verification:
         if self.since is None and self.until is None:
             yield from self._find_unreferenced(problems.keys())
         yield from self._verify_folds()
+        for account in self.folder.accounts():
+            yield from self._verify_deletions(account)
         for problem in find_problems(self.folder, since=self.since, until=self.until):
             if problem.is_damage:
                 yield Mismatch(str(problem), "The raw log has every record as iPlum sent it; ask iPlum about them")
@@ -85,8 +94,8 @@ class Verification:
         for table in FOLDED_TABLES:
             nulled: dict[str, int] = {}
             for account, window in self._list_windows(table):
-                rows = count_nulled(self.folder, table, account, window)
-                nulled[account] = nulled.get(account, 0) + rows
+                with suppress(RawDamaged):  # a mismatch, which names the file
+                    nulled[account] = nulled.get(account, 0) + count_nulled(self.folder, table, account, window)
             for account, rows in nulled.items():
                 if rows:
                     yield (
@@ -142,33 +151,69 @@ class Verification:
 
     def _verify_folds(self) -> Iterator[Mismatch]:
         listed = self.folder.with_cached_listings()
+        is_damaged = False
         for table in LAKE_TABLES:
             stale = set(find_stale_windows(listed, table))
             for account, window in self._list_windows(table):
                 if (account, window) in stale:
                     what = f"the lake file of {table.name} {account} {window} is behind its raw log"
                     yield Mismatch(what, _PUBLISH)
-                else:
+                    continue
+                try:
                     yield from self._verify_rows(table, account, window)
+                except RawDamaged as error:
+                    is_damaged = True
+                    yield Mismatch(f"{error.failed}: {error.cause}", error.fix)
         if is_stale(self.folder, self.settings):
             yield Mismatch("warehouse.duckdb is behind the lake", _PUBLISH)
-        elif self.folder.snapshot.is_file():
+        elif self.folder.snapshot.is_file() and not is_damaged:
             yield from self._verify_snapshot()
 
-    def _verify_rows(self, table: Table, account: str, window: StorageWindow) -> Iterator[Mismatch]:
-        """Compare a window's lake file with its rows computed again from raw."""
+    def _verify_deletions(self, account: str) -> Iterator[Mismatch]:
+        """Find rows of deleted windows that no hold covers, and deletions that are not finished."""
         try:
-            expected = compute_lake_rows(self.folder, table, account, window)
-        except RawDamaged as error:
+            holds = read_holds(self.folder, account)
+            unfinished = [one for one in load_deletion_records(self.folder, account) if one.finished_at is None]
+        except WarehouseError as error:
             yield Mismatch(f"{error.failed}: {error.cause}", error.fix)
             return
+        for deletion in unfinished:
+            yield Mismatch(f"the deletion before {deletion.before} of account {account} is not finished", _DELETE)
+        first_kept = find_first_kept_window(self.folder, account)
+        if first_kept is None or any(hold.covers_account for hold in holds):
+            return
+        for source, archive in TABLES_WITH_ARCHIVE:
+            for table in (source, archive):
+                for window in self.folder.lake_windows(table.name, account):
+                    rows = read_rows(self.folder, table, account, window)
+                    if window < first_kept and rows is not None:
+                        held = find_held(self.folder, source, account, window, holds=holds)
+                        left = int((~rows["record_id"].isin(held)).sum())
+                        if left:
+                            yield Mismatch(
+                                f"{left:,} rows of {table.name} {account} {window} were to be deleted", _DELETE
+                            )
+
+    def _verify_rows(self, table: Table, account: str, window: StorageWindow) -> Iterator[Mismatch]:
+        """Compare a window's lake file with its rows computed again from raw; raises `RawDamaged`."""
+        expected = compute_lake_rows(self.folder, table, account, window)
         written = read_table(self.folder, table, account, window)
         if written is None or not written.equals(expected):
             lake_file = self.folder.lake_file(table.name, account, window)
             yield Mismatch(f"{lake_file} differs from its raw log", "Remove it and run 'iplum publish'")
 
     def _verify_snapshot(self) -> Iterator[Mismatch]:
+        """Compare the snapshot with one built anew, or within bounds the rows of their windows with the lake."""
         store = self.folder.store
+        if self.since is None and self.until is None:
+            with scratch_folder(self.folder.state, self.folder.modes) as scratch:
+                try:
+                    for difference in find_snapshot_mismatches(self.folder, self.settings, scratch):
+                        yield Mismatch(f"warehouse.duckdb: {difference}", _REBUILD)
+                except duckdb.Error as error:
+                    what = f"warehouse.duckdb cannot be compared with the lake ({type(error).__name__})"
+                    yield Mismatch(what, _REBUILD)
+            return
         with (
             scratch_folder(self.folder.state, self.folder.modes) as scratch,
             open_snapshot(self.folder.snapshot, reads_files=True) as connection,

@@ -139,8 +139,7 @@ def _publish_locked(
         publication = _update_snapshot(folder, settings, damaged, refolded=refolded, full=full, on_progress=on_progress)
     except duckdb.Error:
         # Damaged lake files or snapshots can be rebuilt; a second failure is reported.
-        ledger = (file for key in _list_raw_window_keys(folder) for file in _raw_files(folder, *key))
-        damaged |= find_damaged_raw(folder, ledger)
+        damaged |= _find_damaged_raw(folder)
         refolded += refold_damaged(folder, damaged)
         publication = _update_snapshot(folder, settings, damaged, refolded=refolded, full=True, on_progress=on_progress)
     if damaged:
@@ -185,6 +184,22 @@ def _update_snapshot(
         replaced,
         refolded,
         rebuilt=published_windows is None,
+    )
+
+
+def build_snapshot(folder: DataFolder, settings: MartSettings, path: Path) -> None:
+    """Build a whole snapshot at `path`, and do not publish it.
+
+    Raises `StorageFailed`, and `duckdb.Error` if a raw or lake file is damaged.
+    """
+    listed = folder.with_cached_listings()
+    plan = _make_plan(_read_lake(listed), {})
+    _build(listed, path, plan, settings=settings, without=(), is_rebuild=True, on_progress=ignore_progress)
+
+
+def _find_damaged_raw(folder: DataFolder) -> set[str]:
+    return find_damaged_raw(
+        folder, (file for key in _list_raw_window_keys(folder) for file in _raw_files(folder, *key))
     )
 
 

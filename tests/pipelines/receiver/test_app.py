@@ -97,7 +97,7 @@ def test_malformed_requests_store_nothing_and_do_not_stop_the_receiver(receiver:
              f"/callbacks/{TOKEN}/usage/", f"/callbacks/{TOKEN}/../{TOKEN}/usage", "/%00", "/%ff%fe",
              "/" + "a" * 9000, f"/callbacks/{TOKEN}/recordings?x=%0d%0a", "/callbacks/%2e%2e/usage"]  # fmt: skip
     methods = ["POST", "POST", "POST", "GET", "HEAD", "PUT", "OPTIONS", "TRACE", "BREW"]
-    bodies = [b"", b"null", b"[[]]", b"[" * 50_000, b'{"recordId": ' + b"9" * 5_000 + b"}", b"\xff\xfe",
+    bodies = [b"", b"null", b"[[]]", b"[" * 50_000, b'{"recordId": ' + b"9" * 5_000, b"\xff\xfe",
               b"\x00" * 999, b'{"recordId": {"a": 1}}', b'{"recordId": "\\ud800"}', b'"x"', b"--b\r\n",
               b"a=1&b=2"]  # fmt: skip
     types = ["", "application/json", "application/json; charset=utf-16", "multipart/form-data; boundary=b", "\t;;"]

@@ -64,6 +64,25 @@ def count_raw(folder: DataFolder) -> int:
     return len(list((folder.root / "raw").rglob("*.parquet")))
 
 
+def test_two_callbacks_of_one_record_keep_their_own_texts(folder: DataFolder, inbox: Inbox) -> None:
+    push(inbox, usage_event("a", "2026-03-01T00:00:00Z", content="first"), usage_event("b", "2026-03-01T00:00:00Z"))
+    push(inbox, usage_event("a", "2026-02-28T00:00:00Z", content="second"))
+    build_drain(folder, inbox).run()
+    assert list_ids(folder, CONTENTS) == ["a", "b"]
+    assert list_ids(folder, CONTENTS, EARLIER) == ["a"]
+    publish(folder)
+    assert list_ids(folder, CONTENTS) + list_ids(folder, CONTENTS, EARLIER) == ["a", "b"] or (
+        list_ids(folder, CONTENTS, EARLIER) + list_ids(folder, CONTENTS) == ["a", "b"]
+    )
+
+
+def test_a_forged_start_is_stored_in_the_window_of_its_arrival(folder: DataFolder, inbox: Inbox) -> None:
+    """Otherwise a callback could fill windows of the year 2099."""
+    push(inbox, usage_event("a", "2099-03-01T00:00:00Z"), usage_event("b", "1999-03-01T00:00:00Z"))
+    build_drain(folder, inbox).run()
+    assert list_ids(folder) == ["a", "b"]
+
+
 def test_events_are_stored_in_the_windows_of_their_records(folder: DataFolder, inbox: Inbox) -> None:
     push(inbox, usage_event("a", "2026-03-01T00:00:00Z"), usage_event("b", "2026-02-28T23:59:59Z"))
     push(inbox, {"recordId": "r", "dateTimeUTC": "2026-03-01T10:00:00Z"}, dataset="recording_callbacks")
