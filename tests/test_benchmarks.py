@@ -1,4 +1,4 @@
-"""The benchmarks run, and their generated data are correct. Timings are not checked."""
+"""Benchmarks: they run, their generated data is correct, and their page is up to date. Timings are not checked."""
 
 import importlib.util
 import json
@@ -40,17 +40,17 @@ SPAN = Span(date(2024, 2, 26), date(2024, 3, 11), 400)
 CIRCUMSTANCES = Circumstances("2026-01-01", 3, "a machine", "abc", "versions", busy=0)
 
 
-def test_a_benchmark_runs_and_the_page_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
+def test_a_benchmark_runs_and_writes_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
         command.main(["startup"], rounds=1, quick=True, offline=True, output=tmp_path)
-    assert ended.value.code == 0
+    assert exited.value.code == 0
     page = (tmp_path / "RESULTS.md").read_text()
     assert re.search(r"\[startup\]\(#startup\) +\| iplum --help +\| \d+\.\d\d s +\| ≤ 0.4 s +\|", page)
     assert "iplum --help" in capsys.readouterr().out
     assert (tmp_path / "profiles" / "imports.txt").read_text().splitlines()
-    kept = page + (tmp_path / "results.json").read_text()
-    assert socket.gethostname() not in kept
-    assert str(PROJECT) not in kept
+    written = page + (tmp_path / "results.json").read_text()
+    assert socket.gethostname() not in written
+    assert str(PROJECT) not in written
 
 
 def test_the_api_returns_the_rows_of_a_range_and_records_request_times(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_the_api_returns_the_rows_of_a_range_and_records_request_times(tmp_path:
     assert times.span > 0
 
 
-def test_the_lake_is_what_the_api_would_have_brought(tmp_path: Path) -> None:
+def test_the_generated_lake_equals_the_folded_responses_of_the_api(tmp_path: Path) -> None:
     direct, pulled = open_data(tmp_path / "direct"), open_data(tmp_path / "pulled")
     write_history(direct, SPAN)
     window = SPAN.windows()[1]
@@ -80,12 +80,12 @@ def test_the_lake_is_what_the_api_would_have_brought(tmp_path: Path) -> None:
     hours_until_closed = (window.end - at(0)).total_seconds() / 3600
     fold(pulled, response(rows, hours_until_closed + 1, window=window), window=window)
     frames = [read_rows(folder, USAGE, ACCOUNT, window) for folder in (direct, pulled)]
-    seen = ["first_seen_at", "last_seen_at"]
-    first, second = (pd.DataFrame(frame).drop(columns=seen) for frame in frames)
+    times_seen = ["first_seen_at", "last_seen_at"]
+    first, second = (pd.DataFrame(frame).drop(columns=times_seen) for frame in frames)
     pd.testing.assert_frame_equal(first, second)
 
 
-def test_a_prepared_lake_is_published_as_it_is(tmp_path: Path) -> None:
+def test_the_generated_lake_is_published_without_folding(tmp_path: Path) -> None:
     folder = open_data(tmp_path)
     write_history(folder, SPAN)
     publication = publish(folder)
@@ -93,7 +93,7 @@ def test_a_prepared_lake_is_published_as_it_is(tmp_path: Path) -> None:
     assert publication.rows["usage"] == sum(SPAN.sizes())
 
 
-def test_the_run_that_does_nothing_has_the_assets_of_a_sync(tmp_path: Path) -> None:
+def test_the_idle_run_materializes_the_assets_of_a_sync_without_writing_files(tmp_path: Path) -> None:
     settings = load_settings({"IPLUM_DATA": str(tmp_path), "IPLUM_START_DATE": "2024-01-01"}, tmp_path)
     idle = build_idle(settings).resolve_job_def("sync")
     real = build_definitions(settings).resolve_job_def("sync")
@@ -107,22 +107,22 @@ def test_the_run_that_does_nothing_has_the_assets_of_a_sync(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_window_looks_as_if_it_were_cut_off() -> None:
+def test_no_generated_window_looks_truncated() -> None:
     sizes = Span(date(2015, 1, 1), date(2025, 1, 1), 1_600_000).sizes()
     assert len(set(sizes)) == len(sizes)
     assert not [size for size in sizes if size % 50 == 0]
     assert sizes[-1] == max(sizes)
 
 
-def test_a_program_is_measured_with_what_it_starts(tmp_path: Path) -> None:
-    burn = "import time\nwhile time.process_time() < 0.2: pass"
-    child = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {burn!r}], check=True)"
+def test_a_measurement_includes_child_processes_and_reports_errors(tmp_path: Path) -> None:
+    busy_loop = "import time\nwhile time.process_time() < 0.2: pass"
+    child = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {busy_loop!r}], check=True)"
     assert measure([sys.executable, "-c", child], {}, folder=tmp_path).cpu >= 0.2
-    with pytest.raises(ProgramFailed, match="its last words"):
-        measure([sys.executable, "-c", "import sys; sys.exit('its last words')"], {}, folder=tmp_path)
+    with pytest.raises(ProgramFailed, match="its error message"):
+        measure([sys.executable, "-c", "import sys; sys.exit('its error message')"], {}, folder=tmp_path)
 
 
-def test_one_section_is_measured_again_and_the_others_stay(tmp_path: Path) -> None:
+def test_saving_one_section_keeps_the_others(tmp_path: Path) -> None:
     page = Page(tmp_path, {"first": "A question.", "second": "Another."})
     points = [Point("CPU", 10, 1.0), Point("CPU", 100, 9.0)]
     page.save("second", Findings([at_most("size", 3, 2)], points=points), CIRCUMSTANCES)
@@ -139,7 +139,7 @@ def test_one_section_is_measured_again_and_the_others_stay(tmp_path: Path) -> No
     assert "first (90 %)" in (tmp_path / "RESULTS.md").read_text()
 
 
-def test_profiles_are_linked(tmp_path: Path) -> None:
+def test_profiles_are_written_and_linked(tmp_path: Path) -> None:
     page = Page(tmp_path, {"first": "A question."})
     page.save("first", Findings([], profiles={"hot": "fast", "other": "fast"}), CIRCUMSTANCES)
     linked = re.findall(r"\]\(([^)]+)\)", page.render().partition("## first")[2])
@@ -147,21 +147,21 @@ def test_profiles_are_linked(tmp_path: Path) -> None:
     assert all((tmp_path / path).exists() for path in linked)
 
 
-def test_the_page_in_the_project_is_up_to_date() -> None:
+def test_the_committed_page_is_up_to_date() -> None:
     page = Page(PROJECT / "benchmarks", {name: benchmark.title for name, benchmark in BENCHMARKS.items()})
     assert (page.folder / "RESULTS.md").read_text() == page.render()
 
 
-def test_what_a_profile_is_asked_for_exists() -> None:
-    for module, function in [part for parts in year.PARTS.values() for part in parts]:
+def test_functions_named_for_profiles_exist() -> None:
+    for module, function in [function for part in year.PARTS.values() for function in part]:
         file = Path(str(importlib.util.find_spec(module.partition(".")[0]).origin)).parent  # type: ignore[union-attr]
         source = file.parent / f"{module.replace('.', '/')}.py"
         assert f"def {function}(" in source.read_text()
 
 
-def test_an_unknown_benchmark_is_refused_by_name() -> None:
-    ended = subprocess.run(
+def test_an_unknown_benchmark_is_rejected_by_name() -> None:
+    completed = subprocess.run(
         [sys.executable, "-m", "benchmarks", "yaer"], capture_output=True, text=True, cwd=PROJECT, check=False
     )
-    assert ended.returncode == 2
-    assert "yaer" in ended.stderr
+    assert completed.returncode == 2
+    assert "yaer" in completed.stderr

@@ -1,14 +1,14 @@
-"""The settings of all property tests."""
+"""Settings of the property tests."""
 
 import pytest
 from hypothesis import settings
 
 
 @pytest.mark.parametrize("profile", ["repeatable", "default"])
-def test_no_example_has_a_time_limit(profile: str) -> None:
-    """A busy machine would fail tests at random."""
+def test_profiles_have_no_time_limit_per_example(profile: str) -> None:
+    """With a limit, tests would fail at random on a busy machine."""
     assert settings.get_profile(profile).deadline is None
 
 
-def test_the_profile_in_use_has_no_time_limit() -> None:
+def test_the_loaded_profile_has_no_time_limit_per_example() -> None:
     assert settings().deadline is None

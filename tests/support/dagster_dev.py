@@ -90,7 +90,7 @@ def wait_for(
 ) -> dict[str, Any]:
     """Call `look` once per second until its result satisfies `until`, and return that result."""
     deadline = time.monotonic() + seconds
-    while not until(seen := look()):
-        assert time.monotonic() < deadline, f"timed out after {seconds:g} s; last result: {seen}"
+    while not until(result := look()):
+        assert time.monotonic() < deadline, f"timed out after {seconds:g} s; last result: {result}"
         time.sleep(1)
-    return seen
+    return result

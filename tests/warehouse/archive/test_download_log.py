@@ -158,7 +158,7 @@ def test_the_text_of_a_callback_is_never_verified_without_iplum(folder: DataFold
     assert pd.isna(content(folder, "t2")[2])
 
 
-def test_the_first_request_long_after_a_callback_does_not_give_up(folder: DataFolder) -> None:
+def test_a_first_request_long_after_the_callback_leaves_the_text_pending(folder: DataFolder) -> None:
     log(folder, delivered("t1", 1))
     log(folder, attempt("t1", 100, "pending"))
     assert content(folder, "t1") == ("hi", "pending", "callback", 1)
@@ -166,7 +166,7 @@ def test_the_first_request_long_after_a_callback_does_not_give_up(folder: DataFo
 
 def write_old_file(folder: DataFolder, name: str, *attempts: DownloadAttempt) -> None:
     """Write a file of the download log as version 0.1.0 did, with the texts of callbacks as verified."""
-    rows = [{**asdict(one), "status": "verified"} for one in attempts]
+    rows = [{**asdict(attempt), "status": "verified"} for attempt in attempts]
     schema = pa.schema([field for field in DOWNLOAD_LOG_SCHEMA if field.name != "origin"])
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
@@ -174,7 +174,7 @@ def write_old_file(folder: DataFolder, name: str, *attempts: DownloadAttempt) ->
     folder.store.write(key, sink.getbuffer())
 
 
-def test_a_folder_of_an_earlier_version_works_on(folder: DataFolder) -> None:
+def test_texts_of_callbacks_stored_by_version_0_1_0_are_pending(folder: DataFolder) -> None:
     from_callback, downloaded = "20230322T000000.000000Z-1111111111111111", "20230322T000000.000000Z-2222222222222222"
     write_old_file(folder, from_callback, delivered("t1", 1, "planted"))
     write_old_file(folder, downloaded, attempt("t2", 1))

@@ -181,7 +181,7 @@ def test_a_probe_is_written_and_leaves_no_event(inbox: Inbox) -> None:
     assert inbox.list_accounts_with_events() == []
 
 
-def test_a_probe_fails_where_an_event_cannot_be_stored(inbox: Inbox, url: str) -> None:
+def test_a_probe_fails_if_an_event_cannot_be_stored(inbox: Inbox, url: str) -> None:
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE callback_events RENAME COLUMN body TO text"))
@@ -194,16 +194,16 @@ def test_a_probe_fails_where_an_event_cannot_be_stored(inbox: Inbox, url: str) -
 @pytest.mark.parametrize("suffix", ["", "-wal"])
 @pytest.mark.parametrize("replacement", [None, b"", b"nonsense" * 1000])
 @pytest.mark.parametrize("events", [[event("b")], []])
-def test_nothing_is_stored_in_a_file_that_was_deleted(
+def test_storing_fails_if_the_file_was_deleted_or_replaced(
     tmp_path: Path, suffix: str, replacement: bytes | None, events: list[Event]
 ) -> None:
     path = tmp_path / "inbox.sqlite"
     with Inbox(f"sqlite:///{path}", "default") as inbox:
         inbox.append([event("a")])
-        lost = path.with_name(path.name + suffix)
-        lost.unlink()
+        file = path.with_name(path.name + suffix)
+        file.unlink()
         if replacement is not None:
-            lost.write_bytes(replacement)
+            file.write_bytes(replacement)
         with pytest.raises(InboxFailed, match="deleted or replaced"):
             inbox.append(events)
 
@@ -218,7 +218,7 @@ def test_a_deleted_inbox_stays_deleted(tmp_path: Path) -> None:
         assert not path.exists()
 
 
-def test_a_deleted_inbox_works_again_when_it_was_created_again(tmp_path: Path) -> None:
+def test_an_inbox_works_again_once_it_is_recreated(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'inbox.sqlite'}"
     with Inbox(url, "default") as inbox:
         inbox.append([event("a")])

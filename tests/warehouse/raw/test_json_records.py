@@ -114,7 +114,7 @@ def test_bad_records_do_not_affect_others_and_both_parsers_agree(texts: list[str
     damaged = bytearray(body)
     damaged[randomness.randrange(1, len(body) - 1)] = randomness.choice(b"\xff\x00x")
     try:
-        kept = set(read_ids(bytes(damaged)))
+        ids_read = set(read_ids(bytes(damaged)))
     except ValueError:
         pytest.fail("a damaged byte inside the array fails the body")
-    assert len({f"good-{number}" for number in range(len(texts) + 1)} - kept) <= 2
+    assert len({f"good-{number}" for number in range(len(texts) + 1)} - ids_read) <= 2

@@ -57,7 +57,7 @@ def test_a_damaged_file_is_reported_with_its_path_and_the_fix(log: RawLog, conte
 
 
 def test_a_response_after_a_damaged_file_is_stored_with_its_body(log: RawLog) -> None:
-    (log.folder.root / log.append(WINDOW, response([call()], 1))).write_bytes(b"torn")
+    (log.folder.root / log.append(WINDOW, response([call()], 1))).write_bytes(b"damaged")
     path = log.folder.root / log.append(WINDOW, response([call()], 2))
     ((_, stored),) = log.read(WINDOW, [path.name])
     assert stored.body is not None

@@ -73,7 +73,7 @@ def parse_start(record: dict[str, Any]) -> datetime | None:
 
 
 def compute_expected(events: list[Event]) -> list[tuple[Any, ...]]:
-    """Compute the rows: record ID, window, origin, seen times, absence and fields."""
+    """Compute the rows: record ID, window, origin, first and last seen, absence and fields."""
     by_id: dict[str, list[Version]] = {}
     for event in events:
         for record in event.records:
@@ -110,12 +110,12 @@ def compute_row(record_id: str, versions: list[Version], events: list[Event]) ->
 
 
 def find_absence(window: StorageWindow, pulled: list[Version], events: list[Event]) -> int | None:
-    """Return the hours of the first pull of a window that no longer returned a record it had returned."""
+    """Return the hours of the first pull without a record that an earlier pull of the window returned, or None."""
     here = [version for version in pulled if version.window == window]
     if not any(version.is_own for version in here):
         return None
-    seen = max(version.hours for version in here)
-    later = [event.hours for event in events if event.is_pull and event.window == window and event.hours > seen]
+    last_seen = max(version.hours for version in here)
+    later = [event.hours for event in events if event.is_pull and event.window == window and event.hours > last_seen]
     return min(later, default=None)
 
 
