@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines.clock import now
-from pipelines.commands.invocation import read_settings
+from pipelines.commands.invocation import read_accounts, read_settings
 from pipelines.settings import SettingsError
 from pipelines.warehouse_folder import open_folder
 
@@ -24,19 +24,25 @@ Note = Annotated[str | None, typer.Option(help="The reason, for your own use.")]
 
 @hold.command()
 def add(user: User = None, counterparty: Counterparty = None, account: Account = None, note: Note = None) -> None:
-    """Add a hold: from now on, records that match all options are not deleted.
+    """Add a hold: from now on, records that match all options are not deleted. Prints how many match now.
 
     Example: `iplum hold add --user ann@clinic.example --counterparty +14085550100 --note "case 17"`
     """
     if not (user or counterparty or account):
         raise SettingsError("give at least one of --user, --counterparty and --account")
-    settings, _ = read_settings()
-    from warehouse.retention.legal_holds import add_hold
+    accounts, _ = read_accounts()
+    folder = open_folder(accounts[0])
+    known = sorted({settings.account for settings in accounts} | set(folder.accounts()))
+    if account is not None and account not in known:
+        raise SettingsError(f"there is no account {account!r}; the accounts are {', '.join(known)}")
+    from warehouse.retention.legal_holds import add_hold, count_matches
 
-    added = add_hold(
-        open_folder(settings), account=account, user=user, counterparty=counterparty, since=now().date(), note=note
-    )
-    typer.echo(f"Added hold {added.number}.")
+    added = add_hold(folder, account=account, user=user, counterparty=counterparty, since=now().date(), note=note)
+    matches = count_matches(folder, added)
+    found = ", ".join(f"{rows:,} {name}" for name, rows in matches.items())
+    typer.echo(f"Added hold {added.number}. Records that match it now: {found}.")
+    if not any(matches.values()):
+        typer.echo("warning: no record matches; check the spelling with 'iplum hold list'", err=True)
 
 
 @hold.command("list")

@@ -188,16 +188,22 @@ class Inbox:
         """Remove events permanently, by number."""
         with self._transaction() as connection:
             connection.execute(sa.delete(_EVENTS).where(self._is_own, _EVENTS.c.event_id.in_(numbers)))
-        if self._engine.dialect.name == "sqlite":
-            # Until then, removed events are still in the write-ahead log.
-            with self._database_errors(), self._engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._truncate_log()
 
     def remove_drained(self, before: datetime) -> int:
         """Remove the events drained before an instant, and return their count."""
         old = sa.delete(_EVENTS).where(self._is_own, _EVENTS.c.drained_at < _to_microseconds(before))
         with self._transaction() as connection:
-            return connection.execute(old).rowcount
+            removed = connection.execute(old).rowcount
+        if removed:
+            self._truncate_log()
+        return removed
+
+    def _truncate_log(self) -> None:
+        """Empty SQLite's write-ahead log, which still has the removed events."""
+        if self._engine.dialect.name == "sqlite":
+            with self._database_errors(), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @property
     def _is_own(self) -> sa.ColumnElement[bool]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from warehouse.archive.download_log import fold_lake_file
+from warehouse.archive.download_log import DownloadLog, fold_lake_file
 from warehouse.lake.files import read_rows
 from warehouse.lake.fold import fold_window
 from warehouse.lake.links import list_raw
@@ -171,13 +171,13 @@ class Retention:
                 self.folder.store.remove(file["path"])
 
     def _list_referenced_files(self) -> Iterator[str]:
-        """Yield the files that any row of any account refers to."""
+        """Yield the files that any download log of any account refers to; the lake may be behind it."""
         for account in self.folder.accounts():
             for table in ARCHIVE_TABLES:
-                for window in self.folder.lake_windows(table.name, account):
-                    rows = read_rows(self.folder, table, account, window)
-                    if rows is not None:
-                        yield from map(str, rows["path"].dropna())
+                log = DownloadLog(self.folder, account, table.datasets[0])
+                for window in self.folder.raw_windows(log.dataset, account):
+                    attempts = log.read(window, self.folder.raw_names(log.dataset, account, window))
+                    yield from map(str, attempts["path"].dropna())
 
 
 def _to_entries(listing: Sequence[str]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -11,13 +12,19 @@ from typing import Any
 from filelock import FileLock
 
 from warehouse.errors import HoldsUnreadable, NoSuchHold
+from warehouse.lake.files import read_table
+from warehouse.schema.tables import FOLDED_TABLES, Table
 from warehouse.storage.atomic_files import create_folder
 from warehouse.storage.paths import HOLDS, DataFolder
+from warehouse.windows import StorageWindow
 
 # Fields that name a person or a line (docs/iplum-api.md, "Get Usage Records", "Get Recording Records").
 _USER_FIELDS = ("userId", "from", "to")
 _PARTY_FIELDS = ("from", "to", "phonenumber")
 _SHORTEST_NUMBER = 7
+# The rest may be an area code, a trunk zero or a country code, which people write or leave out.
+_COMPARED_DIGITS = 8
+_EXTENSION = re.compile(r"(?<=[0-9)])\s*(?:[,;]?\s*ext(?:ension|\.)?|[,;#x])\s*[:=.]?\s*[0-9]{1,6}$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +50,8 @@ class Hold:
     def holds(self, record: Mapping[str, Any]) -> bool:
         """Whether a record, as iPlum sent it, is held; in doubt it is.
 
-        A user is also looked for among the parties, and a number matches with or without its country code.
+        A user is also looked for among the parties. A number matches with or without its country code, trunk zero and
+        extension, in any notation.
         """
         return _matches_any(self.user, record, _USER_FIELDS) and _matches_any(self.counterparty, record, _PARTY_FIELDS)
 
@@ -64,6 +72,28 @@ def read_hold_history(folder: DataFolder) -> list[Hold]:
         return [_parse_hold(entry) for entry in json.loads(content)]
     except (ValueError, TypeError, KeyError) as error:
         raise HoldsUnreadable(folder.store.locate(HOLDS)) from error
+
+
+def count_matches(folder: DataFolder, hold: Hold) -> dict[str, int]:
+    """Count the rows of each folded table that a hold covers now; raises `StorageFailed`."""
+    counts = {table.name: 0 for table in FOLDED_TABLES}
+    for account in folder.accounts():
+        if hold.account in (None, account):
+            for table in FOLDED_TABLES:
+                for window in folder.lake_windows(table.name, account):
+                    counts[table.name] += _count_rows(folder, table, account, window, hold=hold)
+    return counts
+
+
+def _count_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow, *, hold: Hold) -> int:
+    rows = read_table(folder, table, account, window)
+    fields = {c.name: str(c.field) for c in table.vendor_columns if c.field in {*_USER_FIELDS, *_PARTY_FIELDS}}
+    if rows is None:
+        return 0
+    counted = rows.group_by(list(fields)).aggregate([([], "count_all")]).to_pylist()
+    return sum(
+        parties["count_all"] for parties in counted if hold.holds({fields[name]: parties[name] for name in fields})
+    )
 
 
 def _parse_hold(entry: Mapping[str, Any]) -> Hold:
@@ -116,12 +146,27 @@ def _matches_any(name: str | None, record: Mapping[str, Any], fields: Sequence[s
 
 
 def _is_same_party(one: str, other: str) -> bool:
-    one, other = one.strip().casefold(), other.strip().casefold()
+    one, other = (unicodedata.normalize("NFKC", text).strip().casefold() for text in (one, other))
     if one == other:
         return True
     if "@" in one or "@" in other:
         return False
-    digits = re.sub(r"[^0-9]", "", one), re.sub(r"[^0-9]", "", other)
-    return min(map(len, digits)) >= _SHORTEST_NUMBER and (
-        digits[0].endswith(digits[1]) or digits[1].endswith(digits[0])
-    )
+    return _is_same_number(_parse_digits(one), _parse_digits(other))
+
+
+def _parse_digits(number: str) -> str:
+    """Return the digits of a phone number or short code, without an extension."""
+    without_extension = _EXTENSION.sub("", number)
+    return "".join(str(unicodedata.decimal(letter)) for letter in without_extension if letter.isdecimal())
+
+
+def _is_same_number(one: str, other: str) -> bool:
+    """Whether the last eight digits are equal, or one number is the end of the other.
+
+    So a number matches with a country code, with a trunk zero, or with neither.
+    """
+    shortest = min(len(one), len(other))
+    if shortest < _SHORTEST_NUMBER:
+        return one == other != ""
+    compared = min(shortest, _COMPARED_DIGITS)
+    return one[-compared:] == other[-compared:]

@@ -151,6 +151,18 @@ def test_an_inbox_file_is_private_and_synced_at_every_commit(tmp_path: Path) -> 
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
+def test_removed_events_leave_the_write_ahead_log(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.sqlite"
+    with Inbox(f"sqlite:///{path}", "default") as inbox:
+        inbox.append([event("a-secret-id")])
+        batch = inbox.claim(10)
+        assert batch is not None
+        inbox.finish(batch, T0)
+        assert inbox.remove_drained(T0 + timedelta(days=1)) == 1
+        stored = path.read_bytes() + Path(f"{path}-wal").read_bytes()
+    assert b"a-secret-id" not in stored
+
+
 @pytest.mark.parametrize(
     "url",
     [

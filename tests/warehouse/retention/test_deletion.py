@@ -79,6 +79,8 @@ def delete_old(folder: DataFolder) -> DeletionRecord:
     save_deletion_record(folder, deletion)
     retention.carry_out(deletion)
     publish(folder, full=True)
+    deletion.finished_at = NOW
+    save_deletion_record(folder, deletion)
     return deletion
 
 
@@ -212,6 +214,15 @@ def test_a_hold_on_an_account_prevents_all_deletion_in_it(folder: DataFolder) ->
     assert list_published(folder) == {"recent"}
 
 
+def test_a_file_that_the_lake_does_not_know_of_yet_is_kept(folder: DataFolder) -> None:
+    """A killed run stored an attempt on a recent record with the same file, and did not fold it."""
+    path = archive(folder, OLD, "old-bob", b"%PDF-1.7 shared")
+    attempt = DownloadAttempt(record_id="recent", attempted_at=at(1), status="verified", kind="media", path=path)
+    DownloadLog(folder, "default", "contents").append(FIRST_KEPT, [attempt])
+    Retention(folder, "default").carry_out(Retention(folder, "default").plan(older_than_days=10, now=NOW))
+    assert folder.store.exists(path)
+
+
 def test_a_hold_declared_after_the_plan_is_respected(folder: DataFolder) -> None:
     retention = Retention(folder, "default")
     deletion = retention.plan(older_than_days=10, now=NOW)
@@ -301,6 +312,8 @@ def test_exactly_the_recent_and_the_held_records_remain(
             KilledStore.remaining = 10_000
             for unfinished in load_deletion_records(folder, "default"):
                 Retention(folder, "default").carry_out(unfinished)
+                unfinished.finished_at = NOW
+                save_deletion_record(folder, unfinished)
             delete_old(folder)
         kept = {
             r["recordId"]
