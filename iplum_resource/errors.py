@@ -21,7 +21,7 @@
         ├── UnreadableResponse  a 200 that does not have the documented form
         │   ├── BrokenJson      not JSON: truncated, HTML or empty
         │   └── ResponseTooLarge  over the maximum size: request a narrower window
-        ├── MediaError          one file cannot be downloaded
+        ├── MediaError          one file cannot be downloaded: an unexpected status
         │   ├── MediaExpired    401, 403, 404, 410: the URL expired, or the file is not ready yet
         │   ├── MediaRefused    forbidden by the download rules: host, private address or size
         │   └── MediaUnreachable  no connection to the media host

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 from urllib.parse import urljoin
@@ -19,9 +20,12 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from iplum_resource.errors import (
     Interrupted,
     IPlumError,
+    MediaError,
     MediaExpired,
     MediaRefused,
     MediaUnreachable,
+    RateLimited,
+    ServerFailed,
     TimedOut,
     Unreachable,
     WrongAddress,
@@ -89,6 +93,7 @@ class MediaClient:
         self._session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})
         # A .netrc could add credentials. Proxies and certificate authorities still come from the environment.
         self._session.auth = _no_auth
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, _GuardedAdapter(pool_maxsize=_CONNECTIONS))
 
@@ -161,7 +166,9 @@ class MediaClient:
             raise MediaExpired(_REQUEST, str(status))
         if status != HTTPStatus.OK:
             failure = classify_status(HttpResponse(status, response.headers, b"", self._clock()), _REQUEST)
-            raise failure or MediaUnreachable(_REQUEST, str(status))
+            # An error that would end the run for all records is this file's alone.
+            is_temporary = isinstance(failure, RateLimited | ServerFailed | TimedOut)
+            raise failure if is_temporary and failure else MediaError(_REQUEST, f"HTTP {status}")
         content_length = response.headers.get("Content-Length", "")
         length = int(content_length) if content_length.isdecimal() else None
         if length is not None and length > self._bounds.file:

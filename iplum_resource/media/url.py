@@ -12,6 +12,11 @@ from iplum_resource.http.url_rules import is_loopback_host
 _MAX_LENGTH = 4096
 # A whole URL of plain characters: no space, control character, backslash, or letter outside ASCII.
 _URL = re.compile(r"https?://[!-\[\]-~]+", re.IGNORECASE)
+# NAT64, 6to4 and Teredo addresses contain another address; site-local ones are private.
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "fec0::/10")
+)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -50,7 +55,8 @@ def is_address_allowed(address: str, host: str) -> bool:
         return True
     found = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(found, "ipv4_mapped", None)
-    return bool((mapped or found).is_global)
+    public = mapped or found
+    return public.is_global and not public.is_multicast and not any(public in network for network in _NOT_PUBLIC)
 
 
 def _is_address(host: str) -> bool:

@@ -55,6 +55,8 @@ def archive(since: Since = None, until: Until = None, account: Account = None, a
         typer.echo(f"{table:<16}{status:<10}{records:>10,} records {size:>16,} bytes")
     for table, reason, records in report.reasons:
         typer.echo(f"warning: {table}: {records:,} {'record' if records == 1 else 'records'}: {reason}", err=True)
+    if report.reasons:
+        typer.echo("A failed record is due again after 15 minutes, then after twice as long each time, up to 16 hours.")
     if not report.holdings and not report.failures:
         typer.echo("Nothing to download. Run 'iplum sync' first.")
     exit_on(report.failures)

@@ -37,6 +37,9 @@ _OUTAGE_FAILURES = 20
 Fetch = Callable[[str, str | None], Fetched]
 
 
+_OF_ONE_FILE = (errors.MediaError, errors.MediaRefused)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ArchiveOutcome:
     """The result of one window: attempts by status, downloaded bytes, and the error that ended it."""
@@ -130,7 +133,8 @@ class RecordArchiver:
             is_absent = isinstance(error, errors.MediaExpired) or error.status == HTTPStatus.BAD_REQUEST
             return _Result(task, self._build_attempt(task, "pending" if is_absent else "failed", error))
         except (errors.WindowError, WarehouseError) as error:
-            is_outage = isinstance(error, errors.WindowError) and not isinstance(error, errors.MediaRefused)
+            # An unexpected status or a forbidden host says nothing about other files.
+            is_outage = isinstance(error, errors.WindowError) and type(error) not in _OF_ONE_FILE
             return _Result(task, self._build_attempt(task, "failed", error), is_outage=is_outage)
         attempt = DownloadAttempt.of_content(task.record_id, fetched, self.clock())
         self.on_attempt(attempt.bytes or 0)

@@ -24,11 +24,15 @@ class _Fetcher:
     def _download(
         self, url: str, fetch_url: Callable[[], str], *, expected: Literal["audio", "any"], sha256: str | None
     ) -> StoredFile:
+        try:
+            return self._store(url, expected=expected, sha256=sha256)
+        except (MediaExpired, FileRefused):
+            # An expired URL may also lead to a web page or an error body.
+            return self._store(fetch_url(), expected=expected, sha256=sha256)
+
+    def _store(self, url: str, *, expected: Literal["audio", "any"], sha256: str | None) -> StoredFile:
         with self.store.open_incoming() as incoming:
-            try:
-                self.media.download(url, incoming.sink)
-            except MediaExpired:
-                self.media.download(fetch_url(), incoming.sink)
+            self.media.download(url, incoming.sink)
             return self.store.store(incoming, expected=expected, sha256=sha256)
 
 

@@ -11,6 +11,7 @@ import pytest
 from iplum_resource.errors import (
     Interrupted,
     IPlumError,
+    MediaError,
     MediaExpired,
     MediaRefused,
     MediaUnreachable,
@@ -126,8 +127,25 @@ def test_temporary_failures_are_retried_from_the_beginning(fault: RequestHandler
         (send(404), MediaExpired, 1),
         (send(410), MediaExpired, 1),
         (send(200, FILE, Content_Length=str(1 << 40)), MediaRefused, 1),
+        *[(send(status), MediaError, 1) for status in (300, 304, 402, 405, 406, 418, 451)],
     ],
-    ids=["truncated", "truncated chunks", "500", "429", "403", "404", "410", "too large"],
+    ids=[
+        "truncated",
+        "truncated chunks",
+        "500",
+        "429",
+        "403",
+        "404",
+        "410",
+        "too large",
+        "300",
+        "304",
+        "402",
+        "405",
+        "406",
+        "418",
+        "451",
+    ],
 )
 def test_a_permanent_failure_raises_an_error_without_the_url(
     fault: RequestHandler, error: type[IPlumError], requests: int
@@ -174,6 +192,12 @@ def test_a_host_that_is_not_listed_gets_no_request() -> None:
         with pytest.raises(MediaRefused):
             download(host, hosts=frozenset({"media.iplum.com"}))
         assert received == []
+
+
+def test_cookies_are_not_kept() -> None:
+    with serving(send(503, Set_Cookie="a=b"), send(200, FILE)) as (host, received):
+        assert download(host) == FILE
+    assert [request.get("cookie") for request in received] == [None, None]
 
 
 def test_a_media_host_that_is_down_raises_media_unreachable() -> None:
