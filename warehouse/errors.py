@@ -161,7 +161,11 @@ class RecordUnreadable(WarehouseError):
     """A deletion record cannot be read."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"cannot read the deletion record {path}", "it is damaged", "Restore it from a backup")
+        super().__init__(
+            f"cannot read the deletion record {path}",
+            "it is damaged, or iplum did not write it",
+            "Restore it from a backup, or remove it if its windows may be pulled again",
+        )
 
 
 class WindowDeleted(WarehouseError):

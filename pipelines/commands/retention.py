@@ -49,8 +49,8 @@ def retention(
     for settings, deletion in plans:
         unfinished = list_unfinished(settings)
         _show_plan(deletion, dry_run=dry_run)
-        if unfinished:
-            typer.echo("An interrupted deletion is finished first.")
+        for one in unfinished:
+            typer.echo(f"An interrupted deletion is finished first: before {one.before}, {len(one.windows):,} windows.")
         if dry_run or not (deletion.windows or deletion.inbox_events or unfinished):
             continue
         if not yes and not typer.confirm("Delete this permanently?"):

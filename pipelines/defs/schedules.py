@@ -14,6 +14,7 @@ from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_range_tags
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
 from warehouse.archive.backlog import find_backlog
+from warehouse.errors import RecordUnreadable
 from warehouse.lake.due_windows import find_audits, find_due, group_into_ranges, read_states
 from warehouse.raw.deletion_log import find_first_kept_window
 from warehouse.schema.tables import FOLDED_TABLES, TABLES_WITH_ARCHIVE
@@ -35,11 +36,13 @@ def find_due_ranges(settings: Settings, now: datetime) -> list[list[StorageWindo
     """List the due windows at `now` (aware UTC) as one range per run, newest first.
 
     A window is due if usage or recordings are: without a complete pull, in the look-back, or never pulled. Deleted
-    windows are not.
+    windows are not. Raises `RecordUnreadable` for a deletion record that is damaged or of the future.
     """
     since = find_first_window(settings).start
     windows = list(windows_between(since, now + timedelta(microseconds=1)))
     folder = open_folder(settings).with_cached_listings(settings.account)
+    if not windows and window_of(settings.start_date).start <= now:
+        raise RecordUnreadable(folder.store.locate(folder.retention_folder(settings.account)))
     due = {
         window
         for table in FOLDED_TABLES

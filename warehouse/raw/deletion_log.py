@@ -1,17 +1,20 @@
 """Deletion records: what a retention run deletes, as counts and hashes."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from warehouse.errors import RecordUnreadable
 from warehouse.raw.log import format_file_time
 from warehouse.storage.paths import DataFolder
-from warehouse.windows import StorageWindow, window_of_key
+from warehouse.windows import StorageWindow, window_of, window_of_key
 
 _BEFORE = "-before-"
 _SUFFIX = ".json"
+_NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-before-([0-9]{4}-[0-9]{2}-[0-9]{2})\.json")
+_EXTENSION = re.compile(r"[a-z0-9]{1,8}")
 
 
 @dataclass(kw_only=True)
@@ -70,13 +73,16 @@ def save_deletion_record(folder: DataFolder, deletion: DeletionRecord) -> None:
 
 def load_deletion_records(folder: DataFolder, account: str) -> list[DeletionRecord]:
     """Read an account's records, oldest first; raises `RecordUnreadable`."""
-    return [_read(folder, f"{folder.retention_folder(account)}/{name}") for name in _names(folder, account)]
+    return [_read(folder, account, name) for name in _names(folder, account)]
 
 
 def find_first_kept_window(folder: DataFolder, account: str) -> StorageWindow | None:
-    """Return the first window that was not deleted, or None if nothing was. Opens no file."""
-    days = [name.removesuffix(_SUFFIX).partition(_BEFORE)[2] for name in _names(folder, account)]
-    return max((window_of_key(day) for day in days), default=None)
+    """Return the first window that was not deleted, or None if nothing was.
+
+    Raises `RecordUnreadable` if the latest record is damaged: its name alone must not stop a sync.
+    """
+    latest = max(_names(folder, account), key=lambda name: name.partition(_BEFORE)[2], default=None)
+    return None if latest is None else _read(folder, account, latest).first_kept
 
 
 def is_deleted(folder: DataFolder, account: str, window: StorageWindow) -> bool:
@@ -90,15 +96,42 @@ def _name(deletion: DeletionRecord) -> str:
 
 
 def _names(folder: DataFolder, account: str) -> list[str]:
-    names = folder.store.list_names(folder.retention_folder(account))
-    return [name for name in names if _BEFORE in name and not name.startswith(".")]
+    return [name for name in folder.store.list_names(folder.retention_folder(account)) if _NAME.fullmatch(name)]
 
 
-def _read(folder: DataFolder, key: str) -> DeletionRecord:
+def _read(folder: DataFolder, account: str, name: str) -> DeletionRecord:
+    key = f"{folder.retention_folder(account)}/{name}"
     try:
         fields = json.loads(b"".join(folder.store.read_chunks(key)))
-        for name in ("began_at", "finished_at"):
-            fields[name] = None if fields[name] is None else datetime.fromisoformat(fields[name])
-        return DeletionRecord(**fields)
-    except (ValueError, TypeError, KeyError) as error:
+        for instant in ("began_at", "finished_at"):
+            fields[instant] = None if fields[instant] is None else datetime.fromisoformat(fields[instant])
+        deletion = DeletionRecord(**fields)
+        is_own = deletion.account == account and _name(deletion) == name
+        if not is_own or not _is_consistent(folder, deletion):
+            raise RecordUnreadable(folder.store.locate(key))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise RecordUnreadable(folder.store.locate(key)) from error
+    return deletion
+
+
+def _is_consistent(folder: DataFolder, deletion: DeletionRecord) -> bool:
+    """Whether a record is like those that a deletion writes, so that no invented one deletes or hides other data."""
+    deletes_past = deletion.older_than_days > 0
+    first_kept = window_of(deletion.began_at - timedelta(days=deletion.older_than_days))
+    has_old_windows = all(
+        window_of_key(key) <= first_kept
+        and (type(window["rows"]), type(window["held"]), type(window["raw"])) == (dict, dict, list)
+        for key, window in deletion.windows.items()
+    )
+    return deletes_past and deletion.first_kept == first_kept and has_old_windows and _has_media(folder, deletion)
+
+
+def _has_media(folder: DataFolder, deletion: DeletionRecord) -> bool:
+    """Whether all files to delete are media files, named by their hash."""
+    for file in deletion.files:
+        digest, extension = file["sha256"], file["path"].rpartition(".")[2]
+        if not re.fullmatch("[0-9a-f]{64}", digest) or not _EXTENSION.fullmatch(extension):
+            return False
+        if file["path"] != folder.media_file(digest, extension):
+            return False
+    return True

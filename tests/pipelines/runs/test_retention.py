@@ -163,3 +163,24 @@ def test_an_interrupted_deletion_is_finished_by_the_next_one(
     assert run(*DELETE, "--yes") == 0
     assert list_published_ids(account) == ["recent"]
     assert all(one.finished_at for one in load_deletion_records(account.folder, "default"))
+
+
+def test_an_invented_or_empty_record_never_stops_the_sync_silently(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = account.folder.root / account.folder.retention_folder("default")
+    folder.mkdir(parents=True)
+    junk = folder / "x-before-2099-01-01.json"
+    junk.touch()
+    due = find_due_ranges(account.settings, now())
+    assert due
+    empty = folder / "20260101T000000.000000Z-before-2099-01-01.json"
+    empty.touch()
+    assert run("sync") == 1
+    assert f"cannot read the deletion record {empty}" in capsys.readouterr().err
+    empty.unlink()
+    later = plan_deletion(account.settings, older_than_days=12, now=now() + timedelta(days=365))
+    save_deletion_record(account.folder, later)
+    assert run("sync") == 1
+    assert f"cannot read the deletion record {folder}" in capsys.readouterr().err
+    assert account.server.requests == []
