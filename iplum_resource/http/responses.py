@@ -1,5 +1,6 @@
 """Parsing of successful (HTTP 200) responses."""
 
+import codecs
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,12 +18,21 @@ from iplum_resource.lenient_json import parse_json
 from iplum_resource.window import Window
 
 _BOM = b"\xef\xbb\xbf"
+#: The charsets that are decoded, by Python's names: those of text, each in linear time. `punycode` takes hours.
+_CHARSETS = re.compile(
+    r"ascii|utf-8(-sig)?|utf-(16|32)(-[bl]e)?|iso8859-\d{1,2}|cp125\d|koi8-[ru]|shift_jis|euc_\w+|big5|gb\w+"
+)
 #: In orjson's messages: "depth limit exceeded", "Recursion limit reached".
 _DEPTH = re.compile(r"(?i)depth|recursion")
 _UTF_8 = frozenset({"utf-8", "utf8", "us-ascii"})
 _TOO_DEEP = "nested too deeply"
 #: Bytes of a large array that are parsed at a time.
 _PIECE = 4 << 20
+#: Bytes that a parsed value takes, by the character that begins it or separates it from the next (measured).
+_VALUE_BYTES = ((b"{", 250), (b"[", 90), (b",", 100))
+#: Half of it is enough for a body of the maximum size that is full of records.
+_MAX_PARSED_BYTES = 700 << 20
+_TOO_MANY = "too many values"
 _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 
@@ -73,10 +83,13 @@ def parse_records(response: HttpResponse, request: str) -> tuple[bytes, int]:
 
     Raises:
         BrokenJson: The body is not JSON, as when it is truncated.
-        UnreadableResponse: The body is JSON but not an array, is nested too deeply, or no element has a record ID.
+        UnreadableResponse: The body is JSON but not an array, is nested too deeply, would take too much memory, or no
+            element has a record ID.
 
     """
     body = _transcode_body(response)
+    if _has_too_many_values(body):
+        raise UnreadableResponse(request, _TOO_MANY)
     if (rows := _count_large_array(body)) is not None:
         return body, rows
     value, problem = _parse(body)
@@ -91,6 +104,12 @@ def parse_records(response: HttpResponse, request: str) -> tuple[bytes, int]:
 
 def _has_id(elements: Iterable[Any]) -> bool:
     return any(isinstance(element, dict) and get_field(element, "recordId") for element in elements)
+
+
+def _has_too_many_values(body: bytes) -> bool:
+    """Whether a parsed body would take over 700 MB, as 64 MB of nested empty arrays take 3 GB."""
+    # A character counts inside a string too, which is rare in records.
+    return sum(body.count(character) * size for character, size in _VALUE_BYTES) > _MAX_PARSED_BYTES
 
 
 def _count_large_array(body: bytes) -> int | None:
@@ -150,6 +169,8 @@ def parse_url(response: HttpResponse, request: str) -> str:
 def _parse(body: bytes) -> tuple[object, str]:
     """Return the value and no problem, or no value and the problem. No exception keeps the body alive."""
     body = body.removeprefix(_BOM)
+    if _has_too_many_values(body):
+        return None, _TOO_MANY
     try:
         return orjson.loads(body), ""
     except orjson.JSONDecodeError as error:
@@ -186,7 +207,10 @@ def _get_media_type(response: HttpResponse) -> str:
 
 
 def _get_charset(response: HttpResponse) -> str | None:
-    return _parse_content_type(response).get_content_charset()
+    try:
+        return _parse_content_type(response).get_content_charset()
+    except ValueError:
+        return None  # a NUL in a name that is itself encoded
 
 
 def _parse_content_type(response: HttpResponse) -> Message:
@@ -209,9 +233,10 @@ def _transcode_body(response: HttpResponse) -> bytes:
 
 def _transcode(body: bytes, charset: str) -> bytes | None:
     try:
-        return body.decode(charset).encode()
-    except (LookupError, UnicodeError):
-        return None
+        name = codecs.lookup(charset).name
+        return body.decode(name).encode() if _CHARSETS.fullmatch(name) else None
+    except (LookupError, ValueError):
+        return None  # ValueError: undecodable, or a NUL in the name
 
 
 def _decode(body: bytes, charset: str | None) -> str:

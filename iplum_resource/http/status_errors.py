@@ -96,14 +96,14 @@ def _parse_retry_after(response: HttpResponse) -> datetime | None:
     if date is None:
         return None
     # The date is by the server's clock, so it is compared with the response's own `Date`.
-    offset = compute_clock_offset(response) or timedelta(0)
-    return response.received_at + min(date + offset - response.received_at, _LONGEST_WAIT)
+    wait = date - (_parse_http_date(response.headers, "Date") or response.received_at)
+    return response.received_at + max(min(wait, _LONGEST_WAIT), -_LONGEST_WAIT)
 
 
 def _parse_http_date(headers: Mapping[str, str], name: str) -> datetime | None:
     try:
         instant = parsedate_to_datetime(headers.get(name, ""))
-    except (ValueError, TypeError):
-        return None
-    # An HTTP date is in GMT; the parser returns no time zone for -0000.
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        # An HTTP date is in GMT; the parser returns no time zone for -0000.
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None  # OverflowError: a zone of 30 digits, or one that leads out of the years 1 to 9999

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,7 +76,7 @@ class Transport:
         logging.getLogger("urllib3.connection").addFilter(_is_safe_to_log)
         self._base_url = base_url.rstrip("/")
         self._bounds, self._clock, self._monotonic = bounds, clock, monotonic
-        self._session = _Session()
+        self._session = DirectSession()
         self._session.trust_env = not is_loopback_host(urlsplit(base_url).hostname or "")
         self._session.headers["User-Agent"] = user_agent
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -135,8 +136,8 @@ class Transport:
 
     def _read(self, response: requests.Response, maximum: int, *, deadline: float, request: str) -> bytes | None:
         """Return the body, or None if it is over the maximum size."""
-        content_length, received = response.headers.get("Content-Length", ""), io.BytesIO()
-        if content_length.isdecimal() and int(content_length) > maximum:
+        content_length, received = parse_content_length(response.headers), io.BytesIO()
+        if content_length is not None and content_length > maximum:
             return None
         # read1 returns what has arrived; read would wait for a full chunk.
         while chunk := response.raw.read1(_CHUNK, decode_content=True):
@@ -148,7 +149,15 @@ class Transport:
         return received.getvalue()
 
 
-class _Session(requests.Session):
+def parse_content_length(headers: Mapping[str, str]) -> int | None:
+    """Return the `Content-Length` in bytes, or None without a plain number of at most 18 digits."""
+    text = headers.get("Content-Length", "")
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+
+
+class DirectSession(requests.Session):
+    """A session that follows no redirects."""
+
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - overrides
         """Report no redirects: even when not following them, requests reads their bodies without a limit."""
         return None

@@ -32,7 +32,7 @@ from iplum_resource.errors import (
 )
 from iplum_resource.http.retry import RetryPolicy
 from iplum_resource.http.status_errors import classify_status
-from iplum_resource.http.transport import HttpResponse
+from iplum_resource.http.transport import DirectSession, HttpResponse, parse_content_length
 from iplum_resource.http.transport_errors import classify_transport_error
 from iplum_resource.media.url import find_media_url, is_address_allowed
 
@@ -89,7 +89,7 @@ class MediaClient:
         self._hosts = hosts
         self._bounds = bounds or MediaBounds()
         self._clock, self._monotonic, self._sleep, self._random = clock, monotonic, sleep, random
-        self._session = requests.Session()
+        self._session = DirectSession()
         self._session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})
         # A .netrc could add credentials. Proxies and certificate authorities still come from the environment.
         self._session.auth = _no_auth
@@ -136,7 +136,7 @@ class MediaClient:
                 if response.status_code not in _REDIRECTS:
                     self._receive(response, sink, deadline=deadline)
                     return
-                url = self._require_listed(urljoin(url, response.headers.get("Location", "")))
+                url = self._require_listed(_join(url, response.headers.get("Location", "")))
         raise MediaRefused(_REQUEST, f"over {_MAX_REDIRECTS} redirects")
 
     def _require_listed(self, text: str) -> str:
@@ -169,8 +169,7 @@ class MediaClient:
             # An error that would end the run for all records is this file's alone.
             is_temporary = isinstance(failure, RateLimited | ServerFailed | TimedOut)
             raise failure if is_temporary and failure else MediaError(_REQUEST, f"HTTP {status}")
-        content_length = response.headers.get("Content-Length", "")
-        length = int(content_length) if content_length.isdecimal() else None
+        length = parse_content_length(response.headers)
         if length is not None and length > self._bounds.file:
             raise MediaRefused(_REQUEST, f"over {self._bounds.file} bytes")
         received = self._copy(response, sink, deadline=deadline)
@@ -195,6 +194,14 @@ class MediaClient:
         else:
             return received
         raise failure
+
+
+def _join(url: str, location: str) -> str:
+    """Return the target of a redirect; empty if it is no URL."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
