@@ -32,6 +32,7 @@ from pipelines.commands.sync import sync
 from pipelines.commands.verify import verify
 from pipelines.settings import SettingsError
 from warehouse.errors import WarehouseError
+from warehouse.outputs.escaping import escape_for_terminal
 
 app = typer.Typer(
     name="iplum",
@@ -115,7 +116,7 @@ def run(arguments: list[str]) -> int:
     except (SettingsError, WarehouseError, IPlumError, OSError) as error:
         if debug:
             raise
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {escape_for_terminal(str(error))}", err=True)
         return 2 if isinstance(error, SettingsError) else 1
     if code == _INTERRUPTED:
         typer.echo("Stopped. Finished work is kept; the same command continues from there.", err=True)

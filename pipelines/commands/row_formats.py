@@ -1,6 +1,5 @@
 """The output formats of `iplum sql`."""
 
-import csv
 import json
 from datetime import date, datetime
 from typing import Any, Literal, TextIO
@@ -9,14 +8,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from warehouse.outputs.escaping import escape_for_spreadsheet, escape_for_terminal
+from warehouse.outputs.escaping import escape_for_terminal, format_csv_row
 from warehouse.outputs.query import QueryResult
 
 
 def write_rows(result: QueryResult, form: Literal["table", "csv", "json"], stream: TextIO) -> None:
     """Write all rows as an aligned table, as CSV with a header (null is empty), or as a JSON array of objects.
 
-    Instants are in ISO 8601, UTC. Table and CSV escape strangers' text; only JSON has it verbatim.
+    Instants are in ISO 8601, UTC. Table and CSV escape strangers' text, CSV for spreadsheets and,
+    on a terminal, for that too; only JSON has it verbatim.
     """
     {"table": _write_table, "csv": _write_csv, "json": _write_json}[form](result, stream)
 
@@ -33,10 +33,11 @@ def _write_table(result: QueryResult, stream: TextIO) -> None:
 
 
 def _write_csv(result: QueryResult, stream: TextIO) -> None:
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(map(escape_for_spreadsheet, result.columns))
+    escape = escape_for_terminal if stream.isatty() else str
+    stream.write(escape(format_csv_row(result.columns)) + "\n")
     for row in result.rows:
-        writer.writerow(["" if value is None else escape_for_spreadsheet(_format_value(value)) for value in row])
+        cells = (None if value is None else _format_value(value) for value in row)
+        stream.write(escape(format_csv_row(cells)) + "\n")
 
 
 def _write_json(result: QueryResult, stream: TextIO) -> None:

@@ -1,6 +1,5 @@
 """Exports: records, bodies and files of a selection, with a manifest of checksums."""
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import duckdb
 
 from warehouse.errors import ExportFailed, StorageFailed
-from warehouse.outputs.escaping import escape_for_spreadsheet
+from warehouse.outputs.escaping import format_csv_row
 from warehouse.progress import ProgressCallback, ignore_progress
 from warehouse.snapshot.database import open_snapshot
 from warehouse.snapshot.pointer import fetch_snapshot
@@ -129,11 +128,10 @@ class _Writer:
         ):
             for path in (self._csv_path, self._json_path):
                 path.chmod(_PRIVATE.file)
-            writer = csv.writer(table)
-            writer.writerow(columns)
+            table.write(f"{format_csv_row(columns)}\r\n")
             for row in rows:
                 values = [value.isoformat() if isinstance(value, datetime | date) else value for value in row]
-                writer.writerow(map(escape_for_spreadsheet, values))
+                table.write(f"{format_csv_row(values)}\r\n")
                 record = dict(zip(columns, values, strict=True))
                 lines.write(json.dumps(record, ensure_ascii=False) + "\n")
                 self.rows += 1

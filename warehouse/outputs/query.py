@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from warehouse.errors import QueryFailed
+from warehouse.outputs.escaping import escape_for_terminal
 from warehouse.snapshot.database import open_snapshot
 from warehouse.snapshot.pointer import fetch_snapshot
 from warehouse.storage.paths import DataFolder
@@ -57,4 +58,4 @@ def _query_errors() -> Iterator[None]:
         yield
     except duckdb.Error as error:
         # After an empty line, DuckDB repeats the statement.
-        raise QueryFailed(" ".join(str(error).partition("\n\n")[0].split())) from error
+        raise QueryFailed(escape_for_terminal(" ".join(str(error).partition("\n\n")[0].split()))) from error

@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from pipelines.commands.row_formats import write_rows
 from tests.support.raw_responses import WINDOW, at, call, create_folder, response
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog
+from warehouse.errors import QueryFailed
 from warehouse.lake.fold import fold_window
-from warehouse.outputs.escaping import escape_for_spreadsheet, escape_for_terminal
+from warehouse.outputs.escaping import escape_for_spreadsheet, escape_for_terminal, format_csv_row
 from warehouse.outputs.query import run_query
 from warehouse.raw.log import RawLog
 from warehouse.schema.tables import CONTENTS, RECORDINGS, USAGE
@@ -156,6 +158,24 @@ def test_json_output_has_the_texts_unchanged(injected: DataFolder) -> None:
         ("+14085550100", "+14085550100"),
         ("-2.5", "-2.5"),
         ("a=1", "a=1"),
+        (";=1+1", ";'=1+1"),
+        ("a; =1+1", "a;' =1+1"),
+        ('a;"=1+1"', 'a;\'"=1+1"'),
+        ("a\t@SUM(A1)", "a\t'@SUM(A1)"),
+        ("a|=1", "a|'=1"),
+        ("\n=1+1", "'\n'=1+1"),
+        ("a\r\n=1+1", "a\r\n'=1+1"),
+        ("a\u2028=1", "a\u2028'=1"),
+        (" =1+1", "' =1+1"),
+        ("\ufeff=1+1", "'\ufeff=1+1"),
+        ("\x00=1+1", "'\x00=1+1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("a;\uff0b1+1", "a;'\uff0b1+1"),
+        ("\uff20x", "'\uff20x"),
+        ("\u2212x", "'\u2212x"),
+        ("see you, -Bob; call +1 (408) 555-0100", "see you, -Bob; call +1 (408) 555-0100"),
+        ("a;+14085550100", "a;+14085550100"),
+        ("", ""),
         (2.5, 2.5),
         (None, None),
     ],
@@ -169,3 +189,60 @@ def test_terminal_output_is_printable_and_plain_text_is_unchanged(text: str) -> 
     escaped = escape_for_terminal(text)
     assert not any(letter < " " and letter != "\n" for letter in escaped)
     assert escaped == text or not text.isprintable() or any("\u200e" <= letter <= "\u2069" for letter in text)
+
+
+PIECES = ["=1+1", "\uff1dA1", "+A1", "@x", "-A1", ";", "\t", "|", "\n", "\r", '"', " ", "a"]
+
+
+def split_cells(line: str, separator: str) -> list[str]:
+    """Split a line as spreadsheets do: quotes count only at the beginning of a cell, or nowhere."""
+    quoted = [cell for row in csv.reader(io.StringIO(line, newline=""), delimiter=separator) for cell in row]
+    return quoted + re.split(f"[{separator}\r\n]", line.replace('"', ""))
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=6).map("".join), min_size=1, max_size=3))
+def test_no_cell_is_a_formula_in_any_locale(values: list[str]) -> None:
+    line = format_csv_row(["x", *values])
+    cells = [cell for separator in ";\t|" for cell in split_cells(line, separator)]
+    cells += next(csv.reader(io.StringIO(line, newline="")))
+    assert not [cell for cell in cells if cell.strip(' \t\r\n"').startswith(("=", "\uff1d", "+", "@", "-"))]
+
+
+def test_a_row_of_csv_is_read_back_unchanged() -> None:
+    values = ["plain", 'quotes " here', "a,b", "a;b", " blanks ", "two\nlines", "don't", "+14085550100", "", "é"]
+    line = format_csv_row([None, 2.5, *values])
+    assert line.startswith(",2.5,plain,")
+    assert "+14085550100" in line.split(",")
+    assert next(csv.reader(io.StringIO(line, newline=""))) == ["", "2.5", *values]
+    assert format_csv_row(["a;=1"]) == '"a;\'=1"'
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("row_format", ["table", "csv", "json"])
+def test_no_format_sends_control_characters_to_a_terminal(injected: DataFolder, row_format: Any) -> None:
+    screen = Screen()
+    write_rows(run_query(injected, 'SELECT from_party AS "\x1b[2J" FROM usage'), row_format, screen)
+    # The table's header is bold.
+    shown = re.sub(r"\x1b\[[01]m", "", screen.getvalue())
+    assert not [letter for letter in shown if letter in "\x00\x07\x1b\u202e"]
+    assert "\\x1b" in screen.getvalue() or "\\u001b" in screen.getvalue()
+
+
+def test_csv_in_a_file_keeps_control_characters(injected: DataFolder) -> None:
+    assert "\x1b]0;taken\x07" in render(injected, "csv")
+
+
+def test_an_error_text_has_control_characters_escaped(injected: DataFolder) -> None:
+    for sql in (
+        'SELECT "\x1b[2J\u202e" FROM usage',
+        "SELECT from_party::INTEGER FROM usage WHERE from_party ~ '\\x1b'",
+    ):
+        with pytest.raises(QueryFailed) as caught:
+            query(injected, sql)
+        assert "\x1b" not in str(caught.value)
+        assert "\u202e" not in str(caught.value)
+        assert "\\x1b" in str(caught.value)
