@@ -7,6 +7,7 @@
     │   ├── Forbidden           403: this endpoint is not in the account's plan or role
     │   ├── WrongAddress        404, 405, 406 or a redirect: the base URL is not iPlum's API
     │   ├── RateLimiterFailed   the database that stores the rate limit cannot be used
+    │   │   └── RateLimitFileRefused  the file that stores it is a symlink or belongs to another user
     │   └── Unreachable         no connection: DNS, refused, firewall, proxy
     │       ├── TlsFailed       a connection, but no encrypted one
     │       └── BadCertificate  a certificate for another host, or one that is not trusted
@@ -122,6 +123,13 @@ class RateLimiterFailed(AccountError):
 
     problem = "the database that stores the rate limit cannot be used"
     fix = "Check that the PostgreSQL of IPLUM_LIMITER_URL runs and that its user may create and write a table."
+
+
+class RateLimitFileRefused(RateLimiterFailed):
+    """The file in which processes share the rate limit is not a private file of this user."""
+
+    problem = "the file that stores the rate limit cannot be used"
+    fix = "Remove it. The next run creates a new one; nothing is lost."
 
 
 class Unreachable(AccountError):

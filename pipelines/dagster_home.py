@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.settings import PROJECT, Settings, load_accounts, read_environment
 from warehouse.errors import StorageFailed
-from warehouse.storage.atomic_files import Modes, create_folder, write_file
+from warehouse.storage.atomic_files import Modes, create_folder, require_own, write_file
 
 # Dagster captures a step's output with programs that print a traceback at Ctrl-C. A command's output is its own.
 _OVERRIDES = {
@@ -36,7 +36,9 @@ def prepare_dagster_home(settings: Settings) -> Path:
     """Create the private folder of Dagster's history with its configuration; raises `StorageFailed`."""
     home = settings.state / "dagster"
     modes = Modes(settings.file_group)
+    require_own(settings.state)
     create_folder(home, modes)
+    require_own(home)
     configuration = home / "dagster.yaml"
     if not configuration.exists():
         write_file(configuration, _CONFIGURATION, modes)

@@ -68,4 +68,6 @@ def open_inbox(settings: Settings, folder: DataFolder) -> "Inbox":
     """Open the inbox, creating it if needed; raises `InboxFailed` and `StorageFailed`."""
     from warehouse.raw.inbox import Inbox
 
+    if not settings.inbox_url:
+        folder.require_own()
     return Inbox(settings.inbox_url or f"sqlite:///{folder.inbox}", settings.account, folder.modes)

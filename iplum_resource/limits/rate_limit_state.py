@@ -4,6 +4,7 @@ The stores implement pyrate-limiter's `StateStore`. The state is one number: whe
 microseconds since the epoch.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 from pyrate_limiter import Decision, InMemoryStateStore, Rate, StateAlgorithm, StateStore
 
-from iplum_resource.errors import RateLimiterFailed
+from iplum_resource.errors import RateLimiterFailed, RateLimitFileRefused
 
 if TYPE_CHECKING:
     from psycopg2 import extensions
@@ -39,6 +40,7 @@ class FileStateStore(StateStore):
 
     Raises:
         OSError: The file cannot be written. Its folder must exist.
+        RateLimitFileRefused: The file is a symlink or belongs to another user.
 
     """
 
@@ -46,30 +48,45 @@ class FileStateStore(StateStore):
         self._file = Path(file)
         # The lock is held for microseconds, so a waiting process polls often.
         self._lock = FileLock(f"{file}.lock", mode=0o600, poll_interval=0.0005)
-        with self._lock:
-            os.close(self._open(os.O_RDWR))
+        try:
+            with self._lock:
+                os.close(self._open())
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise RateLimitFileRefused("the next request", f"{file} is a symbolic link") from None
 
     def check(self, algorithm: StateAlgorithm, rates: list[Rate], now: int, weight: int) -> Decision:
         """Apply the algorithm's step under the file lock. The file is not synced: it need not survive a crash."""
         with self._lock:
             state, decision = algorithm.step(rates, self.read(algorithm, rates), now, weight)
             if decision.allowed:
-                with os.fdopen(self._open(os.O_WRONLY | os.O_TRUNC), "wb") as out:
-                    out.write(b"%d" % int(state[0]))
+                self._write(b"%d" % int(state[0]))
             return decision
 
     def read(self, algorithm: StateAlgorithm, rates: list[Rate]) -> tuple[float, ...]:
         """Return the stored state, or the initial one for a missing or damaged file."""
-        text = self._file.read_bytes() if self._file.exists() else b""
+        with os.fdopen(self._open(), "rb") as file:
+            text = file.read(_MAX_DIGITS)
         return (int(text),) if text.isdigit() and len(text) < _MAX_DIGITS else algorithm.initial(rates)
 
     def reset(self) -> None:
         """Forget the state."""
         with self._lock:
-            self._file.write_bytes(b"")
+            self._write(b"")
 
-    def _open(self, flags: int) -> int:
-        return os.open(self._file, flags | os.O_CREAT, 0o600)
+    def _write(self, text: bytes) -> None:
+        with os.fdopen(self._open(), "wb") as out:
+            out.truncate()
+            out.write(text)
+
+    def _open(self) -> int:
+        """Open the file, never another one through a link, and only if it belongs to this user."""
+        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            os.close(descriptor)
+            raise RateLimitFileRefused("the next request", f"{self._file} belongs to another user")
+        return descriptor
 
 
 class PostgresStateStore(StateStore):

@@ -11,7 +11,6 @@ from iplum_resource.resource import IPlumResource
 from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings, SettingsError
 from pipelines.warehouse_folder import check_folder, open_folder
-from warehouse.storage.atomic_files import create_folder
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of
 
@@ -58,7 +57,7 @@ def open_account(context: dg.AssetExecutionContext, settings: Settings) -> tuple
     iplum: IPlumResource = getattr(context.resources, settings.name("iplum"))
     with failing_step(SettingsError, ValueError):
         check_folder(settings, folder)
-        create_folder(folder.limiter_file(settings.account).parent, folder.modes)
+        folder.create_locks_folder()
         return folder, iplum.get_client()
 
 

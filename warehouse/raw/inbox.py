@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from warehouse.errors import InboxFailed, StorageFailed
-from warehouse.storage.atomic_files import Modes, create_folder
+from warehouse.storage.atomic_files import Modes, create_folder, require_own
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -249,9 +249,11 @@ def _create_engine(url: str, modes: Modes) -> sa.Engine:
 def _create_sqlite_engine(url: sa.URL, modes: Modes) -> sa.Engine:
     path = Path(url.database or "inbox.sqlite")
     create_folder(path.parent, modes)
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        require_own(path.with_name(name))
     try:
         # SQLite creates the write-ahead log with the file's mode.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, modes.file))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, modes.file))
     except OSError as error:
         raise StorageFailed.during("open the inbox", path, error) from error
     engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})

@@ -14,7 +14,6 @@ from filelock import FileLock
 from warehouse.errors import HoldsUnreadable, NoSuchHold
 from warehouse.lake.files import read_table
 from warehouse.schema.tables import FOLDED_TABLES, Table
-from warehouse.storage.atomic_files import create_folder
 from warehouse.storage.paths import HOLDS, DataFolder
 from warehouse.windows import StorageWindow
 
@@ -131,7 +130,7 @@ def remove_hold(folder: DataFolder, number: int, *, on: date) -> None:
 
 @contextmanager
 def _lock(folder: DataFolder) -> Iterator[None]:
-    create_folder(folder.holds_lock.parent, folder.modes)
+    folder.create_locks_folder()
     with FileLock(folder.holds_lock, mode=folder.modes.file):
         yield
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from warehouse.storage.atomic_files import Modes
+from warehouse.storage.atomic_files import Modes, create_folder, require_own
 from warehouse.storage.base import Store, check_store
 from warehouse.storage.local import LocalStore
 from warehouse.storage.s3_config import Bucket
@@ -82,7 +82,18 @@ class DataFolder:
 
     def check(self) -> None:
         """Check that files can be written and read back; raises `StorageFailed`."""
+        self.require_own()
         check_store(self.store)
+
+    def require_own(self) -> None:
+        """Raise `StorageFailed` if a folder or lock is a symlink or belongs to another user."""
+        for path in (self.root, self.state, self.locks, *self.locks.glob("*")):
+            require_own(path)
+
+    def create_locks_folder(self) -> None:
+        """Create the folder of the locks, as each writer does first; raises `StorageFailed`, as `require_own` too."""
+        self.require_own()
+        create_folder(self.locks, self.modes)
 
     @property
     def address(self) -> str:
@@ -115,9 +126,14 @@ class DataFolder:
         return f"{MEDIA}/{sha256[:2]}/{sha256}.{ending}"
 
     @property
+    def locks(self) -> Path:
+        """The folder of the locks, and of the files in which processes share the rate limit."""
+        return self.state / "locks"
+
+    @property
     def publish_lock(self) -> Path:
         """The lock on which publishers wait."""
-        return self.state / "locks" / "publish.lock"
+        return self.locks / "publish.lock"
 
     @property
     def report(self) -> Path:
@@ -131,12 +147,12 @@ class DataFolder:
 
     def limiter_file(self, account: str) -> Path:
         """Return the file in which the processes of this machine share the rate limit."""
-        return self.state / "locks" / f"requests-{account}"
+        return self.locks / f"requests-{account}"
 
     @property
     def holds_lock(self) -> Path:
         """The lock for changes of legal holds."""
-        return self.state / "locks" / "holds.lock"
+        return self.locks / "holds.lock"
 
     def retention_folder(self, account: str) -> str:
         """Return the folder of an account's deletion records."""
