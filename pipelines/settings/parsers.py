@@ -153,7 +153,7 @@ def parse_base_url(raw: Raw) -> str:
 def parse_data(raw: Raw) -> Path | Bucket:
     """Parse a folder, relative to the folder of `.env`, or `s3://bucket/prefix` with its AWS variables."""
     if "://" not in raw.text:
-        return raw.root / Path(raw.text).expanduser()
+        return _parse_folder(raw, raw.text)
     try:
         bucket = parse_bucket(raw.text, raw.environ)
     except ValueError as error:
@@ -165,12 +165,25 @@ def parse_data(raw: Raw) -> Path | Bucket:
     return bucket
 
 
+def _parse_folder(raw: Raw, text: str) -> Path:
+    try:
+        path = raw.root / Path(text).expanduser()
+    except RuntimeError as error:
+        raise raw.fail("a folder: this machine has no such user") from error
+    # DuckDB and SQLite would create their files in another folder.
+    if not str(path).isprintable() or set("?%\\") & set(str(path)):
+        raise SettingsError(
+            f"{raw.name} must be a folder whose path has no ?, %, \\ or control characters, not {str(path)!r}"
+        )
+    return path
+
+
 def parse_state(raw: Raw) -> Path:
     """Parse a folder; if empty, the data folder, or `./data` for data in a bucket."""
     if raw.text:
-        return raw.root / Path(raw.text).expanduser()
+        return _parse_folder(raw, raw.text)
     data = raw.environ.get("IPLUM_DATA") or "./data"
-    return raw.root / Path("./data" if "://" in data else data).expanduser()
+    return _parse_folder(raw, "./data" if "://" in data else data)
 
 
 # SQLite in memory is invisible to other processes, and a relative path differs between them.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.dagster_home import open_instance
 from pipelines.settings import (
     VARIABLES,
     SettingsError,
@@ -14,7 +15,11 @@ from pipelines.settings import (
     load_settings,
     read_environment,
 )
-from pipelines.warehouse_folder import open_folder
+from pipelines.warehouse_folder import open_folder, open_inbox
+from tests.support.raw_responses import call, fold, response
+from warehouse.outputs.query import run_query
+from warehouse.outputs.report import render_report
+from warehouse.snapshot.publish import publish
 from warehouse.storage.s3_config import Bucket
 
 #: Defaults that users rely on.
@@ -168,6 +173,42 @@ def test_environment_variables_override_the_env_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("IPLUM_LANG=de\nIPLUM_ACCOUNT='quoted'\n# comment\nEMPTY\n")
     environ = read_environment({"IPLUM_LANG": "fr"}, tmp_path)
     assert (environ["IPLUM_LANG"], environ["IPLUM_ACCOUNT"]) == ("fr", "quoted")
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%20b", "%", "a\\b", "a\nb", "a\x1bb", "\u202e", "\udcff", "~nobody-here"])
+@pytest.mark.parametrize("variable", ["IPLUM_DATA", "IPLUM_STATE"])
+def test_a_folder_that_databases_read_differently_is_rejected_by_name(variable: str, name: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable} must be a folder") as caught:
+        load_settings({variable: name}, tmp_path)
+    assert str(caught.value).isprintable()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_project_in_a_folder_that_databases_read_differently_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="IPLUM_DATA must be a folder whose path has no"):
+        load_settings({}, tmp_path / "50%")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a#b", "a b", "a'b", 'a"b', "a*b", "a[b]", "{a}", "a;b", "a:b", "a,b", "$HOME", "a&b", "ä", "a=b", "account=x"],
+)
+def test_any_other_folder_works(name: str, tmp_path: Path) -> None:
+    settings = load_settings({"IPLUM_DATA": name}, tmp_path)
+    folder = open_folder(settings)
+    fold(folder, response([call()], 1))
+    publish(folder)
+    fold(folder, response([call("b")], 2))
+    publish(folder)
+    assert (
+        list(run_query(folder, "SELECT account, window_start::VARCHAR FROM usage").rows)
+        == [("default", "2023-03-21")] * 2
+    )
+    render_report(folder)
+    with open_inbox(settings, folder), open_instance(settings) as instance:
+        assert instance.get_runs_count() == 0
+    assert {path.name for path in (tmp_path / name).iterdir()} >= {"warehouse.duckdb", "inbox.sqlite", "dagster", "raw"}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 S3 = {"IPLUM_DATA": "s3://calls/clinic/iplum/", "AWS_ENDPOINT_URL": "https://s3.example"}
