@@ -97,7 +97,7 @@ def build_ui_command(*options: str, workspace: Path = PROJECT / "workspace.yaml"
     It must run in the folder of DAGSTER_HOME: in another folder with a `dagster.yaml`, Dagster warns that it ignores
     that file.
     """
-    return [str(Path(sys.executable).parent / "dagster"), "dev", "-w", str(workspace), *options]
+    return [sys.executable, "-m", "pipelines.dagster_ui", "dev", "-w", str(workspace), *options]
 
 
 def build_ui_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:

@@ -22,12 +22,7 @@ DECLARED, FOR_TESTS, FOR_CLUSTERS = (
     )
 )
 #: Dependencies that no module imports, and the program that loads each by name.
-PLUGINS = {
-    "dagster-webserver": "the command `dagster dev`",
-    "httptools": "uvicorn",
-    "pytz": "DuckDB's Python client, for instants",
-    "tzdata": "zoneinfo",
-}
+PLUGINS = {"httptools": "uvicorn", "pytz": "DuckDB's Python client, for instants", "tzdata": "zoneinfo"}
 
 
 def _normalize(name: str) -> str:

@@ -84,6 +84,11 @@ def parse_hosts(raw: Raw) -> frozenset[str]:
     return hosts
 
 
+def parse_optional_hosts(raw: Raw) -> frozenset[str]:
+    """Parse hosts as `parse_hosts` does; an empty text is none."""
+    return parse_hosts(raw) if raw.text else frozenset()
+
+
 def parse_addresses(raw: Raw) -> tuple[str, ...]:
     """Parse comma-separated mail addresses."""
     addresses = _split(raw)

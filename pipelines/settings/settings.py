@@ -217,6 +217,13 @@ class Settings:
         "limit. Default: a file, shared by one machine.",
         parsers.parse_postgres_url,
     )
+    ui_hosts: frozenset[str] = _setting(
+        "IPLUM_UI_HOSTS",
+        "",
+        "Names of a proxy in front of the Dagster UI, comma-separated, such as dagster.clinic.example. Default: the UI "
+        "responds only as localhost.",
+        parsers.parse_optional_hosts,
+    )
     file_group: int | None = _setting(
         "IPLUM_FILE_GROUP", "", "Group that may read the files. Default: only their owner may.", parsers.parse_group
     )

@@ -29,7 +29,8 @@ EXEMPT = {
     r"git ": "needs the remote repository",
     r"\.venv/bin/pytest": "runs the tests themselves",
     r"\.venv/bin/python -m pipelines\.generate_docs": "test_generate_docs.py checks its output",
-    r"\. \.venv/bin/activate|dagster-(webserver|daemon) |PYTHONPATH=\$PWD dagster-celery ": (
+    r"(export DAGSTER_HOME=\$\()?\.venv/bin/python -m pipelines\.dagster_(ui|home)": "run by test_dagster_(ui|home).py",
+    r"\. \.venv/bin/activate|dagster-daemon |python -m pipelines\.dagster_ui |PYTHONPATH=\$PWD dagster-celery ": (
         "need a cluster; tests/end_to_end/test_cluster.py runs one"
     ),
     r"(AWS|IPLUM)_[A-Z_]+=": "lines of .env; tests/pipelines/runs/test_in_bucket.py sets these variables",

@@ -1,4 +1,4 @@
-"""Escaping of strangers' text for terminals and spreadsheets.
+"""Escaping of strangers' text for terminals, spreadsheets and Markdown.
 
 HTML is escaped by the report's template; JSON is written verbatim.
 """
@@ -10,6 +10,9 @@ from typing import Any
 
 # Control characters except the line break, bidirectional controls, and other line breaks.
 _COMMANDS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_MARKDOWN_LENGTH = 64
+_NO_WORD = re.compile(r"[^\w -]|_")
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9 ().,-]*")
 # A spreadsheet of another locale ends a cell at a semicolon, and one that reads quotes differently at a line break.
 _CELL_ENDS = re.compile("([;|\t\r\n\x0b\x0c\x85\u2028\u2029]+)")
@@ -22,6 +25,15 @@ _NEEDS_QUOTES = re.compile(r"""[,;|\t\r\n"]|^['\s]|\s$""")
 def escape_for_terminal(text: str) -> str:
     """Return a text with its control characters escaped."""
     return _COMMANDS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def escape_for_markdown(text: str) -> str:
+    """Return the letters, digits, spaces and hyphens of a text, and the dots of a number; at most 64 characters.
+
+    Escaping would not do: Markdown makes links of texts like www.example.com.
+    """
+    kept = text if _DECIMAL.fullmatch(text) else _NO_WORD.sub("", text)
+    return kept[:_MARKDOWN_LENGTH]
 
 
 def escape_for_spreadsheet(value: Any) -> Any:

@@ -8,6 +8,7 @@ from pipelines.defs.assets.catalog import FRESHNESS, build_column_schema
 from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import build_mart_settings, open_folder
+from warehouse.outputs.escaping import escape_for_markdown
 from warehouse.outputs.query import run_query
 from warehouse.schema.marts import MARTS, Mart
 from warehouse.schema.tables import CONTENTS, FOLDED_TABLES, MESSAGES, PUBLISHED_TABLES, PULLS, USAGE, VIEWS, Table
@@ -47,7 +48,7 @@ def build_tables_assets(accounts: Sequence[Settings]) -> dg.AssetsDefinition:
             yield dg.MaterializeResult(
                 asset_key=build_table_key(table), metadata=_describe_publication(publication, table)
             )
-        preview = _preview(folder)
+        preview = build_preview(folder)
         for mart in MARTS:
             metadata = {"dagster/row_count": publication.marts[mart.name]}
             yield dg.MaterializeResult(
@@ -58,11 +59,14 @@ def build_tables_assets(accounts: Sequence[Settings]) -> dg.AssetsDefinition:
     return publish_tables
 
 
-def _preview(folder: DataFolder) -> dg.MetadataValue:
-    """Return a table of the latest days, which contains counts only."""
+def build_preview(folder: DataFolder) -> dg.MarkdownMetadataValue:
+    """Return a table of the latest days, which contains counts only.
+
+    Dagster renders it as Markdown, and anyone may have chosen the text of a channel.
+    """
     latest = run_query(folder, _LATEST_DAYS)
     lines = [" | ".join(latest.columns), " | ".join("---" for _ in latest.columns)]
-    lines += [" | ".join(map(str, row)) for row in latest.rows]
+    lines += [" | ".join(escape_for_markdown(str(value)) for value in row) for row in latest.rows]
     return dg.MetadataValue.md("\n".join(f"| {line} |" for line in lines))
 
 
