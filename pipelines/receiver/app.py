@@ -130,7 +130,7 @@ class HealthProbe:
         """
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
-            # If it fails after the time-out, nobody asks for its error.
+            # Its error may be reported after the time-out, when no request waits for it.
             self._running.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.wait_for(asyncio.shield(self._running), _HEALTH_SECONDS)
 

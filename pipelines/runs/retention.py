@@ -13,7 +13,7 @@ from warehouse.raw.inbox import Inbox
 from warehouse.retention.deletion import Retention
 from warehouse.snapshot.pointer import remove_superseded
 from warehouse.snapshot.publish import hold_publish_lock, publish
-from warehouse.windows import StorageWindow
+from warehouse.windows import StorageWindow, window_of
 
 _EVENTS_AT_A_TIME = 5_000
 
@@ -68,8 +68,10 @@ def carry_out(accounts: Sequence[Settings], settings: Settings, deletion: Deleti
 
 
 def _find_events(inbox: Inbox, *, before: StorageWindow) -> Iterator[list[int]]:
-    """Yield the numbers of drained events about records of deleted windows."""
+    """Yield the numbers of drained events about records of deleted windows; quarantined ones count by arrival."""
     after = 0
     while events := inbox.read_drained(after=after, at_most=_EVENTS_AT_A_TIME):
         after = events[-1].number
-        yield [event.number for _, window, with_ids in group_events(events) if window < before for event, _ in with_ids]
+        groups, quarantined = group_events(events)
+        numbers = [event.number for _, window, with_ids in groups if window < before for event, _ in with_ids]
+        yield numbers + [event.number for event in quarantined if window_of(event.received_at) < before]

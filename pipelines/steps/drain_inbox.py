@@ -1,34 +1,39 @@
 """Draining the inbox: events are moved to the raw log, and their windows folded."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pipelines.clock import Clock
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_lake_file
-from warehouse.lake.normalize import normalize_records
+from warehouse.lake.normalize import UNREAD, is_implausible, normalize_records
 from warehouse.raw.deletion_log import is_deleted
 from warehouse.raw.inbox import Event, Inbox
 from warehouse.raw.json_records import load_records
 from warehouse.raw.log import RawLog, RawResponse, format_file_time
 from warehouse.retention.legal_holds import Hold, read_holds
-from warehouse.schema.tables import CONTENTS, FOLDED_TABLES, TABLES, table_of_dataset
+from warehouse.schema.tables import CONTENTS, FOLDED_TABLES, TABLES, Table, table_of_dataset
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of
 
 #: How long drained events stay in the inbox.
 DRAINED_EVENTS_KEPT_FOR = timedelta(days=30)
 _BATCH = 5_000
+# Each window is a file to fold; iPlum sends events as they happen.
+_WINDOWS_PER_BODY = 20
 #: Events with the IDs of their records.
 EventsWithIds = Sequence[tuple[Event, str]]
+#: A dataset, a window, and their events.
+EventGroup = tuple[str, StorageWindow, EventsWithIds]
 
 
 @dataclass
 class DrainOutcome:
     """The result of a drain: events, message texts among them, and the folded windows per table.
 
-    `dropped` counts events of deleted windows, which are not moved.
+    `dropped` counts events of deleted windows, and `quarantined` those that are not plausible; they are not moved.
     """
 
     events: int = 0
@@ -36,6 +41,7 @@ class DrainOutcome:
     touched: dict[str, set[StorageWindow]] = field(default_factory=dict)
     removed: int = 0
     dropped: int = 0
+    quarantined: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +78,8 @@ class Drain:
     def _move(self, batch: str, outcome: DrainOutcome) -> None:
         events = self.inbox.read(batch)
         holds = read_holds(self.folder, self.account)
-        for dataset, window, with_ids in group_events(events):
+        groups, quarantined = group_events(events)
+        for dataset, window, with_ids in groups:
             kept = with_ids
             if is_deleted(self.folder, self.account, window):
                 kept = [(event, record_id) for event, record_id in with_ids if _is_held(event, holds)]
@@ -83,6 +90,8 @@ class Drain:
                 RawLog(self.folder, self.account, dataset).append_callbacks_once(window, rows, name)
                 outcome.touched.setdefault(table_of_dataset(dataset).name, set()).add(window)
                 self._store_texts(window, kept, name, outcome)
+        self.inbox.quarantine([event.number for event in quarantined], self.clock())
+        outcome.quarantined += len(quarantined)
         outcome.events += len(events)
 
     def _store_texts(self, window: StorageWindow, events: EventsWithIds, name: str, outcome: DrainOutcome) -> None:
@@ -97,20 +106,55 @@ class Drain:
             outcome.bodies += len(bodies)
 
 
-def group_events(events: Sequence[Event]) -> Iterator[tuple[str, StorageWindow, EventsWithIds]]:
-    """Group events by dataset and by the window of their record's start, or of their arrival without a usable one."""
+def group_events(events: Sequence[Event]) -> tuple[list[EventGroup], list[Event]]:
+    """Group events by dataset and by the window of their record's start, or of their arrival if that cannot be read.
+
+    Returns the groups, and the events for quarantine: their start is before 2000 or more than a day after their
+    arrival, or their body has records of more than 20 windows and theirs is not among the latest 20.
+    """
+    groups: list[EventGroup] = []
+    quarantined: list[Event] = []
     for table in FOLDED_TABLES:
         for dataset in table.datasets[1:]:
             selected = [event for event in events if event.dataset == dataset]
+            if not selected:
+                continue
+            placed = _place_events(selected, table)
+            limits = _find_earliest_windows(placed)
             grouped: dict[StorageWindow, list[tuple[Event, str]]] = {}
-            records = [record for event in selected for record in load_records(event.body)]
-            normalized = normalize_records(records, table, [event.received_at for event in selected])
-            starts = dict(zip(normalized.positions, normalized.rows[table.started].to_pylist(), strict=True))
-            ids = dict(zip(normalized.positions, normalized.rows["record_id"].to_pylist(), strict=True))
-            for position, event in enumerate(selected):
-                window = window_of(starts.get(position) or event.received_at)
-                grouped.setdefault(window, []).append((event, str(ids.get(position, ""))))
-            yield from ((dataset, window, with_ids) for window, with_ids in grouped.items())
+            for event, record_id, window in placed:
+                if window is None or window < limits[event.received_at]:
+                    quarantined.append(event)
+                else:
+                    grouped.setdefault(window, []).append((event, record_id))
+            groups += [(dataset, window, with_ids) for window, with_ids in grouped.items()]
+    return groups, quarantined
+
+
+def _place_events(events: Sequence[Event], table: Table) -> list[tuple[Event, str, StorageWindow | None]]:
+    """Return each event with its record's ID and window; the window is None for an implausible start."""
+    records = [record for event in events for record in load_records(event.body)]
+    normalized = normalize_records(records, table, [event.received_at for event in events])
+    starts = dict(zip(normalized.positions, normalized.rows[table.started].to_pylist(), strict=True))
+    ids = dict(zip(normalized.positions, normalized.rows["record_id"].to_pylist(), strict=True))
+    unread = dict(zip(normalized.positions, normalized.rows[UNREAD].to_pylist(), strict=True))
+    field = next(column.field for column in table.columns if column.name == table.started)
+    placed = []
+    for position, event in enumerate(events):
+        values = json.loads(unread.get(position) or "{}")
+        is_far = field in values and is_implausible(json.dumps({field: values[field]}))
+        window = None if is_far else window_of(starts.get(position) or event.received_at)
+        placed.append((event, str(ids.get(position, "")), window))
+    return placed
+
+
+def _find_earliest_windows(placed: Sequence[tuple[Event, str, StorageWindow | None]]) -> dict[datetime, StorageWindow]:
+    """Return the earliest window accepted from each body; the events of one body have the same time of arrival."""
+    windows: dict[datetime, set[StorageWindow]] = {}
+    for event, _, window in placed:
+        if window is not None:
+            windows.setdefault(event.received_at, set()).add(window)
+    return {at: sorted(found)[-_WINDOWS_PER_BODY:][0] for at, found in windows.items()}
 
 
 def _is_held(event: Event, holds: Sequence[Hold]) -> bool:

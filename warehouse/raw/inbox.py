@@ -22,6 +22,8 @@ from warehouse.storage.atomic_files import Modes, create_folder, require_own
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _BUSY_SECONDS = 30
+# The batch of all quarantined events.
+_QUARANTINE = "quarantine"
 # About the size of an event.
 _PROBE_BYTES = 1_000
 
@@ -175,6 +177,23 @@ class Inbox:
         with self._transaction() as connection:
             connection.execute(done.values(drained_at=_to_microseconds(at), content=None))
 
+    def quarantine(self, numbers: Sequence[int], at: datetime) -> None:
+        """Mark events as drained and quarantined, by number, and erase their message texts.
+
+        They are not in their batch any more. Like drained events they are removed with time.
+        """
+        done = sa.update(_EVENTS).where(self._is_own, _EVENTS.c.event_id == sa.bindparam("number"))
+        done = done.values(batch=_QUARANTINE, drained_at=_to_microseconds(at), content=None)
+        if numbers:
+            with self._transaction() as connection:
+                connection.execute(done, [{"number": number} for number in numbers])
+
+    def count_quarantined(self) -> int:
+        """Count the quarantined events that are not removed yet."""
+        query = sa.select(sa.func.count()).where(_EVENTS.c.batch == _QUARANTINE, self._is_own)
+        with self._transaction() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def read_drained(self, *, after: int, at_most: int) -> list[Event]:
         """Return drained events by number, after the number `after`."""
         query = sa.select(_EVENTS).where(self._is_own, _EVENTS.c.drained_at.is_not(None), _EVENTS.c.event_id > after)
@@ -274,7 +293,7 @@ def _prepare_connection(url: sa.URL, connection: sqlite3.Connection, record: Con
 
 
 def _identify_files(url: sa.URL) -> list[tuple[int, int] | None]:
-    """Return device and inode of an SQLite file and of its write-ahead log, None for a missing one."""
+    """Return device and inode of an SQLite file and its write-ahead log, None for a missing one."""
     path = url.database or ""
     return [_identify(Path(name)) for name in (path, f"{path}-wal")]
 

@@ -5,7 +5,7 @@ import dagster as dg
 from pipelines.clock import Clock
 from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings, SettingsError
-from pipelines.steps.drain_inbox import Drain, DrainOutcome
+from pipelines.steps.drain_inbox import DRAINED_EVENTS_KEPT_FOR, Drain, DrainOutcome
 from pipelines.warehouse_folder import check_folder, has_inbox, open_folder, open_inbox
 
 
@@ -21,7 +21,7 @@ def build_callbacks_asset(settings: Settings, *, clock: Clock) -> dg.AssetsDefin
             "folded again. Started by the sensor `callback_inbox`."
         ),
     )
-    def callbacks() -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def callbacks(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         folder = open_folder(settings)
         outcome = DrainOutcome()
         if has_inbox(settings, folder):
@@ -29,6 +29,11 @@ def build_callbacks_asset(settings: Settings, *, clock: Clock) -> dg.AssetsDefin
                 check_folder(settings, folder)
                 with open_inbox(settings, folder) as inbox:
                     outcome = Drain(folder=folder, account=settings.account, inbox=inbox, clock=clock).run()
+        if outcome.quarantined:
+            context.log.warning(
+                f"{outcome.quarantined} callback records have an implausible start: they stay in the inbox for "
+                f"{DRAINED_EVENTS_KEPT_FOR.days} days and are not in the tables."
+            )
         windows = {window for touched in outcome.touched.values() for window in touched}
         return dg.MaterializeResult(
             metadata={
@@ -37,6 +42,7 @@ def build_callbacks_asset(settings: Settings, *, clock: Clock) -> dg.AssetsDefin
                 "windows": len(windows),
                 "removed": outcome.removed,
                 "dropped": outcome.dropped,
+                "quarantined": outcome.quarantined,
             }
         )
 

@@ -60,6 +60,10 @@ def list_ids(folder: DataFolder, table: Table = USAGE, window: object = WINDOW) 
     return [] if rows is None else sorted(rows["record_id"])
 
 
+def count_windows(folder: DataFolder) -> int:
+    return len(list((folder.root / "raw").rglob("window_start=*")))
+
+
 def count_raw(folder: DataFolder) -> int:
     return len(list((folder.root / "raw").rglob("*.parquet")))
 
@@ -76,11 +80,11 @@ def test_two_callbacks_of_one_record_keep_their_own_texts(folder: DataFolder, in
     )
 
 
-def test_a_forged_start_is_stored_in_the_window_of_its_arrival(folder: DataFolder, inbox: Inbox) -> None:
+def test_a_forged_start_fills_no_window(folder: DataFolder, inbox: Inbox) -> None:
     """Otherwise a callback could fill windows of the year 2099."""
     push(inbox, usage_event("a", "2099-03-01T00:00:00Z"), usage_event("b", "1999-03-01T00:00:00Z"))
-    build_drain(folder, inbox).run()
-    assert list_ids(folder) == ["a", "b"]
+    assert build_drain(folder, inbox).run().quarantined == 2
+    assert count_windows(folder) == 0
 
 
 def test_events_are_stored_in_the_windows_of_their_records(folder: DataFolder, inbox: Inbox) -> None:
@@ -187,3 +191,35 @@ def test_drained_events_are_removed_after_thirty_days(folder: DataFolder, inbox:
     assert build_drain(folder, inbox, NOW + DRAINED_EVENTS_KEPT_FOR).run().removed == 0
     assert build_drain(folder, inbox, NOW + DRAINED_EVENTS_KEPT_FOR + timedelta(seconds=1)).run().removed == 1
     assert list_ids(folder) == ["a"]
+
+
+def test_records_with_an_implausible_start_are_quarantined(folder: DataFolder, inbox: Inbox) -> None:
+    push(
+        inbox,
+        usage_event("good", "2026-03-01T00:00:00Z"),
+        usage_event("too old", "1999-12-31T23:59:59Z"),
+        usage_event("too new", "2026-03-05T08:00:01Z"),
+        usage_event("tomorrow", "2026-03-05T08:00:00Z"),
+        usage_event("far", "9999-01-01T00:00:00Z"),
+        usage_event("odd end", "2026-03-01T00:00:00Z", endTimeUTC="9999-01-01T00:00:00Z"),
+        usage_event("unreadable", "no date at all"),
+    )
+    push(inbox, {"recordId": "r", "dateTimeUTC": "1970-01-01T00:00:00Z"}, dataset="recording_callbacks")
+    outcome = build_drain(folder, inbox).run()
+    assert (outcome.events, outcome.quarantined, inbox.count_quarantined()) == (8, 4, 4)
+    assert list_ids(folder) == ["good", "odd end", "tomorrow", "unreadable"]
+    assert count_windows(folder) == 2, "usage_callbacks and contents of one window"
+    assert inbox.count_pending() == 0
+    assert all(event.content is None for event in inbox.read("quarantine"))
+    assert build_drain(folder, inbox, NOW + DRAINED_EVENTS_KEPT_FOR + timedelta(seconds=1)).run().removed == 8
+    assert inbox.count_quarantined() == 0
+
+
+def test_one_body_does_not_open_hundreds_of_windows(folder: DataFolder, inbox: Inbox) -> None:
+    starts = [datetime(2001, 1, 1, tzinfo=UTC) + timedelta(days=30 * number) for number in range(300)]
+    push(inbox, *(usage_event(f"{start:%Y%m%d}", f"{start:%Y-%m-%dT%H:%M:%SZ}", content=None) for start in starts))
+    push(inbox, usage_event("old", "2005-01-01T00:00:00Z", content=None), at=NOW + timedelta(seconds=1))
+    outcome = build_drain(folder, inbox).run()
+    assert outcome.quarantined == 280
+    assert count_windows(folder) == 21, "the latest 20 of the large body, and that of the other body"
+    assert list_ids(folder, window=window_of_key("2005-01-01")) == ["old"]
