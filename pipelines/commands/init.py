@@ -28,13 +28,14 @@ from pipelines.settings import (
 from pipelines.warehouse_folder import open_folder
 
 _ACCESS_KEY, _SECRET_KEY, _LOGIN_ID = "IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID"
-_START_DATE, _TIMEZONE = "IPLUM_START_DATE", "IPLUM_TIMEZONE"
+_START_DATE, _TIMEZONE, _BUSINESS_HOURS = "IPLUM_START_DATE", "IPLUM_TIMEZONE", "IPLUM_BUSINESS_HOURS"
 _QUESTIONS = {
     _ACCESS_KEY: "Access key",
     _SECRET_KEY: "Secret key",
     _LOGIN_ID: "Administrator's login ID",
     _START_DATE: "First day of history (YYYY-MM-DD)",
     _TIMEZONE: "Time zone of the office, such as America/New_York",
+    _BUSINESS_HOURS: "Business hours of the office",
 }
 _CREDENTIALS = (_ACCESS_KEY, _SECRET_KEY, _LOGIN_ID)
 _HIDDEN = {_ACCESS_KEY, _SECRET_KEY}
@@ -47,6 +48,9 @@ def init(
     start_date: Annotated[str | None, typer.Option(metavar="DAY", help="First day of history.")] = None,
     timezone: Annotated[
         str | None, typer.Option(metavar="ZONE", help="IANA time zone, such as America/New_York.")
+    ] = None,
+    business_hours: Annotated[
+        str | None, typer.Option(metavar="HOURS", help="Business hours, such as 'mon-fri 09:00-17:00'.")
     ] = None,
     keys_stdin: Annotated[
         bool, typer.Option("--keys-stdin", help="Read access key and secret key from two lines of standard input.")
@@ -70,13 +74,14 @@ def init(
         raise SettingsError(f"{ACCOUNTS_FILE} exists: add accounts there, and their keys to .env")
     path = PROJECT / ".env" if env_file is None else Path(env_file).expanduser().absolute()
     current = read_env_file(path)
-    given = {_LOGIN_ID: login_id, _START_DATE: start_date, _TIMEZONE: timezone}
+    given = {_LOGIN_ID: login_id, _START_DATE: start_date, _TIMEZONE: timezone, _BUSINESS_HOURS: business_hours}
     if keys_stdin:
         given[_ACCESS_KEY], given[_SECRET_KEY] = (sys.stdin.readline().strip() for _ in range(2))
     is_interactive = not keys_stdin and sys.stdin.isatty() and sys.stderr.isatty()
     values = _collect_values(given, current, is_interactive=is_interactive)
     environ = {**current, **os.environ, **values}
     settings = load_settings(environ, PROJECT)
+    _check_start_date(settings)
     check_credentials(environ)
     set_variables(path, {name: value for name, value in values.items() if current.get(name) != value})
     typer.echo(f"Written to {path}, readable only by you.\n")
@@ -130,11 +135,17 @@ def _ask(name: str, current: str) -> str:
             if name in _CREDENTIALS:
                 check_credentials({**dict.fromkeys(_CREDENTIALS, "x"), name: value})
             else:
-                load_settings({name: value}, PROJECT)
+                _check_start_date(load_settings({name: value}, PROJECT))
         except SettingsError as error:
             typer.echo(f"error: {error}", err=True)
         else:
             return str(value)
+
+
+def _check_start_date(settings: Settings) -> None:
+    today = now().date()
+    if settings.start_date > today:
+        raise SettingsError(f"{_START_DATE}={settings.start_date} is in the future (it is {today} in UTC)")
 
 
 def _offer_sync(

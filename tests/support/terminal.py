@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -40,6 +41,16 @@ class Terminal:
     def type(self, line: str) -> None:
         """Type a line and press Enter."""
         os.write(self._master, f"{line}\n".encode())
+
+    def interrupt(self) -> None:
+        """Send Ctrl-C, and again after two seconds: one that arrives just before a read begins is seen after it."""
+        for _ in range(10):
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(2)
+            except subprocess.TimeoutExpired:
+                continue
+            return
 
     def finish(self, seconds: float = 60) -> int:
         """Read all output and return the exit code."""

@@ -2,7 +2,6 @@
 
 import io
 import re
-import signal
 import stat
 from pathlib import Path
 
@@ -113,6 +112,7 @@ def test_a_wrong_key_causes_one_request_and_the_file_is_written_for_correction(
         ("IPLUM_SECRET_KEY", "", ()),
         ("IPLUM_ACCESS_KEY", "'quoted'", ()),
         ("IPLUM_START_DATE", "x", ("--start-date", "yesterday")),
+        ("IPLUM_START_DATE", "x", ("--start-date", "2098-01-01")),
     ],
 )
 def test_an_invalid_value_exits_with_2_and_nothing_is_written(
@@ -127,7 +127,7 @@ def test_an_invalid_value_exits_with_2_and_nothing_is_written(
 def test_on_a_terminal_init_prompts_hides_the_keys_and_offers_the_sync(account: Account, env_file: Path) -> None:
     env_file.write_text("# mine\n")
     prompted = ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID", "IPLUM_START_DATE", "IPLUM_TIMEZONE")
-    environ = {**account.environ, **dict.fromkeys(prompted, "")}
+    environ = {**account.environ, **dict.fromkeys((*prompted, "IPLUM_BUSINESS_HOURS"), "")}
     with run_on_terminal("init", "--env-file", str(env_file), environ=environ) as terminal:
         terminal.wait_for("Access key: ")
         terminal.type("STANDINACCESSKEY")
@@ -139,9 +139,14 @@ def test_on_a_terminal_init_prompts_hides_the_keys_and_offers_the_sync(account: 
         terminal.wait_for("login ID")
         terminal.type("admin@clinic.example")
         terminal.wait_for("First day of history (YYYY-MM-DD) [2024-01-01]")
+        terminal.type("2098-01-01")
+        terminal.wait_for("is in the future")
+        terminal.wait_for("First day of history")
         terminal.type(str(account.first_day))
         terminal.wait_for("Time zone")
         terminal.type("America/New_York")
+        terminal.wait_for("Business hours of the office [mon-fri 09:00-17:00]")
+        terminal.type("mon-thu 08:00-18:00")
         terminal.wait_for("Start it now? [Y/n]")
         terminal.type("n")
         assert terminal.finish() == 0
@@ -149,6 +154,7 @@ def test_on_a_terminal_init_prompts_hides_the_keys_and_offers_the_sync(account: 
         assert "STANDINACCESSKEY" not in terminal.raw
     typed = (*list(account.environ.values())[:3], str(account.first_day), "America/New_York")
     lines = [f"{name}={value}" for name, value in zip(prompted, typed, strict=True)]
+    lines.append("IPLUM_BUSINESS_HOURS=mon-thu 08:00-18:00")
     assert env_file.read_text().splitlines() == ["# mine", *lines]
 
 
@@ -160,7 +166,7 @@ def test_interrupting_a_prompt_writes_nothing(account: Account, env_file: Path, 
         terminal.type("STANDINACCESSKEY")
         terminal.wait_for("login ID")
         if key == "Ctrl-C":
-            terminal.process.send_signal(signal.SIGINT)
+            terminal.interrupt()
         else:
             terminal.type("\x04")
         assert terminal.finish() == 130
