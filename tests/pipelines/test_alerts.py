@@ -361,3 +361,19 @@ def test_an_alert_lists_at_most_twenty_failures(tmp_path: Path) -> None:
         "verify", "", [f"file {number} is damaged" for number in range(1, 10_001)], build_settings(tmp_path)
     )
     assert alert.text.splitlines()[19:] == ["file 20 is damaged", "and 9,980 more; see the run's output"]
+
+
+def test_records_that_cannot_be_read_are_alerted_once(tmp_path: Path, hook: AlertServer) -> None:
+    settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=hook.url)
+    folder = open_folder(settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+        daemon = Daemon(settings, instance, "data_alert", at(29))
+        fold(folder, response([call("a")], 1))
+        daemon.tick()
+        assert hook.received == [], "every record can be read"
+        fold(folder, response([call("a"), {**call("b"), "recordId": ""}], 2))
+        daemon.tick()
+        daemon.tick()
+    (alert,) = hook.received
+    assert "usage of account default: 1 record without a readable ID" in alert["text"]
+    assert "iplum verify" in alert["text"]

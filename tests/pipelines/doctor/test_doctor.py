@@ -168,6 +168,14 @@ def test_an_existing_data_folder_and_dagster_history_are_checked(account: Accoun
     assert most_severe(diagnose(account))["Dagster"].state is State.FAILED
 
 
+def test_records_that_cannot_be_read_are_a_warning(account: Account) -> None:
+    fold(account.folder, response([call("a"), {**call("b"), "recordId": None}], 1))
+    finding = most_severe(diagnose(account))["records"]
+    assert finding.state is State.WARNING
+    assert "1 record without a readable ID" in finding.found
+    assert "iplum verify" in finding.fix
+
+
 def test_each_account_of_accounts_toml_has_its_own_lines(account: Account) -> None:
     (account.path / "accounts.toml").write_text(
         """
