@@ -34,9 +34,13 @@ from pipelines.settings import SettingsError
 from warehouse.errors import WarehouseError
 from warehouse.outputs.escaping import escape_for_terminal
 
+_HELP = "Load the calls, texts, faxes and recordings of an iPlum account into a DuckDB database."
+_EPILOG = "Documentation: README.md and docs/ in the project's folder."
+
 app = typer.Typer(
     name="iplum",
-    help="Load an iPlum phone account into a warehouse that you can trust and query.",
+    help=_HELP,
+    epilog=_EPILOG,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -71,7 +75,7 @@ def _callback(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Load an iPlum phone account into a warehouse that you can trust and query."""
+    """Declare the options that precede a command."""
 
 
 def main() -> None:
@@ -98,7 +102,7 @@ def _show_start(arguments: Sequence[str]) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code; `--debug` anywhere lets an error's traceback through."""
+    """Run one command and return its exit code; `--debug`, before or after the command, shows tracebacks."""
     debug = "--debug" in arguments
     try:
         # Calling `app` would replace the exception hook set in `main`.

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import typer
 
@@ -40,24 +40,48 @@ def _render_commands() -> str:
     group: Any = typer.main.get_command(cli.app)
     blocks = []
     for name, command in group.commands.items():
-        arguments = [parameter.name.upper() for parameter in command.params if parameter.opts == [parameter.name]]
         lines = [f"## `iplum {name}`", "", command.help]
-        lines += [f"\nArguments: `{' '.join(arguments)}`."] if arguments else []
         for subname, subcommand in getattr(command, "commands", {}).items():
-            lines += ["", f"### iplum {name} {subname}", "", subcommand.help, *_render_options(subcommand)]
-        blocks.append("\n".join([*lines, *_render_options(command)]))
+            lines += ["", f"### iplum {name} {subname}", "", subcommand.help, *_render_parameters(subcommand)]
+        blocks.append("\n".join([*lines, *_render_parameters(command)]))
     return "\n\n".join(blocks)
 
 
-def _render_options(command: Any) -> list[str]:
+def _render_parameters(command: Any) -> list[str]:
+    arguments = [f"`{one.name.upper()}`: {one.help}" for one in command.params if one.opts == [one.name]]
+    lines = ["", f"Arguments: {' '.join(arguments)}"] if arguments else []
     options = [parameter for parameter in command.params if parameter.opts[0].startswith("--")]
     if not options:
-        return []
+        return lines
     head = ["", "| option | description |", "|---|---|"]
-    return head + [
-        f"| `{' / '.join([*o.opts, *o.secondary_opts])}{f' {o.metavar}' if o.metavar else ''}` | {o.help} |"
+    return [*lines, *head] + [
+        f"| `{' / '.join([*o.opts, *o.secondary_opts])}{f' {o.metavar}' if o.metavar else ''}` | {_describe(o)} |"
         for o in options
     ]
+
+
+def _describe(option: Any) -> str:
+    """Return an option's help, its values, and its default or that it is required."""
+    parts = [option.help]
+    choices = _list_choices(option.type_descriptor.annotation)
+    if choices:
+        parts.append(f"Values: {', '.join(f'`{choice}`' for choice in choices)}.")
+    if option.required:
+        parts.append("Required.")
+    elif isinstance(option.default, bool):
+        # A switch without an opposite is off.
+        defaults = option.opts if option.default else option.secondary_opts
+        parts += [f"Default: `{name}`." for name in defaults]
+    elif option.default not in (None, ""):
+        default = f"{option.default:g}" if isinstance(option.default, float) else option.default
+        parts.append(f"Default: `{default}`.")
+    return " ".join(parts)
+
+
+def _list_choices(kind: Any) -> list[str]:
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    return [choice for part in get_args(kind) for choice in _list_choices(part)]
 
 
 def _render_variables() -> str:

@@ -29,7 +29,7 @@ class Options:
     Times are aware UTC and days are UTC days. The history depends only on `seed`, `rows_per_day` and `users`; the
     other fields of that group hide rows. `now` is the end of the history; `clock` plus `clock_offset` is the
     server's clock, for its Date header and for checking the epoch. A fault `…_first=N` affects the first N
-    requests that reach it; a share affects a seeded random choice. Both count from the start when options are set.
+    requests that reach it; a share affects a seeded random choice. Both restart when options are set.
     Faults of the body (`malformed`, `error_object`, `html`) affect array responses; resets, cuts, 429 and 500
     affect all four endpoints, but not media.
 
@@ -38,42 +38,48 @@ class Options:
 
     """
 
-    access_key: str = _option("STANDINACCESSKEY", "Accepted access key.", secret=True)
-    secret_key: str = _option("standin-secret", "Accepted secret key.", secret=True)
-    login_id: str = _option("admin@clinic.example", "Accepted login ID.")
-    sign_login: Literal["lower", "typed"] = _option("lower", "Case of the login ID in a signature.", _DOCUMENT)
+    access_key: str = _option("STANDINACCESSKEY", "Access key to accept.", secret=True)
+    secret_key: str = _option("standin-secret", "Secret key to accept.", secret=True)
+    login_id: str = _option("admin@clinic.example", "Login ID to accept.")
+    sign_login: Literal["lower", "typed"] = _option("lower", "Case of the login ID in signatures.", _DOCUMENT)
     max_epoch_age: timedelta = timedelta(minutes=5)
     clock: Callable[[], datetime] = utc_now
-    clock_offset: timedelta = _option(timedelta(0), "Seconds that its clock is ahead.", _FAULTS, unit=_SECOND)
+    clock_offset: timedelta = _option(
+        timedelta(0), "Seconds by which the server's clock is ahead.", _FAULTS, unit=_SECOND
+    )
 
-    seed: int = _option(1, "Seed of the history.", _HISTORY)
+    seed: int = _option(1, "Seed of the generated history.", _HISTORY)
     rows_per_day: float = _option(30, "Usage rows per day.", _HISTORY)
     users: int = _option(6, "Users of the account, 1 to 500.", _HISTORY)
     first_day: date | None = _option(None, "First day with records.", _HISTORY)
     now: Callable[[], datetime] = utc_now
-    purge_before: datetime | None = _option(None, "Time before which records were deleted.", _HISTORY)
-    late_rows: float = _option(0, "Share of rows that appear late.", _HISTORY)
-    late_by: timedelta = _option(timedelta(hours=6), "Hours by which they are late.", _HISTORY, unit=_HOUR)
+    purge_before: datetime | None = _option(
+        None, "Hide records from before this time, as if iPlum had deleted them.", _HISTORY
+    )
+    late_rows: float = _option(0, "Share of rows that appear late, 0 to 1.", _HISTORY)
+    late_by: timedelta = _option(timedelta(hours=6), "Hours by which late rows are delayed.", _HISTORY, unit=_HOUR)
 
-    filter_by: Literal["start", "end"] = _option("start", "Time that requests filter by.", _DOCUMENT)
+    filter_by: Literal["start", "end"] = _option("start", "Timestamp used for date filters.", _DOCUMENT)
     end_inclusive: bool = _option(True, "Whether EndDate is included.", _DOCUMENT)
     row_cap: int | None = _option(None, "Maximum rows of a response; further rows are silently omitted.", _DOCUMENT)
     unknown_fields: bool = _option(False, "Add undocumented fields.", _DOCUMENT)
-    odd_rows: bool = _option(False, "Add rows that are hard to parse.", _DOCUMENT)
+    odd_rows: bool = _option(False, "Add malformed rows.", _DOCUMENT)
     content_as: Literal["json", "plain"] = _option("json", "Encoding of a text's content.", _DOCUMENT)
-    refuse_types: frozenset[str] = _option(frozenset(), "Rejected usage types, comma-separated.", _DOCUMENT)
-    usage_permission: bool = _option(True, "Whether usage may be requested.", _DOCUMENT)
+    refuse_types: frozenset[str] = _option(frozenset(), "Usage types to reject, comma-separated.", _DOCUMENT)
+    usage_permission: bool = _option(True, "Whether the account may request usage.", _DOCUMENT)
     recording_plan: bool = _option(True, "Whether the account has a recording plan.", _DOCUMENT)
 
     latency: float = _option(0, "Seconds before each response.", _FAULTS)
-    rate_limit: float | None = _option(None, "Requests per second before 429.", _FAULTS)
-    retry_after: Literal["seconds", "date"] | None = _option(None, "Form of Retry-After with a 429.", _FAULTS)
+    rate_limit: float | None = _option(None, "Requests per second, beyond which the server responds with 429.", _FAULTS)
+    retry_after: Literal["seconds", "date"] | None = _option(None, "Form of the Retry-After header of a 429.", _FAULTS)
     fail_429_first: int = _option(0, "Respond with 429 to the first N requests.", _FAULTS)
-    fail_500: float = _option(0, "Share of requests with a 500.", _FAULTS)
+    fail_500: float = _option(0, "Share of requests that get a 500.", _FAULTS)
     fail_500_first: int = _option(0, "Respond with 500 to the first N requests.", _FAULTS)
-    fail_500_days: frozenset[date] = _option(frozenset(), "Days that always get a 500, comma-separated.", _FAULTS)
+    fail_500_days: frozenset[date] = _option(
+        frozenset(), "Fail windows that contain these days, comma-separated.", _FAULTS
+    )
     fail_500_wider_than: timedelta | None = _option(
-        None, "Hours beyond which a window gets a 500.", _FAULTS, unit=_HOUR
+        None, "Fail windows wider than this many hours.", _FAULTS, unit=_HOUR
     )
     malformed_first: int = _option(0, "Send broken JSON to the first N requests.", _FAULTS)
     error_object_first: int = _option(0, "Send an error object with status 200 to the first N requests.", _FAULTS)
@@ -92,7 +98,7 @@ class Options:
     push_reorder: float = _option(0, "Share of events sent late, after others.", _CALLBACKS)
     push_drops: float = _option(0, "Share of events never sent.", _CALLBACKS)
 
-    media_base: str | None = _option(None, "Base of media URLs. Default: the server itself.", _MEDIA)
+    media_base: str | None = _option(None, "Base URL of media files. Default: the stand-in.", _MEDIA)
     media_bytes: int = _option(24_000, "Size of a file in bytes.", _MEDIA)
     media_not_ready_first: int = _option(0, "Respond with 404 to the first N requests for a file.", _MEDIA)
     media_cut: float = _option(0, "Share of truncated files.", _MEDIA)

@@ -23,7 +23,7 @@ from pipelines.commands.invocation import (
 def archive(since: Since = None, until: Until = None, account: Account = None, as_json: AsJson = False) -> None:
     """Download message texts, attachments, faxes and recordings that are not verified yet, then publish.
 
-    When stopped, the next call continues.
+    If it is interrupted, the next run continues where it stopped.
 
     Examples: `iplum archive` · `iplum archive --since 2024-03-01` · `iplum archive --json`
     """

@@ -27,8 +27,8 @@ def doctor(
 ) -> None:
     """Check settings, clock, keys, permissions, data folder and Dagster, and suggest fixes.
 
-    Sends at most about twenty short requests to iPlum, or a single one if it rejects the keys. Shows no secret and
-    changes nothing. Exit code 0 if a sync can work, 2 for a wrong setting, 1 for any other failure.
+    It sends at most about 20 short requests to iPlum, or only one if iPlum rejects the keys. It shows no secrets and
+    changes nothing. The exit code is 0 if a sync can work, 2 for a wrong setting, and 1 for any other failure.
 
     Examples: `iplum doctor` · `iplum doctor --json` · `iplum doctor --try-alert`
     """

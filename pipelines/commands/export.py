@@ -11,14 +11,14 @@ from pipelines.settings import SettingsError
 
 def export(
     folder: Annotated[str, typer.Argument(help="New folder to write.")],
-    since: Annotated[str, typer.Option(metavar="DAY", help="First day (UTC); included.")],
-    until: Annotated[str, typer.Option(metavar="DAY", help="Last day (UTC); excluded.")],
+    since: Annotated[str, typer.Option(metavar="DAY", help="First day (UTC), such as 2024-01-31.")],
+    until: Annotated[str, typer.Option(metavar="DAY", help="Stop before this day (UTC).")],
     user: Annotated[str | None, typer.Option(help="Only this iPlum user.")] = None,
     counterparty: Annotated[str | None, typer.Option(help="Only this number or login.")] = None,
 ) -> None:
     """Write an extract for counsel or an auditor: records, message texts and files, with a manifest of checksums.
 
-    `cd FOLDER && sha256sum -c SHA256SUMS` checks it on any machine.
+    To check the extract on any machine, run `cd FOLDER && sha256sum -c SHA256SUMS`.
 
     Example: `iplum export --since 2024-01-01 --until 2024-04-01 --user ann@clinic.example case-17`
     """

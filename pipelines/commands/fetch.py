@@ -8,7 +8,8 @@ from pipelines.commands.invocation import read_settings
 def fetch() -> None:
     """Download the published warehouse.duckdb if it has changed, and print its path.
 
-    For a tool that opens the file while IPLUM_DATA is a bucket. For a folder, the path of its file is printed.
+    Use it when IPLUM_DATA is a bucket and your tool needs a local file. If IPLUM_DATA is a folder, it only prints the
+    path of the file there.
 
     Example: `iplum fetch`
     """

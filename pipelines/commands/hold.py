@@ -16,15 +16,19 @@ hold = typer.Typer(
     no_args_is_help=True,
 )
 
-User = Annotated[str | None, typer.Option(help="This iPlum user.")]
-Counterparty = Annotated[str | None, typer.Option(help="This number or login.")]
-Account = Annotated[str | None, typer.Option(help="This account; on its own, all of its records.")]
+User = Annotated[str | None, typer.Option(help="Login of an iPlum user.")]
+Counterparty = Annotated[str | None, typer.Option(help="Number or login of the other party.")]
+Account = Annotated[
+    str | None, typer.Option(help="Name of an account. Without other options, all of its records are held.")
+]
 Note = Annotated[str | None, typer.Option(help="The reason, for your own use.")]
 
 
 @hold.command()
 def add(user: User = None, counterparty: Counterparty = None, account: Account = None, note: Note = None) -> None:
-    """Add a hold: from now on, records that match all options are not deleted. Prints how many match now.
+    """Add a hold. From now on, records that match all of its options are not deleted.
+
+    It prints how many records match now.
 
     Example: `iplum hold add --user ann@clinic.example --counterparty +14085550100 --note "case 17"`
     """
@@ -63,9 +67,9 @@ def list_holds() -> None:
 
 @hold.command()
 def remove(number: Annotated[int, typer.Argument(help="Number of the hold, as shown by 'iplum hold list'.")]) -> None:
-    """Remove a hold: the next deletion includes the records that only it held.
+    """Remove a hold. The next deletion includes its records that no other hold covers.
 
-    Its record stays in `holds.json`, and its number is not used again.
+    Its record is kept in `holds.json`, and its number is not used again.
     """
     settings, _ = read_settings()
     from warehouse.retention.legal_holds import remove_hold

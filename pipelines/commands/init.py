@@ -1,4 +1,4 @@
-"""`iplum init`: the set-up, from two keys to the first sync."""
+"""`iplum init`: setup, from the keys to the first sync."""
 
 import os
 import sys
@@ -56,17 +56,17 @@ def init(
         bool, typer.Option("--keys-stdin", help="Read access key and secret key from two lines of standard input.")
     ] = False,
     sync: Annotated[
-        bool | None, typer.Option("--sync/--no-sync", help="Start the first sync, or do not, without asking.")
+        bool | None, typer.Option("--sync/--no-sync", help="Start the first sync, or skip it, without asking.")
     ] = None,
     env_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="File to write. Default: .env in the project's folder.")
     ] = None,
 ) -> None:
-    """Set up: ask for the keys, write `.env`, run the doctor, and offer the first sync.
+    """Ask for the keys, write `.env`, run the checks of 'iplum doctor', and offer the first sync.
 
-    Keys are not given on the command line, where other users can read them. Without a terminal, they come from
-    IPLUM_ACCESS_KEY and IPLUM_SECRET_KEY in the environment, or from standard input. An existing `.env` keeps its
-    other lines; press Enter to keep its values.
+    Keys are not options, because other users of the machine can read a command line. Without a terminal, they are
+    read from IPLUM_ACCESS_KEY and IPLUM_SECRET_KEY in the environment, or from standard input. Other lines of an
+    existing `.env` are kept; press Enter to keep its values.
 
     Examples: `iplum init` · `iplum init --keys-stdin --login-id ann@clinic.example --sync < keys.txt`
     """
@@ -157,9 +157,9 @@ def _offer_sync(
     requests = windows * _DATASETS
     duration = format_minutes(timedelta(seconds=requests / settings.requests_per_second))
     typer.echo(
-        f"\nThe first sync covers {format_count(windows, 'five-day window')} since {settings.start_date}: about "
-        f"{format_count(requests, 'request')}, {duration} at IPLUM_REQUESTS_PER_SECOND="
-        f"{settings.requests_per_second:g}. If stopped, it continues the next time."
+        f"\nThe first sync covers {format_count(windows, 'window')} (up to five days each) since {settings.start_date}:"
+        f" about {format_count(requests, 'request')}, {duration} at IPLUM_REQUESTS_PER_SECOND="
+        f"{settings.requests_per_second:g}. If it is interrupted, the next sync continues where it stopped."
     )
     if starts_sync is None and is_interactive:
         starts_sync = typer.confirm("Start it now?", default=True, err=True)

@@ -15,8 +15,8 @@ from pipelines.settings import PROJECT, Settings, adopt_environment, load_accoun
 _NO_WRAP = 10_000
 _MOST_MINUTES = 120
 
-Since = Annotated[str | None, typer.Option(metavar="DAY", help="First day (UTC), such as 2024-01-31; included.")]
-Until = Annotated[str | None, typer.Option(metavar="DAY", help="Last day (UTC); excluded.")]
+Since = Annotated[str | None, typer.Option(metavar="DAY", help="First day (UTC), such as 2024-01-31.")]
+Until = Annotated[str | None, typer.Option(metavar="DAY", help="Stop before this day (UTC).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Account = Annotated[
     str | None, typer.Option("--account", metavar="NAME", help="Only this account (a name from accounts.toml).")
@@ -24,7 +24,7 @@ Account = Annotated[
 
 
 def read_accounts() -> tuple[tuple[Settings, ...], dict[str, str]]:
-    """Load the settings of all accounts, and the environment with `.env`, which Dagster sees too.
+    """Load the settings of all accounts and the environment with `.env`; set its variables in this process for Dagster.
 
     Raises `SettingsError`.
     """
@@ -66,7 +66,7 @@ def format_minutes(duration: timedelta) -> str:
 
 
 def open_console(*, stderr: bool = False) -> Console:
-    """Open a console as wide as the terminal; elsewhere, lines are not wrapped."""
+    """Open a console as wide as the terminal. Without a terminal, lines are not wrapped."""
     console = Console(stderr=stderr, highlight=False)
     if not console.is_terminal:
         console.width = _NO_WRAP

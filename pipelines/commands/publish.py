@@ -12,7 +12,7 @@ def publish(
 ) -> None:
     """Update `warehouse.duckdb` from the lake, without requests to iPlum.
 
-    When stopped, the previous file stays.
+    If it is interrupted, the previous file is kept.
 
     Examples: `iplum publish` · `iplum publish --full` · `iplum publish --json`
     """

@@ -12,10 +12,11 @@ def receiver(
     host: Annotated[str, typer.Option(help="Address to listen on. Use a proxy for TLS.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 selects a free one.")] = 8088,
 ) -> None:
-    """Receive callbacks from iPlum: stored before they are acknowledged, in the tables within a minute.
+    """Receive callbacks from iPlum, store each before acknowledging it, and load them into the tables within a minute.
 
-    Its paths are /callbacks/IPLUM_CALLBACK_TOKEN/usage and …/recordings; /healthz reports whether events can be
-    stored. It stops with Ctrl-C.
+    Loading needs the Dagster daemon ('make ui'); otherwise the next 'iplum sync' loads them. The paths are
+    /callbacks/IPLUM_CALLBACK_TOKEN/usage and /callbacks/IPLUM_CALLBACK_TOKEN/recordings. /healthz reports whether
+    callbacks can be stored. Stop the receiver with Ctrl-C.
 
     Example: `iplum receiver --port 8088`
     """

@@ -13,9 +13,9 @@ def report(
         str | None, typer.Option(metavar="FILE", help="File to write. Default: report.html in IPLUM_DATA.")
     ] = None,
 ) -> None:
-    """Write the report: one HTML file that works offline.
+    """Write the report, one HTML file that works offline.
 
-    It contains logins and phone numbers.
+    The report contains logins and phone numbers.
 
     Example: `iplum report --output march.html`
     """

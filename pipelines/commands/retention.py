@@ -17,9 +17,7 @@ OlderThan = Annotated[
     int | None, typer.Option("--older-than", metavar="DAYS", min=1, help="Delete records older than DAYS days.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")]
-Yes = Annotated[
-    bool, typer.Option("--yes", help="Skip the confirmation prompt (required when not run from a terminal).")
-]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation. Without a terminal, --yes is required.")]
 List = Annotated[bool, typer.Option("--list", help="List past deletions.")]
 
 
@@ -28,8 +26,9 @@ def retention(
 ) -> None:
     """Delete old records permanently: rows, raw responses, message texts and files.
 
-    A five-day window is deleted when all of it is old enough, except for records under a legal hold, and is never
-    pulled again. A dated record of counts and hashes stays. Delete copies elsewhere (exports, backups) yourself.
+    A window (up to five days) is deleted when all of its days are old enough, and is never requested again. Records
+    under a legal hold are kept. A dated deletion record (counts and hashes) is kept. Delete copies elsewhere (exports,
+    backups) yourself.
 
     Examples: `iplum retention --older-than 2555 --dry-run` · `iplum retention --older-than 2555 --yes`
     """

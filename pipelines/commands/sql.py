@@ -9,7 +9,7 @@ from pipelines.commands.invocation import read_settings
 
 
 def sql(
-    query: Annotated[str, typer.Argument(help="One SELECT.")],
+    query: Annotated[str, typer.Argument(help="One SELECT statement.")],
     form: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="Output format.")] = "table",
 ) -> None:
     """Run a read-only query on the published tables.

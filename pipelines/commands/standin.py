@@ -14,9 +14,10 @@ _HINTS = get_type_hints(Options)
 
 
 def standin(**given: Any) -> None:
-    """Run a stand-in for the iPlum API on this machine, with generated records that are the same at each request.
+    """Run a stand-in for the iPlum API on this machine, with generated records.
 
-    Prints its URL first, and stops with Ctrl-C.
+    The records are the same at each start with the same options. The first line printed is the URL. Stop it with
+    Ctrl-C.
 
     Example: `iplum standin --row-cap 100 --latency 0.05`
     """

@@ -1,4 +1,4 @@
-"""`iplum sync`: the daily sync, or the sync of a range, with a progress bar."""
+"""`iplum sync`: the daily sync or a sync of given days, with a progress bar."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def sync(since: Since = None, until: Until = None, account: Account = None, as_json: AsJson = False) -> None:
     """Sync new and missing data, then update the warehouse.
 
-    Without days, it does what the daily schedule does: it requests the open window, the look-back, and every gap
-    since IPLUM_START_DATE. With days, it requests all windows that overlap them again. When stopped, finished
-    windows are kept, and the next sync continues.
+    It requests the same as the daily schedule: the current window (up to five days), the last IPLUM_LOOKBACK_DAYS
+    days, and any window since IPLUM_START_DATE that is missing. With --since or --until, it requests every window in
+    that range again. If it is interrupted, finished windows are kept, and the next sync continues where it stopped.
 
     Examples: `iplum sync` · `iplum sync --since 2024-03-01 --until 2024-04-01` · `iplum sync --json`
     """

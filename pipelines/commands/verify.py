@@ -35,9 +35,9 @@ def verify(
     """Compare records with iPlum, files with their hashes, and tables with both.
 
     Each window is requested again, whole and in halves, so that truncated responses are found. Missing records are
-    stored and published. Missing or damaged files are marked, and 'iplum archive' downloads them again. Prints a
-    line for each difference, and exits with 1 if there is one. Notes name data that iPlum sent differently than
-    documented; they are no differences.
+    stored and published. Missing or damaged files are marked, and 'iplum archive' downloads them again. The command
+    prints a line for each difference, and exits with 1 if there is one. Notes report data that iPlum sent in an
+    undocumented form. They do not count as differences.
 
     Examples: `iplum verify` · `iplum verify --since 2024-01-01 --until 2024-02-01` · `iplum verify --offline`
     """

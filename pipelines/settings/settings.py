@@ -128,7 +128,8 @@ class Settings:
     data: Path | Bucket = _setting(
         "IPLUM_DATA",
         "./data",
-        "Folder of the warehouse, relative to the project's folder, or s3://bucket/prefix with the AWS variables.",
+        "Folder of all data, relative to the project's folder, or s3://bucket/prefix with the AWS variables. Write it "
+        "without quotes.",
         parsers.parse_data,
     )
     state: Path = _setting(
@@ -140,11 +141,11 @@ class Settings:
     start_date: date = _account_setting(
         "IPLUM_START_DATE",
         "2024-01-01",
-        "First day of history (UTC), moved back to the start of its window.",
+        "First day of history (UTC). It is moved back to the start of its window (up to five days).",
         lambda raw: parsers.parse_day_text(raw.text, raw.name),
     )
     lookback_days: int = _account_setting(
-        "IPLUM_LOOKBACK_DAYS", "7", "Days back that the daily sync requests again.", number(0, 3660, int)
+        "IPLUM_LOOKBACK_DAYS", "7", "Number of past days that each daily sync requests again.", number(0, 3660, int)
     )
     usage_types: tuple[str, ...] = _account_setting(
         "IPLUM_USAGE_TYPES",

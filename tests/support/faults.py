@@ -25,7 +25,7 @@ Outcome = Literal["window", "part", "run"]
 #: The effect of a lasting failure, as the page words it.
 OUTCOMES: Mapping[Outcome, str] = {
     "window": "the window fails, the others continue",
-    "part": "the window is split; only the failing hour is missing",
+    "part": "the window is split, and only the hour that keeps failing is missing",
     "run": "the run ends at once, because no other request can succeed",
 }
 
@@ -56,22 +56,22 @@ _MEGABYTE = b" " * (1 << 20)
 _ENDLESS = drip(write_head(200, length=None) + b"[", _MEGABYTE, every=0)
 
 FAULTS = (
-    Fault("429 without a time", respond(429), 8, RateLimited, "window", "the rate is lowered automatically"),
+    Fault("429 without Retry-After", respond(429), 8, RateLimited, "window", "the rate is lowered automatically"),
     Fault(
-        "429 with seconds",
+        "429 with Retry-After in seconds",
         respond(429, headers={"Retry-After": "7"}),
         8,
         RateLimited,
         "window",
-        "waits as long as it says, at most 15 minutes",
+        "each retry waits for the time in Retry-After, at most 15 minutes",
     ),
     Fault(
-        "429 with a date",
+        "429 with Retry-After as a date",
         respond(429, headers=_BY_ITS_CLOCK),
         8,
         RateLimited,
         "window",
-        "waits until then by iPlum's clock, at most 15 minutes",
+        "each retry waits until that time by iPlum's clock, at most 15 minutes",
     ),
     Fault("500", respond(500), 3, ServerFailed, "part"),
     Fault("connection reset before the headers", send_then_reset(b""), 8, Interrupted, "window"),
@@ -87,14 +87,13 @@ FAULTS = (
         BrokenJson,
         "window",
     ),
-    Fault("no response in time", hang, 3, TimedOut, "part", "after 120 s of silence"),
+    Fault("no response within 120 s", hang, 3, TimedOut, "part"),
     Fault(
-        "slow body",
+        "body not complete within 15 minutes",
         drip(write_head(200, length=10**6), b" ", every=0.005),
         3,
         TimedOut,
         "part",
-        "after 15 minutes in all",
     ),
     Fault("200 with an error object", respond(200, _ERROR), 1, UnreadableResponse, "window"),
     Fault(
@@ -107,17 +106,17 @@ FAULTS = (
     Fault("200 with `null`", respond(200, b"null"), 1, UnreadableResponse, "window"),
     Fault("200 with an empty body", respond(200), 8, BrokenJson, "window"),
     Fault(
-        "200 in another charset than it says",
+        "200 whose charset differs from its Content-Type",
         respond(200, b'[{"recordId": "CANARY\xe9"}]', _LATIN),
         8,
         BrokenJson,
         "window",
     ),
     Fault("200 nested 10,000 deep", respond(200, _DEEP), 1, UnreadableResponse, "window"),
-    Fault("200 with over 64 MB (a 200 MB response)", _ENDLESS, 1, ResponseTooLarge, "part", "the rest is not read"),
-    Fault("this machine's clock an hour off", respond(401, headers=_HOUR_OFF), 1, WrongClock, "run"),
+    Fault("200 with a body of over 64 MB", _ENDLESS, 1, ResponseTooLarge, "part", "reading stops at 64 MB"),
+    Fault("this machine's clock is wrong by an hour", respond(401, headers=_HOUR_OFF), 1, WrongClock, "run"),
     Fault("certificate of another host", None, 1, BadCertificate, "run", "nothing was sent"),
-    Fault("host name not found", None, 3, Unreachable, "run", "8 attempts if iPlum has responded in this run"),
+    Fault("host name not found", None, 3, Unreachable, "run", "8 attempts if iPlum has responded earlier in this run"),
 )
 
 

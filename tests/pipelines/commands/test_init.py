@@ -77,7 +77,7 @@ def test_without_a_terminal_the_keys_are_read_from_the_environment(
         name: account.environ[name]
         for name in ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID", "IPLUM_START_DATE")
     } | {"IPLUM_START_DATE": str(account.first_day)}
-    assert re.search(r"covers [56] five-day windows .* about 1[02] requests", shown.out)
+    assert re.search(r"covers [56] windows \(up to five days each\) .* about 1[02] requests", shown.out)
     assert "Start it with: .venv/bin/iplum sync" in shown.out
     assert account.environ["IPLUM_SECRET_KEY"] not in shown.out + shown.err
     assert not account.folder.root.exists()
