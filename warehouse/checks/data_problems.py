@@ -1,10 +1,10 @@
 """Data problems: records that iPlum sent in a form that cannot be used as it is, summarized for people."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from warehouse.checks.data_quality import CheckResult, find_by_select, find_by_state
+from warehouse.checks.data_quality import CheckResult, find_by_select, read_all_states
 from warehouse.lake.files import WindowState
 from warehouse.schema.tables import FOLDED_TABLES, LAKE_TABLES
 from warehouse.snapshot.pointer import find_snapshot
@@ -25,6 +25,7 @@ class DataProblem:
         found: What is wrong with it.
         counts: The number in each window, oldest first.
         is_damage: Whether rows are missing or repeated because of it.
+        places: Positions of the first such records in the responses of a window, from 1, where they are known.
 
     """
 
@@ -34,34 +35,27 @@ class DataProblem:
     found: str
     counts: Mapping[StorageWindow, int]
     is_damage: bool
+    places: Mapping[StorageWindow, tuple[int, ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         number = sum(self.counts.values())
-        keys = [window.key for window in self.counts]
+        keys = [window.key + self._describe_places(window) for window in self.counts]
         shown = ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
         return (
             f"{self.table} of account {self.account}: {number:,} {self.noun}{'' if number == 1 else 's'} {self.found} "
             f"({'window' if len(keys) == 1 else 'windows'} {shown})"
         )
 
-
-def _count_unreadable(state: WindowState) -> int:
-    return state.unreadable
-
-
-def _count_conflicts(state: WindowState) -> int:
-    return state.conflicts
+    def _describe_places(self, window: StorageWindow) -> str:
+        positions = self.places.get(window, ())
+        return f" at {', '.join(map(str, positions))} in the response" if positions else ""
 
 
-def _count_implausible(state: WindowState) -> int:
-    return state.implausible
-
-
-# Counter of a window's state, the counted noun, what is wrong, and whether rows are missing because of it.
+# Counter in a window's state, the counted noun, what is wrong, and whether rows are missing because of it.
 _BY_STATE = (
-    (_count_unreadable, "record", "without a readable ID, in the raw log only", True),
-    (_count_conflicts, "record ID", "with different payloads in one response; all payloads are in `extra`", False),
-    (_count_implausible, "row", "with an impossible time, on no calendar", False),
+    ("unreadable", "record", "without a readable ID, in the raw log only", True),
+    ("conflicts", "record ID", "with different payloads in one response; all payloads are in `extra`", False),
+    ("implausible", "row", "with an impossible time, on no calendar", False),
 )
 
 
@@ -90,9 +84,16 @@ def find_problems(
 
 def _find_all(folder: DataFolder) -> Iterator[DataProblem]:
     for table in FOLDED_TABLES:
-        for count, noun, found, is_damage in _BY_STATE:
-            for account, counts in _group_by_account(find_by_state(folder, table, count)).items():
-                yield DataProblem(account, table.name, noun, found, counts, is_damage)
+        by_account: dict[str, dict[StorageWindow, WindowState]] = {}
+        for account, window, state in read_all_states(folder, table):
+            by_account.setdefault(account, {})[window] = state
+        for account, states in by_account.items():
+            for name, noun, found, is_damage in _BY_STATE:
+                counts = {
+                    window: getattr(state, name) for window, state in sorted(states.items()) if getattr(state, name)
+                }
+                places = {window: state.unreadable_at for window, state in states.items() if name == "unreadable"}
+                yield DataProblem(account, table.name, noun, found, counts, is_damage, places)
     if find_snapshot(folder) is not None:
         for table in LAKE_TABLES:
             for account, counts in _group_by_account(find_by_select(folder, "unique_ids", table)).items():

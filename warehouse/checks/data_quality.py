@@ -37,14 +37,14 @@ def find_by_select(folder: DataFolder, name: str, table: Table) -> list[CheckRes
 
 def find_by_state(folder: DataFolder, table: Table, count: Callable[[WindowState], int]) -> list[CheckResult]:
     """Return the windows of one table whose lake file counts failing rows."""
-    counted = ((account, window, count(state)) for account, window, state in _read_states(folder, table))
+    counted = ((account, window, count(state)) for account, window, state in read_all_states(folder, table))
     return [CheckResult(account, window, rows) for account, window, rows in counted if rows]
 
 
 def find_refused(folder: DataFolder, table: Table) -> list[CheckResult]:
     """List the accounts that iPlum last refused a dataset (HTTP 403), each with the requested window."""
     refused: dict[str, CheckResult] = {}
-    for account, states in _by_account(_read_states(folder, table)).items():
+    for account, states in _by_account(read_all_states(folder, table)).items():
         if is_refused(states.values()):
             refused[account] = CheckResult(account, max(w for w, state in states.items() if state.refused_at), 0)
     return list(refused.values())
@@ -59,7 +59,8 @@ def _by_account(
     return by_account
 
 
-def _read_states(folder: DataFolder, table: Table) -> Iterator[tuple[str, StorageWindow, WindowState]]:
+def read_all_states(folder: DataFolder, table: Table) -> Iterator[tuple[str, StorageWindow, WindowState]]:
+    """Yield the state of each lake file of a table, with its account and window."""
     seen = folder.with_cached_listings()
     for account in seen.accounts():
         for window, state in read_states(seen, table, account, seen.lake_windows(table.name, account)).items():

@@ -31,7 +31,8 @@ class WindowState:
         refused_at: Time of the latest refusal (HTTP 403) of the window (UTC), or None.
         largest_answer: The most rows that one request for the whole window returned.
         rows: Rows in the file.
-        unreadable: Records without an ID.
+        unreadable: Records without an ID in the latest pull.
+        unreadable_at: The positions of the first of them in their responses, from 1.
         unread: Rows with a value that did not parse.
         absent: Rows that the latest complete pull no longer returned.
         audited_at: Time of the latest audit among the complete pulls (UTC), or None.
@@ -58,6 +59,7 @@ class WindowState:
     missing_fields: tuple[str, ...] = ()
     spans: Mapping[str, Sequence[str]] = field(default_factory=dict)
     linked: str = ""
+    unreadable_at: tuple[int, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -137,7 +139,9 @@ def _decode_state(encoded: bytes) -> WindowState | None:
         fields = dict(json.loads(encoded))
         for name in ("complete_at", "refused_at", "audited_at"):
             fields[name] = datetime.fromisoformat(fields[name]) if fields.get(name) else None
-        fields |= {"folded": tuple(fields["folded"]), "missing_fields": tuple(fields.get("missing_fields", ()))}
+        fields["folded"] = tuple(fields["folded"])
+        for name in ("missing_fields", "unreadable_at"):
+            fields[name] = tuple(fields.get(name, ()))
         return WindowState(**fields)
     except (ValueError, KeyError, TypeError):
         return None  # missing, damaged, or of another version

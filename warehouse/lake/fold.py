@@ -27,6 +27,8 @@ from warehouse.schema.tables import Table
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow
 
+_SHOWN_POSITIONS = 5
+
 
 @dataclass(frozen=True)
 class FoldResult:
@@ -157,6 +159,7 @@ def _build_state(
     pulled = [response for response in responses if response.is_own]
     whole = [r for r in pulled if (r.request_start, r.request_end) == (window.start, window.end)]
     complete = find_complete_pulls(pulled, window)
+    unreadable = _list_unreadable(pulled, bodies)
     return WindowState(
         version=fold_version(table),
         folded=listing,
@@ -165,7 +168,8 @@ def _build_state(
         refused_at=max((response.pulled_at for response in pulled if response.rows is None), default=None),
         largest_answer=max((response.rows or 0 for response in whole), default=0),
         rows=len(rows),
-        unreadable=_count_unreadable(pulled, bodies),
+        unreadable=len(unreadable),
+        unreadable_at=tuple(position + 1 for position in unreadable[:_SHOWN_POSITIONS]),
         unread=len(rows) - rows[UNREAD].null_count,
         absent=len(rows) - rows["absent_since"].null_count,
         conflicts=len(rows) - rows[CONFLICTS].null_count,
@@ -183,8 +187,11 @@ def _find_missing_fields(
     return tuple(c.field for c in table.vendor_columns if c.field and c.field not in fields) if fields else ()
 
 
-def _count_unreadable(pulled: Sequence[RawResponse], bodies: Mapping[str, NormalizedResponse]) -> int:
-    """Count the unreadable records of the latest pull. Without IDs, those of several pulls cannot be distinguished."""
+def _list_unreadable(pulled: Sequence[RawResponse], bodies: Mapping[str, NormalizedResponse]) -> list[int]:
+    """List the positions of the unreadable records in each response of the latest pull.
+
+    Without IDs, those of several pulls cannot be distinguished.
+    """
     parts = [r for r in pulled if r.pull_id == pulled[-1].pull_id and r.body_sha256 in bodies]
     widest = max((part.request_end - part.request_start for part in parts), default=None)
     latest = {
@@ -192,7 +199,7 @@ def _count_unreadable(pulled: Sequence[RawResponse], bodies: Mapping[str, Normal
         for part in parts
         if part.body_sha256 and (part.reason != "halves" or part.request_end - part.request_start == widest)
     }
-    return sum(latest.values())
+    return [position for positions in latest.values() for position in positions]
 
 
 def _count_changes(before: pd.DataFrame | None, rows: pa.Table, table: Table) -> tuple[int, int]:

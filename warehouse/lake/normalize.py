@@ -47,7 +47,7 @@ class NormalizedResponse:
         rows: The table's vendor columns, typed, and columns of JSON objects or null: `unknown` (undocumented
             fields), `unread` (the original values of those that did not parse) and `conflicts` (other payloads
             with the same ID).
-        unreadable: How many records are not an object with a record ID.
+        unreadable: The positions of the records that are not an object with a record ID.
         records: All records of the response.
         positions: The position of each row's record among them.
         fields: The names of all fields of the readable records.
@@ -55,7 +55,7 @@ class NormalizedResponse:
     """
 
     rows: pa.Table
-    unreadable: int
+    unreadable: Sequence[int]
     records: Iterable[Any]
     positions: Sequence[int]
     fields: frozenset[str] = frozenset()
@@ -84,11 +84,11 @@ def normalize_response(body: bytes, table: Table, received_at: datetime | None =
         parts.append(replace(part, records=()) if parts else part)
     if len(parts) == 1:
         return _keep_one_payload(parts[0])
-    sizes = [len(part.positions) + part.unreadable for part in parts]
+    sizes = [len(part.positions) + len(part.unreadable) for part in parts]
     starts = [sum(sizes[:number]) for number in range(len(sizes))]
     whole = NormalizedResponse(
         pa.concat_tables([part.rows for part in parts]),
-        sum(part.unreadable for part in parts),
+        [start + position for start, part in zip(starts, parts, strict=True) for position in part.unreadable],
         JsonRecords(body),
         [start + position for start, part in zip(starts, parts, strict=True) for position in part.positions],
         frozenset(chain.from_iterable(part.fields for part in parts)),
@@ -120,7 +120,8 @@ def normalize_records(
     columns[UNKNOWN] = _format_objects(_find_unknown_fields(readable, fields, table), len(readable))
     columns[UNREAD] = _format_objects(unread, len(readable))
     columns[CONFLICTS] = pa.nulls(len(readable), pa.string())
-    return NormalizedResponse(pa.table(columns), len(records) - len(readable), records, positions, fields)
+    unreadable = sorted(set(range(len(records))).difference(positions)) if len(readable) < len(records) else ()
+    return NormalizedResponse(pa.table(columns), unreadable, records, positions, fields)
 
 
 def _compute_latest(

@@ -1,7 +1,7 @@
 """Windows that retention deletes while a sync or an archive run works on them."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from iplum_resource.http.responses import WindowResponse
@@ -18,7 +18,10 @@ from warehouse.storage.paths import DataFolder
 def mark_deleted(folder: DataFolder) -> None:
     """Save a deletion record as retention does before it deletes anything."""
     save_deletion_record(
-        folder, DeletionRecord(account="default", before=WINDOW.next().key, older_than_days=1, began_at=at(0))
+        folder,
+        DeletionRecord(
+            account="default", before=WINDOW.next().key, older_than_days=1, began_at=WINDOW.end + timedelta(days=1)
+        ),
     )
 
 

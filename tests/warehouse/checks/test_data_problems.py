@@ -33,7 +33,8 @@ def test_a_record_without_an_id_is_reported_as_damage(folder: DataFolder) -> Non
     (problem,) = find_problems(folder)
     assert problem.is_damage
     assert str(problem) == (
-        "usage of account default: 1 record without a readable ID, in the raw log only (window 2023-03-21)"
+        "usage of account default: 1 record without a readable ID, in the raw log only "
+        "(window 2023-03-21 at 2 in the response)"
     )
     assert [str(problem) in str(mismatch) for mismatch in Verification(folder=folder).find_mismatches()] == [True]
     assert find_problems(folder, ["other"]) == []

@@ -1,5 +1,6 @@
 """Verification of the published file: every table, view, mart and setting is compared with what it is made from."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -65,7 +66,9 @@ def test_a_changed_snapshot_is_found_and_rebuilt(folder: DataFolder, change: str
 
 def test_rows_of_deleted_windows_are_found(folder: DataFolder) -> None:
     """An archive run of an earlier version stored texts of a deleted window."""
-    deletion = DeletionRecord(account="default", before=WINDOW.next().key, older_than_days=1, began_at=at(5))
+    deletion = DeletionRecord(
+        account="default", before=WINDOW.next().key, older_than_days=1, began_at=WINDOW.end + timedelta(days=1)
+    )
     save_deletion_record(folder, deletion)
     mismatches = verify(folder)
     assert any("the deletion before 2023-03-26 of account default is not finished" in one for one in mismatches)

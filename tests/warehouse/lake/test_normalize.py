@@ -46,7 +46,7 @@ def test_documented_sample_parses() -> None:
 def test_unusual_records_are_parsed_and_unreadable_ones_counted() -> None:
     normalized = normalize_response((FIXTURES / "usage.json").read_bytes(), USAGE)
     assert list(normalized.frame["record_id"]) == ["0UmFAs73cwKbyqUtmz7ltLI.nGlAD.0Dgjdhpm", "text-1", "7"]
-    assert normalized.unreadable == 5
+    assert len(normalized.unreadable) == 5
     text, fax = normalized.frame.iloc[1], normalized.frame.iloc[2]
     assert (text["channel"], text["direction"]) == ("text", "out")
     assert text["started_at"] == pd.Timestamp("2023-03-24T08:15:30.5Z")
@@ -142,7 +142,7 @@ records = st.dictionaries(
 def test_each_record_is_a_row_or_counted_and_no_value_is_lost(drawn: list[Any]) -> None:
     body = json.dumps(drawn).encode()
     normalized = normalize_response(body, USAGE)
-    assert len(normalized.frame) + normalized.unreadable == len(drawn)
+    assert len(normalized.frame) + len(normalized.unreadable) == len(drawn)
     readable = [record for record in load_records(body) if isinstance(record, dict) and _has_id(record)]
     assert len(readable) == len(normalized.frame)
     for record, (_, row) in zip(readable, normalized.frame.iterrows(), strict=True):

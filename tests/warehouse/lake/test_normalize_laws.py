@@ -129,7 +129,7 @@ def test_large_body_parses_the_same_in_chunks_and_at_once() -> None:
     chunked, whole = normalize_response(body, USAGE), normalize_records(load_records(body), USAGE)
     assert sum(1 for _ in parse_json_records(body)) > 1
     assert chunked.rows.combine_chunks().equals(whole.rows.combine_chunks())
-    assert (chunked.unreadable, list(chunked.positions)) == (1, list(whole.positions))
+    assert (list(chunked.unreadable), list(chunked.positions)) == ([123], list(whole.positions))
     assert list(chunked.records) == list(whole.records)
 
 
