@@ -5,6 +5,7 @@
     ├── RawDamaged           a file of the raw log cannot be read, and nothing can replace it
     ├── PublishedInPart      everything was published except damaged raw files
     ├── NothingPublished     there is no snapshot to query yet
+    ├── SnapshotUnreadable   the published file is damaged or was changed by another program
     ├── PublisherBusy        another publisher held the lock for too long
     ├── InboxFailed          the database of the callback inbox cannot be reached or written
     ├── FileRefused          a downloaded file is not the expected one
@@ -101,6 +102,17 @@ class NothingPublished(WarehouseError):
 
     def __init__(self, place: str) -> None:
         super().__init__(f"there is no warehouse at {place} yet", fix="Run 'iplum sync' (or 'iplum publish') first")
+
+
+class SnapshotUnreadable(WarehouseError):
+    """The published file is damaged, or another program has changed it; `kind` is DuckDB's name of the error."""
+
+    def __init__(self, path: str, kind: str) -> None:
+        super().__init__(
+            f"cannot read {path}",
+            f"it is damaged, or another program has changed it ({kind})",
+            "Run 'iplum publish --full'",
+        )
 
 
 class PublisherBusy(WarehouseError):

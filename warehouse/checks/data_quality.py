@@ -8,7 +8,7 @@ import duckdb
 from warehouse.lake.due_windows import is_refused, read_states
 from warehouse.lake.files import WindowState
 from warehouse.schema.tables import Table
-from warehouse.snapshot.database import open_snapshot
+from warehouse.snapshot.database import read_snapshot
 from warehouse.snapshot.pointer import fetch_snapshot
 from warehouse.sql import read_sql
 from warehouse.storage.paths import DataFolder
@@ -28,7 +28,7 @@ def find_by_select(folder: DataFolder, name: str, table: Table) -> list[CheckRes
     """Return the failing rows in one table by the SELECT `sql/checks/<name>.sql`; raises `NothingPublished`."""
     snapshot = fetch_snapshot(folder)
     select = read_sql("checks", name)
-    with open_snapshot(snapshot) as connection:
+    with read_snapshot(snapshot) as connection:
         # With this filter, DuckDB skips the other tables of the SELECT's union.
         requested = duckdb.ColumnExpression("table_name") == duckdb.ConstantExpression(table.name)
         rows = connection.sql(select).filter(requested).fetchall()

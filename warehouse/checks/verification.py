@@ -14,7 +14,7 @@ from warehouse.archive.download_log import compute_lake_rows
 from warehouse.archive.media_store import MediaStore
 from warehouse.checks.data_problems import find_problems
 from warehouse.checks.snapshot_verification import find_snapshot_mismatches
-from warehouse.errors import RawDamaged, WarehouseError
+from warehouse.errors import RawDamaged, SnapshotUnreadable, WarehouseError
 from warehouse.lake.files import read_rows, read_table
 from warehouse.lake.fold import count_nulled
 from warehouse.progress import ProgressCallback, ignore_progress
@@ -22,7 +22,7 @@ from warehouse.raw.deletion_log import find_first_kept_window, load_deletion_rec
 from warehouse.retention.legal_holds import read_holds
 from warehouse.retention.redaction import find_held
 from warehouse.schema.tables import ARCHIVE_TABLES, FOLDED_TABLES, LAKE_TABLES, TABLES_WITH_ARCHIVE, Table
-from warehouse.snapshot.database import count_differing_rows, open_snapshot
+from warehouse.snapshot.database import count_differing_rows, read_snapshot
 from warehouse.snapshot.marts import MartSettings
 from warehouse.snapshot.publish import is_stale
 from warehouse.snapshot.repair import find_stale_windows, list_raw_windows
@@ -66,7 +66,10 @@ class Verification:
     on_progress: ProgressCallback = ignore_progress
 
     def find_mismatches(self) -> Iterator[Mismatch]:
-        """Yield each mismatch; files without a row are found only without bounds. Raises `StorageFailed`."""
+        """Yield each mismatch; files without a row are found only without bounds.
+
+        Raises `StorageFailed` and `SnapshotUnreadable`.
+        """
         problems: dict[str, str] = {}
         keys = [(table, *key) for table in ARCHIVE_TABLES for key in self._list_windows(table)]
         for done, (table, account, window) in enumerate(keys, start=1):
@@ -82,7 +85,12 @@ class Verification:
         yield from self._verify_folds()
         for account in self.folder.accounts():
             yield from self._verify_deletions(account)
-        for problem in find_problems(self.folder, since=self.since, until=self.until):
+        try:
+            problems_of_records = list(find_problems(self.folder, since=self.since, until=self.until))
+        except SnapshotUnreadable as error:
+            yield Mismatch(f"{error.failed}: {error.cause}", error.fix)
+            return
+        for problem in problems_of_records:
             if problem.is_damage:
                 yield Mismatch(str(problem), "The raw log has every record as iPlum sent it; ask iPlum about them")
 
@@ -204,7 +212,7 @@ class Verification:
 
     def _verify_snapshot(self) -> Iterator[Mismatch]:
         """Compare the snapshot with one built anew, or within bounds the rows of their windows with the lake."""
-        store = self.folder.store
+        store, is_remote = self.folder.store, self.folder.bucket is not None
         if self.since is None and self.until is None:
             with scratch_folder(self.folder.state, self.folder.modes) as scratch:
                 try:
@@ -216,7 +224,7 @@ class Verification:
             return
         with (
             scratch_folder(self.folder.state, self.folder.modes) as scratch,
-            open_snapshot(self.folder.snapshot, reads_files=True) as connection,
+            read_snapshot(self.folder.snapshot, reads=scratch if is_remote else self.folder.root) as connection,
         ):
             for table in LAKE_TABLES:
                 for account, window in self._list_windows(table):

@@ -12,7 +12,7 @@ import duckdb
 from warehouse.errors import ExportFailed, StorageFailed
 from warehouse.outputs.escaping import format_csv_row
 from warehouse.progress import ProgressCallback, ignore_progress
-from warehouse.snapshot.database import open_snapshot
+from warehouse.snapshot.database import read_snapshot
 from warehouse.snapshot.pointer import fetch_snapshot
 from warehouse.sql import read_sql
 from warehouse.storage.atomic_files import Modes, scratch_folder
@@ -55,6 +55,7 @@ def export(
 
     Raises:
         NothingPublished: There is no snapshot.
+        SnapshotUnreadable: The snapshot is damaged, or another program has changed it.
         ExportFailed: The target exists, or a file is missing or damaged.
         StorageFailed: The disk failed.
 
@@ -79,7 +80,7 @@ def _write(
     rows: dict[str, int] = {}
     files: dict[str, str] = {}
     missing = 0
-    with open_snapshot(snapshot) as connection:
+    with read_snapshot(snapshot) as connection:
         for table in _TABLES:
             writer = _Writer(built / f"{table}.csv", built / f"{table}.jsonl")
             for record in writer.write(*_select(connection, table, selection)):

@@ -9,7 +9,7 @@ import duckdb
 import jinja2
 
 from warehouse.outputs.report_charts import CHARTS
-from warehouse.snapshot.database import open_snapshot
+from warehouse.snapshot.database import read_snapshot
 from warehouse.snapshot.pointer import fetch_snapshot
 from warehouse.sql import read_sql
 from warehouse.storage.atomic_files import write_file
@@ -24,7 +24,7 @@ def write_report(folder: DataFolder, output: Path | None = None) -> Path:
     """Write the report of the published snapshot, whole or not at all, and return its path.
 
     It contains logins and phone numbers, so it is as private as the data. Without `output` it is `report.html` in
-    the data folder. Raises `NothingPublished` and `StorageFailed`.
+    the data folder. Raises `NothingPublished`, `SnapshotUnreadable` and `StorageFailed`.
     """
     fetch_snapshot(folder)
     path, page = output or folder.report, render_report(folder).encode()
@@ -36,7 +36,7 @@ def write_report(folder: DataFolder, output: Path | None = None) -> Path:
 
 def render_report(folder: DataFolder) -> str:
     """Render the page as one HTML text with its scripts and data; users' text is escaped."""
-    with open_snapshot(folder.snapshot) as connection:
+    with read_snapshot(folder.snapshot) as connection:
         rows = {name: _read(connection, name) for name in {*CHARTS, *_TABLES}}
     charts = {name: draw(rows[name]) for name, draw in CHARTS.items() if rows[name]}
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from warehouse.errors import SnapshotUnreadable
 from warehouse.schema.marts import MARTS
 from warehouse.schema.tables import FOLDED_TABLES, PUBLISHED_TABLES, VIEWS, Table, render_ddl
 from warehouse.snapshot.marts import MartSettings, build_marts, describe_marts
@@ -47,6 +48,8 @@ class Snapshot:
     Args:
         path: A copy of the published file or a new file, never the published file itself.
         spill_folder: Where DuckDB may write temporary data.
+        reads: The folder whose files can be inserted. Other files and the network are out of reach, because a copied
+            file may contain views that another program planted.
         megabytes_per_core: DuckDB's memory limit for up to two million records.
 
     Raises:
@@ -54,8 +57,11 @@ class Snapshot:
 
     """
 
-    def __init__(self, path: Path, *, spill_folder: Path, megabytes_per_core: int = _MEGABYTES_PER_CORE) -> None:
+    def __init__(
+        self, path: Path, *, spill_folder: Path, reads: Path, megabytes_per_core: int = _MEGABYTES_PER_CORE
+    ) -> None:
         self._path = path
+        self._reads = reads
         self._megabytes_per_core = megabytes_per_core
         self._connection = duckdb.connect(
             config={"temp_directory": str(spill_folder), "autoinstall_known_extensions": "false"}
@@ -70,6 +76,7 @@ class Snapshot:
         self._connection.execute("SET enable_progress_bar = false")
         (cores,) = self._connection.execute("SELECT current_setting('threads')").fetchall()[0]
         self._connection.execute(f"SET memory_limit = '{cores * self._megabytes_per_core}MB'")
+        _forbid_other_files(self._connection, self._reads)
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -180,13 +187,21 @@ def count_differing_rows(
     return int(connection.execute(select, values).fetchall()[0][0])
 
 
+def _forbid_other_files(connection: duckdb.DuckDBPyConnection, reads: Path | None) -> None:
+    """Restrict a connection to its attached files and those below the folder `reads`."""
+    if reads is not None:
+        connection.execute("SET allowed_directories = $folders", {"folders": [str(reads)]})
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET python_enable_replacements = false")
+
+
 @contextmanager
-def open_snapshot(path: Path, *, reads_files: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_snapshot(path: Path, *, reads: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a read-only connection to a published file; instants are in UTC. Raises `duckdb.Error`.
 
-    Other files and the network are out of reach unless `reads_files` is true, so that a view that another program
-    planted in the file cannot read them. `duckdb.connect(path)` would return an earlier snapshot that this process
-    still has open under the same path.
+    Files outside the folder `reads` and the network are out of reach, so that a view that another program planted in
+    the file cannot read them. `duckdb.connect(path)` would return an earlier snapshot that this process still has open
+    under the same path.
     """
     with duckdb.connect(
         config={"temp_directory": f"{path}.tmp", "autoinstall_known_extensions": "false"}
@@ -196,10 +211,19 @@ def open_snapshot(path: Path, *, reads_files: bool = False) -> Iterator[duckdb.D
         connection.execute("USE warehouse")
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")
-        if not reads_files:
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET python_enable_replacements = false")
+        _forbid_other_files(connection, reads)
         yield connection
+
+
+@contextmanager
+def read_snapshot(path: Path, *, reads: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a published file as `open_snapshot` does; raises `SnapshotUnreadable` instead of `duckdb.Error`."""
+    try:
+        with open_snapshot(path, reads=reads) as connection:
+            yield connection
+    except duckdb.Error as error:
+        # DuckDB's text may contain values.
+        raise SnapshotUnreadable(str(path), type(error).__name__) from None
 
 
 def read_published_windows(path: Path, settings: MartSettings) -> dict[Table, dict[WindowKey, str]] | None:

@@ -96,7 +96,7 @@ def publish(
 @contextmanager
 def hold_publish_lock(folder: DataFolder, *, wait_seconds: float = 900) -> Iterator[None]:
     """Hold the publishers' lock; raises `PublisherBusy` and `StorageFailed`."""
-    create_folder(folder.publish_lock.parent, folder.modes)
+    folder.create_locks_folder()
     lock = FileLock(folder.publish_lock, timeout=wait_seconds, mode=folder.modes.file)
     try:
         lock.acquire()
@@ -216,7 +216,8 @@ def _build(
     """Build a snapshot; return False, before its marts, if records were found that have rows in several windows."""
     if not is_rebuild:
         shutil.copyfile(folder.snapshot, path)
-    with Snapshot(path, spill_folder=path.parent / "spill") as snapshot:
+    reads = folder.root if folder.bucket is None else path.parent
+    with Snapshot(path, spill_folder=path.parent / "spill", reads=reads) as snapshot:
         if is_rebuild:
             snapshot.create()
         done, total = 0, sum(map(len, plan.to_replace.values()))

@@ -24,7 +24,9 @@ def lake_file(tmp_path: Path) -> Path:
 
 
 def build(path: Path, lake_file: Path, megabytes_per_core: int = 128) -> None:
-    with Snapshot(path, spill_folder=path.parent / "spill", megabytes_per_core=megabytes_per_core) as snapshot:
+    with Snapshot(
+        path, spill_folder=path.parent / "spill", reads=path.parent, megabytes_per_core=megabytes_per_core
+    ) as snapshot:
         snapshot.create()
         snapshot.insert(USAGE, [lake_file])
         snapshot.finish(MartSettings())
@@ -51,5 +53,7 @@ def test_a_planted_view_cannot_read_files(tmp_path: Path, lake_file: Path) -> No
         connection.execute(f"CREATE VIEW planted AS SELECT * FROM read_text('{__file__}')")
     with open_snapshot(path) as connection, pytest.raises(duckdb.PermissionException):
         connection.execute("FROM planted").fetchall()
-    with open_snapshot(path, reads_files=True) as connection:
+    with open_snapshot(path, reads=tmp_path) as connection, pytest.raises(duckdb.PermissionException):
+        connection.execute("FROM planted").fetchall()
+    with open_snapshot(path, reads=Path(__file__).parent) as connection:
         assert len(connection.execute("FROM planted").fetchall()) == 1

@@ -45,7 +45,7 @@ def _add_hold(folder: DataFolder) -> None:
     add_hold(folder, account=None, user="ann", counterparty=None, note=None, since=date(2023, 4, 1))
 
 
-@pytest.mark.parametrize("use", [_add_hold, DataFolder.create_locks_folder, DataFolder.check])
+@pytest.mark.parametrize("use", [publish, _add_hold, DataFolder.create_locks_folder, DataFolder.check])
 @pytest.mark.parametrize("name", ["requests-default", "requests-default.lock", "publish.lock", "holds.lock"])
 def test_a_planted_link_among_the_locks_is_refused(
     folder: DataFolder, victim: Path, use: Callable[[DataFolder], object], name: str
@@ -62,7 +62,7 @@ def test_a_folder_that_is_a_link_is_refused(folder: DataFolder, tmp_path: Path, 
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StorageFailed, match=f"{name}: it is a symbolic link. Set IPLUM_DATA or IPLUM_STATE"):
-        folder.create_locks_folder()
+        publish(folder)
 
 
 @is_root
@@ -71,7 +71,7 @@ def test_what_belongs_to_another_user_is_refused(folder: DataFolder, tmp_path: P
     (folder.locks / "requests-default").touch()
     os.chown(tmp_path / name, STRANGER, -1)
     with pytest.raises(StorageFailed, match=rf"{name}: it belongs to another user \(uid {STRANGER}\).*sudo chown -R"):
-        folder.create_locks_folder()
+        publish(folder)
 
 
 def test_the_rate_limit_is_not_written_through_a_link(tmp_path: Path, victim: Path) -> None:
