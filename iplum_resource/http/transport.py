@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import ReadTimeoutError
 
 from iplum_resource.errors import Interrupted, IPlumError, ResponseTooLarge, TimedOut
+from iplum_resource.http.bounded_connections import BoundedAdapter
 from iplum_resource.http.transport_errors import classify_transport_error
 from iplum_resource.http.url_rules import find_base_url_problem, is_loopback_host
 
@@ -81,7 +81,7 @@ class Transport:
         self._session.headers["User-Agent"] = user_agent
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
+            self._session.mount(scheme, BoundedAdapter(headers_within=bounds.total, connections=_CONNECTIONS))
 
     def post(self, path: str, body: bytes, *, auth: AuthBase, request: str) -> HttpResponse:
         """Send one POST and return the response, whatever its status.
@@ -105,6 +105,8 @@ class Transport:
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = classify_transport_error(error, request)
+            if self._monotonic() > deadline:
+                failure = TimedOut(request, f"no headers after {bounds.total:g} s")
         else:
             with response:
                 body = self._read_body(response, deadline, request=request)

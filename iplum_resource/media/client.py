@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 from urllib.parse import urljoin
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection
 
 from iplum_resource.errors import (
     Interrupted,
@@ -30,6 +28,7 @@ from iplum_resource.errors import (
     Unreachable,
     WrongAddress,
 )
+from iplum_resource.http.bounded_connections import BoundedAdapter
 from iplum_resource.http.retry import RetryPolicy
 from iplum_resource.http.status_errors import classify_status
 from iplum_resource.http.transport import DirectSession, HttpResponse, parse_content_length
@@ -95,7 +94,10 @@ class MediaClient:
         self._session.auth = _no_auth
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, _GuardedAdapter(pool_maxsize=_CONNECTIONS))
+            adapter = BoundedAdapter(
+                headers_within=self._bounds.total, connections=_CONNECTIONS, check_peer=_check_peer
+            )
+            self._session.mount(scheme, adapter)
 
     def find_url(self, text: str) -> str | None:
         """Return the URL to download, or None if the text is not a media URL."""
@@ -132,7 +134,7 @@ class MediaClient:
         url = self._require_listed(text)
         deadline = self._monotonic() + self._bounds.total
         for _ in range(_MAX_REDIRECTS):
-            with self._get(url) as response:
+            with self._get(url, deadline=deadline) as response:
                 if response.status_code not in _REDIRECTS:
                     self._receive(response, sink, deadline=deadline)
                     return
@@ -145,7 +147,7 @@ class MediaClient:
             raise MediaRefused(_REQUEST, "its host is not listed")
         return url
 
-    def _get(self, url: str) -> requests.Response:
+    def _get(self, url: str, *, deadline: float) -> requests.Response:
         failure: IPlumError
         try:
             return self._session.get(
@@ -155,6 +157,8 @@ class MediaClient:
             failure = refusal
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = classify_transport_error(error, _REQUEST)
+            if self._monotonic() > deadline:
+                failure = TimedOut(_REQUEST, f"no headers after {self._bounds.total:g} s")
             if isinstance(failure, Unreachable | WrongAddress):
                 failure = MediaUnreachable(_REQUEST, failure.detail)
         # Raised outside the except clause, so that the library's error, which holds the URL, is not chained.
@@ -215,31 +219,3 @@ def _check_peer(connection: HTTPConnection) -> None:
     if not is_address_allowed(str(connection.sock.getpeername()[0]), connection.host.strip("[]")):
         connection.close()
         raise MediaRefused(_REQUEST, "the host name leads to a private address")
-
-
-class _GuardedHTTPConnection(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        _check_peer(self)
-
-
-class _GuardedHTTPSConnection(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        _check_peer(self)
-
-
-class _GuardedHTTPPool(HTTPConnectionPool):
-    ConnectionCls = _GuardedHTTPConnection
-
-
-class _GuardedHTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _GuardedHTTPSConnection
-
-
-class _GuardedAdapter(HTTPAdapter):
-    """An adapter that checks the address of each new connection."""
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _GuardedHTTPPool, "https": _GuardedHTTPSPool}

@@ -175,6 +175,25 @@ def _find_closed_port() -> int:
         return port
 
 
+def test_slowly_dripping_headers_time_out_at_the_total_timeout() -> None:
+    """Each byte arrives within the read timeout."""
+
+    def drip(connection: socket.socket, stop: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while not stop.wait(0.02):
+            try:
+                connection.sendall(b"x")
+            except OSError:
+                return
+
+    with (
+        ScriptedServer(drip) as server,
+        build_client(server.url, monotonic=time.monotonic, total_timeout=0.3) as client,
+        pytest.raises(TimedOut, match=r"no headers after 0\.3 s"),
+    ):
+        client.fetch_recordings(WIDE)
+
+
 @pytest.mark.parametrize("window", [WIDE, NARROW])
 def test_a_refused_connection_gets_three_attempts(window: Window) -> None:
     clock = Clock()
