@@ -12,6 +12,8 @@ _WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 _CHANNELS = alt.Scale(domain=["call", "text", "fax"], range=["#3b76c4", "#2a9d77", "#d58a1f"])
 _EVER = 100_000
 _ROWS = "rows"
+#: Vega's own labels of days and weeks lack the month.
+_DATES = alt.Axis(format="%-d %b %Y", labelOverlap=True)
 
 
 def _select_range(rows: Rows, field: str) -> alt.Parameter:
@@ -54,7 +56,7 @@ def draw_volume(rows: Rows) -> dict[str, Any]:
         _chart()
         .mark_bar()
         .encode(
-            x=alt.X("local_date:T", title=None),
+            x=alt.X("local_date:T", title=None, axis=_DATES),
             y=alt.Y("sum(records):Q", title="records a day"),
             color=alt.Color("channel:N", scale=_CHANNELS, title=None, legend=alt.Legend(orient="top")),
             tooltip=[
@@ -96,7 +98,7 @@ def draw_hours(rows: Rows) -> dict[str, Any]:
 
 def draw_responses(rows: Rows) -> dict[str, Any]:
     """Draw the reply times to texts per week: median and 90th percentile."""
-    base = _within_range(_chart(), rows, "local_week").encode(x=alt.X("local_week:T", title=None))
+    base = _within_range(_chart(), rows, "local_week").encode(x=alt.X("local_week:T", title=None, axis=_DATES))
     tooltip = [
         alt.Tooltip("local_week:T", title="week of", format="%-d %b %Y"),
         alt.Tooltip("blocks:Q", title="conversations"),
@@ -121,7 +123,7 @@ def draw_credits(rows: Rows) -> dict[str, Any]:
     of_account = "{account}, " if len(accounts) > 1 else ""
     kinds = [{**row, "kind": f"{of_account}{{channel}}, {{type}}".format_map(row)} for row in rows]
     base = _within_range(_chart(), rows, "local_date").encode(
-        x=alt.X("local_date:T", title=None),
+        x=alt.X("local_date:T", title=None, axis=_DATES),
         y=alt.Y("credits:Q", title="credits a day"),
         tooltip=[
             alt.Tooltip("local_date:T", title="day", format="%a %-d %b %Y"),
@@ -144,7 +146,7 @@ def draw_credits(rows: Rows) -> dict[str, Any]:
 def draw_coverage(rows: Rows) -> dict[str, Any]:
     """Draw the calls and the recorded calls of each week."""
     base = _within_range(_chart(), rows, "local_week").encode(
-        x=alt.X("local_week:T", title=None),
+        x=alt.X("local_week:T", title=None, axis=_DATES),
         tooltip=[
             alt.Tooltip("local_week:T", title="week of", format="%-d %b %Y"),
             "calls:Q",
