@@ -17,7 +17,7 @@ _REQUEST = "callback"
 _MAX_DEPTH = 50
 CallbackKind = Literal["usage", "recordings"]
 
-# A content that is one URL gives access to a recording or fax, on whatever host.
+# A content that is one URL grants access to a recording or fax, on any host.
 _URL = re.compile(r"\s*[a-z][a-z0-9+.-]*://\S+\s*", re.IGNORECASE)
 
 

@@ -14,7 +14,7 @@ _TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
 # The start of the next object. The element before the comma may be of any type.
 _NEXT_OBJECT = re.compile(r",\s*(?=\{)")
 _SEPARATORS = re.compile(r"[\s,]*")
-# A longer integer, which is out of the range of floats, stays text; as an ID it is the same.
+# A longer integer, which is out of the range of floats, remains text, which is the same as an ID.
 _MAX_DIGITS = 300
 
 

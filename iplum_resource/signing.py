@@ -51,7 +51,7 @@ def build_headers(credentials: Credentials, login_id: str, *, path: str, at: dat
 
 
 def _as_header(value: str) -> str:
-    # The signature covers UTF-8, and http.client writes headers as Latin-1: this gives the same bytes.
+    # The signature covers UTF-8, and http.client writes headers as Latin-1: this results in the same bytes.
     return value.encode().decode("latin-1")
 
 

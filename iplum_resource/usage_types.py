@@ -58,7 +58,7 @@ class UsageRequest:
             _logger.warning(
                 "iPlum rejects the usage types %s. The sync continues with %s.", ", ".join(refused), ", ".join(accepted)
             )
-        # Set last: after a probe that failed for another reason, the next window probes again.
+        # Set only after the probe succeeded, so that a failed probe is repeated.
         self._probed = True
 
     def _is_accepted(self, name: str, window: Window) -> bool:

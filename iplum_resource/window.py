@@ -42,7 +42,7 @@ class Window:
     def request_dates(self) -> tuple[str, str]:
         """The values of StartDate and EndDate, in UTC.
 
-        Fractions of a millisecond are cut off at both ends, so adjacent windows stay adjacent.
+        Fractions of a millisecond are cut off at both ends, so adjacent windows remain adjacent.
         """
         return _format_date(self.start), _format_date(self.end)
 

@@ -101,7 +101,7 @@ def build_ui_command(*options: str, workspace: Path = PROJECT / "workspace.yaml"
 
 
 def build_ui_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
-    """Add DAGSTER_HOME, and silence the notice that `dg dev`, a package of its own, supersedes `dagster dev`."""
+    """Add DAGSTER_HOME, and silence the notice that `dg dev`, a separate package, supersedes `dagster dev`."""
     filters = [environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command` is superseded"]
     return {**environ, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": ",".join(filter(None, filters))}
 

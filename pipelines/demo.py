@@ -1,4 +1,4 @@
-"""`make demo`: the whole pipeline on this machine, with the stand-in API and a folder of its own.
+"""`make demo`: the whole pipeline on this machine, with the stand-in API and a separate data folder.
 
 `python -m pipelines.demo --ui` is `make demo-ui`: the Dagster UI on the demo's data.
 """

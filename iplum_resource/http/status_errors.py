@@ -52,7 +52,7 @@ def classify_status(response: HttpResponse, request: str) -> IPlumError | None:
 
 
 def compute_clock_offset(response: HttpResponse) -> timedelta | None:
-    """Return how far this machine's clock is ahead of iPlum's `Date` header, or None without one.
+    """Return how far this machine's clock is ahead of iPlum's `Date` header, or None if the header is missing.
 
     Precise to about a second, the resolution of the header.
     """

@@ -1,4 +1,4 @@
-"""Rules for URLs: which hosts are loopback, and what the base URL of the API may look like."""
+"""Rules for URLs: loopback hosts, and the allowed form of the API's base URL."""
 
 import ipaddress
 import re

@@ -11,7 +11,7 @@ from iplum_resource.errors import AccountError
 class CircuitBreaker:
     """A breaker that lets one call through until iPlum has responded, then all calls until an error trips it.
 
-    Without it, all threads would try a wrong key at once, which may lock the account.
+    Otherwise all threads would try a wrong key at once, which may lock the account.
     """
 
     def __init__(self) -> None:

@@ -97,7 +97,8 @@ class PostgresStateStore(StateStore):
         name: The row, one per access key.
 
     Raises:
-        RateLimiterFailed: The database cannot be used, or psycopg2 is not installed. Quotes neither argument.
+        RateLimiterFailed: The database cannot be used, or psycopg2 is not installed. The message
+            contains neither argument.
 
     """
 

@@ -201,7 +201,7 @@ class MediaClient:
 
 
 def _join(url: str, location: str) -> str:
-    """Return the target of a redirect; empty if it is no URL."""
+    """Return the target of a redirect; empty if it is not a URL."""
     try:
         return urljoin(url, location)
     except ValueError:

@@ -1,5 +1,5 @@
 """A stand-in for the iPlum API on a real socket, built from the vendor's documentation.
 
-Shares no line with the client, so that the two cannot be wrong together. `options` describes its behavior, and
-`server` runs it.
+It shares no code with the client, so that a misreading in one is not repeated in the other. `options` describes its
+behavior, and `server` runs it.
 """

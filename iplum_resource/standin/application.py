@@ -117,7 +117,7 @@ def _media_base(request: Request, options: Options) -> str:
 
 
 def _read_leniently(raw: bytes) -> dict[str, Any] | None:
-    """Read a body for the record, which also has the requests that are refused."""
+    """Parse a body for the request log, which also lists rejected requests."""
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):

@@ -35,8 +35,8 @@ _KEPT_ROWS = 250_000  # about 120 MB
 class History:
     """Answer for any window and any id of an invented account; safe to use from several threads.
 
-    The same options, window and `now` give the same rows, and two windows that meet give together what
-    the window over both gives. Rows are sorted by start.
+    The same options, window and `now` return the same rows. Two adjacent windows together return the rows of the
+    window that covers both. Rows are sorted by start.
     """
 
     def __init__(self, options: Options) -> None:

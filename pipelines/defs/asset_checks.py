@@ -36,7 +36,7 @@ _ON_FOLDED_TABLES = (
     Check("rows_in_window", "Each row started in its window."),
     Check(
         "all_read",
-        "Every record and every value could be parsed. Others stay in the raw log, and values in `extra`.",
+        "Every record and value could be parsed. Others are kept: records in the raw response log, values in `extra`.",
         _count(lambda state: state.unreadable + state.unread),
     ),
     Check("nothing_gone", "iPlum still has every row. Rows it no longer has are kept, with `absent_since`."),

@@ -59,7 +59,7 @@ def is_interruption(event: dg.DagsterEvent) -> bool:
 def describe_failure(event: dg.DagsterEvent) -> str:
     """Describe why a step failed, in one line: our own text, or else only the kind of error.
 
-    An unexpected error may contain a row, so its text stays in Dagster's history.
+    An unexpected error may contain a row, so its text is shown only in Dagster's history.
     """
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:

@@ -88,7 +88,7 @@ def build_schedules(
 ) -> list[dg.ScheduleDefinition]:
     """Build an account's schedules. `daily_archive` is off by default (docs/design.md, "Privacy").
 
-    Dagster does not run missed ticks later; their windows stay due. Only `weekly_audit` requests old windows again.
+    Dagster does not run missed ticks later; their windows remain due. Only `weekly_audit` requests old windows again.
     """
     hour, minute = settings.sync_at.hour, settings.sync_at.minute
 

@@ -20,7 +20,7 @@ _ACTIVE = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
-# A killed run stays "started" in Dagster's history forever, so older runs are ignored.
+# A killed run remains "started" in Dagster's history forever, so older runs are ignored.
 _RUN_TIMEOUT = timedelta(hours=1)
 # Runs of several accounts do not publish themselves; while they run, their data is published at this interval.
 _RUN_TIMEOUT_MULTI = timedelta(days=1)

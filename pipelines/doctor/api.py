@@ -47,7 +47,7 @@ def open_client(settings: Settings, environ: Mapping[str, str]) -> IPlumClient:
 
 
 def diagnose_account(client: IPlumClient, settings: Settings, now: datetime) -> Iterator[Diagnosis]:
-    """Check what the account may request, with at most about twenty requests.
+    """Check the account's permissions, with at most about 20 requests.
 
     Requests one hour of each usage type and of recordings, two records that do not exist, and some older windows.
     Ends with the first error that holds for every request. `now` is aware UTC.

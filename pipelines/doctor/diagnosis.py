@@ -21,7 +21,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One line: the checked thing, its state, what was found, and how to fix it (empty if nothing is wrong)."""
+    """One line: the name of the check, its state, the finding, and the fix (empty if none is needed)."""
 
     name: str
     state: State
@@ -30,7 +30,7 @@ class Diagnosis:
 
 
 def choose_exit_code(diagnoses: Iterable[Diagnosis]) -> int:
-    """Return the exit code: 2 for a wrong setting, 1 for any other failure, 0 without one."""
+    """Return the exit code: 2 for a wrong setting, 1 for any other failure, 0 if nothing failed."""
     states = {diagnosis.state for diagnosis in diagnoses}
     if State.WRONG in states:
         return 2

@@ -56,7 +56,7 @@ def _diagnose_bucket(folder: DataFolder) -> Diagnosis:
 
 
 def diagnose_records(settings: Settings) -> Iterator[Diagnosis]:
-    """Check for records that iPlum sent in a form that cannot be used as it is."""
+    """Check for records that iPlum sent in an unusable form."""
     from warehouse.checks.data_problems import find_problems
 
     try:

@@ -1,4 +1,4 @@
-"""Group commit: one sync of the disk for the events of many requests."""
+"""Group commit: one fsync for the events of many requests."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -65,9 +65,10 @@ def archive(
     clock: Clock,
     on_start: Callable[[int, timedelta], None] = lambda _records, _duration: None,
 ) -> ArchiveReport:
-    """Download what is not verified yet, publish, and return the result; `environ` holds the credentials.
+    """Download all contents that are not verified yet, publish, and return the result; `environ` holds the credentials.
 
-    Without days, all of history; with them, the windows that overlap them (UTC; `until` excluded). `on_start`
+    `since` and `until` limit it to the windows that overlap these days (UTC; `until` excluded); the default is all of
+    history. `on_start`
     receives the number of records and the shortest possible duration before the first request. Raises as `sync`
     does.
     """

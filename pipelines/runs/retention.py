@@ -19,7 +19,7 @@ _EVENTS_AT_A_TIME = 5_000
 
 
 def plan_deletion(settings: Settings, *, older_than_days: int, now: datetime) -> DeletionRecord:
-    """Return what would be deleted; changes nothing. Raises `SettingsError` for days in the look-back."""
+    """Return the planned deletion without changing anything. Raises `SettingsError` for days in the look-back."""
     if older_than_days <= settings.lookback_days:
         raise SettingsError(
             f"--older-than {older_than_days} must be more than IPLUM_LOOKBACK_DAYS ({settings.lookback_days}): "
@@ -39,11 +39,11 @@ def list_unfinished(settings: Settings) -> list[DeletionRecord]:
 
 
 def carry_out(accounts: Sequence[Settings], settings: Settings, deletion: DeletionRecord, *, clock: Clock) -> None:
-    """Delete what was planned, and what interrupted deletions left, permanently.
+    """Permanently delete the planned windows and finish interrupted deletions.
 
     The record is saved before anything is deleted, and again once the tables are published without it. The
-    database is rebuilt, so that no deleted byte remains in it. If the process is killed, the next call continues.
-    Raises `WarehouseError`.
+    database is rebuilt, so that no deleted byte remains in it. If the process is killed, the next call finishes the
+    deletion. Raises `WarehouseError`.
     """
     folder = open_folder(settings)
     retention = Retention(folder, settings.account)

@@ -93,7 +93,7 @@ class _TallyingProgress(Progress):
 def choose_ranges(
     settings: Settings, *, since: date | None, until: date | None, now: datetime
 ) -> list[list[StorageWindow]]:
-    """List the windows to sync as one range per run, newest first; without days, the due ones.
+    """List the windows to sync as one range per run, newest first. The default is the due windows.
 
     `since` is included and `until` excluded (UTC days); windows that overlap the range are synced whole. Raises
     `SettingsError` for days that cannot be synced.
@@ -133,7 +133,7 @@ def sync(
 
     Several accounts (or the one named `only`) are pulled one after the other and published together; the failure
     of one does not stop the others. Failures of a run are in the result. With the job `AUDIT`, windows are requested
-    again, whole and in halves, and the differences are in the result; without days, all of history.
+    again, whole and in halves, and the differences are in the result. The default is all of history.
 
     Raises `SettingsError` before any request, and `WarehouseError` if the data folder cannot be used.
     """

@@ -46,7 +46,7 @@ def load_accounts(environ: Mapping[str, str], root: Path = PROJECT) -> tuple[Set
 
 
 def choose_accounts(accounts: Sequence[Settings], name: str | None) -> tuple[Settings, ...]:
-    """Return the account of a name, or all without one; raises `SettingsError` for an unknown name."""
+    """Return the account with this name, or all if `name` is None; raises `SettingsError` for an unknown name."""
     chosen = tuple(settings for settings in accounts if name in (None, settings.account))
     if not chosen:
         names = ", ".join(settings.account for settings in accounts)
@@ -111,5 +111,5 @@ def _check_distinct(accounts: Sequence[Settings]) -> None:
             if other != settings.account:
                 raise SettingsError(
                     f"{ACCOUNTS_FILE}: [{other}] and [{settings.account}] cannot be distinguished: give each a "
-                    "name that differs in more than case or '-' and '_', and an access key of its own"
+                    "name that differs in more than case or '-' and '_', and a separate access key"
                 )

@@ -29,10 +29,10 @@ def render_env_example() -> str:
 def set_variables(path: Path, values: Mapping[str, str]) -> None:
     """Set variables in a `.env` file atomically, with mode 0600; raises `StorageFailed`.
 
-    Other lines and comments of an existing file stay; a new file starts as `.env.example`. Values are written
+    Other lines and comments of an existing file are kept; a new file starts as `.env.example`. Values are written
     without quotes, so they must not start or end with white space or quotes.
     """
-    target = path.resolve()  # a link stays a link
+    target = path.resolve()  # a symbolic link is kept
     try:
         text = target.read_text(encoding="utf-8") if target.exists() else render_env_example()
     except OSError as error:

@@ -11,7 +11,7 @@ DEMO = "IPLUM_DEMO"
 PROJECT = Path(__file__).resolve().parent.parent.parent
 
 # One planned event per asset of a run instead of one per window, which saves seconds in a year's sync. The UI then
-# does not mark the windows of a failed run red; `iplum` names them, and they stay due.
+# does not mark the windows of a failed run red; `iplum` names them, and they remain due.
 _DAGSTER = {"DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS": "true"}
 
 

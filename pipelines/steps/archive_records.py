@@ -143,7 +143,7 @@ class RecordArchiver:
     def _fetch(self, task: _Task) -> Fetched:
         if task.lost is None:
             return self.fetch(task.record_id, None)
-        # The file may be back from a backup, or with another record.
+        # The file may have been restored from a backup, or stored again for another record with the same content.
         if MediaStore(self.folder).check(task.lost.path, task.lost.sha256):
             return task.lost
         return self.fetch(task.record_id, task.lost.sha256)

@@ -18,7 +18,7 @@ from warehouse.schema.tables import CONTENTS, FOLDED_TABLES, TABLES, Table, tabl
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of
 
-#: How long drained events stay in the inbox.
+#: Time for which drained events are kept in the inbox.
 DRAINED_EVENTS_KEPT_FOR = timedelta(days=30)
 _BATCH = 5_000
 # Each window is a file to fold; iPlum sends events as they happen.

@@ -33,9 +33,10 @@ _MOVED = "-moved"
 class DownloadAttempt:
     """One attempt to download the content of a record; `attempted_at` is aware UTC.
 
-    `verified` has a body, or a file with hash, size, type and path. `pending` means not available yet, `failed`
-    rejected, `lost` that the file of an earlier attempt is missing or damaged. `error` says why, without content
-    or URL. `origin` is `callback` for the text of a callback, which is pending until iPlum returns it on request.
+    A `verified` attempt has a body, or a file with hash, size, type and path. A `pending` content is not available
+    yet. A `failed` download was rejected. `lost` means that the file of an earlier attempt is missing or damaged.
+    `error` is the cause, without content or URL. `origin` is `callback` for the text of a callback, which is pending
+    until iPlum returns it on request.
     """
 
     record_id: str = field(repr=False)

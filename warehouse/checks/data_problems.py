@@ -1,4 +1,4 @@
-"""Data problems: records that iPlum sent in a form that cannot be used as it is, summarized for people."""
+"""Data problems: records that iPlum sent in an unusable form, summarized for people."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -51,7 +51,7 @@ class DataProblem:
         return f" at {', '.join(map(str, positions))} in the response" if positions else ""
 
 
-# Counter in a window's state, the counted noun, what is wrong, and whether rows are missing because of it.
+# Counter in a window's state, the counted noun, the problem, and whether it makes rows missing.
 _BY_STATE = (
     ("unreadable", "record", "without a readable ID, in the raw log only", True),
     ("conflicts", "record ID", "with different payloads in one response; all payloads are in `extra`", False),

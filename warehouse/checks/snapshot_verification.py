@@ -1,4 +1,4 @@
-"""Verification of a snapshot: every table, view and mart against a snapshot built anew from the lake."""
+"""Verification of a snapshot: every table, view and mart against a snapshot built again from the lake."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ _REBUILT = "rebuilt.duckdb"
 
 
 def find_snapshot_mismatches(folder: DataFolder, settings: MartSettings, scratch: Path) -> Iterator[str]:
-    """Yield what differs between the published snapshot and one that is built anew in `scratch`.
+    """Yield the differences between the published snapshot and one that is built again in `scratch`.
 
     Raises `StorageFailed` and `duckdb.Error`.
     """

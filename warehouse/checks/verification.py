@@ -95,7 +95,7 @@ class Verification:
                 yield Mismatch(str(problem), "The raw log has every record as iPlum sent it; ask iPlum about them")
 
     def find_notes(self) -> Iterator[str]:
-        """Yield what is no mismatch but worth knowing: conflicting payloads, impossible times, nulled values."""
+        """Yield notes, which are not mismatches: conflicting payloads, impossible times, values set to null."""
         for problem in find_problems(self.folder, since=self.since, until=self.until):
             if not problem.is_damage:
                 yield str(problem)
@@ -211,7 +211,7 @@ class Verification:
             yield Mismatch(f"{lake_file} differs from its raw log", "Remove it and run 'iplum publish'")
 
     def _verify_snapshot(self) -> Iterator[Mismatch]:
-        """Compare the snapshot with one built anew, or within bounds the rows of their windows with the lake."""
+        """Compare the snapshot with one built again, or within bounds the rows of their windows with the lake."""
         store, is_remote = self.folder.store, self.folder.bucket is not None
         if self.since is None and self.until is None:
             with scratch_folder(self.folder.state, self.folder.modes) as scratch:

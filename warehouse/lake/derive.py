@@ -57,7 +57,7 @@ def _find_counterparties(rows: pa.Table) -> pa.ChunkedArray:
 
 
 def classify_parties(parties: pa.Array) -> pa.Array:
-    """Return the kind of each party: `phone`, `login`, `short_code` or `other`; null stays null."""
+    """Return the kind of each party: `phone`, `login`, `short_code` or `other`, and null for null."""
     texts = parties.dictionary_encode()
     words = texts.dictionary
     kinds: pa.Array = pa.array(["other"] * len(words), pa.string())

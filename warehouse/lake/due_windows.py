@@ -61,7 +61,7 @@ def find_audits(
         known = [dataset_states.get(window) for dataset_states in permitted]
         return min((state.audited_at or _NEVER if state else _NEVER for state in known), default=_NEVER)
 
-    # The sort is stable, so windows that were never audited stay newest first.
+    # The sort is stable, so windows that were never audited remain newest first.
     by_audit = sorted(sorted(windows, reverse=True), key=audited_at)
     return sorted(by_audit[:at_most])
 

@@ -190,7 +190,7 @@ def _find_missing_fields(
 def _list_unreadable(pulled: Sequence[RawResponse], bodies: Mapping[str, NormalizedResponse]) -> list[int]:
     """List the positions of the unreadable records in each response of the latest pull.
 
-    Without IDs, those of several pulls cannot be distinguished.
+    They have no IDs, so those of several pulls cannot be distinguished.
     """
     parts = [r for r in pulled if r.pull_id == pulled[-1].pull_id and r.body_sha256 in bodies]
     widest = max((part.request_end - part.request_start for part in parts), default=None)

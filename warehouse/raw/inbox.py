@@ -60,7 +60,7 @@ sa.Index("callback_events_drained", _EVENTS.c.account, _EVENTS.c.drained_at)
 class Event:
     """One callback record: dataset, time received (UTC), JSON object, and the message text if it is stored.
 
-    `account` None is the account of the inbox; the inbox assigns `number`.
+    If `account` is None, the event belongs to the account of the inbox. The inbox assigns `number`.
     """
 
     dataset: str
@@ -111,7 +111,7 @@ class Inbox:
     def append(self, events: Sequence[Event]) -> None:
         """Store events, all or none; committed and synced on return.
 
-        Without events, write, remove and commit a probe, which proves that events can be stored.
+        If `events` is empty, write, remove and commit a probe, which proves that events can be stored.
         """
         if not events:
             self._write_probe()
@@ -154,7 +154,7 @@ class Inbox:
             return sorted(connection.execute(query).scalars())
 
     def claim(self, at_most: int) -> str | None:
-        """Claim the oldest pending events as a new batch, and return its name; None without events.
+        """Claim the oldest pending events as a new batch, and return its name, or None if no events are pending.
 
         A batch never changes, so that processing it again has the same result.
         """

@@ -31,8 +31,8 @@ class Retention:
     """The deletion of an account's old windows.
 
     Call `plan`, save the deletion record, call `carry_out` under the publishers' lock, publish, and save the
-    record again. A window is deleted when all of it is old enough. Held records stay in raw log, lake, media and
-    tables, with the requests that returned them.
+    record again. A window is deleted when all of its days are old enough. Held records are kept in raw log, lake,
+    media and tables, with the requests that returned them.
     """
 
     folder: DataFolder

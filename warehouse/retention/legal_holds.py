@@ -1,4 +1,4 @@
-"""Legal holds: records that are exempt from deletion, in `holds.json`. Removed holds stay in it with their day."""
+"""Legal holds: records that are exempt from deletion, in `holds.json`. Removed holds are kept there with their day."""
 
 import json
 import re
@@ -120,7 +120,7 @@ def add_hold(
 
 
 def remove_hold(folder: DataFolder, number: int, *, on: date) -> None:
-    """Remove a hold, which stays in the file with its day; raises as `add_hold` does, and `NoSuchHold`."""
+    """Mark a hold as removed on a day; it is kept in the file. Raises as `add_hold` does, and `NoSuchHold`."""
     with _lock(folder):
         holds = read_hold_history(folder)
         if not any(hold.number == number and hold.removed is None for hold in holds):

@@ -49,10 +49,10 @@ def is_redacted(name: str) -> bool:
 def redact_responses(
     folder: DataFolder, account: str, dataset: str, window: StorageWindow, *, is_kept: Filter | None
 ) -> None:
-    """Keep only the records of a window's responses that `is_kept` accepts, or none without it.
+    """Keep only the records of a window's responses that `is_kept` accepts, or none if it is None.
 
     The remaining records are in one new file, which is written before the others are removed; after a kill,
-    running it again has the same result. Requests stay with their remaining records, because they show what was
+    running it again has the same result. Requests are kept with their remaining records, because they show what was
     absent; callbacks are removed whole.
     """
     log = RawLog(folder, account, dataset)

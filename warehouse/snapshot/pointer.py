@@ -66,13 +66,13 @@ def fetch_snapshot(folder: DataFolder) -> Path:
 
 
 def find_snapshot(folder: DataFolder) -> Path | None:
-    """Return a local path of the published snapshot, or None without one; raises `StorageFailed`."""
+    """Return a local path of the published snapshot, or None if nothing is published; raises `StorageFailed`."""
     update_copy(folder)
     return folder.snapshot if folder.snapshot.is_file() else None
 
 
 def update_copy(folder: DataFolder) -> Pointer | None:
-    """Update the local copy of the snapshot, and return its pointer; None without one.
+    """Update the local copy of the snapshot, and return its pointer, or None if nothing is published.
 
     Without a pointer, or if its file is missing, the copy is removed. Raises `StorageFailed`.
     """

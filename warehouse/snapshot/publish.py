@@ -73,7 +73,7 @@ def publish(
     """Update `warehouse.duckdb` and its marts from the lake; with `full`, rebuild it.
 
     Publishers wait for each other on a lock; readers keep the file they opened. If the process is killed, the last
-    snapshot stays. `on_progress` receives the windows done and their total.
+    snapshot is kept. `on_progress` receives the windows done and their total.
 
     Raises:
         PublisherBusy: Another publisher held the lock for over `wait_seconds`.

@@ -66,9 +66,9 @@ class DataFolder:
         return open_s3_store(self.bucket)
 
     def with_cached_listings(self, account: str | None = None) -> "DataFolder":
-        """List the files of one account, or of all, and return a folder that answers from these listings.
+        """List the files of one account, or of all, and return a folder that uses these listings.
 
-        For work on many windows: in a bucket, each would cost several requests. Later files are not seen.
+        Use this for many windows: otherwise each costs several S3 requests. Files written later are not seen.
         """
         if self.bucket is None:
             return self

@@ -39,7 +39,7 @@ _OTHER = ("the store rejected the request", "Check the bucket and AWS_ENDPOINT_U
 def translate_s3_errors(action: str, place: str) -> Iterator[None]:
     """Raise the library's errors while doing `action` to `place` as `StorageFailed`.
 
-    A missing file stays `FileNotFoundError`; a missing bucket does not.
+    A missing file remains a `FileNotFoundError`; a missing bucket does not.
     """
     try:
         yield

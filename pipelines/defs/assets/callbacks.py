@@ -31,7 +31,7 @@ def build_callbacks_asset(settings: Settings, *, clock: Clock) -> dg.AssetsDefin
                     outcome = Drain(folder=folder, account=settings.account, inbox=inbox, clock=clock).run()
         if outcome.quarantined:
             context.log.warning(
-                f"{outcome.quarantined} callback records have an implausible start: they stay in the inbox for "
+                f"{outcome.quarantined} callback records have an implausible start: they are kept in the inbox for "
                 f"{DRAINED_EVENTS_KEPT_FOR.days} days and are not in the tables."
             )
         windows = {window for touched in outcome.touched.values() for window in touched}

@@ -23,7 +23,7 @@ _USAGE = Dataset(
     "callbacks. Records that iPlum no longer has are kept, with `absent_since`.",
     build_fetches=_fetch_usage,
 )
-#: Without a recording plan, these assets stay empty. The archive downloads the files.
+#: If the account has no recording plan, these assets are empty. The archive downloads the files.
 _RECORDINGS = Dataset(
     table=RECORDINGS,
     raw_description="Responses of the recordings endpoint, verbatim and append-only, with their requests and times. "
