@@ -30,7 +30,7 @@ COLUMNS = {
     "last_seen_at absent_since window_start extra",
     "recordings": "account record_id source client_reference_id phone_number direction user_id recorded_at "
     "duration_minutes length_text length_bytes origin first_seen_at last_seen_at absent_since window_start extra",
-    "contents": "account record_id kind body sha256 bytes media_type path status attempts error fetched_at "
+    "contents": "account record_id kind body sha256 bytes media_type path status attempts error fetched_at origin "
     "window_start",
     "recording_files": "account record_id sha256 bytes media_type path status attempts error fetched_at window_start",
     "pulls": "account dataset window_start request_start request_end usage_types reason pull_id complete "
