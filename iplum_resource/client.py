@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from iplum_resource.credentials import Credentials
@@ -40,10 +39,6 @@ _RECORDING_FILE = "/callrecordings/getrecordingfile"
 _T = TypeVar("_T")
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True)
 class _Call:
     path: str
@@ -62,21 +57,11 @@ class IPlumClient:
     be reached, every later call fails without a request. Each attempt waits for the rate limit and is then signed.
 
     Args:
-        credentials: The keys and the administrator's login ID.
-        limiter: The rate limit.
-        base_url: The API's endpoint.
-        language: The `Lang` to send.
         login_case: `lower` sends and signs the login ID in lower case, `typed` unchanged (docs/design.md,
             "Signing").
-        connect_timeout: Seconds to connect.
-        read_timeout: Seconds between two arrivals of data.
-        total_timeout: Seconds for one whole attempt.
+        read_timeout: Seconds between two arrivals of data; `total_timeout` is for one whole attempt.
         max_body_bytes: Maximum size of a response after decompression.
-        user_agent: The `User-Agent` header.
-        clock: Returns the time (UTC).
-        monotonic: Returns seconds.
-        sleep: Waits for a number of seconds.
-        random: Returns numbers from 0 up to 1.
+        clock: Returns the time (UTC); `monotonic` returns seconds, `random` numbers from 0 up to 1.
 
     Raises:
         ValueError: The base URL must not be used.
@@ -96,7 +81,7 @@ class IPlumClient:
         total_timeout: float = 900,
         max_body_bytes: int = 64 << 20,
         user_agent: str = "iplum-warehouse",
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = random_numbers.random,
@@ -166,9 +151,7 @@ class IPlumClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _fetch_window(

@@ -39,13 +39,7 @@ _API_SWITCH = 'Log in at https://my.iplum.com, open "API & Call Backs", check th
 
 
 class IPlumError(Exception):
-    """A request to iPlum failed.
-
-    Args:
-        request: The request: path and window.
-        detail: More about the cause in this case.
-
-    """
+    """A request to iPlum failed: path and window (`request`), and more about the cause in this case (`detail`)."""
 
     problem = "the request failed"
     fix = "Try again later."
@@ -85,10 +79,7 @@ class Unauthorized(AccountError):
 class WrongClock(Unauthorized):
     """iPlum rejected the credentials because this machine's clock is wrong.
 
-    Args:
-        request: The request: path and window.
-        offset: How far this machine is ahead of iPlum's `Date` header; negative if it is behind.
-
+    `offset` is how far this machine is ahead of iPlum's `Date` header; negative if it is behind.
     """
 
     fix = "Set this machine's clock (turn on NTP) and try again. The keys need no change."
@@ -163,11 +154,7 @@ class WindowError(IPlumError):
 class InvalidRequest(WindowError):
     """iPlum rejected the request (400; docs/iplum-api.md, "Error codes").
 
-    Args:
-        request: The request: path and window.
-        error_code: iPlum's error code, or None if the response had none in the documented form.
-        status: The HTTP status.
-
+    `error_code` is iPlum's error code, or None if the response had none in the documented form.
     """
 
     problem = "iPlum rejected the request"
@@ -189,10 +176,7 @@ class InvalidDate(InvalidRequest):
 class RateLimited(WindowError):
     """iPlum kept rejecting requests for their rate (429).
 
-    Args:
-        request: The request: path and window.
-        retry_at: When iPlum accepts requests again (UTC), or None if it did not say.
-
+    `retry_at` is when iPlum accepts requests again (UTC), or None if it did not say.
     """
 
     problem = "iPlum received too many requests (HTTP 429)"
@@ -208,11 +192,7 @@ class RateLimited(WindowError):
 class ServerFailed(WindowError):
     """iPlum's server failed (5xx). A narrower window may succeed.
 
-    Args:
-        request: The request: path and window.
-        status: The HTTP status.
-        retry_at: When iPlum accepts requests again (UTC), or None if it did not say.
-
+    `retry_at` is when iPlum accepts requests again (UTC), or None if it did not say.
     """
 
     problem = "iPlum's server failed"

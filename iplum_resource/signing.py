@@ -30,12 +30,7 @@ def sign(secret: str, access_key: str, login_id: str, version: str, epoch: str, 
 def build_headers(credentials: Credentials, login_id: str, *, path: str, at: datetime) -> dict[str, str]:
     """Build the mandatory headers of a request; iPlum rejects a request without them.
 
-    Args:
-        credentials: The keys.
-        login_id: The login ID to send and sign.
-        path: The path, starting with one slash.
-        at: The time of the attempt, cut to the second.
-
+    `path` starts with one slash; `at`, the time of the attempt, is cut to the second.
     """
     epoch = str(int(at.timestamp()))
     key = credentials.access_key

@@ -1,23 +1,4 @@
-"""Errors of the warehouse.
-
-    WarehouseError           an operation failed: which one, the cause, and the fix
-    ├── StorageFailed        the disk, folder or bucket rejected a read or a write
-    ├── RawDamaged           a file of the raw log cannot be read, and nothing can replace it
-    ├── PublishedInPart      everything was published except damaged raw files
-    ├── NothingPublished     there is no snapshot to query yet
-    ├── SnapshotUnreadable   the published file is damaged or was changed by another program
-    ├── PublisherBusy        another publisher held the lock for too long
-    ├── InboxFailed          the database of the callback inbox cannot be reached or written
-    ├── FileRefused          a downloaded file is not the expected one
-    ├── ExportFailed         an extract would be incomplete
-    ├── HoldsUnreadable      the file of legal holds cannot be read
-    ├── NoSuchHold           there is no hold with this number
-    ├── RecordUnreadable     a deletion record cannot be read
-    ├── WindowDeleted        retention has deleted the window while it was pulled
-    └── QueryFailed          DuckDB rejected a user's SQL
-
-Texts contain no row's content.
-"""
+"""Errors of the warehouse. Texts contain no row's content."""
 
 import errno
 from collections.abc import Collection
@@ -40,14 +21,7 @@ _SYSTEM_ERRORS = {
 
 
 class WarehouseError(Exception):
-    """An operation on the warehouse failed.
-
-    Args:
-        failed: What failed, as in "cannot write /data/file".
-        cause: Why.
-        fix: What to do.
-
-    """
+    """An operation on the warehouse failed; `failed` names it, as in "cannot write /data/file"."""
 
     def __init__(self, failed: str, cause: str = "", fix: str = "") -> None:
         super().__init__(failed, cause, fix)
@@ -100,9 +74,6 @@ class PublishedInPart(WarehouseError):
 class NothingPublished(WarehouseError):
     """There is no snapshot to query yet."""
 
-    def __init__(self, place: str) -> None:
-        super().__init__(f"there is no warehouse at {place} yet", fix="Run 'iplum sync' (or 'iplum publish') first")
-
 
 class SnapshotUnreadable(WarehouseError):
     """The published file is damaged, or another program has changed it; `kind` is DuckDB's name of the error."""
@@ -130,12 +101,10 @@ class InboxFailed(WarehouseError):
     """The database of the callback inbox cannot be reached or written."""
 
     def __init__(self, cause: str, database: str) -> None:
-        self.database = database
         super().__init__(
             f"cannot use the callback inbox ({database})",
             cause,
-            "Check that its database (IPLUM_INBOX_URL; without it, a file in IPLUM_STATE) runs, accepts writes "
-            "and "
+            "Check that its database (IPLUM_INBOX_URL; without it, a file in IPLUM_STATE) runs, accepts writes and "
             "has space. No acknowledged event is lost",
         )
 
@@ -154,19 +123,9 @@ class ExportFailed(WarehouseError):
 class HoldsUnreadable(WarehouseError):
     """The file of legal holds cannot be read, so nothing may be deleted."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"cannot read the legal holds in {path}",
-            "the file is damaged, so nothing is deleted",
-            "Fix it or restore it from a backup, then check 'iplum hold list'",
-        )
-
 
 class NoSuchHold(WarehouseError):
     """There is no hold with this number."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"there is no hold number {number}", fix="See 'iplum hold list'")
 
 
 class RecordUnreadable(WarehouseError):

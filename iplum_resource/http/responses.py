@@ -140,9 +140,10 @@ def parse_content(response: HttpResponse, request: str) -> Content:
         UnreadableResponse: An error object of the vendor.
 
     """
-    declared_json = _get_media_type(response).endswith("json")
+    media_type = _parse_content_type(response).get_content_type()
+    declared_json = media_type.endswith("json")
     text = _decode(response.body, _get_charset(response))
-    if _get_media_type(response) == "text/html" and text.lstrip()[:9].lower().startswith(("<!doctype", "<html")):
+    if media_type == "text/html" and text.lstrip()[:9].lower().startswith(("<!doctype", "<html")):
         raise BrokenJson(request, "a web page")
     if not declared_json:
         return Content(text, declared_json)
@@ -174,24 +175,14 @@ def _parse(body: bytes) -> tuple[object, str]:
     try:
         return orjson.loads(body), ""
     except orjson.JSONDecodeError as error:
-        problem = _TOO_DEEP if _DEPTH.search(error.msg) else _describe_non_json(body)
-    return (None, problem) if problem == _TOO_DEEP else _parse_leniently(body, problem)
-
-
-def _parse_leniently(body: bytes, problem: str) -> tuple[object, str]:
+        if _DEPTH.search(error.msg):
+            return None, _TOO_DEEP
     try:
         return parse_json(body), ""
     except RecursionError:
         return None, _TOO_DEEP
     except ValueError:
-        return None, problem
-
-
-def _describe_non_json(body: bytes) -> str:
-    start = body.lstrip()[:1]
-    if not start:
-        return "empty"
-    return "a web page" if start == b"<" else "not JSON"
+        return None, {b"": "empty", b"<": "a web page"}.get(body.lstrip()[:1], "not JSON")
 
 
 def _describe(value: object) -> str:
@@ -200,10 +191,6 @@ def _describe(value: object) -> str:
         return f"an error object instead of an array, {code}"
     names = {type(None): "null", dict: "an object", str: "a string", bool: "true or false"}
     return f"{names.get(type(value), 'a number')} instead of an array"
-
-
-def _get_media_type(response: HttpResponse) -> str:
-    return _parse_content_type(response).get_content_type()
 
 
 def _get_charset(response: HttpResponse) -> str | None:

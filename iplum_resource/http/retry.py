@@ -40,8 +40,7 @@ class RetryPolicy:
     Args:
         attempts_500: Attempts for a 5xx or a timeout; other errors have fixed numbers.
         is_over: Returns whether no request can succeed any more.
-        clock: Returns the time (UTC).
-        random: Returns numbers from 0 up to 1.
+        random: Returns numbers from 0 up to 1; `clock` returns the time (UTC).
         has_answered: Returns whether iPlum has responded before. If so, a lost connection is temporary, else
             likely a wrong setting.
 

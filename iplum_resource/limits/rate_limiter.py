@@ -38,7 +38,6 @@ class RateLimiter:
         requests_per_second: The maximum rate, above 0.
         store: The shared state; without one, the limit holds for the threads of this object only.
         clock: Returns seconds since the epoch.
-        sleep: Waits for a number of seconds.
 
     Raises:
         ValueError: The maximum rate is not above 0.

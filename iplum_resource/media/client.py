@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
-from types import TracebackType
 from typing import BinaryIO, Self
 from urllib.parse import urljoin
 
@@ -44,10 +43,6 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _EXPIRED = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.UNAUTHORIZED}
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True)
 class MediaBounds:
     """Limits of a download: seconds to connect, between two arrivals and in total; bytes of a file."""
@@ -65,12 +60,7 @@ class MediaClient:
 
     Args:
         hosts: Lower-case host names, with the port if it is not the default.
-        bounds: Limits of a download.
-        user_agent: The `User-Agent` header.
-        clock: Returns the time (UTC).
-        monotonic: Returns seconds.
-        sleep: Waits for a number of seconds.
-        random: Returns numbers from 0 up to 1.
+        clock: Returns the time (UTC); `monotonic` returns seconds, `random` numbers from 0 up to 1.
 
     """
 
@@ -78,20 +68,20 @@ class MediaClient:
         self,
         hosts: frozenset[str],
         *,
-        bounds: MediaBounds | None = None,
+        bounds: MediaBounds = MediaBounds(),
         user_agent: str = "iplum-warehouse",
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = random_numbers.random,
     ) -> None:
         self._hosts = hosts
-        self._bounds = bounds or MediaBounds()
+        self._bounds = bounds
         self._clock, self._monotonic, self._sleep, self._random = clock, monotonic, sleep, random
         self._session = DirectSession()
         self._session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})
         # A .netrc could add credentials. Proxies and certificate authorities still come from the environment.
-        self._session.auth = _no_auth
+        self._session.auth = lambda request: request
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
             adapter = BoundedAdapter(
@@ -123,9 +113,7 @@ class MediaClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _attempt(self, text: str, sink: BinaryIO) -> None:
@@ -206,10 +194,6 @@ def _join(url: str, location: str) -> str:
         return urljoin(url, location)
     except ValueError:
         return ""
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _check_peer(connection: HTTPConnection) -> None:

@@ -70,7 +70,11 @@ def read_hold_history(folder: DataFolder) -> list[Hold]:
     try:
         return [_parse_hold(entry) for entry in json.loads(content)]
     except (ValueError, TypeError, KeyError) as error:
-        raise HoldsUnreadable(folder.store.locate(HOLDS)) from error
+        raise HoldsUnreadable(
+            f"cannot read the legal holds in {folder.store.locate(HOLDS)}",
+            "the file is damaged, so nothing is deleted",
+            "Fix it or restore it from a backup, then check 'iplum hold list'",
+        ) from error
 
 
 def count_matches(folder: DataFolder, hold: Hold) -> dict[str, int]:
@@ -124,7 +128,7 @@ def remove_hold(folder: DataFolder, number: int, *, on: date) -> None:
     with _lock(folder):
         holds = read_hold_history(folder)
         if not any(hold.number == number and hold.removed is None for hold in holds):
-            raise NoSuchHold(number)
+            raise NoSuchHold(f"there is no hold number {number}", fix="See 'iplum hold list'")
         _write(folder, [replace(hold, removed=hold.removed or on) if hold.number == number else hold for hold in holds])
 
 

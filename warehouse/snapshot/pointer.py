@@ -61,7 +61,10 @@ def fetch_snapshot(folder: DataFolder) -> Path:
     """
     path = find_snapshot(folder)
     if path is None:
-        raise NothingPublished(folder.published)
+        place = folder.published
+        raise NothingPublished(
+            f"there is no warehouse at {place} yet", fix="Run 'iplum sync' (or 'iplum publish') first"
+        )
     return path
 
 

@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import stat
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -77,10 +78,9 @@ def write_file(path: Path, content: bytes | memoryview, modes: Modes) -> None:
     A reader, or a restart after a crash, sees the old file or the new one.
     """
     create_folder(path.parent, modes)
-    temporary = _temporary_path(path)
+    temporary, file = open_temporary(path, modes)
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, modes.file)
-        with os.fdopen(descriptor, "wb") as file:
+        with file:
             file.write(content)
         replace_file(temporary, path, modes)
     except OSError as error:
@@ -92,7 +92,7 @@ def write_file(path: Path, content: bytes | memoryview, modes: Modes) -> None:
 
 def open_temporary(path: Path, modes: Modes) -> tuple[Path, BinaryIO]:
     """Open a new private file next to `path`, for `replace_file`; raises `StorageFailed`."""
-    temporary = _temporary_path(path)
+    temporary = path.with_name(f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, modes.file)
     except OSError as error:
@@ -124,12 +124,8 @@ def remove_file(path: Path) -> None:
 def scratch_folder(parent: Path, modes: Modes) -> Iterator[Path]:
     """Yield a private folder on the same filesystem as `parent`, and remove it with its contents afterwards."""
     create_folder(parent, modes)
-    folder = _temporary_path(parent / "any")
-    try:
-        folder.mkdir(mode=0o700)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_TEMPORARY_PREFIX, dir=parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def remove_abandoned(folder: Path, *, now: Callable[[], float] = time.time) -> None:
@@ -143,10 +139,6 @@ def remove_abandoned(folder: Path, *, now: Callable[[], float] = time.time) -> N
             shutil.rmtree(path, ignore_errors=True)
         elif abandoned:
             path.unlink(missing_ok=True)
-
-
-def _temporary_path(path: Path) -> Path:
-    return path.with_name(f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}")
 
 
 def _set_group(path: Path, modes: Modes) -> None:

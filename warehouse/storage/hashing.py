@@ -1,10 +1,8 @@
 """SHA-256 of files and streams."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-
-_CHUNK = 1 << 20
 
 
 def hash_chunks(chunks: Iterable[bytes]) -> tuple[str, int]:
@@ -18,10 +16,5 @@ def hash_chunks(chunks: Iterable[bytes]) -> tuple[str, int]:
 
 def hash_file(path: Path) -> tuple[str, int]:
     """Return a file's SHA-256 in hexadecimal, and its size in bytes; raises `OSError`."""
-    return hash_chunks(_read_chunks(path))
-
-
-def _read_chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
