@@ -113,7 +113,9 @@ def run(arguments: list[str]) -> int:
         typer.echo(f"\nStopped. {error}".rstrip(), err=True)
         return _INTERRUPTED
     except typer.TyperException as error:
-        typer.echo(f"error: {_describe_wrong_usage(error)}", err=True)
+        # Without a command, the help has been printed, and the error has no text.
+        if error.format_message():
+            typer.echo(f"error: {_describe_wrong_usage(error)}", err=True)
         return 2
     except BrokenPipeError:
         return 0

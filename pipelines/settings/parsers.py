@@ -108,6 +108,19 @@ def parse_day_text(text: str, name: str) -> date:
     return day
 
 
+# What people call these zones, for suggestions: their old names are `US/Eastern` and the like.
+_CITIES = {
+    prefix + name: city
+    for prefix in ("", "us/")
+    for name, city in (
+        ("eastern", "America/New_York"),
+        ("central", "America/Chicago"),
+        ("mountain", "America/Denver"),
+        ("pacific", "America/Los_Angeles"),
+    )
+}
+
+
 @cache
 def _list_time_zones() -> frozenset[str]:
     """List the zones; it takes milliseconds, and a warehouse may have hundreds of accounts."""
@@ -121,7 +134,7 @@ def parse_time_zone(raw: Raw) -> str:
     """
     zones = _list_time_zones()
     if raw.text not in zones:
-        similar = {zone.lower(): zone for zone in sorted(zones)}
+        similar = {zone.lower(): zone for zone in sorted(zones)} | _CITIES
         close = difflib.get_close_matches(raw.text.lower().replace(" ", "_"), similar, n=1) or ["america/new_york"]
         raise raw.fail(f"an IANA time zone such as '{similar[close[0]]}'")
     return raw.text

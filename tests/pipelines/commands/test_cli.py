@@ -327,3 +327,13 @@ def wait_for(condition: object, seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"the condition was not met within {seconds:g} s"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("arguments", [[], ["hold"]])
+def test_a_command_without_arguments_prints_its_help_alone(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == 2
+    shown = capsys.readouterr()
+    assert "Usage: iplum" in shown.out + shown.err
+    assert "error:" not in shown.out + shown.err

@@ -254,3 +254,12 @@ def test_plain_http_to_a_bucket_requires_loopback_or_aws_allow_http(changes: dic
 def test_the_error_for_a_misspelled_time_zone_suggests_the_correct_name(zone: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="such as 'America/New_York'"):
         load_settings({"IPLUM_TIMEZONE": zone}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("zone", "suggested"), [("Eastern", "America/New_York"), ("us/pacific", "America/Los_Angeles")]
+)
+def test_a_zone_is_suggested_by_its_city(zone: str, suggested: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"IPLUM_TIMEZONE": zone}, tmp_path)
+    assert suggested in str(caught.value)
