@@ -25,7 +25,7 @@ _INTERMEDIATE_TABLES = (
     ("timeline",),
     ("texts",),
     ("threads", "text_blocks"),
-    ("office_hours",),
+    ("business_hours",),
 )
 #: Intermediate tables that no mart reads; dropped before the marts are built, to save memory.
 _DROPPED_EARLY = ("timeline", "texts")

@@ -19,12 +19,12 @@ SELECT
     reply_record_id
 FROM text_blocks
 INNER JOIN chats USING (chat)
-LEFT JOIN office_hours AS at_start
+LEFT JOIN business_hours AS at_start
     ON at_start.account = chats.account
     AND at_start.utc_day = starts // 86400000000
     AND starts >= at_start.opens
     AND starts < at_start.until
-LEFT JOIN office_hours AS at_reply
+LEFT JOIN business_hours AS at_reply
     ON at_reply.account = chats.account
     AND at_reply.utc_day = replied // 86400000000
     AND replied >= at_reply.opens

@@ -23,12 +23,12 @@ SELECT
             - coalesce(at_start.seconds_before + (least(begins, at_start.closes) - at_start.opens) / 1e6, 0)
     END AS waiting_business_seconds
 FROM waiting
-LEFT JOIN office_hours AS at_start
+LEFT JOIN business_hours AS at_start
     ON at_start.account = waiting.account
     AND at_start.utc_day = begins // 86400000000
     AND begins >= at_start.opens
     AND begins < at_start.until
-LEFT JOIN office_hours AS at_end
+LEFT JOIN business_hours AS at_end
     ON at_end.account = waiting.account
     AND at_end.utc_day = looked // 86400000000
     AND looked >= at_end.opens
