@@ -19,7 +19,7 @@ _INTERMEDIATE_TABLES = (
     ("labels",),
     ("members",),
     ("parties",),
-    ("clocks",),
+    ("utc_offsets",),
     ("local_usage",),
     ("chats",),
     ("timeline",),

@@ -38,7 +38,7 @@ LEFT JOIN (SELECT * FROM parties WHERE is_own) AS own_parties
         WHEN parties.is_own AND usage.direction = 'in' THEN to_party
         WHEN parties.is_own AND usage.direction = 'out' THEN from_party
     END
-LEFT JOIN clocks
-    ON clocks.account = usage.account
-    AND clocks.utc_day = make_timestamp(epoch_us(started_at))::DATE
+LEFT JOIN utc_offsets
+    ON utc_offsets.account = usage.account
+    AND utc_offsets.utc_day = make_timestamp(epoch_us(started_at))::DATE
 INNER JOIN publication.settings ON settings.account = usage.account

@@ -1,4 +1,4 @@
--- One row per account and UTC day with a record: the offset of local time in microseconds, null on days when it changes.
+-- One row per account and UTC day with a record: the UTC offset of local time in microseconds, null on days when it changes.
 -- Converting the time zone of each of ten million records would double the time of building the marts.
 SELECT
     account,
