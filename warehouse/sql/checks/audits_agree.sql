@@ -1,5 +1,5 @@
 -- One row per window in which the latest audit found rows that were missing before (`pipelines.steps.audit_windows`).
-WITH answers AS (
+WITH window_responses AS (
     SELECT
         pulls.*,
         window_end(window_start)
@@ -17,7 +17,7 @@ audits AS (
         settles_at,
         min(pulled_at) AS began_at,
         max(pulled_at) AS ended_at
-    FROM answers
+    FROM window_responses
     GROUP BY account, dataset, window_start, settles_at, pull_id
     HAVING bool_or(reason = 'audit')
     QUALIFY row_number() OVER (PARTITION BY account, dataset, window_start ORDER BY max(pulled_at) DESC) = 1
@@ -31,7 +31,7 @@ expecting_nothing AS (
         audits.began_at,
         audits.ended_at
     FROM audits
-    LEFT JOIN answers AS earlier
+    LEFT JOIN window_responses AS earlier
         ON
             audits.account = earlier.account
             AND audits.dataset = earlier.dataset

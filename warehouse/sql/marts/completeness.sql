@@ -1,5 +1,5 @@
 -- Grain: account, dataset, window_start.
-WITH answers AS (
+WITH window_responses AS (
     SELECT *
     FROM pulls
     WHERE reason NOT IN ('stray', 'callback') AND "rows" IS NOT NULL
@@ -18,7 +18,7 @@ covering AS (
             ORDER BY request_start, request_end
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS reached
-    FROM answers
+    FROM window_responses
     WHERE complete
 ),
 
@@ -50,7 +50,7 @@ proofs AS (
             WHEN bool_or(reason = 'halves') THEN 'halves'
             ELSE 'pull'
         END AS proof
-    FROM answers
+    FROM window_responses
     INNER JOIN whole USING (account, dataset, window_start, pull_id)
     GROUP BY account, dataset, window_start, pull_id
 ),
@@ -78,7 +78,7 @@ asked AS (
         window_start,
         max(pulled_at) AS last_pulled_at,
         count(DISTINCT pull_id) AS pulls
-    FROM answers
+    FROM window_responses
     GROUP BY ALL
 ),
 
