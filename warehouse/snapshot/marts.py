@@ -26,6 +26,7 @@ _INTERMEDIATE_TABLES = (
     ("texts",),
     ("threads", "text_blocks"),
     ("business_hours",),
+    ("internal_pairs",),
 )
 #: Intermediate tables that no mart reads; dropped before the marts are built, to save memory.
 _DROPPED_EARLY = ("timeline", "texts")
