@@ -1,10 +1,13 @@
 """The environment: variables of the process and of `.env`, and Dagster's own variables."""
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+
+from pipelines.settings.parsers import SettingsError
 
 #: Set by the demo for its processes. They read neither `.env` nor `accounts.toml`, which may describe a real account.
 DEMO = "IPLUM_DEMO"
@@ -28,8 +31,44 @@ def read_environment(environ: Mapping[str, str], root: Path = PROJECT) -> dict[s
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Read the variables of a `.env` file, if it exists. `${...}` in a value is not replaced."""
-    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
+    """Read the variables of a `.env` file, if it exists. `${...}` in a value is not replaced.
+
+    Raises `SettingsError`, which names the file and the line but never quotes it: it may contain a key.
+    """
+    variables: dict[str, str] = {}
+    for line in parse_stream(io.StringIO(_read_text(path))):
+        is_half_written = line.value is None and (line.key or "").startswith("IPLUM_")
+        if line.error or is_half_written:
+            text = line.original.string
+            number = line.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+            raise SettingsError(
+                f"cannot read line {number} of {path}: it is not NAME=value, or a quote is not closed. Fix the line"
+            )
+        if line.key is not None and line.value is not None:
+            variables[line.key] = line.value
+    return variables
+
+
+def _read_text(path: Path) -> str:
+    if path.is_dir():
+        return ""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        cause = (error.strerror or type(error).__name__).lower()
+        raise SettingsError(f"cannot read {path}: {cause}. Let the user who runs this read it") from error
+    try:
+        text = content.decode("utf-8-sig")
+        bad = text.find("\0")
+        if bad < 0:
+            return text
+        before = text[:bad].encode()
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+    number = before.count(b"\n") + 1
+    raise SettingsError(f"cannot read line {number} of {path}: it is not UTF-8 text. Save the file as UTF-8")
 
 
 def adopt_environment(environ: Mapping[str, str]) -> None:

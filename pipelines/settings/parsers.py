@@ -20,6 +20,9 @@ class SettingsError(Exception):
     """A setting that cannot be used; the text names it and the expected form."""
 
 
+_QUOTES = ("'", '"', "`", "\u201c", "\u201d", "\u201e", "\u2018", "\u2019", "\u00ab", "\u00bb")
+
+
 @dataclass(frozen=True)
 class Raw:
     """The text of a setting, its variable, the whole environment, and the folder of `.env`."""
@@ -170,6 +173,7 @@ def parse_base_url(raw: Raw) -> str:
 
 def parse_data(raw: Raw) -> Path | Bucket:
     """Parse a folder, relative to the folder of `.env`, or `s3://bucket/prefix` with its AWS variables."""
+    _check_path(raw)
     if "://" not in raw.text:
         return _parse_folder(raw, raw.text)
     try:
@@ -196,9 +200,16 @@ def _parse_folder(raw: Raw, text: str) -> Path:
     return path
 
 
+def _check_path(raw: Raw) -> None:
+    """Refuse quotes and blanks around a path, which `docker --env-file` and Windows line ends leave there."""
+    if raw.text != raw.text.strip() or raw.text.startswith(_QUOTES) or raw.text.endswith(_QUOTES):
+        raise raw.fail("a folder without quotes, spaces or line breaks around it")
+
+
 def parse_state(raw: Raw) -> Path:
     """Parse a folder; if empty, the data folder, or `./data` for data in a bucket."""
     if raw.text:
+        _check_path(raw)
         return _parse_folder(raw, raw.text)
     data = raw.environ.get("IPLUM_DATA") or "./data"
     return _parse_folder(raw, "./data" if "://" in data else data)

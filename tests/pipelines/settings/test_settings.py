@@ -263,3 +263,12 @@ def test_a_zone_is_suggested_by_its_city(zone: str, suggested: str, tmp_path: Pa
     with pytest.raises(SettingsError) as caught:
         load_settings({"IPLUM_TIMEZONE": zone}, tmp_path)
     assert suggested in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ['"{}"', "'{}'", "{}\r", " {}", "{} ", "“{}”", " ", '"s3://bucket/{}"'])
+@pytest.mark.parametrize("name", ["IPLUM_DATA", "IPLUM_STATE"])
+def test_a_path_with_quotes_or_blanks_around_it_is_refused(name: str, text: str, tmp_path: Path) -> None:
+    """`docker --env-file` keeps quotes and carriage returns; such a folder would be a second warehouse."""
+    with pytest.raises(SettingsError, match=f"^{name} must be a folder without quotes"):
+        load_settings({name: text.format(tmp_path / "data")}, tmp_path)
+    assert not list(tmp_path.iterdir())
