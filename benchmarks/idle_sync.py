@@ -14,7 +14,8 @@ from pipelines.commands.invocation import read_settings
 from pipelines.dagster_home import open_instance
 from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import build_range_tags
-from pipelines.runs.sync import choose_ranges, run_job
+from pipelines.runs.account_jobs import run_job
+from pipelines.runs.sync import choose_ranges
 from pipelines.settings import Settings
 
 

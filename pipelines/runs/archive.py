@@ -10,7 +10,8 @@ from pipelines.defs.build import build_definitions
 from pipelines.defs.jobs import ARCHIVE
 from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN
 from pipelines.defs.schedules import count_backlog
-from pipelines.runs.sync import choose_ranges, run_account_job, run_job
+from pipelines.runs.account_jobs import run_account_job, run_job
+from pipelines.runs.sync import choose_ranges
 from pipelines.settings import Settings, check_credentials, choose_accounts
 from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import check_folder, open_folder

@@ -1,9 +1,6 @@
 """A sync from start to end, run through Dagster and recorded in its history."""
 
-import logging
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
@@ -14,10 +11,10 @@ from iplum_resource.errors import AccountError
 from pipelines.clock import Clock
 from pipelines.dagster_home import open_instance
 from pipelines.defs.build import build_definitions
-from pipelines.defs.failures import describe_failure, is_interruption
 from pipelines.defs.jobs import AUDIT, DRAIN, SYNC, AccountJob
-from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_range_tags
+from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN
 from pipelines.defs.schedules import find_due_ranges, find_first_window
+from pipelines.runs.account_jobs import prefix_account, run_account_job, run_job
 from pipelines.settings import Settings, SettingsError, check_credentials, choose_accounts
 from pipelines.steps.audit_windows import NO_FINDINGS, AuditFindings
 from pipelines.steps.progress import Progress
@@ -29,11 +26,6 @@ from warehouse.lake.due_windows import group_into_ranges
 from warehouse.snapshot.database import count_rows
 from warehouse.snapshot.pointer import find_snapshot
 from warehouse.windows import StorageWindow, windows_between
-
-# The page of a job in Dagster's UI finds its runs by this tag, which runs started by the UI or the daemon have
-# too.
-_LOCATION_TAG = {".dagster/repository": "__repository__@pipelines.definitions"}
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass
@@ -189,73 +181,7 @@ def _pull_account(
     if failed and not settings.is_one_of_many:
         failures += run_job(definitions, "publish", instance)
     if tally.fatal is not None:
-        failures = _add_account(settings, [str(tally.fatal)])
+        failures = prefix_account(settings, [str(tally.fatal)])
     if not ranges and has_inbox(settings, open_folder(settings)):
         failures += run_account_job(definitions, DRAIN, settings, instance=instance)
     return failures
-
-
-def run_account_job(
-    definitions: dg.Definitions,
-    job: AccountJob,
-    settings: Settings,
-    *,
-    instance: dg.DagsterInstance,
-    window_range: Sequence[StorageWindow] = (),
-    publishes: bool = True,
-) -> list[str]:
-    """Run a job of one account on a range of windows, as `run_job` does; with many accounts, lines have its name.
-
-    Without `publishes`, publishing is left to a later run.
-    """
-    tags = {**(build_range_tags(window_range) if window_range else {}), **job.tags_for(settings)}
-    selection = job.select(settings) if publishes else job.list_keys(settings)
-    failures = run_job(definitions, job.name_for(settings), instance, tags=tags, selection=selection)
-    return _add_account(settings, failures)
-
-
-def _add_account(settings: Settings, failures: list[str]) -> list[str]:
-    return [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures
-
-
-def run_job(
-    definitions: dg.Definitions,
-    name: str,
-    instance: dg.DagsterInstance,
-    *,
-    tags: Mapping[str, str] | None = None,
-    selection: Sequence[dg.AssetKey] | None = None,
-) -> list[str]:
-    """Run a job in this process, recorded in Dagster's history; return one line per failed step.
-
-    `selection` limits the run to some of the job's assets. A run that Ctrl-C or SIGTERM stops is marked as canceled,
-    and KeyboardInterrupt is raised.
-    """
-    # Dagster's log is in its history; on the terminal it would hide the progress.
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)
-    run_id = str(uuid.uuid4())
-    with _cancel_when_interrupted(instance, run_id):
-        result = definitions.resolve_job_def(name).execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            asset_selection=selection,
-            tags={**_LOCATION_TAG, **(tags or {})},
-            run_config=_QUIET,
-            raise_on_error=False,
-        )
-        failed = [event for event in result.all_events if event.is_step_failure]
-        if any(map(is_interruption, failed)):
-            # Dagster turns an interrupt into a failed step; do not continue with the next run.
-            raise KeyboardInterrupt
-    return [describe_failure(event) for event in failed]
-
-
-@contextmanager
-def _cancel_when_interrupted(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        run = instance.get_run_by_id(run_id)
-        if run is not None:
-            instance.report_run_canceled(run, "Stopped by Ctrl-C or SIGTERM. Finished windows are kept.")
-        raise

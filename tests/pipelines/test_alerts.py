@@ -16,7 +16,7 @@ from pipelines.alerts import Alert, AlertFailed, describe_run, send_alert
 from pipelines.commands.failure_alert import alert_on_failure
 from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import FINDINGS_TAG, build_range_tags
-from pipelines.runs.sync import run_job
+from pipelines.runs.account_jobs import run_job
 from pipelines.settings import Settings, SettingsError, load_settings
 from pipelines.warehouse_folder import open_folder
 from tests.support.account import Account, now

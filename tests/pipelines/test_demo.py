@@ -14,7 +14,8 @@ from pipelines.defs.partitions import build_range_tags
 from pipelines.demo import describe_account, prepare_folder
 from pipelines.doctor import run_diagnosis
 from pipelines.doctor.diagnosis import State
-from pipelines.runs.sync import run_job, sync
+from pipelines.runs.account_jobs import run_job
+from pipelines.runs.sync import sync
 from pipelines.settings import DEMO, PROJECT, SettingsError, load_accounts, load_settings, read_environment
 from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder, open_inbox

@@ -13,7 +13,7 @@ import pytest
 from pipelines.dagster_home import delete_run, open_instance
 from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_partitions, build_range_tags
-from pipelines.runs.sync import run_job
+from pipelines.runs.account_jobs import run_job
 from pipelines.settings import PROJECT, load_settings
 from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder, open_inbox

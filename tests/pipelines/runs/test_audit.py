@@ -20,7 +20,7 @@ from pipelines import cli
 from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import build_range_tags
 from pipelines.defs.schedules import WINDOWS_PER_AUDIT, find_audit_ranges
-from pipelines.runs.sync import run_job
+from pipelines.runs.account_jobs import run_job
 from pipelines.settings import load_settings
 from pipelines.steps.audit_windows import NO_FINDINGS, AuditFindings
 from pipelines.steps.progress import Progress

@@ -11,8 +11,8 @@ from pipelines import cli
 from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import build_range_tags
 from pipelines.defs.schedules import find_audit_ranges, find_due_ranges, find_first_window
+from pipelines.runs.account_jobs import run_job
 from pipelines.runs.retention import carry_out, plan_deletion
-from pipelines.runs.sync import run_job
 from pipelines.steps.drain_inbox import Drain
 from pipelines.warehouse_folder import open_inbox
 from tests.support.account import Account, now

@@ -1,0 +1,86 @@
+"""Jobs run in this process, for one account or for all, and recorded in Dagster's history."""
+
+import logging
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import dagster as dg
+
+from pipelines.defs.failures import describe_failure, is_interruption
+from pipelines.defs.jobs import AccountJob
+from pipelines.defs.partitions import build_range_tags
+from pipelines.settings import Settings
+from warehouse.windows import StorageWindow
+
+# The page of a job in Dagster's UI finds its runs by this tag, which runs started by the UI or the daemon have
+# too.
+_LOCATION_TAG = {".dagster/repository": "__repository__@pipelines.definitions"}
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def run_account_job(
+    definitions: dg.Definitions,
+    job: AccountJob,
+    settings: Settings,
+    *,
+    instance: dg.DagsterInstance,
+    window_range: Sequence[StorageWindow] = (),
+    publishes: bool = True,
+) -> list[str]:
+    """Run a job of one account on a range of windows, as `run_job` does; see `prefix_account` for the lines returned.
+
+    If `publishes` is false, publishing is left to a later run.
+    """
+    tags = {**(build_range_tags(window_range) if window_range else {}), **job.tags_for(settings)}
+    selection = job.select(settings) if publishes else job.list_keys(settings)
+    failures = run_job(definitions, job.name_for(settings), instance, tags=tags, selection=selection)
+    return prefix_account(settings, failures)
+
+
+def prefix_account(settings: Settings, failures: list[str]) -> list[str]:
+    """Add the account's name to each line if there are many accounts."""
+    return [f"{settings.account}: {failure}" for failure in failures] if settings.is_one_of_many else failures
+
+
+def run_job(
+    definitions: dg.Definitions,
+    name: str,
+    instance: dg.DagsterInstance,
+    *,
+    tags: Mapping[str, str] | None = None,
+    selection: Sequence[dg.AssetKey] | None = None,
+) -> list[str]:
+    """Run a job in this process, recorded in Dagster's history; return one line per failed step.
+
+    `selection` limits the run to some of the job's assets. A run that Ctrl-C or SIGTERM stops is marked as canceled,
+    and KeyboardInterrupt is raised.
+    """
+    # Dagster's log is in its history; on the terminal it would hide the progress.
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    run_id = str(uuid.uuid4())
+    with _cancel_when_interrupted(instance, run_id):
+        result = definitions.resolve_job_def(name).execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            asset_selection=selection,
+            tags={**_LOCATION_TAG, **(tags or {})},
+            run_config=_QUIET,
+            raise_on_error=False,
+        )
+        failed = [event for event in result.all_events if event.is_step_failure]
+        if any(map(is_interruption, failed)):
+            # Dagster turns an interrupt into a failed step; do not continue with the next run.
+            raise KeyboardInterrupt
+    return [describe_failure(event) for event in failed]
+
+
+@contextmanager
+def _cancel_when_interrupted(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        run = instance.get_run_by_id(run_id)
+        if run is not None:
+            instance.report_run_canceled(run, "Stopped by Ctrl-C or SIGTERM. Finished windows are kept.")
+        raise
