@@ -61,7 +61,8 @@ def _parse_element(array: str, place: int, end: int) -> tuple[Any, int]:
     """Return an element and where it ends; its text up to the next object if it is no JSON."""
     try:
         element, after = _DECODER.raw_decode(array, place)
-        if after == end or "," in array[after : _skip_separators(array, after)]:
+        # A whole object is one, whatever follows it.
+        if isinstance(element, dict) or after == end or "," in array[after : _skip_separators(array, after)]:
             return element, after
     except ValueError:
         pass  # taken as text

@@ -132,7 +132,8 @@ def _parse_elements(array: str) -> Iterator[tuple[Any, int, int]]:
 def _parse_element(array: str, place: int, end: int) -> tuple[Any, int]:
     try:
         element, after = _DECODER.raw_decode(array, place)
-        if after == end or "," in array[after : _skip_separators(array, after)]:
+        # A whole object is one, whatever follows it.
+        if isinstance(element, dict) or after == end or "," in array[after : _skip_separators(array, after)]:
             return element, after
     except ValueError:
         pass  # taken as text
