@@ -123,11 +123,8 @@ class WindowPull:
 
     Args:
         fetch: Sends one request, with its retries.
-        window: The window to fetch.
-        sizes: The row counts of the run.
         verify: `auto` checks suspicious row counts, `always` checks every response, `off` none.
         now: Returns the time (UTC). The open window is split there, because its later half is empty.
-        reason: Why the window is fetched.
         fetch_once: Like `fetch`, but fails at the first 500 or timeout. It is used for the rest of a window once a
             part of it was skipped: a failing day has twenty-four such hours.
 

@@ -51,14 +51,8 @@ def _build_pools(headers_within: float, check_peer: CheckPeer) -> dict[str, type
             with _end_after(headers_within, self.sock):
                 return super().getresponse()
 
-    class TlsConnection(HTTPSConnection):
-        def connect(self) -> None:
-            super().connect()
-            check_peer(self)
-
-        def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
-            with _end_after(headers_within, self.sock):
-                return super().getresponse()
+    class TlsConnection(PlainConnection, HTTPSConnection):
+        """The same after the TLS handshake."""
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = PlainConnection

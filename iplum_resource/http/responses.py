@@ -38,16 +38,10 @@ _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 @dataclass(frozen=True)
 class WindowResponse:
-    """One response for a window, with its body verbatim.
+    """One response for a window, with its body verbatim, transcoded to UTF-8 if the server declared another charset.
 
-    Args:
-        window: The requested window.
-        usage_types: The requested usage types; None for recordings.
-        body: The body as received, transcoded to UTF-8 only if the server declared another charset.
-        rows: How many elements the body's array has.
-        requested_at: When the attempt was signed (UTC).
-        received_at: When the last byte arrived (UTC).
-
+    `usage_types` is None for recordings; `rows` counts the elements of the body's array. `requested_at` is when the
+    attempt was signed, `received_at` when the last byte arrived (UTC).
     """
 
     window: Window

@@ -92,9 +92,7 @@ class FileStateStore(StateStore):
 class PostgresStateStore(StateStore):
     """State shared by several machines, in one locked row of a PostgreSQL table.
 
-    Args:
-        url: A libpq URL, `postgresql://user@host/name`.
-        name: The row, one per access key.
+    `url` is a libpq URL, `postgresql://user@host/name`; `name` is the row, one per access key.
 
     Raises:
         RateLimiterFailed: The database cannot be used, or psycopg2 is not installed. The message

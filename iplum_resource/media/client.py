@@ -106,15 +106,11 @@ class MediaClient:
         retries = RetryPolicy(attempts_500=_ATTEMPTS, is_over=lambda: False, clock=self._clock, random=self._random)
         retries.build_loop(self._sleep)(self._attempt, text, sink)
 
-    def close(self) -> None:
-        """Close the pooled connections."""
-        self._session.close()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._session.close()
 
     def _attempt(self, text: str, sink: BinaryIO) -> None:
         sink.seek(0)

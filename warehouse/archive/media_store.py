@@ -86,10 +86,7 @@ class MediaStore:
     def store(self, incoming: Incoming, *, expected: Literal["audio", "any"], sha256: str | None = None) -> StoredFile:
         """Verify a downloaded file and move it into the store, durably.
 
-        Args:
-            incoming: The downloaded file.
-            expected: `audio` accepts only audio and video.
-            sha256: The expected hash, if known.
+        With `expected` as `audio`, only audio and video are accepted; `sha256` is the expected hash, if known.
 
         Raises:
             FileRefused: The file is empty, a web page or error message, not audio, or has another hash.

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,12 @@ def _write(
     missing = 0
     with read_snapshot(snapshot) as connection:
         for table in _TABLES:
-            writer = _Writer(built / f"{table}.csv", built / f"{table}.jsonl")
-            for record in writer.write(*_select(connection, table, selection)):
+            rows[table] = 0
+            for record in _write_rows(built / table, *_select(connection, table, selection)):
+                rows[table] += 1
                 missing += "status" in record and record["status"] != "verified"
                 if record.get("path") and record["status"] == "verified":
                     files[record["path"]] = record["sha256"]
-            rows[table] = writer.rows
     _copy_files(folder, files, built / "files", on_progress=on_progress)
     _write_manifest(built)
     return Extract(rows, len(files), missing)
@@ -96,47 +97,24 @@ def _write(
 def _select(
     connection: duckdb.DuckDBPyConnection, table: str, selection: Selection
 ) -> tuple[list[str], Iterator[Sequence[Any]]]:
-    select = read_sql("exports", table)
-    result = connection.execute(
-        select,
-        {
-            "since": selection.since,
-            "until": selection.until,
-            "user": selection.user,
-            "counterparty": selection.counterparty,
-        },
-    )
-    columns = [str(column[0]) for column in result.description or ()]
-
-    def read() -> Iterator[Sequence[Any]]:
-        while batch := result.fetchmany(_ROWS_AT_A_TIME):
-            yield from batch
-
-    return columns, read()
+    result = connection.execute(read_sql("exports", table), asdict(selection))
+    batches = iter(lambda: result.fetchmany(_ROWS_AT_A_TIME), [])
+    return [str(column[0]) for column in result.description or ()], chain.from_iterable(batches)
 
 
-class _Writer:
-    """Writes rows as CSV, without formulas a spreadsheet would execute, and as JSON lines, verbatim."""
-
-    def __init__(self, csv_path: Path, json_path: Path) -> None:
-        self._csv_path, self._json_path = csv_path, json_path
-        self.rows = 0
-
-    def write(self, columns: list[str], rows: Iterator[Sequence[Any]]) -> Iterator[dict[str, Any]]:
-        with (
-            self._csv_path.open("w", encoding="utf-8", newline="") as table,
-            self._json_path.open("w", encoding="utf-8") as lines,
-        ):
-            for path in (self._csv_path, self._json_path):
-                path.chmod(_PRIVATE.file)
-            table.write(f"{format_csv_row(columns)}\r\n")
-            for row in rows:
-                values = [value.isoformat() if isinstance(value, datetime | date) else value for value in row]
-                table.write(f"{format_csv_row(values)}\r\n")
-                record = dict(zip(columns, values, strict=True))
-                lines.write(json.dumps(record, ensure_ascii=False) + "\n")
-                self.rows += 1
-                yield record
+def _write_rows(path: Path, columns: list[str], rows: Iterator[Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Write rows as CSV, without formulas a spreadsheet would execute, and as JSON lines, verbatim; yield them."""
+    csv_path, json_path = path.with_suffix(".csv"), path.with_suffix(".jsonl")
+    with csv_path.open("w", encoding="utf-8", newline="") as table, json_path.open("w", encoding="utf-8") as lines:
+        csv_path.chmod(_PRIVATE.file)
+        json_path.chmod(_PRIVATE.file)
+        table.write(f"{format_csv_row(columns)}\r\n")
+        for row in rows:
+            values = [value.isoformat() if isinstance(value, datetime | date) else value for value in row]
+            table.write(f"{format_csv_row(values)}\r\n")
+            record = dict(zip(columns, values, strict=True))
+            lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+            yield record
 
 
 def _copy_files(folder: DataFolder, files: dict[str, str], target: Path, *, on_progress: ProgressCallback) -> None:

@@ -16,20 +16,17 @@ _ROWS = "rows"
 _DATES = alt.Axis(format="%-d %b %Y", labelOverlap=True)
 
 
-def _select_range(rows: Rows, field: str) -> alt.Parameter:
-    """A selection of how many of the last days to show, counted from the last one."""
+def _within_range(chart: alt.Chart, rows: Rows, field: str) -> alt.Chart:
+    """Add a selection of how many of the last days to show, counted from the last one."""
     options = [30, 90, 365, _EVER]
     labels = ["30 days", "90 days", "a year", "all"]
     choice = alt.binding_select(options=options, labels=labels, name="Show the last ")
     points = len({row[field] for row in rows})
     usual = 90 if field == "local_date" else 365
-    return alt.param(name="days", bind=choice, value=_EVER if points <= 120 else usual)
-
-
-def _within_range(chart: alt.Chart, rows: Rows, field: str) -> alt.Chart:
+    days = alt.param(name="days", bind=choice, value=_EVER if points <= 120 else usual)
     last = max((str(row[field]) for row in rows), default="1970-01-01")
     recent = f"toDate(datum.{field}) > toDate('{last}') - days * 86400000"
-    return chart.add_params(_select_range(rows, field)).transform_filter(recent)
+    return chart.add_params(days).transform_filter(recent)
 
 
 def _chart() -> alt.Chart:

@@ -4,12 +4,11 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import sqlalchemy as sa
@@ -76,10 +75,7 @@ class Inbox:
 
     All counts, claims and drains concern `account` only. A context manager.
 
-    Args:
-        url: A SQLAlchemy URL; an SQLite file is made private.
-        account: The account.
-        modes: File modes of an SQLite file.
+    `url` is a SQLAlchemy URL; an SQLite file is made private with `modes`.
 
     Raises:
         InboxFailed: The database failed (all methods).
@@ -87,26 +83,21 @@ class Inbox:
 
     """
 
-    def __init__(self, url: str, account: str, modes: Modes | None = None) -> None:
+    def __init__(self, url: str, account: str, modes: Modes = Modes()) -> None:  # noqa: B008 - immutable
         self._account = account
-        self._engine = _create_engine(url, modes or Modes())
+        self._engine = _create_engine(url, modes)
         with self._database_errors():
-            self._create_tables()
+            try:
+                _METADATA.create_all(self._engine)
+            except DBAPIError:
+                # Another process created them at the same time.
+                _METADATA.create_all(self._engine)
 
     def __enter__(self) -> "Inbox":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._engine.dispose()
-
-    def _create_tables(self) -> None:
-        try:
-            _METADATA.create_all(self._engine)
-        except DBAPIError:
-            # Another process created them at the same time.
-            _METADATA.create_all(self._engine)
 
     def append(self, events: Sequence[Event]) -> None:
         """Store events, all or none; committed and synced on return.
@@ -288,31 +279,23 @@ def _require_file(path: Path, *_: Any) -> None:
 
 
 def _prepare_connection(url: sa.URL, connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
-    _set_pragmas(connection)
-    record.info[_FILES] = _identify_files(url)
-
-
-def _identify_files(url: sa.URL) -> list[tuple[int, int] | None]:
-    """Return device and inode of an SQLite file and its write-ahead log, None for a missing one."""
-    path = url.database or ""
-    return [_identify(Path(name)) for name in (path, f"{path}-wal")]
-
-
-def _identify(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _set_pragmas(connection: sqlite3.Connection) -> None:
     """Sync the log at every commit, so that acknowledged events survive a power failure."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     # The first read opens the write-ahead log.
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    record.info[_FILES] = _identify_files(url)
+
+
+def _identify_files(url: sa.URL) -> list[tuple[int, int] | None]:
+    """Return device and inode of an SQLite file and its write-ahead log, None for a missing one."""
+    files: list[tuple[int, int] | None] = [None, None]
+    for place, ending in enumerate(("", "-wal")):
+        with suppress(OSError):
+            found = Path(f"{url.database or ''}{ending}").stat()
+            files[place] = found.st_dev, found.st_ino
+    return files
 
 
 def _build_event(row: sa.RowMapping) -> Event:

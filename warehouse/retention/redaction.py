@@ -87,10 +87,7 @@ def _read_responses(log: RawLog, window: StorageWindow) -> list[RawResponse]:
 
 def _build_name(names: Sequence[str]) -> str:
     """Return the name of the file with remaining records, the same for the same input files."""
-    if len(names) == 1 and is_redacted(names[0]):
-        digest = hashlib.sha256(names[0].encode()).hexdigest()[:12]
-    else:
-        digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
     return f"{names[-1].partition('-')[0]}{_KEPT}{digest}"
 
 
