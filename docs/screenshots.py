@@ -9,7 +9,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, ViewportSize
 
-from pipelines.demo import describe_account, prepare_folder, run_standin
+from pipelines.demo import describe_account, prepare_folder
+from pipelines.iplum_process import run_standin
 from pipelines.runs.sync import sync
 from pipelines.settings import PROJECT, adopt_environment, load_settings
 from pipelines.steps.progress import Progress

@@ -7,8 +7,8 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pipelines.clock import now
 from pipelines.commands.progress_bar import ProgressBar
 from pipelines.commands.row_formats import write_rows
 from pipelines.dagster_home import build_ui_command, build_ui_environment, prepare_dagster_home
+from pipelines.iplum_process import list_unrelated_variables, read_line, read_url, run_command, run_standin
 from pipelines.runs.archive import archive
 from pipelines.runs.sync import sync
 from pipelines.settings import DEMO, PROJECT, Settings, SettingsError, adopt_environment, load_settings
@@ -32,7 +33,6 @@ from warehouse.storage.paths import DEMO_MARK
 _DAYS = 90
 _CALLBACK_DAYS = 10
 FOLDER = PROJECT / "demo-data"
-_OF_AN_ACCOUNT = ("IPLUM_", "AWS_", "DAGSTER_")
 _MARK = b"""This folder was created by 'make demo'. Its records are generated, not those of a phone account.
 Without this file, the demo refuses the folder. With it, every other sync does.
 """
@@ -70,14 +70,14 @@ def main() -> None:
     receiver = {**describe_account("http://127.0.0.1:1", FOLDER, began=began), "IPLUM_CALLBACK_TOKEN": token}
     prepare_folder(load_settings(receiver, PROJECT))
     with (
-        _run("receiver", "--port", "0", environ=receiver) as receiver_process,
-        run_standin(*_build_callback_options(_read_url(receiver_process), token)) as (url, standin_process),
+        run_command("receiver", "--port", "0", environ=receiver) as receiver_process,
+        run_standin(*_build_callback_options(read_url(receiver_process), token)) as (url, standin_process),
     ):
         environ = describe_account(url, FOLDER, began=began)
         _replace_environment(environ)
         settings = load_settings(environ, PROJECT)
         typer.echo(f"Loading {_DAYS} days of generated history from {url} into {FOLDER.name}/")
-        typer.echo(f"Callbacks of the last {_CALLBACK_DAYS} days: {_read_line(standin_process)}")
+        typer.echo(f"Callbacks of the last {_CALLBACK_DAYS} days: {read_line(standin_process)}")
         with ProgressBar(Console(stderr=True)) as bar:
             report = sync(settings, environ=environ, progress=bar, clock=now)
             archived = archive(settings, environ=environ, progress=bar, clock=now)
@@ -110,37 +110,6 @@ def _replace_environment(environ: Mapping[str, str]) -> None:
     adopt_environment(environ)
 
 
-@contextmanager
-def run_standin(*options: str, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run the stand-in API next to this process for the duration of the block; yields its URL and the process."""
-    with _run("standin", "--port", str(port), *options) as process:
-        yield _read_url(process), process
-
-
-@contextmanager
-def _run(*command: str, environ: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Run an `iplum` command next to this process, and stop it afterwards."""
-    with subprocess.Popen(  # noqa: S603 our own
-        [sys.executable, "-m", "pipelines.cli", *command],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=PROJECT,
-        env=environ or _list_unrelated(),
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
-def _read_line(process: subprocess.Popen[str]) -> str:
-    return process.stdout.readline().strip() if process.stdout else ""
-
-
-def _read_url(process: subprocess.Popen[str]) -> str:
-    return _read_line(process).split()[-1]
-
-
 def _build_callback_options(url: str, token: str) -> list[str]:
     """Return the options for the stand-in's callbacks: some sent twice, some late, some never."""
     faults = {"--push-duplicates": "0.05", "--push-reorder": "0.1", "--push-drops": "0.02"}
@@ -151,7 +120,7 @@ def _build_callback_options(url: str, token: str) -> list[str]:
 def describe_account(url: str, data: Path, *, began: datetime) -> Mapping[str, str]:
     """Return the environment of the demo account, with this process's unrelated variables."""
     return {
-        **_list_unrelated(),
+        **list_unrelated_variables(),
         DEMO: "true",
         "IPLUM_ACCESS_KEY": "STANDINACCESSKEY",
         "IPLUM_SECRET_KEY": "standin-secret",
@@ -162,11 +131,6 @@ def describe_account(url: str, data: Path, *, began: datetime) -> Mapping[str, s
         "IPLUM_MEDIA_HOSTS": url.removeprefix("http://"),
         "IPLUM_REQUESTS_PER_SECOND": "1000",
     }
-
-
-def _list_unrelated() -> dict[str, str]:
-    """List the variables that describe no account, bucket or Dagster instance."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_OF_AN_ACCOUNT)}
 
 
 def run_ui(*options: str) -> None:
