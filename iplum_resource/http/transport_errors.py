@@ -28,7 +28,9 @@ def classify_transport_error(error: Exception, request: str) -> IPlumError:
     causes = tuple(_walk_causes(error))
     certificate = _find(causes, ssl.SSLCertVerificationError)
     if certificate is not None:
-        return BadCertificate(request, _describe_certificate(certificate))
+        # OpenSSL's messages ("certificate has expired", "Hostname mismatch, ...") name at most the requested host.
+        message = str(getattr(certificate, "verify_message", "")).rstrip(".")
+        return BadCertificate(request, message or "verification failed")
     if isinstance(error, requests.exceptions.ProxyError):
         return Unreachable(request, "the proxy did not let the request through")
     if isinstance(error, requests.exceptions.ConnectTimeout):
@@ -44,7 +46,8 @@ def _classify_connection(error: Exception, causes: tuple[BaseException, ...], *,
     if _find(causes, NameResolutionError) is not None:
         return Unreachable(request, "the host name was not found")
     if _find(causes, NewConnectionError) is not None:
-        return Unreachable(request, _describe_system_error(causes))
+        words = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+        return Unreachable(request, words[0].lower() if words else "no connection could be made")
     if _find(causes, ReadTimeoutError) is not None or _find(causes, TimeoutError) is not None:
         return TimedOut(request, "no response began in time")
     if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
@@ -67,13 +70,3 @@ def _walk_causes(error: BaseException) -> Iterator[BaseException]:
 
 def _find(causes: tuple[BaseException, ...], kind: type[_E]) -> _E | None:
     return next((cause for cause in causes if isinstance(cause, kind)), None)
-
-
-def _describe_certificate(error: ssl.SSLCertVerificationError) -> str:
-    # OpenSSL's messages ("certificate has expired", "Hostname mismatch, ...") name at most the requested host.
-    return str(getattr(error, "verify_message", "")).rstrip(".") or "verification failed"
-
-
-def _describe_system_error(causes: tuple[BaseException, ...]) -> str:
-    words = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
-    return words[0].lower() if words else "no connection could be made"

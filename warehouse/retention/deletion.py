@@ -131,15 +131,12 @@ class Retention:
                 is_kept = build_held_filter(ids, holds) if ids else None
                 redact_responses(self.folder, self.account, dataset, window, is_kept=is_kept)
             for part in (table, archive):
-                self._fold_or_remove(part, window)
-
-    def _fold_or_remove(self, table: Table, window: StorageWindow) -> None:
-        lake_file = self.folder.lake_file(table.name, self.account, window)
-        if not list_raw(self.folder, table, self.account, window):
-            self.folder.store.remove(lake_file)
-            self.folder.store.remove_folder(lake_file.rpartition("/")[0])
-        else:
-            fold_lake_file(self.folder, table, self.account, window)
+                if list_raw(self.folder, part, self.account, window):
+                    fold_lake_file(self.folder, part, self.account, window)
+                    continue
+                lake_file = self.folder.lake_file(part.name, self.account, window)
+                self.folder.store.remove(lake_file)
+                self.folder.store.remove_folder(lake_file.rpartition("/")[0])
 
     def _clean_edge(self, first_kept: StorageWindow, holds: Sequence[Hold]) -> None:
         """Remove records of deleted windows from the responses of the first window that is kept."""

@@ -26,10 +26,13 @@ def parse_business_hours(text: str) -> tuple[OpenInterval, ...]:
     `mon-thu 08:00-18:00, fri 08:00-13:00` has two parts; `sat-mon` spans the end of the week; hours that close
     before they open, such as `22:00-06:00`, continue on the next day; `24:00` is the end of the day.
     """
-    minutes: set[tuple[int, int]] = set()
-    for part in text.split(","):
-        minutes |= _parse_part(part.strip())
-    return _join_minutes(minutes)
+    intervals: list[OpenInterval] = []
+    for day, minute in sorted(set().union(*(_parse_part(part.strip()) for part in text.split(",")))):
+        if intervals and (intervals[-1].weekday, intervals[-1].closes) == (day, minute):
+            intervals[-1] = OpenInterval(day, intervals[-1].opens, minute + 1)
+        else:
+            intervals.append(OpenInterval(day, minute, minute + 1))
+    return tuple(intervals)
 
 
 def _parse_part(part: str) -> set[tuple[int, int]]:
@@ -57,13 +60,3 @@ def _parse_time(text: str) -> int:
     if minutes > 59 or hours * 60 + minutes > _MINUTES:
         raise ValueError(f"times must be from 00:00 to 24:00; business hours must be {_FORM}")
     return hours * 60 + minutes
-
-
-def _join_minutes(minutes: set[tuple[int, int]]) -> tuple[OpenInterval, ...]:
-    intervals: list[OpenInterval] = []
-    for day, minute in sorted(minutes):
-        if intervals and (intervals[-1].weekday, intervals[-1].closes) == (day, minute):
-            intervals[-1] = OpenInterval(day, intervals[-1].opens, minute + 1)
-        else:
-            intervals.append(OpenInterval(day, minute, minute + 1))
-    return tuple(intervals)

@@ -88,7 +88,8 @@ def build_marts(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -
     connection.execute("SET disabled_compression_methods = 'fsst,zstd'")
     with _intermediate_tables(connection):
         for mart in MARTS:
-            _build_mart(connection, mart)
+            connection.execute(f"CREATE TABLE marts.{mart.name} ({render_ddl(mart.columns)})")
+            connection.execute(f"INSERT INTO marts.{mart.name} BY NAME {read_mart(mart)}")
     connection.execute("RESET disabled_compression_methods")
     _add_comments(connection)
 
@@ -128,18 +129,9 @@ def _write_settings(connection: duckdb.DuckDBPyConnection, settings: MartSetting
             "INSERT INTO publication.settings VALUES (?, ?, ?, ?, ?)",
             [account, chosen.time_zone, chosen.business_hours, chosen.lookback_days, as_of],
         )
-        connection.executemany(
-            "INSERT INTO publication.business_hours VALUES (?, ?, ?, ?)",
-            [
-                [account, interval.weekday, interval.opens, interval.closes]
-                for interval in parse_business_hours(chosen.business_hours)
-            ],
-        )
-
-
-def _build_mart(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:
-    connection.execute(f"CREATE TABLE marts.{mart.name} ({render_ddl(mart.columns)})")
-    connection.execute(f"INSERT INTO marts.{mart.name} BY NAME {read_mart(mart)}")
+        intervals = parse_business_hours(chosen.business_hours)
+        rows = [[account, interval.weekday, interval.opens, interval.closes] for interval in intervals]
+        connection.executemany("INSERT INTO publication.business_hours VALUES (?, ?, ?, ?)", rows)
 
 
 def _add_comments(connection: duckdb.DuckDBPyConnection) -> None:
