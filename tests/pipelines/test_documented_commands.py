@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 
+from iplum_resource.standin.options import Options
 from iplum_resource.standin.server import Running
 from pipelines import cli
 from pipelines.generate_docs import list_pages
@@ -34,6 +35,7 @@ EXEMPT = {
         "need a cluster; tests/end_to_end/test_cluster.py runs one"
     ),
     r"(AWS|IPLUM)_[A-Z_]+=": "lines of .env; tests/pipelines/runs/test_in_bucket.py sets these variables",
+    r"export IPLUM_": "the stand-in's keys and address; a test below compares the keys",
     r"umask |tar ": "run by tests/end_to_end/test_restore.py",
 }
 SAMPLE = {"DAY": "2024-01-01", "DAYS": "2555", "FOLDER": "extract", "H": "127.0.0.1", "P": "1"}
@@ -123,6 +125,12 @@ def test_the_documented_commands_run_in_reading_order(new_account: Account, caps
     (snippet,) = re.findall(r"- Python: `([^`]+)`", PAGES["sql.md"])
     python = [sys.executable, "-c", f"import duckdb; print(len({snippet}))"]
     assert int(subprocess.run(python, capture_output=True, text=True, check=True).stdout) > 0
+
+
+def test_the_documented_keys_are_those_of_the_stand_in() -> None:
+    options = Options()
+    keys = f"IPLUM_ACCESS_KEY={options.access_key} IPLUM_SECRET_KEY={options.secret_key}"
+    assert f"export {keys} IPLUM_LOGIN_ID={options.login_id}" in list_shell_lines()
 
 
 def test_every_skipped_pattern_matches_a_documented_command() -> None:
