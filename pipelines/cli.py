@@ -1,7 +1,7 @@
 """The `iplum` command: its subcommands, error lines and exit codes.
 
 Exit codes: 0 success; 2 wrong usage or configuration, found before any request; 1 an error of the API, network or
-disk; 130 stopped by Ctrl-C or SIGTERM.
+disk; 130 stopped by Ctrl-C, SIGTERM or SIGHUP.
 """
 
 import difflib
@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Annotated
 
@@ -85,11 +86,16 @@ def main() -> None:
         sys.excepthook = _print_bug
     # SIGTERM, as sent by cron, systemd or `kill`, ends a command like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # So does SIGHUP, sent when a terminal is closed, unless `nohup` has set it to be ignored. It is passed on as
+    # SIGTERM, because Dagster handles SIGTERM and SIGINT only.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))
     _show_start(arguments)
     code = run(arguments)
     if code == _INTERRUPTED:
         # Threads that wait for a response would keep the process alive; all their writes are atomic.
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
 
@@ -125,7 +131,8 @@ def run(arguments: list[str]) -> int:
         typer.echo(f"error: {escape_for_terminal(str(error))}", err=True)
         return 2 if isinstance(error, SettingsError) else 1
     if code == _INTERRUPTED:
-        typer.echo("Stopped. Finished work is kept; the same command continues from there.", err=True)
+        with suppress(OSError):  # the terminal may be closed
+            typer.echo("Stopped. Finished work is kept; the same command continues from there.", err=True)
     return code or 0
 
 

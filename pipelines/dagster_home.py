@@ -15,6 +15,7 @@ import dagster as dg
 from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
+from pipelines.run_locks import fail_dead_runs
 from pipelines.settings import PROJECT, Settings, load_accounts, read_environment
 from warehouse.errors import StorageFailed
 from warehouse.storage.atomic_files import Modes, create_folder, require_own, write_file
@@ -24,11 +25,20 @@ _OVERRIDES = {
     "telemetry": {"enabled": False},
     "compute_logs": {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
 }
-_CONFIGURATION = b"""# Written by iplum: no telemetry, no first-run dialog. Your changes are kept.
+#: Written by earlier versions; a file that was not changed since is replaced.
+_EARLIER = b"""# Written by iplum: no telemetry, no first-run dialog. Your changes are kept.
 telemetry:
   enabled: false
 nux:
   enabled: false
+"""
+_CONFIGURATION = b"""# Written by iplum: no telemetry, no first-run dialog, run monitoring. Your changes are kept.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+run_monitoring:
+  enabled: true
 """
 
 
@@ -40,14 +50,17 @@ def prepare_dagster_home(settings: Settings) -> Path:
     create_folder(home, modes)
     require_own(home)
     configuration = home / "dagster.yaml"
-    if not configuration.exists():
+    if not configuration.exists() or configuration.read_bytes() == _EARLIER:
         write_file(configuration, _CONFIGURATION, modes)
     return home
 
 
 @contextmanager
-def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Open the history that `make ui` shows; raises `StorageFailed`, also if it cannot be written later."""
+def open_instance(settings: Settings, *, ends_dead_runs: bool = True) -> Iterator[dg.DagsterInstance]:
+    """Open the history that `make ui` shows; raises `StorageFailed`, also if it cannot be written later.
+
+    Runs of killed processes are marked as failed, unless `ends_dead_runs` is false.
+    """
     home = prepare_dagster_home(settings)
     try:
         with ExitStack() as stack:
@@ -58,6 +71,8 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
                 instance.get_runs(limit=1)
                 instance.get_latest_materialization_event(dg.AssetKey("usage"))
             stack.enter_context(_keep_open(home / "history"))
+            if ends_dead_runs:
+                fail_dead_runs(instance)
             yield instance
     except (SQLAlchemyError, sqlite3.Error) as error:
         # SQLAlchemy's text contains the statement and its values.
@@ -113,7 +128,10 @@ def prepare_ui(environ: Mapping[str, str], root: Path = PROJECT) -> tuple[Path, 
     in its own folder only.
     """
     variables = read_environment(environ, root)
-    home = prepare_dagster_home(load_accounts(variables, root)[0])
+    settings = load_accounts(variables, root)[0]
+    home = prepare_dagster_home(settings)
+    with open_instance(settings):
+        pass  # marks runs of killed processes as failed before the daemon counts them
     return home, build_ui_environment(variables, home)
 
 

@@ -16,6 +16,7 @@ from pipelines.defs.assets.window_assets import build_window_assets
 from pipelines.defs.jobs import DRAIN, JOBS
 from pipelines.defs.schedules import build_schedules
 from pipelines.defs.sensors import build_callback_inbox, build_stale_snapshot
+from pipelines.run_locks import locking_executor
 from pipelines.settings import Settings
 from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import open_folder
@@ -27,7 +28,7 @@ def build_definitions(
     *accounts: Settings,
     clock: Clock = now,
     progress: Progress = _SHOW_NOTHING,
-    executor: dg.ExecutorDefinition = dg.in_process_executor,
+    executor: dg.ExecutorDefinition = locking_executor,
 ) -> dg.Definitions:
     """Build the definitions; `clock` returns aware UTC.
 

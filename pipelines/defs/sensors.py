@@ -10,6 +10,7 @@ from pipelines.clock import Clock
 from pipelines.dagster_home import delete_run
 from pipelines.defs.failures import failing_step
 from pipelines.defs.jobs import DRAIN
+from pipelines.run_locks import fail_dead_runs
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import build_mart_settings, has_inbox, open_folder, open_inbox
 from warehouse.snapshot.publish import is_stale
@@ -53,6 +54,7 @@ def build_stale_snapshot(
     )
     def stale_snapshot(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         now = clock()
+        fail_dead_runs(context.instance)
         if do_runs_publish and _is_active(context.instance, created_after=now - _RUN_TIMEOUT):
             return dg.SkipReason("a run is active that may publish")
         if _is_active(context.instance, created_after=now - _RUN_TIMEOUT_MULTI) and _find_latest(

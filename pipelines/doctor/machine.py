@@ -16,6 +16,8 @@ from warehouse.storage.paths import DataFolder
 _GIGABYTE = 1 << 30
 #: Dagster's daemon reports twice a minute.
 _SILENCE = timedelta(minutes=5)
+#: Longer runs are reported.
+_LONGEST_RUN = timedelta(days=1)
 _SCHEDULE = "daily_sync"
 _FIRST_SYNC = "does not exist yet; the first sync creates it"
 
@@ -93,16 +95,23 @@ def diagnose_dagster(accounts: Sequence[Settings], now: datetime) -> Iterator[Di
     if not home.is_dir():
         yield Diagnosis("Dagster", State.OK, f"the history in {home} {_FIRST_SYNC}")
         return
+    import dagster as dg
+
     from pipelines.dagster_home import open_instance
+    from pipelines.run_locks import ACTIVE, find_dead_runs
 
     try:
-        with open_instance(settings) as instance:
+        with open_instance(settings, ends_dead_runs=False) as instance:
+            dead = len(find_dead_runs(instance))
+            old = dg.RunsFilter(statuses=list(ACTIVE), created_before=now - _LONGEST_RUN)
+            unended = instance.get_runs_count(old)
             heartbeats = [heartbeat.timestamp for heartbeat in instance.get_daemon_heartbeats().values()]
             switches = [(state.instigator_name, state.status.value) for state in instance.all_instigator_state()]
     except StorageFailed as error:
         yield _fail("Dagster", error)
         return
     yield Diagnosis("Dagster", State.OK, f"the history in {home} can be opened")
+    yield from _diagnose_runs(dead, unended)
     yield _diagnose_daemon(heartbeats, now)
     for settings in accounts:
         name = settings.name(_SCHEDULE)
@@ -111,6 +120,16 @@ def diagnose_dagster(accounts: Sequence[Settings], now: datetime) -> Iterator[Di
         else:
             found = f"{name} is on, at {settings.sync_at:%H:%M} {settings.time_zone}"
             yield Diagnosis("daily sync", State.OK, found)
+
+
+def _diagnose_runs(dead: int, unended: int) -> Iterator[Diagnosis]:
+    if dead:
+        found = f"runs whose process was killed: {dead}; they count as started"
+        fix = "Run 'iplum sync' or restart 'make ui': both mark them as failed."
+        yield Diagnosis("runs", State.WARNING, found, fix)
+    if unended > dead:
+        found = f"runs that have not ended for over a day: {unended - dead}"
+        yield Diagnosis("runs", State.WARNING, found, "If they do not run, terminate them in the Dagster UI.")
 
 
 def _diagnose_daemon(heartbeats: list[float], now: datetime) -> Diagnosis:

@@ -10,6 +10,7 @@ import dagster as dg
 from pipelines.defs.failures import describe_failure, is_interruption
 from pipelines.defs.jobs import AccountJob
 from pipelines.defs.partitions import build_range_tags
+from pipelines.run_locks import hold_run_lock
 from pipelines.settings import Settings
 from warehouse.windows import StorageWindow
 
@@ -59,7 +60,7 @@ def run_job(
     # Dagster's log is in its history; on the terminal it would hide the progress.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     run_id = str(uuid.uuid4())
-    with _cancel_when_interrupted(instance, run_id):
+    with hold_run_lock(instance, run_id), _cancel_when_interrupted(instance, run_id):
         result = definitions.resolve_job_def(name).execute_in_process(
             instance=instance,
             run_id=run_id,
