@@ -1,4 +1,23 @@
-"""Errors of the warehouse. Texts contain no row's content."""
+"""Errors of the warehouse.
+
+    WarehouseError           an operation failed: which one, the cause, and the fix
+    ├── StorageFailed        the disk, folder or bucket rejected a read or a write
+    ├── RawDamaged           a file of the raw log cannot be read, and nothing can replace it
+    ├── PublishedInPart      everything was published except damaged raw files
+    ├── NothingPublished     there is no snapshot to query yet
+    ├── SnapshotUnreadable   the published file is damaged or was changed by another program
+    ├── PublisherBusy        another publisher held the lock for too long
+    ├── InboxFailed          the database of the callback inbox cannot be reached or written
+    ├── FileRefused          a downloaded file is not the expected one
+    ├── ExportFailed         an extract would be incomplete
+    ├── HoldsUnreadable      the file of legal holds cannot be read
+    ├── NoSuchHold           there is no hold with this number
+    ├── RecordUnreadable     a deletion record cannot be read
+    ├── WindowDeleted        retention has deleted the window while it was pulled
+    └── QueryFailed          DuckDB rejected a user's SQL
+
+Texts contain no row's content.
+"""
 
 import errno
 from collections.abc import Collection

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from pipelines.clock import Clock
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_lake_file
-from warehouse.lake.normalize import UNREAD, is_implausible, normalize_records
+from warehouse.lake.normalize import UNREAD, normalize_records, parse_instant
 from warehouse.raw.deletion_log import is_deleted
 from warehouse.raw.inbox import Event, Inbox
 from warehouse.raw.json_records import load_records
@@ -107,10 +107,10 @@ class Drain:
 
 
 def group_events(events: Sequence[Event]) -> tuple[list[EventGroup], list[Event]]:
-    """Group events by dataset and by the window of their record's start, or of their arrival if that cannot be read.
+    """Group events by dataset and by the window of their record's start, or of their arrival if that cannot be used.
 
-    Returns the groups, and the events for quarantine: their start is before 2000 or more than a day after their
-    arrival, or their body has records of more than 20 windows and theirs is not among the latest 20.
+    Returns the groups, and the events for quarantine: their start is more than a day after their arrival, or their
+    body has records of more than 20 windows and theirs is not among the latest 20.
     """
     groups: list[EventGroup] = []
     quarantined: list[Event] = []
@@ -132,7 +132,7 @@ def group_events(events: Sequence[Event]) -> tuple[list[EventGroup], list[Event]
 
 
 def _place_events(events: Sequence[Event], table: Table) -> list[tuple[Event, str, StorageWindow | None]]:
-    """Return each event with its record's ID and window; the window is None for an implausible start."""
+    """Return each event with its record's ID and window; the window is None for a start in the future."""
     records = [record for event in events for record in load_records(event.body)]
     normalized = normalize_records(records, table, [event.received_at for event in events])
     starts = dict(zip(normalized.positions, normalized.rows[table.started].to_pylist(), strict=True))
@@ -141,9 +141,9 @@ def _place_events(events: Sequence[Event], table: Table) -> list[tuple[Event, st
     field = next(column.field for column in table.columns if column.name == table.started)
     placed = []
     for position, event in enumerate(events):
-        values = json.loads(unread.get(position) or "{}")
-        is_far = field in values and is_implausible(json.dumps({field: values[field]}))
-        window = None if is_far else window_of(starts.get(position) or event.received_at)
+        forged = parse_instant(json.loads(unread.get(position) or "{}").get(field))
+        is_future = forged is not None and forged > event.received_at
+        window = None if is_future else window_of(starts.get(position) or event.received_at)
         placed.append((event, str(ids.get(position, "")), window))
     return placed
 

@@ -334,6 +334,14 @@ def _drop_implausible(values: pa.Array, latest: pa.Scalar | pa.Array) -> pa.Arra
     return pc.if_else(is_plausible, values, None)
 
 
+def parse_instant(value: Any) -> datetime | None:
+    """Parse an instant, plausible or not; None if it is none."""
+    if not isinstance(value, str):
+        return None
+    instant: datetime | None = _parse_instants([value])[0].as_py()
+    return instant
+
+
 def is_implausible(unread: str) -> bool:
     """Whether any of a record's unparsed values is a time, and so an implausible one."""
     values = [value for value in json.loads(unread).values() if isinstance(value, str)]
