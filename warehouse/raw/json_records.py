@@ -17,6 +17,9 @@ _BOM = b"\xef\xbb\xbf"
 _TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
 # The start of the next object. The element before the comma may be of any type.
 _NEXT_OBJECT = re.compile(r",\s*(?=\{)")
+# Letters decoded at a time, and the longest token that may be cut at their end.
+_PART = 1 << 12
+_LONGEST_TOKEN = 400
 _SEPARATORS = re.compile(r"[\s,]*")
 # A longer integer, which is out of the range of floats, remains text, which is the same as an ID.
 _MAX_DIGITS = 300
@@ -81,10 +84,6 @@ def load_records(body: bytes) -> list[Any]:
 def split_records(body: bytes) -> list[str]:
     """Return the text of each record of a body, with lone surrogates for bytes that are not UTF-8."""
     text = body.removeprefix(_BOM).decode(errors="surrogateescape").strip()
-    try:
-        _DECODER.decode(text)
-    except ValueError:
-        text = _TRAILING_COMMA.sub(lambda match: match[1] or "", text)
     return [text[begin:end] for _, begin, end in _parse_elements(text)]
 
 
@@ -111,12 +110,11 @@ def _parse_leniently(body: bytes) -> Any:
     text = body.removeprefix(_BOM).decode(errors="surrogateescape")
     try:
         return _DECODER.decode(text)
-    except ValueError:
-        text = _TRAILING_COMMA.sub(lambda match: match[1] or "", text)
-    try:
-        return _DECODER.decode(text)
-    except ValueError:
-        return [element for element, _, _ in _parse_elements(text.strip())]
+    except (ValueError, RecursionError):
+        text = text.strip()
+    if text.startswith("{"):
+        return _DECODER.decode(_TRAILING_COMMA.sub(_keep_string, text))
+    return [element for element, _, _ in _parse_elements(text)]
 
 
 def _parse_elements(array: str) -> Iterator[tuple[Any, int, int]]:
@@ -130,16 +128,44 @@ def _parse_elements(array: str) -> Iterator[tuple[Any, int, int]]:
 
 
 def _parse_element(array: str, place: int, end: int) -> tuple[Any, int]:
+    """Return an element and where it ends; its text up to the next object if it is no JSON."""
     try:
-        element, after = _DECODER.raw_decode(array, place)
+        element, after = _decode_at(array, place)
         # A whole object is one, whatever follows it.
         if isinstance(element, dict) or after == end or "," in array[after : _skip_separators(array, after)]:
             return element, after
-    except ValueError:
+    except (ValueError, RecursionError):
         pass  # taken as text
     found = _NEXT_OBJECT.search(array, place)
     text = array[place : found.start() if found else end].rstrip()
-    return text, place + len(text)
+    try:
+        return _DECODER.decode(_TRAILING_COMMA.sub(_keep_string, text)), place + len(text)
+    except (ValueError, RecursionError):
+        return text, place + len(text)
+
+
+def _decode_at(array: str, place: int) -> tuple[Any, int]:
+    """Decode the value at a place, from a part of the array.
+
+    The decoder's error counts the lines before it, so each error in a large array would take as long as the array.
+    """
+    size = _PART
+    while True:
+        part = array[place : place + size]
+        is_last = place + size >= len(array)
+        try:
+            value, after = _DECODER.raw_decode(part)
+            if is_last or after < len(part):
+                return value, place + after
+        except json.JSONDecodeError as error:
+            is_cut = error.pos >= len(part) - _LONGEST_TOKEN or error.msg.startswith("Unterminated")
+            if is_last or not is_cut:
+                raise
+        size *= 8
+
+
+def _keep_string(match: re.Match[str]) -> str:
+    return match[1] or ""
 
 
 def _skip_separators(text: str, place: int) -> int:

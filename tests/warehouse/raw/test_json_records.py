@@ -151,3 +151,21 @@ def test_odd_records_cost_no_neighbor() -> None:
         assert {f"good-{number}" for number in range(size + 1)} <= set(read_ids(body)), body
         assert len(parse_json(body)) == len(load_records(body))
         odd += size
+
+
+def test_a_trailing_comma_is_removed_from_its_record_only() -> None:
+    body = build_body('{"recordId":"x","from":"say "hi"}', '{"recordId":"y","from":"a, ]b","to":"c,}d",}', GOOD % 1)
+    intact = [{"recordId": "y", "from": "a, ]b", "to": "c,}d"}, json.loads(GOOD % 1)]
+    assert parse_json(body)[1:] == load_records(body)[1:] == intact
+
+
+def test_a_deeply_nested_record_costs_no_other_record() -> None:
+    deep = '{"recordId":"x","new":%s}' % ("[" * 5000 + "]" * 5000)
+    assert read_ids(build_body(GOOD % 1, deep, GOOD % 2)) == ["good-1", "good-2"]
+    assert len(parse_json(build_body(GOOD % 1, deep, GOOD % 2))) == 3
+
+
+def test_many_bad_records_are_parsed_in_linear_time() -> None:
+    """Each error of the decoder counts the lines before it, from the start of the text."""
+    body = build_body(*['{"recordId":"x","iPlumCredits":02,"from":"%s"}' % ("a" * 200)] * 20_000, GOOD % 1)
+    assert read_ids(body) == ["good-1"]
