@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import pyarrow as pa
 
+from warehouse.errors import RawDamaged
 from warehouse.lake.derive import derive_columns
 from warehouse.lake.files import WindowState, fold_version, read_rows, read_state, write_lake_file
-from warehouse.lake.links import NO_LINKS, Links, describe_links, find_siblings, list_raw, read_links
+from warehouse.lake.links import DAMAGED, NO_LINKS, Links, describe_links, find_siblings, list_raw, read_links
 from warehouse.lake.merge import count_lost_values, find_spans, merge_linked, merge_window, sort_rows
 from warehouse.lake.normalize import CONFLICTS, UNREAD, NormalizedResponse, is_implausible
 from warehouse.lake.out_of_window import copy_out_of_window_records
@@ -67,12 +68,13 @@ def fold_window(folder: DataFolder, table: Table, account: str, window: StorageW
     while True:
         rows, state = _merge_raw(folder, table, account, window, copied_to=other_windows)
         write_lake_file(folder, table, account, window, rows=rows, state=state)
-        if is_up_to_date(folder, table, account, window):
+        if state.linked == DAMAGED or is_up_to_date(folder, table, account, window):
             new, changed = _count_changes(before, rows, table)
             del rows
             # Release the memory of a large window before the next one.
             pa.default_memory_pool().release_unused()
-            other_windows |= _find_stale_siblings(folder, table, account, window)
+            if state.linked != DAMAGED:
+                other_windows |= _find_stale_siblings(folder, table, account, window)
             return FoldResult(state, new, changed, frozenset(other_windows), state_before)
 
 
@@ -135,12 +137,14 @@ def _merge_raw(
     callbacks = collect_callbacks(read_callbacks(folder, table, account, window, listing), table)
     own = collect_versions(responses, bodies, table, window, callbacks=callbacks)
     links = read_links(folder, table, account)
-    siblings = [
-        read_linked_versions(
-            folder, table, account, sibling, listing=list_raw(folder, table, account, sibling), ids=ids
-        )
-        for sibling, ids in find_siblings(links, window).items()
-    ]
+    siblings = []
+    for sibling, ids in find_siblings(links, window).items():
+        sibling_listing = list_raw(folder, table, account, sibling)
+        try:
+            siblings.append(read_linked_versions(folder, table, account, sibling, listing=sibling_listing, ids=ids))
+        except RawDamaged:
+            # Reported for the window itself. The others' records do not wait for it.
+            linked = DAMAGED
     rows = merge(own, table, siblings=siblings, links=links)
     state = _build_state(rows, responses, bodies, table=table, window=window, listing=listing)
     spans = find_spans([own, *siblings], table, links)

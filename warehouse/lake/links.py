@@ -14,6 +14,8 @@ Links = Mapping[str, frozenset[StorageWindow]]
 """The windows of each linked record, by record ID."""
 
 NO_LINKS: Links = MappingProxyType({})
+#: The state of a lake file that lacks versions from a damaged window, so that it is folded again.
+DAMAGED = "damaged"
 
 
 def read_links(folder: DataFolder, table: Table, account: str) -> Links:

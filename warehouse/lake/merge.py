@@ -23,6 +23,7 @@ from warehouse.windows import StorageWindow, window_of
 
 _ABSENT = "absent_since"
 _PRESENT = "is_present"
+_IS_ABSENT = "is_absent"
 _WINDOW = "window"
 # How columns are aggregated over the versions of a record; all others take the strongest version's value.
 _AGGREGATIONS = {
@@ -49,25 +50,30 @@ def merge_linked(
     ranked = pa.concat_tables([_rank_versions(part, ids, table) for part in sorted(parts, key=lambda p: p.window)])
     order = [("pulled", "ascending"), (_PRESENT, "ascending"), ("last_seen_at", "ascending")]
     rows = merge_versions(ranked.sort_by(order))
-    absent_since = pc.if_else(rows[_PRESENT], pa.scalar(None, INSTANT), rows[_ABSENT])
+    absent_since = pc.if_else(rows[_IS_ABSENT], rows[_ABSENT], pa.scalar(None, INSTANT))
     rows = rows.set_column(rows.column_names.index(_ABSENT), _ABSENT, absent_since)
     is_here = pc.coalesce(find_inside(rows, table, window), pc.equal(rows[_WINDOW], _to_scalar(window)))
-    return rows.filter(is_here).drop_columns([_PRESENT, _WINDOW])
+    return rows.filter(is_here).drop_columns([_PRESENT, _IS_ABSENT, _WINDOW])
 
 
 def _rank_versions(part: WindowVersions, ids: Collection[str], table: Table) -> pa.Table:
-    """Return the versions of linked records that start in a window, with `absent_since` and `is_present`.
+    """Return the versions of linked records that start in a window, with their state in this window.
 
     A version without a start belongs to the window whose request or callbacks returned it; its copies in other
-    windows are left out.
+    windows are left out. A record is present if the window's latest pull returned it. If only requests for other
+    windows ever did, it is neither present nor absent.
     """
     rows = filter_by_id(part.rows, ids)
     is_copy = pc.and_not(rows["pulled"], rows["is_own"])
     rows = rows.filter(pc.coalesce(find_inside(rows, table, part.window), pc.invert(is_copy)))
     merged = merge_window(replace(part, rows=rows))
     absent_since = dict(zip(merged["record_id"].to_pylist(), merged[_ABSENT].to_pylist(), strict=True))
-    rows = rows.append_column(_ABSENT, pa.array([absent_since[i] for i in rows["record_id"].to_pylist()], INSTANT))
-    rows = rows.append_column(_PRESENT, pc.and_(rows["pulled"], pc.is_null(rows[_ABSENT])))
+    own = dict(zip(merged["record_id"].to_pylist(), merged["is_own"].to_pylist(), strict=True))
+    ids_ = rows["record_id"].to_pylist()
+    rows = rows.append_column(_ABSENT, pa.array([absent_since[record_id] for record_id in ids_], INSTANT))
+    rows = rows.append_column(_IS_ABSENT, pc.and_(rows["pulled"], pc.is_valid(rows[_ABSENT])))
+    is_own = pa.array([own[record_id] for record_id in ids_], pa.bool_())
+    rows = rows.append_column(_PRESENT, pc.and_(pc.and_(rows["pulled"], is_own), pc.is_null(rows[_ABSENT])))
     return rows.append_column(_WINDOW, pa.repeat(_to_scalar(part.window), len(rows)))
 
 

@@ -30,7 +30,7 @@ class WindowVersions:
     Args:
         window: The window.
         rows: The columns of a normalized response and of `add_seen_times`.
-        pulls: The complete pulls of the window.
+        pulls: The complete pulls of the window that can show absences.
 
     """
 
@@ -107,7 +107,17 @@ def collect_versions(
         parts.insert(0, callbacks.sort_by("last_seen_at"))
     if not parts:
         parts = [add_callback_times(normalize_records([], table).rows, [])]
-    return WindowVersions(window, pa.concat_tables(parts), find_complete_pulls(responses, window))
+    return WindowVersions(window, pa.concat_tables(parts), _find_readable_pulls(responses, bodies, window))
+
+
+def _find_readable_pulls(responses: Sequence[RawResponse], bodies: Bodies, window: StorageWindow) -> list[CompletePull]:
+    """List the complete pulls without unreadable records, which may be the records that seem to be absent."""
+    unreadable = {
+        response.pull_id
+        for response in responses
+        if (body := bodies.get(response.body_sha256 or "")) is not None and body.unreadable
+    }
+    return find_complete_pulls([response for response in responses if response.pull_id not in unreadable], window)
 
 
 def collect_callbacks(events: Iterable[RawResponse], table: Table) -> pa.Table | None:

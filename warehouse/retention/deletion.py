@@ -7,8 +7,7 @@ from typing import Any
 
 from warehouse.archive.download_log import DownloadLog, fold_lake_file
 from warehouse.lake.files import read_rows
-from warehouse.lake.fold import fold_window
-from warehouse.lake.links import list_raw
+from warehouse.lake.links import find_siblings, list_raw, read_links
 from warehouse.lake.normalize import normalize_response
 from warehouse.raw.deletion_log import DeletionRecord
 from warehouse.raw.log import RawLog
@@ -125,30 +124,51 @@ class Retention:
         for table, archive in TABLES_WITH_ARCHIVE:
             # Before anything is deleted: the download log does not say whose record it is.
             ids = find_held(self.folder, table, self.account, window, holds=holds)
+            self._delete_moved(table, archive, window, ids)
             for dataset in archive.datasets:
                 redact_download_log(self.folder, self.account, dataset, window, ids=ids)
             for dataset in table.datasets:
                 is_kept = build_held_filter(ids, holds) if ids else None
                 redact_responses(self.folder, self.account, dataset, window, is_kept=is_kept)
             for part in (table, archive):
-                if list_raw(self.folder, part, self.account, window):
-                    fold_lake_file(self.folder, part, self.account, window)
-                    continue
-                lake_file = self.folder.lake_file(part.name, self.account, window)
-                self.folder.store.remove(lake_file)
-                self.folder.store.remove_folder(lake_file.rpartition("/")[0])
+                self._fold_or_remove(part, window)
+
+    def _fold_or_remove(self, table: Table, window: StorageWindow) -> None:
+        if list_raw(self.folder, table, self.account, window):
+            fold_lake_file(self.folder, table, self.account, window)
+            return
+        lake_file = self.folder.lake_file(table.name, self.account, window)
+        self.folder.store.remove(lake_file)
+        self.folder.store.remove_folder(lake_file.rpartition("/")[0])
+
+    def _delete_moved(self, table: Table, archive: Table, window: StorageWindow, held: frozenset[str]) -> None:
+        """Remove the records of a window from their other windows, which would show an older version of them."""
+        rows = read_rows(self.folder, table, self.account, window)
+        deleted = set(rows["record_id"] if rows is not None else ()) - held
+        for sibling, ids in find_siblings(read_links(self.folder, table, self.account), window).items():
+            moved = frozenset(ids & deleted)
+            if moved:
+                self._remove_records(table, sibling, moved)
+                log = DownloadLog(self.folder, self.account, archive.datasets[0])
+                names = self.folder.raw_names(log.dataset, self.account, sibling)
+                kept = frozenset(log.read(sibling, names)["record_id"]) - moved
+                redact_download_log(self.folder, self.account, log.dataset, sibling, ids=kept)
+                self._fold_or_remove(archive, sibling)
+
+    def _remove_records(self, table: Table, window: StorageWindow, ids: frozenset[str]) -> None:
+        def is_kept(record: Any) -> bool:
+            return not (isinstance(record, dict) and str(record.get("recordId")) in ids)
+
+        for dataset in table.datasets:
+            redact_responses(self.folder, self.account, dataset, window, is_kept=is_kept)
+        self._fold_or_remove(table, window)
 
     def _clean_edge(self, first_kept: StorageWindow, holds: Sequence[Hold]) -> None:
         """Remove records of deleted windows from the responses of the first window that is kept."""
         for table, _ in TABLES_WITH_ARCHIVE:
             outdated = self._find_outdated(table, first_kept, holds)
             if outdated:
-
-                def is_kept(record: Any, outdated: frozenset[str] = outdated) -> bool:
-                    return not (isinstance(record, dict) and str(record.get("recordId")) in outdated)
-
-                redact_responses(self.folder, self.account, table.datasets[0], first_kept, is_kept=is_kept)
-                fold_window(self.folder, table, self.account, first_kept)
+                self._remove_records(table, first_kept, outdated)
 
     def _find_outdated(self, table: Table, first_kept: StorageWindow, holds: Sequence[Hold]) -> frozenset[str]:
         log = RawLog(self.folder, self.account, table.datasets[0])

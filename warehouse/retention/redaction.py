@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from warehouse.archive.download_log import DownloadLog
+from warehouse.lake.links import find_siblings, read_links
 from warehouse.raw.json_records import load_records, split_records
 from warehouse.raw.log import RawLog, RawResponse
 from warehouse.retention.legal_holds import Hold
@@ -23,17 +24,28 @@ def find_held(
 ) -> frozenset[str]:
     """Return the IDs of a window's records with any held version; "" stands for held records without an ID.
 
+    A version in another window counts as well, if the record is linked.
+
     Raises `RawDamaged`, because a damaged file may contain held records.
     """
     if not holds:
         return frozenset()
-    return frozenset(
+    held = _find_held_here(folder, table, account, window, holds)
+    for sibling, ids in find_siblings(read_links(folder, table, account), window).items():
+        held |= ids & _find_held_here(folder, table, account, sibling, holds)
+    return frozenset(held)
+
+
+def _find_held_here(
+    folder: DataFolder, table: Table, account: str, window: StorageWindow, holds: Sequence[Hold]
+) -> set[str]:
+    return {
         _read_id(record)
         for dataset in table.datasets
         for response in _read_responses(RawLog(folder, account, dataset), window)
         for record in load_records(response.body or b"[]")
         if _is_held(record, holds)
-    )
+    }
 
 
 def build_held_filter(ids: frozenset[str], holds: Sequence[Hold]) -> Filter:

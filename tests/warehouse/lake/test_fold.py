@@ -1,6 +1,7 @@
 """Folding: merged versions of records, out-of-window records, absence, window state and concurrent folds."""
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,16 @@ def test_fold_loses_no_record(drawn: list[tuple[list[dict[str, Any]], bool]]) ->
     responses = [add_hash(records, hours, complete=complete) for hours, (records, complete) in enumerate(drawn)]
     rows = merge_responses(responses)
     assert sorted(rows["record_id"]) == sorted({r["recordId"] for records, _ in drawn for r in records})
+
+
+def test_a_pull_with_an_unreadable_record_shows_no_absence(folder: DataFolder) -> None:
+    """The unreadable record may be the one that seems to be absent."""
+    fold(folder, response([call("a"), call("c")], 1))
+    unreadable = b'[{"recordId":"a"},{"recordId":"c","duration":007}]'
+    state = fold(folder, replace(response([call("a"), call("c")], 2), body=unreadable)).state
+    assert (state.unreadable, state.absent) == (1, 0)
+    assert state.complete_at == at(2)
+    assert fold(folder, response([call("a")], 3)).state.absent == 1
 
 
 # --- concurrent runs

@@ -18,6 +18,7 @@ from warehouse.archive.media_store import MediaStore
 from warehouse.checks.verification import Verification
 from warehouse.errors import HoldsUnreadable, NoSuchHold, RawDamaged
 from warehouse.lake.fold import fold_window
+from warehouse.outputs.query import run_query
 from warehouse.raw.deletion_log import (
     DeletionRecord,
     find_first_kept_window,
@@ -70,6 +71,10 @@ def declare_hold(folder: DataFolder, **terms: Any) -> Hold:
     return add_hold(
         folder, **{"account": None, "user": None, "counterparty": None, "note": None, **terms}, since=date(2023, 4, 1)
     )
+
+
+def run_query_rows(folder: DataFolder, sql: str) -> list[tuple[Any, ...]]:
+    return list(run_query(folder, sql).rows)
 
 
 def delete_old(folder: DataFolder) -> DeletionRecord:
@@ -211,6 +216,38 @@ def test_a_hold_on_an_account_prevents_all_deletion_in_it(folder: DataFolder) ->
     remove_hold(folder, 1, on=date(2023, 5, 1))
     declare_hold(folder, account="other")
     delete_old(folder)
+    assert list_published(folder) == {"recent"}
+
+
+def test_a_hold_on_one_version_covers_the_others_and_the_text(folder: DataFolder) -> None:
+    """The user was renamed and the start corrected across the edge of two windows, both of which are deleted."""
+    fold(folder, response([text("moved", "2023-03-15", ANN)], 1, window=OLDER), window=OLDER)
+    fold(
+        folder,
+        response([text("moved", "2023-03-16", "robert@clinic.example", iPlumCredits=9)], 2, window=OLD),
+        window=OLD,
+    )
+    archive(folder, OLD, "moved", b"%PDF-1.7 moved")
+    publish(folder)
+    declare_hold(folder, user=ANN)
+    delete_old(folder)
+    assert "moved" in list_published(folder)
+    assert run_query_rows(folder, "SELECT credits FROM usage WHERE record_id = 'moved'") == [(9.0,)]
+    assert run_query_rows(folder, "SELECT status FROM contents WHERE record_id = 'moved'") == [("verified",)]
+
+
+def test_a_deleted_record_does_not_come_back_from_a_window_it_has_left(folder: DataFolder) -> None:
+    kept_start = f"{FIRST_KEPT.key}"
+    fold(folder, response([text("moved", kept_start)], 1, window=FIRST_KEPT), window=FIRST_KEPT)
+    archive(folder, FIRST_KEPT, "moved", b"%PDF-1.7 moved")
+    publish(folder)
+    fold(folder, response([text("moved", "2023-03-20")], 2, window=OLD), window=OLD)
+    fold(folder, response([text("recent", kept_start)], 3, window=FIRST_KEPT), window=FIRST_KEPT)
+    publish(folder)
+    delete_old(folder)
+    assert list_published(folder) == {"recent"}
+    assert list_published(folder, "contents") == set()
+    publish(folder, full=True)
     assert list_published(folder) == {"recent"}
 
 

@@ -87,9 +87,11 @@ def compute_expected(events: list[Event]) -> list[tuple[Any, ...]]:
 def compute_row(record_id: str, versions: list[Version], events: list[Event]) -> tuple[Any, ...]:
     pulled = [version for version in versions if version.is_pull]
     absences = {window: find_absence(window, pulled, events) for window in {v.window for v in pulled}}
+    own_windows = {version.window for version in pulled if version.is_own}
 
     def strength(version: Version) -> tuple[bool, bool, int]:
-        return version.is_pull, version.is_pull and absences[version.window] is None, version.hours
+        is_present = version.is_pull and version.window in own_windows and absences[version.window] is None
+        return version.is_pull, is_present, version.hours
 
     ordered = sorted(versions, key=strength)
     merged: dict[str, Any] = {}
@@ -97,7 +99,7 @@ def compute_row(record_id: str, versions: list[Version], events: list[Event]) ->
         values = {**version.record, "startTimeUTC": parse_start(version.record)}
         merged |= {name: values[name] for name in FIELDS if values[name] is not None}
     start = merged.get("startTimeUTC")
-    is_absent = bool(absences) and all(absences.values())
+    is_absent = ordered[-1].is_pull and absences[ordered[-1].window] is not None
     return (
         record_id,
         (window_of(start) if start else ordered[-1].window).key,

@@ -17,6 +17,7 @@ from warehouse.checks.verification import Verification
 from warehouse.errors import PublishedInPart, RawDamaged
 from warehouse.lake.files import read_fingerprint, read_rows, read_state
 from warehouse.lake.fold import fold_window
+from warehouse.outputs.query import run_query
 from warehouse.raw.log import RawLog
 from warehouse.schema.tables import USAGE
 from warehouse.snapshot.database import open_snapshot
@@ -276,3 +277,24 @@ def test_publishing_uses_the_newest_snapshot_while_the_same_process_reads_an_old
         assert ids(folder) == ["a", "b", "c"]
         for connection in (reader, other):
             assert connection.execute("SELECT count(*) FROM usage").fetchall() == [(3,)]
+
+
+def test_a_damaged_raw_file_does_not_hold_up_linked_windows(tmp_path: Path) -> None:
+    """A record moved from one window to the next; the first one's raw file is damaged, and the next is pulled again."""
+    folder = create_folder(tmp_path)
+    after = WINDOW.next()
+    fold(folder, response([call("a", "2023-03-25T23:59:58Z")], 1))
+    fold(folder, response([call("a", "2023-03-26T00:00:03Z")], 2, window=after), window=after)
+    publish(folder)
+    (name,) = folder.raw_files("usage", "default", WINDOW)
+    intact = (folder.root / name).read_bytes()
+    (folder.root / name).write_bytes(b"xx")
+    records = [call("a", "2023-03-26T00:00:03Z"), call("new", "2023-03-26T10:00:00Z")]
+    save(folder, response(records, 3, window=after), window=after)
+    for full in (False, True):
+        with pytest.raises(PublishedInPart):
+            publish(folder, full=full)
+        assert list(run_query(folder, "SELECT count(*) FROM usage WHERE record_id = 'new'").rows) == [(1,)]
+    (folder.root / name).write_bytes(intact)
+    publish(folder)
+    assert list(run_query(folder, "SELECT record_id FROM usage ORDER BY 1").rows) == [("a",), ("new",)]
