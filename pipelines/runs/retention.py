@@ -1,12 +1,14 @@
 """A deletion from start to end: planned, recorded, carried out, published, and recorded again."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from pipelines.clock import Clock
 from pipelines.settings import Settings, SettingsError
 from pipelines.steps.drain_inbox import group_events
 from pipelines.warehouse_folder import build_mart_settings, has_inbox, open_folder, open_inbox
+from warehouse.errors import PublishedInPart
 from warehouse.outputs.report import write_report
 from warehouse.raw.deletion_log import DeletionRecord, load_deletion_records, save_deletion_record
 from warehouse.raw.inbox import Inbox
@@ -48,6 +50,9 @@ def carry_out(accounts: Sequence[Settings], settings: Settings, deletion: Deleti
     folder = open_folder(settings)
     retention = Retention(folder, settings.account)
     unfinished = list_unfinished(settings)
+    # A lake that lags behind could miss that a held record's text is in another window.
+    with suppress(PublishedInPart):
+        publish(folder, build_mart_settings(accounts))
     retention.describe_raw(deletion)
     save_deletion_record(folder, deletion)
     with hold_publish_lock(folder):
