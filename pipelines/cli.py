@@ -103,7 +103,7 @@ def main() -> None:
 def _show_start(arguments: Sequence[str]) -> None:
     """Date the log of an unattended run, such as cron's, so that each error has a date."""
     name = next((argument for argument in arguments if argument != "--debug"), "")
-    if name in _LOGGED and not sys.stderr.isatty():
+    if name in _LOGGED and "--help" not in arguments and not sys.stderr.isatty():
         typer.echo(f"{now():%Y-%m-%d %H:%M:%SZ} iplum {name}", err=True)
 
 

@@ -8,6 +8,7 @@ from pipelines.clock import now
 from pipelines.commands.invocation import read_accounts, read_settings
 from pipelines.settings import SettingsError
 from pipelines.warehouse_folder import open_folder
+from warehouse.outputs.escaping import escape_for_terminal
 
 hold = typer.Typer(
     name="hold",
@@ -62,7 +63,7 @@ def list_holds() -> None:
         named = {"account": one.account, "user": one.user, "counterparty": one.counterparty, "note": one.note}
         state = {"removed on": one.removed and str(one.removed)}
         words = ", ".join(f"{name} {what}" for name, what in {**named, **state}.items() if what)
-        typer.echo(f"{one.number:>3}  {one.since}  {words}")
+        typer.echo(escape_for_terminal(f"{one.number:>3}  {one.since}  {words}"))
 
 
 @hold.command()

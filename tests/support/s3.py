@@ -1,4 +1,4 @@
-"""An S3 server for tests: `rclone serve s3`, which checks signatures, backend_port a proxy that can refuse requests."""
+"""An S3 server for tests: `rclone serve s3`, which checks signatures, behind a proxy that can refuse requests."""
 
 import shutil
 import socket

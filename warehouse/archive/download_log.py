@@ -18,6 +18,7 @@ from warehouse.errors import RawDamaged
 from warehouse.lake.files import WindowState, fold_version, read_rows, write_lake_file
 from warehouse.lake.fold import FoldResult, compute_rows, fold_window
 from warehouse.lake.links import describe_links, find_moved_records, list_raw, read_links
+from warehouse.lake.versions import VersionCache
 from warehouse.raw.log import format_file_time
 from warehouse.schema.tables import ARCHIVE_TABLES, DOWNLOAD_LOG_SCHEMA, TABLES, Table
 from warehouse.storage.paths import RAW_SUFFIX, DataFolder
@@ -181,10 +182,13 @@ def fold_download_log(folder: DataFolder, table: Table, account: str, window: St
             return FoldResult(state, len(rows) - (0 if before is None else len(before)), 0, frozenset())
 
 
-def fold_lake_file(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> FoldResult:
+def fold_lake_file(
+    folder: DataFolder, table: Table, account: str, window: StorageWindow, cache: VersionCache | None = None
+) -> FoldResult:
     """Fold a window of any lake table; raises `StorageFailed` and `RawDamaged`."""
-    fold = fold_download_log if table in ARCHIVE_TABLES else fold_window
-    return fold(folder, table, account, window)
+    if table in ARCHIVE_TABLES:
+        return fold_download_log(folder, table, account, window)
+    return fold_window(folder, table, account, window, cache)
 
 
 def compute_lake_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:

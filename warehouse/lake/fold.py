@@ -15,6 +15,7 @@ from warehouse.lake.normalize import CONFLICTS, UNREAD, NormalizedResponse, is_i
 from warehouse.lake.out_of_window import copy_out_of_window_records
 from warehouse.lake.presence import compute_origins, find_complete_pulls
 from warehouse.lake.versions import (
+    VersionCache,
     WindowVersions,
     collect_callbacks,
     collect_versions,
@@ -57,30 +58,26 @@ def is_up_to_date(folder: DataFolder, table: Table, account: str, window: Storag
     )
 
 
-def fold_window(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> FoldResult:
+def fold_window(
+    folder: DataFolder, table: Table, account: str, window: StorageWindow, cache: VersionCache | None = None
+) -> FoldResult:
     """Fold a window: update its lake file, and copy out-of-window records to their own windows.
 
     Safe next to other runs without a lock: after writing, the raw files are listed again, and if there are more,
-    the window is folded again (docs/design.md, "No locks between runs"). Raises `StorageFailed` and `RawDamaged`.
+    the window is folded again (docs/design.md, "No locks between runs"). `cache` is shared by the folds of one
+    publish. Raises `StorageFailed` and `RawDamaged`.
     """
     before, state_before = read_rows(folder, table, account, window), read_state(folder, table, account, window)
     other_windows: set[StorageWindow] = set()
     while True:
-        rows, state = _merge_raw(folder, table, account, window, copied_to=other_windows)
+        rows, state = _merge_raw(folder, table, account, window, copied_to=other_windows, cache=cache)
         write_lake_file(folder, table, account, window, rows=rows, state=state)
         if state.linked == DAMAGED or is_up_to_date(folder, table, account, window):
             new, changed = _count_changes(before, rows, table)
             del rows
             # Release the memory of a large window before the next one.
             pa.default_memory_pool().release_unused()
-            if state.linked != DAMAGED:
-                other_windows |= _find_stale_siblings(folder, table, account, window)
             return FoldResult(state, new, changed, frozenset(other_windows), state_before)
-
-
-def _find_stale_siblings(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> set[StorageWindow]:
-    siblings = find_siblings(read_links(folder, table, account), window)
-    return {sibling for sibling in siblings if not is_up_to_date(folder, table, account, sibling)}
 
 
 def compute_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
@@ -119,6 +116,7 @@ def _merge_raw(
     window: StorageWindow,
     *,
     copied_to: set[StorageWindow] | None = None,
+    cache: VersionCache | None = None,
 ) -> tuple[pa.Table, WindowState]:
     """Merge the raw files of a window, and of its links, into rows and their state.
 
@@ -138,10 +136,15 @@ def _merge_raw(
     own = collect_versions(responses, bodies, table, window, callbacks=callbacks)
     links = read_links(folder, table, account)
     siblings = []
+    versions_read: VersionCache = {} if cache is None else cache
     for sibling, ids in find_siblings(links, window).items():
         sibling_listing = list_raw(folder, table, account, sibling)
         try:
-            siblings.append(read_linked_versions(folder, table, account, sibling, listing=sibling_listing, ids=ids))
+            siblings.append(
+                read_linked_versions(
+                    folder, table, account, sibling, listing=sibling_listing, ids=ids, cache=versions_read
+                )
+            )
         except RawDamaged:
             # Reported for the window itself. The others' records do not wait for it.
             linked = DAMAGED

@@ -39,6 +39,10 @@ class WindowVersions:
     pulls: Sequence[CompletePull]
 
 
+VersionCache = dict[tuple[object, ...], WindowVersions]
+"""Versions of linked records that were read before: each linked window needs those of all others."""
+
+
 def read_responses(
     folder: DataFolder, table: Table, account: str, window: StorageWindow, listing: Sequence[str]
 ) -> tuple[list[tuple[str, RawResponse]], dict[str, NormalizedResponse]]:
@@ -74,10 +78,26 @@ def read_linked_versions(
     account: str,
     window: StorageWindow,
     *,
-    listing: Sequence[str],
+    listing: tuple[str, ...],
     ids: Collection[str],
+    cache: VersionCache,
 ) -> WindowVersions:
     """Read the versions of some records in a window's raw log; raises `RawDamaged`."""
+    key = (table.name, account, window, listing, frozenset(ids))
+    if key not in cache:
+        cache[key] = _read_versions(folder, table, account, window, listing=listing, ids=ids)
+    return cache[key]
+
+
+def _read_versions(
+    folder: DataFolder,
+    table: Table,
+    account: str,
+    window: StorageWindow,
+    *,
+    listing: tuple[str, ...],
+    ids: Collection[str],
+) -> WindowVersions:
     named, bodies = read_responses(folder, table, account, window, listing)
     responses = [replace(response, body=None) for _, response in named]
     callbacks = collect_callbacks(read_callbacks(folder, table, account, window, listing), table)

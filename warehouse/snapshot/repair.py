@@ -8,6 +8,7 @@ from warehouse.lake.due_windows import read_states
 from warehouse.lake.files import read_rows
 from warehouse.lake.fold import is_up_to_date
 from warehouse.lake.links import add_links
+from warehouse.lake.versions import VersionCache
 from warehouse.raw.log import is_readable
 from warehouse.schema.tables import ARCHIVE_TABLES, FOLDED_TABLES, LAKE_TABLES, Table
 from warehouse.snapshot.database import Duplicates
@@ -45,8 +46,15 @@ def fold_stale_windows(folder: DataFolder, damaged: set[str]) -> int:
 
 
 def _fold_stale(folder: DataFolder, tables: Iterable[Table], damaged: set[str]) -> int:
-    listed = folder.with_cached_listings()
-    return sum(_fold(folder, table, find_stale_windows(listed, table), damaged) for table in tables)
+    """Fold the stale windows of some tables, and those that become stale by it, because they share a record."""
+    count = 0
+    for table in tables:
+        before: list[WindowKey] = []
+        # Windows with damaged files remain stale.
+        while (stale := find_stale_windows(folder.with_cached_listings(), table)) != before:
+            count += _fold(folder, table, stale, damaged)
+            before = stale
+    return count
 
 
 def _link_moved_records(folder: DataFolder) -> bool:
@@ -97,10 +105,11 @@ def _is_intact(folder: DataFolder, table: Table, key: WindowKey) -> bool:
 def _fold(folder: DataFolder, table: Table, keys: Iterable[WindowKey], damaged: set[str]) -> int:
     queue = list(keys)
     count = 0
+    cache: VersionCache = {}
     while queue:
         account, window = queue.pop()
         try:
-            result = fold_lake_file(folder, table, account, window)
+            result = fold_lake_file(folder, table, account, window, cache)
         except RawDamaged as error:
             damaged.add(error.key)
             continue
