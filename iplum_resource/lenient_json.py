@@ -24,7 +24,7 @@ _MAX_DIGITS = 300
 def parse_json(body: bytes) -> Any:
     """Parse JSON with bytes that are not UTF-8, control characters, NaN, infinity, or trailing commas.
 
-    An element of an array that is still no JSON becomes a string, its text. Undecodable bytes become lone surrogates,
+    An element of an array that is still not JSON becomes a string, its text. Undecodable bytes become lone surrogates,
     NaN and numbers out of range become strings, and integers are exact.
 
     Raises:
@@ -48,7 +48,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def _parse_elements(array: str) -> list[Any]:
-    """Parse the elements of an array one by one; one that is no JSON ends where the next object begins.
+    """Parse the elements of an array one by one; one that is not JSON ends where the next object begins.
 
     Returns nothing if it is no whole array.
     """
@@ -65,7 +65,7 @@ def _parse_elements(array: str) -> list[Any]:
 
 
 def _parse_element(array: str, place: int, end: int) -> tuple[Any, int]:
-    """Return an element and where it ends; its text up to the next object if it is no JSON."""
+    """Return an element and where it ends; its text up to the next object if it is not JSON."""
     try:
         element, after = _decode_at(array, place)
         # A whole object is one, whatever follows it.

@@ -228,10 +228,10 @@ class WindowPull:
         return _Outcome(ids, ((response, reason),)) if is_confirmed else halves
 
     def _find_larger(self, response: WindowResponse) -> bool:
-        """Whether any response has more rows than this busy second, so that the second was not truncated.
+        """Whether another response has more rows than this response for one second, which proves that it is complete.
 
-        The widest windows that end and begin with the second are requested, because one more row is enough. They
-        are only counted: their records are fetched with their own windows.
+        Requests the widest window that ends with the second, then the widest that begins with it, until one has more
+        rows. They are only counted: their records are fetched with their own windows.
         """
         rows, second = response.rows, response.window
         width = self.sizes.widest_that_worked or WIDEST

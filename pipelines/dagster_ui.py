@@ -100,7 +100,7 @@ def _get_media_type(request: HTTPConnection) -> str:
 
 
 def _forbid_frames(send: Send) -> Send:
-    """Let no other page show the UI in a frame, where it could catch clicks."""
+    """Forbid other pages to show the UI in a frame, where they could catch clicks."""
 
     async def send_with_header(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -68,7 +68,7 @@ def list_holds() -> None:
 
 @hold.command()
 def remove(number: Annotated[int, typer.Argument(help="Number of the hold, as shown by 'iplum hold list'.")]) -> None:
-    """Remove a hold. The next deletion includes its records that no other hold covers.
+    """Remove a hold. Its records can be deleted again, unless another hold covers them.
 
     Its record is kept in `holds.json`, and its number is not used again.
     """

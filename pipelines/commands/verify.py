@@ -32,7 +32,7 @@ Offline = Annotated[bool, typer.Option("--offline", help="Verify local data only
 def verify(
     since: Since = None, until: Until = None, offline: Offline = False, account: Account = None, as_json: AsJson = False
 ) -> None:
-    """Compare records with iPlum, files with their hashes, and tables with both.
+    """Compare records with iPlum, files with their hashes, and tables with a fresh rebuild.
 
     Each window is requested again, whole and in halves, so that truncated responses are found. Missing records are
     stored and published. Missing or damaged files are marked, and 'iplum archive' downloads them again. The command

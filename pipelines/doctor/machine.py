@@ -72,7 +72,7 @@ def diagnose_records(settings: Settings) -> Iterator[Diagnosis]:
 
 
 def diagnose_data(settings: Settings, now: datetime) -> Diagnosis:
-    """Check up to when data exists."""
+    """Check how recent the newest data is."""
     from warehouse.lake.due_windows import find_latest_pull
     from warehouse.schema.tables import USAGE
 

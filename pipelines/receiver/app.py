@@ -116,7 +116,10 @@ async def _read_body(request: Request) -> bytes | None:
 
 
 class HealthProbe:
-    """Proof that events can be stored, written together with them; requests share a probe that is under way."""
+    """A check that events can be stored: it commits an empty batch through their queue.
+
+    Concurrent health requests share one check.
+    """
 
     def __init__(self, inbox: Inbox, commit: GroupCommit) -> None:
         self._inbox = inbox

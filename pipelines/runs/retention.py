@@ -73,7 +73,10 @@ def carry_out(accounts: Sequence[Settings], settings: Settings, deletion: Deleti
 
 
 def _find_events(inbox: Inbox, *, before: StorageWindow) -> Iterator[list[int]]:
-    """Yield the numbers of drained events about records of deleted windows; quarantined ones count by arrival."""
+    """Yield the numbers of drained events in deleted windows.
+
+    A quarantined event belongs to the window in which it arrived.
+    """
     after = 0
     while events := inbox.read_drained(after=after, at_most=_EVENTS_AT_A_TIME):
         after = events[-1].number

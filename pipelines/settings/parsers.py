@@ -88,7 +88,7 @@ def parse_hosts(raw: Raw) -> frozenset[str]:
 
 
 def parse_optional_hosts(raw: Raw) -> frozenset[str]:
-    """Parse hosts as `parse_hosts` does; an empty text is none."""
+    """Parse hosts as `parse_hosts` does; an empty text has no hosts."""
     return parse_hosts(raw) if raw.text else frozenset()
 
 

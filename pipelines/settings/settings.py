@@ -110,7 +110,7 @@ class Settings:
     """The checked settings of one account. Contains no key, so its repr shows none.
 
     `is_one_of_many` is whether the account is listed in `accounts.toml`; its assets and jobs then carry its name.
-    `is_demo` is whether its records are generated ones of the demo.
+    `is_demo` is true if its records were generated for the demo.
     """
 
     base_url: str = _account_setting(

@@ -234,7 +234,7 @@ def test_an_audit_that_finds_something_is_alerted_once(account: Account, hook: A
         daemon.tick()
         assert run_job(definitions, "sync", instance, tags=build_range_tags([window])) == []
         daemon.tick()
-        assert hook.received == [], "a sync is no audit"
+        assert hook.received == [], "a sync is not an audit"
         assert audit(daemon) == 0, "nothing was missing"
         shutil.rmtree(account.folder.root / "lake")
         shutil.rmtree(account.folder.root / "raw")

@@ -25,7 +25,7 @@ class DataProblem:
         found: What is wrong with it.
         counts: The number in each window, oldest first.
         is_damage: Whether rows are missing or repeated because of it.
-        places: Positions of the first such records in the responses of a window, from 1, where they are known.
+        places: Positions of the first affected records in the responses of a window, counted from 1, if known.
 
     """
 

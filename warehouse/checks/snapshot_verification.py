@@ -1,6 +1,6 @@
 """Verification of a snapshot: every table, view and mart against a snapshot built again from the lake."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,10 +8,12 @@ import duckdb
 
 from warehouse.schema.marts import MARTS
 from warehouse.schema.tables import PUBLICATION_TABLES, PUBLISHED_TABLES, Table
+from warehouse.snapshot.database import read_select
 from warehouse.snapshot.marts import MartSettings
 from warehouse.snapshot.publish import build_snapshot
 from warehouse.sql import read_sql
 from warehouse.storage.paths import DataFolder
+from warehouse.windows import StorageWindow
 
 _REBUILT = "rebuilt.duckdb"
 
@@ -33,6 +35,20 @@ def find_snapshot_mismatches(folder: DataFolder, settings: MartSettings, scratch
             # The last digits of averages depend on the order of rows.
             names = [f'round("{c.name}", 6)' if c.type == "DOUBLE" else f'"{c.name}"' for c in mart.columns]
             yield from _compare_whole(connection, f"marts.{mart.name}", ", ".join(names))
+
+
+def count_differing_rows(
+    connection: duckdb.DuckDBPyConnection, table: Table, account: str, window: StorageWindow, *, files: Sequence[Path]
+) -> int:
+    """Count a window's rows that are only in the published table or only in the files."""
+    select = (
+        f"WITH made AS ({read_select(table)}), "
+        f"held AS (SELECT * FROM {table.name} WHERE account = $account AND window_start = $day) "
+        "SELECT count(*) FROM "
+        "((FROM made EXCEPT ALL FROM held) UNION ALL (FROM held EXCEPT ALL FROM made))"
+    )
+    values = {"files": [str(path) for path in files], "account": account, "day": window.first_day}
+    return int(connection.execute(select, values).fetchall()[0][0])
 
 
 @contextmanager

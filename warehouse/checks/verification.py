@@ -13,7 +13,7 @@ from warehouse.archive.backlog import LostFiles, is_lost
 from warehouse.archive.download_log import compute_lake_rows
 from warehouse.archive.media_store import MediaStore
 from warehouse.checks.data_problems import find_problems
-from warehouse.checks.snapshot_verification import find_snapshot_mismatches
+from warehouse.checks.snapshot_verification import count_differing_rows, find_snapshot_mismatches
 from warehouse.errors import RawDamaged, SnapshotUnreadable, WarehouseError
 from warehouse.lake.files import read_rows, read_table
 from warehouse.lake.fold import count_nulled
@@ -22,7 +22,7 @@ from warehouse.raw.deletion_log import find_first_kept_window, load_deletion_rec
 from warehouse.retention.legal_holds import read_holds
 from warehouse.retention.redaction import find_held
 from warehouse.schema.tables import ARCHIVE_TABLES, FOLDED_TABLES, LAKE_TABLES, TABLES_WITH_ARCHIVE, Table
-from warehouse.snapshot.database import count_differing_rows, read_snapshot
+from warehouse.snapshot.database import read_snapshot
 from warehouse.snapshot.marts import MartSettings
 from warehouse.snapshot.publish import is_stale
 from warehouse.snapshot.repair import find_stale_windows, list_raw_windows

@@ -15,11 +15,12 @@ _KINDS = (
     ("short_code", r"^[0-9]{3,6}$"),
     ("login", r"^[^@\s]+@[^@\s]+$"),
 )
+_SPACES = re.compile(r"(?<=[0-9])[ \u00a0\u2009\u202f'\u2019](?=[0-9]{3})")
 _LENGTH = re.compile(r"(?P<amount>[0-9][0-9.,]{0,19})\s*(?P<unit>[kmgt]?b|[kmgt]ib|bytes?|)")
 # The forms of a number, each with the character that groups its digits; a single dot is a decimal point.
 _NUMBERS = (
-    (re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?"), ","),
-    (re.compile(r"[0-9]{1,3}(\.[0-9]{3}){2,}|[0-9]{1,3}(\.[0-9]{3})+,[0-9]+"), "."),
+    (re.compile(r"[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]+)?"), ","),
+    (re.compile(r"[1-9][0-9]{0,2}((\.[0-9]{3}){2,}|(\.[0-9]{3})+,[0-9]+)"), "."),
     (re.compile(r"[0-9]+([.,][0-9]+)?"), ""),
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -71,7 +72,7 @@ def parse_length(text: str) -> int | None:
 
     The text is rounded, so the bytes are approximate (docs/iplum-api.md, "Get Recording Records").
     """
-    match = _LENGTH.fullmatch(text.strip().lower())
+    match = _LENGTH.fullmatch(_SPACES.sub("", text.strip().lower()))
     amount = match["amount"] if match else ""
     for pattern, grouping in _NUMBERS:
         if match and pattern.fullmatch(amount):

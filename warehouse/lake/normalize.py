@@ -37,6 +37,8 @@ _SHORTEST_PLAIN = len("2024-01-01T00:00:00Z")
 _EARLIEST = pd.Timestamp("2000-01-01", tz="UTC")
 _LATEST = pd.Timestamp("2100-01-01", tz="UTC")
 _LATEST_AFTER_RESPONSE = timedelta(days=1)
+# No call or fax lasts longer.
+_LONGEST = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,24 @@ def normalize_records(
         column.name: _parse_column(arrays.get(column.name), readable, column, latest, unread)
         for column in table.vendor_columns
     }
+    if "ended_at" in columns:
+        columns["ended_at"] = _drop_late_ends(columns["started_at"], columns["ended_at"], readable, unread)
     fields = frozenset[str]().union(*readable)
     columns[UNKNOWN] = _format_objects(_find_unknown_fields(readable, fields, table), len(readable))
     columns[UNREAD] = _format_objects(unread, len(readable))
     columns[CONFLICTS] = pa.nulls(len(readable), pa.string())
     unreadable = sorted(set(range(len(records))).difference(positions)) if len(readable) < len(records) else ()
     return NormalizedResponse(pa.table(columns), unreadable, records, positions, fields)
+
+
+def _drop_late_ends(
+    started: pa.Array, ended: pa.Array, records: Sequence[dict[str, Any]], unread: dict[int, dict[str, Any]]
+) -> pa.Array:
+    """Drop the ends that are too long after their start."""
+    is_late = pc.greater(ended, pc.add(started, pa.scalar(_LONGEST, pa.duration("us")))).fill_null(False)
+    for row in map(int, np.flatnonzero(is_late)):
+        unread.setdefault(row, {})["endTimeUTC"] = records[row]["endTimeUTC"]
+    return pc.if_else(is_late, pa.scalar(None, INSTANT), ended)
 
 
 def _compute_latest(
@@ -335,7 +349,7 @@ def _drop_implausible(values: pa.Array, latest: pa.Scalar | pa.Array) -> pa.Arra
 
 
 def parse_instant(value: Any) -> datetime | None:
-    """Parse an instant, plausible or not; None if it is none."""
+    """Parse an instant, plausible or not; None for other values."""
     if not isinstance(value, str):
         return None
     instant: datetime | None = _parse_instants([value])[0].as_py()

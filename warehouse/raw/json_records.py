@@ -118,7 +118,7 @@ def _parse_leniently(body: bytes) -> Any:
 
 
 def _parse_elements(array: str) -> Iterator[tuple[Any, int, int]]:
-    """Yield the elements of an array, each with its place; one that is no JSON ends where the next object begins."""
+    """Yield the elements of an array, each with its place; one that is not JSON ends where the next object begins."""
     end = len(array) - 1
     place = _skip_separators(array, 1)
     while place < end:
@@ -128,7 +128,7 @@ def _parse_elements(array: str) -> Iterator[tuple[Any, int, int]]:
 
 
 def _parse_element(array: str, place: int, end: int) -> tuple[Any, int]:
-    """Return an element and where it ends; its text up to the next object if it is no JSON."""
+    """Return an element and where it ends; its text up to the next object if it is not JSON."""
     try:
         element, after = _decode_at(array, place)
         # A whole object is one, whatever follows it.

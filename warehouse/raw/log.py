@@ -83,7 +83,7 @@ class RawLog:
         return True
 
     def append_callbacks_once(self, window: StorageWindow, events: Sequence[RawResponse], name: str) -> None:
-        """Store callbacks, one row each, in one file of this name, unless it exists already."""
+        """Write callbacks, one row each, to a file with this name; do nothing if it exists."""
         if not self.contains(window, name):
             content = _encode([_add_hash(event) for event in events])
             self.folder.store.write(self._key(window, f"{name}{RAW_SUFFIX}"), content)

@@ -23,7 +23,7 @@ _PARTY_FIELDS = ("from", "to", "phonenumber")
 _SHORTEST_NUMBER = 7
 # The rest may be an area code, a trunk zero or a country code, which people write or leave out.
 _COMPARED_DIGITS = 8
-_EXTENSION = re.compile(r"(?<=[0-9)])\s*(?:[,;]?\s*ext(?:ension|\.)?|[,;#x])\s*[:=.]?\s*[0-9]{1,6}$")
+_EXTENSION = re.compile(r"(?<=[0-9)])\s*(?:[,;]?\s*ext(?:ension|\.)?|[,;#xp]+)\s*[:=.]?\s*[0-9]{1,6}$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,9 +158,10 @@ def _is_same_party(one: str, other: str) -> bool:
 
 
 def _parse_digits(number: str) -> str:
-    """Return the digits of a phone number or short code, without an extension."""
+    """Return the digits of a phone number or short code, without an extension and without leading zeros."""
     without_extension = _EXTENSION.sub("", number)
-    return "".join(str(unicodedata.decimal(letter)) for letter in without_extension if letter.isdecimal())
+    digits = "".join(str(unicodedata.decimal(letter)) for letter in without_extension if letter.isdecimal())
+    return digits.lstrip("0")
 
 
 def _is_same_number(one: str, other: str) -> bool:

@@ -173,20 +173,6 @@ def find_duplicates(connection: duckdb.DuckDBPyConnection) -> Duplicates:
     return duplicates
 
 
-def count_differing_rows(
-    connection: duckdb.DuckDBPyConnection, table: Table, account: str, window: StorageWindow, *, files: Sequence[Path]
-) -> int:
-    """Count a window's rows that are only in the published table or only in the files."""
-    select = (
-        f"WITH made AS ({read_select(table)}), "
-        f"held AS (SELECT * FROM {table.name} WHERE account = $account AND window_start = $day) "
-        "SELECT count(*) FROM "
-        "((FROM made EXCEPT ALL FROM held) UNION ALL (FROM held EXCEPT ALL FROM made))"
-    )
-    values = {"files": [str(path) for path in files], "account": account, "day": window.first_day}
-    return int(connection.execute(select, values).fetchall()[0][0])
-
-
 def _forbid_other_files(connection: duckdb.DuckDBPyConnection, reads: Path | None) -> None:
     """Restrict a connection to its attached files and those below the folder `reads`."""
     if reads is not None:

@@ -41,7 +41,7 @@ class Store(Protocol):
     def load_cached(self, key: str, load: Callable[[], Result]) -> Result:
         """Return the result of `load`, or an earlier result if the file has not changed since.
 
-        Cache one kind of result per file.
+        The file alone is the key, so always pass the same `load` for a file.
         """
 
     def read_chunks(self, key: str) -> Iterator[bytes]:

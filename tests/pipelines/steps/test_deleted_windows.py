@@ -51,7 +51,7 @@ def test_a_response_for_a_deleted_window_is_not_stored(tmp_path: Path) -> None:
 
 
 def test_a_download_for_a_deleted_record_is_not_stored(tmp_path: Path) -> None:
-    """Of two texts, retention deletes one while both are downloaded; the other one is held."""
+    """Retention deletes one of two texts while both are downloaded; the other one is held."""
     folder = create_folder(tmp_path)
     fold(folder, response([call("deleted", usage="text"), call("held", usage="text")], 1))
     windows = [WINDOW]

@@ -109,3 +109,11 @@ def test_a_value_that_iplum_has_removed_is_reported_as_a_note(folder: DataFolder
     assert list(verification.find_notes()) == [
         "usage of account default: 2 rows keep a value that iPlum has since removed from the record"
     ]
+
+
+@pytest.mark.parametrize(("end", "is_plausible"), [("2023-03-31T00:00:00Z", True), ("2023-03-31T00:00:01Z", False)])
+def test_an_end_is_at_most_a_week_after_its_start(folder: DataFolder, end: str, is_plausible: bool) -> None:
+    fold(folder, response([call("a", "2023-03-24T00:00:00Z", endTimeUTC=end), call("b")], 1))
+    publish(folder)
+    assert select(folder, "SELECT ended_at IS NOT NULL FROM usage ORDER BY record_id") == [(is_plausible,), (True,)]
+    assert bool(list_problems(folder)) is not is_plausible

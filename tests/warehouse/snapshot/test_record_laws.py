@@ -60,7 +60,7 @@ records = st.builds(
     st.sampled_from(["x", "y", None]),
     st.sampled_from([0, 3, None]),
 )
-pulls = st.lists(records, max_size=3, unique_by=lambda record: str(record["recordId"]))
+pulls = st.lists(records, max_size=4)
 callbacks = st.lists(records, min_size=1, max_size=1)
 steps = st.lists(
     st.tuples(st.sampled_from(WINDOWS), st.booleans(), pulls, callbacks, st.booleans()), min_size=1, max_size=9
@@ -76,12 +76,22 @@ def compute_expected(events: list[Event]) -> list[tuple[Any, ...]]:
     """Compute the rows: record ID, window, origin, first and last seen, absence and fields."""
     by_id: dict[str, list[Version]] = {}
     for event in events:
-        for record in event.records:
+        for record in choose_payloads(event.records):
             start = parse_start(record)
             window = window_of(start) if start else event.window
             version = Version(window, event.hours, event.is_pull, event.is_pull and window == event.window, record)
             by_id.setdefault(record["recordId"], []).append(version)
     return sorted(compute_row(record_id, versions, events) for record_id, versions in by_id.items())
+
+
+def choose_payloads(payloads: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Choose one payload per ID: the one with the most readable values, and of equal ones the last by its JSON."""
+
+    def rank(payload: dict[str, Any]) -> tuple[int, str]:
+        values = {**payload, "startTimeUTC": parse_start(payload)}
+        return sum(value is not None for value in values.values()), json.dumps(payload, sort_keys=True)
+
+    return list({payload["recordId"]: payload for payload in sorted(payloads, key=rank)}.values())
 
 
 def compute_row(record_id: str, versions: list[Version], events: list[Event]) -> tuple[Any, ...]:
