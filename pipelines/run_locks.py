@@ -21,6 +21,8 @@ ACTIVE = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 )
+#: The tag of a run whose process was killed.
+KILLED_TAG = "iplum/killed"
 _MESSAGE = "The process of this run was killed. Finished windows are kept, and the next sync continues from there."
 
 
@@ -56,6 +58,7 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> int:
     for run in dead:
         latest = instance.get_run_by_id(run.run_id)
         if latest is not None and latest.status in ACTIVE:
+            instance.add_run_tags(run.run_id, {KILLED_TAG: "true"})
             instance.report_run_failed(latest, _MESSAGE)
         _find_lock(instance, run.run_id).unlink(missing_ok=True)
     return len(dead)

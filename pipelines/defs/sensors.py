@@ -10,7 +10,7 @@ from pipelines.clock import Clock
 from pipelines.dagster_home import delete_run
 from pipelines.defs.failures import failing_step
 from pipelines.defs.jobs import DRAIN
-from pipelines.run_locks import fail_dead_runs
+from pipelines.run_locks import KILLED_TAG, fail_dead_runs
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import build_mart_settings, has_inbox, open_folder, open_inbox
 from warehouse.snapshot.publish import is_stale
@@ -128,10 +128,12 @@ def _is_active(instance: dg.DagsterInstance, **filters: Any) -> bool:
 
 
 def _has_just_failed(instance: dg.DagsterInstance, **filters: Any) -> bool:
-    return _find_latest(instance, **filters) == dg.DagsterRunStatus.FAILURE
+    """Whether the latest run failed. One whose process was killed says nothing about the next."""
+    latest = _find_latest(instance, **filters)
+    return latest is not None and latest.status == dg.DagsterRunStatus.FAILURE and KILLED_TAG not in latest.tags
 
 
-def _find_latest(instance: dg.DagsterInstance, **filters: Any) -> dg.DagsterRunStatus | None:
-    """Return the status of the latest run that `dg.RunsFilter` selects."""
+def _find_latest(instance: dg.DagsterInstance, **filters: Any) -> dg.DagsterRun | None:
+    """Return the latest run that `dg.RunsFilter` selects."""
     latest = instance.get_run_records(dg.RunsFilter(**filters), limit=1)
-    return latest[0].dagster_run.status if latest else None
+    return latest[0].dagster_run if latest else None

@@ -15,7 +15,7 @@ from pipelines.dagster_home import open_instance, prepare_dagster_home, prepare_
 from pipelines.defs.build import build_definitions
 from pipelines.doctor.diagnosis import State
 from pipelines.doctor.machine import diagnose_dagster
-from pipelines.run_locks import fail_dead_runs, find_dead_runs, hold_run_lock, locking_executor
+from pipelines.run_locks import KILLED_TAG, fail_dead_runs, find_dead_runs, hold_run_lock, locking_executor
 from tests.support.account import Account
 
 IPLUM = str(Path(sys.executable).parent / "iplum")
@@ -83,6 +83,7 @@ def test_the_sensor_is_not_blocked_by_a_dead_run(account: Account) -> None:
         latest = instance.get_run_by_id(run.run_id)
         assert latest is not None
         assert latest.status is dg.DagsterRunStatus.FAILURE
+        assert latest.tags[KILLED_TAG] == "true", "so that the next drain does not wait"
         assert not lock.exists()
 
 
