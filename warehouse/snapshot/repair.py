@@ -7,7 +7,7 @@ from warehouse.errors import RawDamaged
 from warehouse.lake.due_windows import read_states
 from warehouse.lake.files import read_rows
 from warehouse.lake.fold import is_up_to_date
-from warehouse.lake.links import add_links
+from warehouse.lake.links import add_links, read_links
 from warehouse.lake.versions import VersionCache
 from warehouse.raw.log import is_readable
 from warehouse.schema.tables import ARCHIVE_TABLES, FOLDED_TABLES, LAKE_TABLES, Table
@@ -36,10 +36,11 @@ def fold_stale_windows(folder: DataFolder, damaged: set[str]) -> int:
     count = _fold_stale(folder, FOLDED_TABLES, damaged)
     while _link_moved_records(folder):
         count += _fold_stale(folder, FOLDED_TABLES, damaged)
-    for account in folder.accounts():
+    listed = folder.with_cached_listings()
+    for account in listed.accounts():
         for table in ARCHIVE_TABLES:
             try:
-                copy_moved_attempts(folder, table, account)
+                copy_moved_attempts(listed, table, account)
             except RawDamaged as error:
                 damaged.add(error.key)
     return count + _fold_stale(folder, ARCHIVE_TABLES, damaged)
@@ -48,12 +49,15 @@ def fold_stale_windows(folder: DataFolder, damaged: set[str]) -> int:
 def _fold_stale(folder: DataFolder, tables: Iterable[Table], damaged: set[str]) -> int:
     """Fold the stale windows of some tables, and those that become stale by it, because they share a record."""
     count = 0
+    listed = folder.with_cached_listings()
     for table in tables:
         before: list[WindowKey] = []
         # Windows with damaged files remain stale.
-        while (stale := find_stale_windows(folder.with_cached_listings(), table)) != before:
+        while (stale := find_stale_windows(listed, table)) != before:
             count += _fold(folder, table, stale, damaged)
-            before = stale
+            if not any(read_links(listed, table, account) for account in listed.accounts()):
+                break
+            before, listed = stale, folder.with_cached_listings()
     return count
 
 
