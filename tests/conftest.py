@@ -5,6 +5,7 @@ Property tests use the same examples each time, so that a result depends on the 
 """
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,10 @@ from tests.support.s3 import S3Server, find_program, run_s3
 settings.register_profile("default", deadline=None)
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+# A shell that starts the tests in the background ignores Ctrl-C, and the commands under test would inherit that.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
