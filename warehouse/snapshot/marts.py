@@ -12,9 +12,9 @@ from warehouse.schema.tables import PUBLICATION_TABLES, render_ddl
 from warehouse.snapshot.business_hours import parse_business_hours
 from warehouse.sql import read_sql
 
+_MACROS = ("window_end", "exact_sum")
 #: Tables that several marts read; in memory and not published. Tables of one group are built at the same time,
 #: because each uses one core.
-_MACROS = ("window_end", "exact_sum")
 _INTERMEDIATE_TABLES = (
     ("labels",),
     ("members",),
@@ -23,13 +23,12 @@ _INTERMEDIATE_TABLES = (
     ("local_usage",),
     ("chats",),
     ("timeline",),
-    ("texts",),
     ("threads", "text_blocks"),
     ("business_hours",),
     ("internal_pairs",),
 )
 #: Intermediate tables that no mart reads; dropped before the marts are built, to save memory.
-_DROPPED_EARLY = ("timeline", "texts")
+_DROPPED_EARLY = ("timeline",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,24 @@
--- One row per block of inbound texts: its start, end, reply, and number within the conversation. Reads `texts` in its stored
--- order, on one core; it is separate from its mart so that both cores are used.
-WITH placed AS (
+-- One row per block of inbound texts with a start and a counterparty: its start, end, reply, and number within the
+-- conversation.
+WITH texts AS (
+    SELECT
+        chat,
+        starts,
+        record_id,
+        direction = 'out' AS is_out
+    FROM local_usage
+    INNER JOIN labels USING (label)
+    WHERE channel = 'text' AND direction IN ('in', 'out') AND starts IS NOT NULL AND party > 0
+),
+
+placed AS (
     SELECT
         *,
-        row_number() OVER () AS position,
-        (lag(chat) OVER (), lag(is_out) OVER ()) IS DISTINCT FROM (chat, is_out) AS is_first,
-        (lead(chat) OVER (), lead(is_out) OVER ()) IS DISTINCT FROM (chat, is_out) AS is_last
+        row_number() OVER in_order AS position,
+        lag(is_out) OVER in_order IS DISTINCT FROM is_out AS is_first,
+        lead(is_out) OVER in_order IS DISTINCT FROM is_out AS is_last
     FROM texts
+    WINDOW in_order AS (PARTITION BY chat ORDER BY starts, record_id)
 ),
 
 -- The first and the last text of each run of texts in one direction.
@@ -18,28 +30,24 @@ runs AS (
         starts,
         position,
         is_first,
-        CASE WHEN is_last THEN starts ELSE lead(starts) OVER () END AS last_starts,
-        CASE WHEN is_last THEN position ELSE lead(position) OVER () END AS last_position
+        CASE WHEN is_last THEN starts ELSE lead(starts) OVER in_order END AS last_starts,
+        CASE WHEN is_last THEN position ELSE lead(position) OVER in_order END AS last_position
     FROM placed
     WHERE is_first OR is_last
-),
-
-turns AS (
-    SELECT
-        *,
-        lag(chat) OVER () IS DISTINCT FROM chat AS is_new,
-        count(CASE WHEN NOT is_out THEN 1 END) OVER (ROWS UNBOUNDED PRECEDING) AS place,
-        CASE WHEN lead(chat) OVER () = chat THEN lead(starts) OVER () END AS replied,
-        CASE WHEN lead(chat) OVER () = chat THEN lead(record_id) OVER () END AS reply_record_id
-    FROM runs
-    WHERE is_first
+    WINDOW in_order AS (PARTITION BY chat ORDER BY position)
 ),
 
 blocks AS (
     SELECT
         *,
-        place - max(CASE WHEN is_new THEN place - (NOT is_out)::BIGINT END) OVER (ROWS UNBOUNDED PRECEDING) AS block
-    FROM turns
+        lead(starts) OVER in_order AS replied,
+        lead(record_id) OVER in_order AS reply_record_id,
+        count(*) FILTER (WHERE NOT is_out) OVER (
+            PARTITION BY chat ORDER BY position ROWS UNBOUNDED PRECEDING
+        ) AS block
+    FROM runs
+    WHERE is_first
+    WINDOW in_order AS (PARTITION BY chat ORDER BY position)
 )
 
 SELECT
