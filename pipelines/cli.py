@@ -32,7 +32,7 @@ from pipelines.commands.standin import standin
 from pipelines.commands.sync import sync
 from pipelines.commands.verify import verify
 from pipelines.settings import SettingsError
-from warehouse.errors import WarehouseError
+from warehouse.errors import FolderRefused, WarehouseError
 from warehouse.outputs.escaping import escape_for_terminal
 
 _HELP = "Load the calls, texts, faxes and recordings of an iPlum account into a DuckDB database."
@@ -129,7 +129,7 @@ def run(arguments: list[str]) -> int:
         if debug:
             raise
         typer.echo(f"error: {escape_for_terminal(str(error))}", err=True)
-        return 2 if isinstance(error, SettingsError) else 1
+        return 2 if isinstance(error, SettingsError | FolderRefused) else 1
     if code == _INTERRUPTED:
         with suppress(OSError):  # the terminal may be closed
             typer.echo("Stopped. Finished work is kept; the same command continues from there.", err=True)

@@ -16,15 +16,19 @@ from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.run_locks import fail_dead_runs
-from pipelines.settings import PROJECT, Settings, load_accounts, read_environment
-from warehouse.errors import StorageFailed
-from warehouse.storage.atomic_files import Modes, create_folder, require_own, write_file
+from pipelines.settings import PROJECT, Settings, SettingsError, load_accounts, read_environment
+from pipelines.warehouse_folder import open_folder
+from warehouse.errors import FolderRefused, StorageFailed, WarehouseError
+from warehouse.storage.atomic_files import Modes, create_folder, write_file
+from warehouse.storage.ownership import require_own, require_own_tree
 
 # Dagster captures a step's output with programs that print a traceback at Ctrl-C. A command's output is its own.
 _OVERRIDES = {
     "telemetry": {"enabled": False},
     "compute_logs": {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
 }
+# What Dagster and iplum write in Dagster's home.
+_HOME_FILES = ("dagster.yaml", "history", "schedules", "storage", "tables.lock")
 #: Written by earlier versions; a file that was not changed since is replaced.
 _EARLIER = b"""# Written by iplum: no telemetry, no first-run dialog. Your changes are kept.
 telemetry:
@@ -47,8 +51,8 @@ def prepare_dagster_home(settings: Settings) -> Path:
     home = settings.state / "dagster"
     modes = Modes(settings.file_group)
     require_own(settings.state)
+    require_own_tree(home, _HOME_FILES)
     create_folder(home, modes)
-    require_own(home)
     configuration = home / "dagster.yaml"
     if not configuration.exists() or configuration.read_bytes() == _EARLIER:
         write_file(configuration, _CONFIGURATION, modes)
@@ -129,6 +133,7 @@ def prepare_ui(environ: Mapping[str, str], root: Path = PROJECT) -> tuple[Path, 
     """
     variables = read_environment(environ, root)
     settings = load_accounts(variables, root)[0]
+    open_folder(settings).require_own_files()
     home = prepare_dagster_home(settings)
     with open_instance(settings):
         pass  # marks runs of killed processes as failed before the daemon counts them
@@ -147,4 +152,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (SettingsError, WarehouseError) as failure:
+        print(f"error: {failure}", file=sys.stderr)  # noqa: T201
+        sys.exit(2 if isinstance(failure, SettingsError | FolderRefused) else 1)

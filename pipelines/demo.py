@@ -24,7 +24,7 @@ from pipelines.runs.archive import archive
 from pipelines.runs.sync import sync
 from pipelines.settings import DEMO, PROJECT, Settings, SettingsError, adopt_environment, load_settings
 from pipelines.warehouse_folder import check_origin, open_folder
-from warehouse.errors import WarehouseError
+from warehouse.errors import FolderRefused, WarehouseError
 from warehouse.outputs.query import run_query
 from warehouse.snapshot.database import count_rows
 from warehouse.storage.atomic_files import write_file
@@ -97,8 +97,9 @@ def main() -> None:
 
 
 def prepare_folder(settings: Settings) -> None:
-    """Create the demo's folder with its mark; raises `SettingsError` for a folder with other data."""
+    """Create the demo's folder with its mark; raises `SettingsError` and `FolderRefused`."""
     folder = open_folder(settings)
+    folder.require_own_files()
     if not (folder.root.is_dir() and any(folder.root.iterdir())):
         write_file(folder.root / DEMO_MARK, _MARK, folder.modes)
     check_origin(settings, folder)
@@ -157,7 +158,7 @@ if __name__ == "__main__":
         main()
     except (SettingsError, WarehouseError) as failure:
         typer.echo(f"error: {failure}", err=True)
-        sys.exit(2 if isinstance(failure, SettingsError) else 1)
+        sys.exit(2 if isinstance(failure, SettingsError | FolderRefused) else 1)
     except KeyboardInterrupt:
         typer.echo("Stopped.", err=True)
         sys.exit(130)

@@ -2,6 +2,7 @@
 
     WarehouseError           an operation failed: which one, the cause, and the fix
     ├── StorageFailed        the disk, folder or bucket rejected a read or a write
+    │   └── FolderRefused    a file or folder is a symlink or belongs to another user
     ├── RawDamaged           a file of the raw log cannot be read, and nothing can replace it
     ├── PublishedInPart      everything was published except damaged raw files
     ├── NothingPublished     there is no snapshot to query yet
@@ -61,6 +62,10 @@ class StorageFailed(WarehouseError):
         """Build the error for an `OSError` raised while doing `action` to `path`."""
         other = ((error.strerror or type(error).__name__).lower(), "Check the disk and the folder, then run again")
         return cls(f"cannot {action} {path}", *_SYSTEM_ERRORS.get(error.errno or 0, other))
+
+
+class FolderRefused(StorageFailed):
+    """A file or folder is a symlink or belongs to another user: its owner must repair it."""
 
 
 class RawDamaged(WarehouseError):

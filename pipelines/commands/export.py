@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.invocation import read_range, read_settings, start_of_day
+from pipelines.commands.invocation import read_range, read_settings_of_reader, start_of_day
 from pipelines.settings import SettingsError
+from warehouse.storage.paths import MEDIA
 
 
 def export(
@@ -22,7 +23,7 @@ def export(
 
     Example: `iplum export --since 2024-01-01 --until 2024-04-01 --user ann@clinic.example case-17`
     """
-    settings, _ = read_settings()
+    settings = read_settings_of_reader(MEDIA)
     first, last = (start_of_day(day) for day in read_range(since, until))
     if first is None or last is None or last <= first:
         raise SettingsError(f"--until {until} must be after --since {since}: it is excluded")

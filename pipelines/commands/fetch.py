@@ -2,7 +2,7 @@
 
 import typer
 
-from pipelines.commands.invocation import read_settings
+from pipelines.commands.invocation import read_settings_of_reader
 
 
 def fetch() -> None:
@@ -13,7 +13,7 @@ def fetch() -> None:
 
     Example: `iplum fetch`
     """
-    settings, *_ = read_settings()
+    settings = read_settings_of_reader()
     from pipelines.warehouse_folder import open_folder
     from warehouse.snapshot.pointer import fetch_snapshot
 

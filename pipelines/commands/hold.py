@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pipelines.clock import now
-from pipelines.commands.invocation import read_accounts, read_settings
+from pipelines.commands.invocation import read_accounts, read_settings, read_settings_of_reader
 from pipelines.settings import SettingsError
 from pipelines.warehouse_folder import open_folder
 from warehouse.outputs.escaping import escape_for_terminal
@@ -53,7 +53,7 @@ def add(user: User = None, counterparty: Counterparty = None, account: Account =
 @hold.command("list")
 def list_holds() -> None:
     """List the holds, and those that were removed."""
-    settings, _ = read_settings()
+    settings = read_settings_of_reader()
     from warehouse.retention.legal_holds import read_hold_history
 
     holds = read_hold_history(open_folder(settings))

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from pipelines.settings import PROJECT, Settings, adopt_environment, load_accounts, parse_day_text, read_environment
+from pipelines.warehouse_folder import open_folder
 
 _NO_WRAP = 10_000
 _MOST_MINUTES = 120
@@ -26,17 +27,30 @@ Account = Annotated[
 def read_accounts() -> tuple[tuple[Settings, ...], dict[str, str]]:
     """Load the settings of all accounts and the environment with `.env`; set its variables in this process for Dagster.
 
-    Raises `SettingsError`.
+    Raises `SettingsError`, and `FolderRefused` for files that are symlinks or belong to another user.
     """
-    environ = read_environment(os.environ, PROJECT)
-    adopt_environment(environ)
-    return load_accounts(environ, PROJECT), environ
+    accounts, environ = _load()
+    open_folder(accounts[0]).require_own_files()
+    return accounts, environ
 
 
 def read_settings() -> tuple[Settings, dict[str, str]]:
     """Load the settings that all accounts share, as `read_accounts` does."""
     accounts, environ = read_accounts()
     return accounts[0], environ
+
+
+def read_settings_of_reader(*names: str) -> Settings:
+    """Load the settings that all accounts share, for a command that only reads the snapshot, the holds and `names`."""
+    accounts, _ = _load()
+    open_folder(accounts[0]).require_readable(*names)
+    return accounts[0]
+
+
+def _load() -> tuple[tuple[Settings, ...], dict[str, str]]:
+    environ = read_environment(os.environ, PROJECT)
+    adopt_environment(environ)
+    return load_accounts(environ, PROJECT), environ
 
 
 def read_range(since: str | None, until: str | None) -> tuple[date | None, date | None]:

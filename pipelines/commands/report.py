@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.invocation import read_settings
+from pipelines.commands.invocation import read_settings, read_settings_of_reader
 
 
 def report(
@@ -19,7 +19,7 @@ def report(
 
     Example: `iplum report --output march.html`
     """
-    settings, _ = read_settings()
+    settings = read_settings()[0] if output is None else read_settings_of_reader()
     from pipelines.warehouse_folder import open_folder
     from warehouse.outputs.report import write_report
 

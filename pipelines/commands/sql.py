@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipelines.commands.invocation import read_settings
+from pipelines.commands.invocation import read_settings_of_reader
 
 
 def sql(
@@ -16,7 +16,7 @@ def sql(
 
     Example: `iplum sql "SELECT channel, count(*) FROM usage GROUP BY 1"`
     """
-    settings, _ = read_settings()
+    settings = read_settings_of_reader()
     from pipelines.commands.row_formats import write_rows
     from pipelines.warehouse_folder import open_folder
     from warehouse.outputs.query import run_query

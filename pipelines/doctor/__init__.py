@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipelines.clock import Clock
-from pipelines.doctor.configuration import diagnose_environment, diagnose_secrets, diagnose_settings
+from pipelines.doctor.configuration import diagnose_environment, diagnose_owner, diagnose_secrets, diagnose_settings
 from pipelines.doctor.diagnosis import Diagnosis, State
 from pipelines.settings import Settings, SettingsError, load_accounts
 
@@ -23,7 +23,7 @@ def run_diagnosis(
     except SettingsError as error:
         yield Diagnosis("configuration", State.WRONG, str(error))
         return
-    before = list(diagnose_environment(environ, root))
+    before = [*diagnose_environment(environ, root), *diagnose_owner(accounts[0])]
     for settings in accounts:
         found = (*diagnose_settings(settings), *diagnose_secrets(settings, environ))
         before += [_add_account(settings, diagnosis) for diagnosis in found]

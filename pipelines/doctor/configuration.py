@@ -15,7 +15,7 @@ from pipelines.settings import (
     read_callback_token,
 )
 from pipelines.warehouse_folder import check_folder, open_folder
-from warehouse.errors import StorageFailed
+from warehouse.errors import FolderRefused, StorageFailed
 
 _PREFIX = "IPLUM_"
 _OTHERS = 0o077
@@ -45,6 +45,16 @@ def diagnose_settings(settings: Settings) -> Iterator[Diagnosis]:
         pass  # reported by the check of the data folder
     found = f"account {settings.account!r} since {settings.start_date}, {settings.base_url}"
     yield Diagnosis("configuration", State.OK, found)
+
+
+def diagnose_owner(settings: Settings) -> Iterator[Diagnosis]:
+    """Check that all files belong to the user who runs this."""
+    try:
+        open_folder(settings).require_own_files()
+    except FolderRefused as error:
+        yield Diagnosis("data folder", State.WRONG, f"{error.failed}: {error.cause}", f"{error.fix}.")
+    except StorageFailed:
+        pass  # reported by the check of the data folder
 
 
 def diagnose_secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[Diagnosis]:

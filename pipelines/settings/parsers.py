@@ -1,6 +1,7 @@
 """Parsers of settings: one for each kind of value. Each raises `SettingsError`, which names the variable."""
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -153,15 +154,21 @@ def parse_business_hours(raw: Raw) -> str:
 
 
 def parse_group(raw: Raw) -> int | None:
-    """Return the numeric ID of a group of this machine; None for an empty text."""
+    """Return the numeric ID of a group that this user may give files to; None for an empty text."""
     import grp
 
     if not raw.text:
         return None
     try:
-        return grp.getgrnam(raw.text).gr_gid
+        group = grp.getgrnam(raw.text).gr_gid
     except KeyError as error:
         raise raw.fail("a group of this machine") from error
+    if os.geteuid() != 0 and group not in {os.getegid(), *os.getgroups()}:
+        raise SettingsError(
+            f"{raw.name} is {raw.text}, but the user who runs this (uid {os.geteuid()}) is not in that group: run "
+            f"'sudo usermod -aG {raw.text} USER' with the user's name, and log in again"
+        )
+    return group
 
 
 def parse_base_url(raw: Raw) -> str:

@@ -16,7 +16,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from warehouse.errors import InboxFailed, StorageFailed
-from warehouse.storage.atomic_files import Modes, create_folder, require_own
+from warehouse.storage.atomic_files import Modes, create_folder
+from warehouse.storage.ownership import require_own
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

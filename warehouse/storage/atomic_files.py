@@ -1,9 +1,7 @@
 """Atomic, durable and private writes of local files."""
 
 import os
-import shlex
 import shutil
-import stat
 import tempfile
 import time
 import uuid
@@ -51,25 +49,6 @@ def create_folder(path: Path, modes: Modes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise StorageFailed.during("create the folder", path, error) from error
-
-
-def require_own(path: Path) -> None:
-    """Raise `StorageFailed` if a file or folder exists and is a symlink or belongs to another user.
-
-    Another user could make iplum write to a file of its own user, or replace files while iplum uses them.
-    """
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StorageFailed.during("access", path, error) from error
-    if stat.S_ISLNK(found.st_mode):
-        fix = "Set IPLUM_DATA or IPLUM_STATE to the folder itself, or replace the link by a folder or file of your own"
-        raise StorageFailed(f"cannot use {path}", "it is a symbolic link", fix)
-    if found.st_uid != os.geteuid():
-        fix = f"Run as that user, or give it to this one: sudo chown -R {os.geteuid()} {shlex.quote(str(path))}"
-        raise StorageFailed(f"cannot use {path}", f"it belongs to another user (uid {found.st_uid})", fix)
 
 
 def write_file(path: Path, content: bytes | memoryview, modes: Modes) -> None:

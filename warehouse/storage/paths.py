@@ -20,9 +20,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from warehouse.storage.atomic_files import Modes, create_folder, require_own
+from warehouse.storage.atomic_files import Modes, create_folder
 from warehouse.storage.base import Store, check_store
 from warehouse.storage.local import LocalStore
+from warehouse.storage.ownership import require_own, require_own_tree
 from warehouse.storage.s3_config import Bucket
 from warehouse.windows import StorageWindow, window_of_key
 
@@ -32,6 +33,12 @@ SNAPSHOTS = "snapshots"
 POINTER = "warehouse.json"
 HOLDS = "holds.json"
 DEMO_MARK = "DEMO.txt"
+_SNAPSHOT = ("warehouse.duckdb", "warehouse.duckdb.wal")
+_REPORT = "report.html"
+_INBOX = "inbox.sqlite"
+# What iplum writes in the data folder, and in the state folder. Other files there are none of its business.
+_DATA_FILES = ("raw", "lake", MEDIA, "retention", HOLDS, DEMO_MARK, _REPORT, *_SNAPSHOT)
+_STATE_FILES = ("locks", _INBOX, f"{_INBOX}-wal", f"{_INBOX}-shm")
 _ACCOUNT = "account="
 _WINDOW = "window_start="
 
@@ -86,9 +93,21 @@ class DataFolder:
         check_store(self.store)
 
     def require_own(self) -> None:
-        """Raise `StorageFailed` if a folder or lock is a symlink or belongs to another user."""
+        """Raise `FolderRefused` if a folder or lock is a symlink or belongs to another user."""
         for path in (self.root, self.state, self.locks, *self.locks.glob("*")):
             require_own(path)
+
+    def require_own_files(self) -> None:
+        """Raise `FolderRefused` if a folder, or any file that iplum writes, is a symlink or belongs to another user."""
+        require_own_tree(self.root, _DATA_FILES)
+        require_own_tree(self.state, _STATE_FILES)
+
+    def require_readable(self, *names: str) -> None:
+        """Check the snapshot, the holds, and the files and folders `names`, for a command that only reads.
+
+        A member of the group of the files may read those of another user. Raises `FolderRefused`.
+        """
+        require_own_tree(self.root, (HOLDS, *_SNAPSHOT, *names), readers=self.modes.group)
 
     def create_locks_folder(self) -> None:
         """Create the folder of the locks, as each writer does first; raises `StorageFailed`, as `require_own` too."""
@@ -114,7 +133,7 @@ class DataFolder:
     @property
     def snapshot(self) -> Path:
         """The published database, replaced only by rename; with a bucket, a local copy of it."""
-        return self.root / "warehouse.duckdb"
+        return self.root / _SNAPSHOT[0]
 
     @property
     def incoming(self) -> Path:
@@ -138,12 +157,12 @@ class DataFolder:
     @property
     def report(self) -> Path:
         """The HTML report."""
-        return self.root / "report.html"
+        return self.root / _REPORT
 
     @property
     def inbox(self) -> Path:
         """The SQLite inbox of callbacks, used unless a database server is set."""
-        return self.state / "inbox.sqlite"
+        return self.state / _INBOX
 
     def limiter_file(self, account: str) -> Path:
         """Return the file in which the processes of this machine share the rate limit."""
