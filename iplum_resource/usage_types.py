@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from iplum_resource.client import IPlumClient
@@ -22,7 +23,7 @@ class UsageRequest:
 
     def __init__(self, client: IPlumClient, wanted: Sequence[str]) -> None:
         self._client = client
-        self._accepted = tuple(wanted)
+        self._wanted = self._accepted = tuple(wanted)
         self._probed = False
         self._lock = threading.Lock()
 
@@ -31,7 +32,7 @@ class UsageRequest:
         return self(window, retry_server_errors=False)
 
     def __call__(self, window: Window, *, retry_server_errors: bool = True) -> WindowResponse:
-        """Fetch a window's usage; the response's `usage_types` are those that were sent.
+        """Fetch a window's usage; the response's `usage_types` are those that were sent, `refused_types` the others.
 
         Raises:
             InvalidRequest: No type is accepted, or the request was rejected for another reason.
@@ -39,7 +40,7 @@ class UsageRequest:
         """
         sent = self._accepted
         try:
-            return self._client.fetch_usage(window, sent, retry_server_errors=retry_server_errors)
+            return self._fetch(window, sent, retry_server_errors=retry_server_errors)
         except InvalidDate:
             raise
         except InvalidRequest:
@@ -48,7 +49,11 @@ class UsageRequest:
                     self._probe(Window(window.start, min(window.end, window.start + _PROBE_WIDTH)))
             if self._accepted in ((), sent):
                 raise
-            return self._client.fetch_usage(window, self._accepted, retry_server_errors=retry_server_errors)
+            return self._fetch(window, self._accepted, retry_server_errors=retry_server_errors)
+
+    def _fetch(self, window: Window, sent: tuple[str, ...], *, retry_server_errors: bool) -> WindowResponse:
+        response = self._client.fetch_usage(window, sent, retry_server_errors=retry_server_errors)
+        return replace(response, refused_types=tuple(name for name in self._wanted if name not in sent))
 
     def _probe(self, window: Window) -> None:
         accepted = tuple(name for name in self._accepted if self._is_accepted(name, window))

@@ -41,7 +41,8 @@ class WindowResponse:
     """One response for a window, with its body verbatim, transcoded to UTF-8 if the server declared another charset.
 
     `usage_types` is None for recordings; `rows` counts the elements of the body's array. `requested_at` is when the
-    attempt was signed, `received_at` when the last byte arrived (UTC).
+    attempt was signed, `received_at` when the last byte arrived (UTC). `refused_types` are wanted usage types that
+    were not sent because iPlum rejects them.
     """
 
     window: Window
@@ -50,6 +51,7 @@ class WindowResponse:
     rows: int
     requested_at: datetime
     received_at: datetime
+    refused_types: tuple[str, ...] = ()
 
     @property
     def records(self) -> list[object]:

@@ -17,7 +17,7 @@ from warehouse.archive.backlog import find_backlog
 from warehouse.errors import RecordUnreadable
 from warehouse.lake.due_windows import find_audits, find_due, group_into_ranges, read_states
 from warehouse.raw.deletion_log import find_first_kept_window
-from warehouse.schema.tables import FOLDED_TABLES, TABLES_WITH_ARCHIVE
+from warehouse.schema.tables import FOLDED_TABLES, TABLES_WITH_ARCHIVE, USAGE
 from warehouse.windows import StorageWindow, window_of, windows_between
 
 #: About a year: five minutes at five requests per second.
@@ -35,7 +35,7 @@ def find_first_window(settings: Settings) -> StorageWindow:
 def find_due_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List the due windows at `now` (aware UTC) as one range per run, newest first.
 
-    A window is due if usage or recordings are: without a complete pull, in the look-back, or never pulled. Deleted
+    A window is due if usage or recordings are: without a complete pull of a usage type, or in the look-back. Deleted
     windows are not. Raises `RecordUnreadable` for a deletion record that is damaged or of the future.
     """
     since = find_first_window(settings).start
@@ -51,6 +51,7 @@ def find_due_ranges(settings: Settings, now: datetime) -> list[list[StorageWindo
             since=since,
             now=now,
             lookback=timedelta(days=settings.lookback_days),
+            usage_types=settings.usage_types if table is USAGE else (),
         )
     }
     return list(group_into_ranges(sorted(due), at_most=MAX_WINDOWS_PER_RUN))

@@ -36,7 +36,8 @@ def run_diagnosis(
 
     yield from machine.diagnose_folder(accounts[0])
     for settings in accounts:
-        for diagnosis in (machine.diagnose_data(settings, clock()), *machine.diagnose_records(settings)):
+        found = (machine.diagnose_data(settings, clock()), *machine.diagnose_types(settings))
+        for diagnosis in (*found, *machine.diagnose_records(settings)):
             yield _add_account(settings, diagnosis)
     yield from machine.diagnose_dagster(accounts, clock())
     yield from machine.diagnose_alerts(accounts[0], send_test=try_alert)

@@ -88,6 +88,21 @@ def diagnose_data(settings: Settings, now: datetime) -> Diagnosis:
     return Diagnosis("data", State.OK, found)
 
 
+def diagnose_types(settings: Settings) -> Iterator[Diagnosis]:
+    """Check for usage types that windows of history were not pulled with."""
+    from warehouse.lake.due_windows import count_missing_types, read_states
+    from warehouse.schema.tables import USAGE
+
+    folder = open_folder(settings).with_cached_listings(settings.account)
+    try:
+        states = read_states(folder, USAGE, settings.account, folder.lake_windows(USAGE.name, settings.account))
+    except StorageFailed:
+        return  # reported by the check of the data
+    for name, windows in count_missing_types(list(states.values()), settings.usage_types).items():
+        found = f"{name}: not requested yet in {windows:,} of {len(states):,} windows"
+        yield Diagnosis("usage types", State.WARNING, found, "Run 'iplum sync': it requests them again.")
+
+
 def diagnose_dagster(accounts: Sequence[Settings], now: datetime) -> Iterator[Diagnosis]:
     """Check Dagster's history, its daemon, and the daily schedules."""
     settings = accounts[0]

@@ -150,7 +150,7 @@ class Settings:
     usage_types: tuple[str, ...] = _account_setting(
         "IPLUM_USAGE_TYPES",
         "iPlumtext,iplumcall,externalcall,externaltext,fax",
-        "Requested usage types, comma-separated.",
+        "Requested usage types, comma-separated. The next sync requests all of history again for an added type.",
         parsers.parse_usage_types,
     )
     requests_per_second: float = _account_setting(

@@ -37,11 +37,13 @@ def find_audit_findings(
     """Return what an audit's fold added that should have been here before; `now` is aware UTC.
 
     Rows that the next sync would have added are not findings: those in the look-back, and those of windows not
-    pulled since they left it. In a window that was never complete, all added rows are findings.
+    pulled, or not with all of the audit's usage types, since they left it. In a window that was never complete, all
+    added rows are findings.
     """
     before = fold.before
     was_complete = before is not None and before.complete_at is not None
-    if window.end + lookback > now or (was_complete and not is_settled(before, window, lookback)):
+    types = [name for name, at in fold.state.complete_types.items() if at == fold.state.complete_at]
+    if window.end + lookback > now or (was_complete and not is_settled(before, window, lookback, types)):
         return NO_FINDINGS
     absent_before = 0 if before is None else before.absent
     return AuditFindings(fold.new, fold.changed, max(0, fold.state.absent - absent_before))

@@ -32,7 +32,8 @@ class WindowOutcome:
     """The result of one window, built while it is pulled and folded.
 
     `again` marks a window that was reported before, or that only received out-of-window records. `refused` is
-    whether the account may not request this dataset (HTTP 403). `findings` are those of an audit.
+    whether the account may not request this dataset (HTTP 403); `refused_types` are the usage types that iPlum
+    rejects. `findings` are those of an audit.
     """
 
     window: StorageWindow
@@ -41,6 +42,7 @@ class WindowOutcome:
     body_bytes: int = 0
     split_checked: bool = False
     refused: bool = False
+    refused_types: frozenset[str] = frozenset()
     again: bool = False
     findings: AuditFindings = NO_FINDINGS
     error: IPlumError | WarehouseError | None = None
@@ -81,12 +83,13 @@ class DatasetLoader:
         sizes = self._load_sizes(windows)
         unchecked_sizes: dict[StorageWindow, set[int]] = {}
         to_fold: set[StorageWindow] = set()
-        for outcome in self._pull_concurrently(sorted(windows), sizes, unchecked_sizes):
+        stored_types: set[str] = set()
+        for outcome in self._pull_concurrently(sorted(windows), sizes, unchecked_sizes, stored_types):
             to_fold |= outcome.fold.other_windows if outcome.fold else set()
             yield outcome
         # A row cap shows at the second response of that size; windows with the first one are pulled again.
         truncated = sorted(window for window in unchecked_sizes if unchecked_sizes[window] & sizes.row_caps)
-        for outcome in self._pull_concurrently(truncated, sizes, {}):
+        for outcome in self._pull_concurrently(truncated, sizes, {}, stored_types):
             yield replace(outcome, again=True)
         for window in sorted(to_fold):
             if not is_up_to_date(self.folder, self.table, self.account, window):
@@ -97,7 +100,11 @@ class DatasetLoader:
         return RawLog(self.folder, self.account, self.table.datasets[0])
 
     def _pull_concurrently(
-        self, windows: Sequence[StorageWindow], sizes: ResponseSizes, unchecked_sizes: dict[StorageWindow, set[int]]
+        self,
+        windows: Sequence[StorageWindow],
+        sizes: ResponseSizes,
+        unchecked_sizes: dict[StorageWindow, set[int]],
+        stored_types: set[str],
     ) -> Iterator[WindowOutcome]:
         """Pull in threads and fold in this one, in order, so that out-of-window records are there in time.
 
@@ -109,6 +116,7 @@ class DatasetLoader:
         for pulled in map_concurrently(
             pull, windows, is_over=is_over, concurrency=self.concurrency, name=f"pull-{self.table.name}"
         ):
+            self._store_refused_types(pulled, stored_types)
             outcome = self._fold(pulled)
             failed += outcome.error is not None
             succeeded += outcome.error is None
@@ -142,6 +150,17 @@ class DatasetLoader:
         except (IPlumError, WarehouseError) as failure:
             outcome.error = failure
         return outcome
+
+    def _store_refused_types(self, outcome: WindowOutcome, stored_types: set[str]) -> None:
+        """Store each refused usage type once per run, with the first window that shows it."""
+        new = outcome.refused_types - stored_types
+        if outcome.error is None and new:
+            try:
+                for usage_type in sorted(new):
+                    _append_refusal(self._log, outcome.window, uuid.uuid4().hex, self.clock(), usage_type)
+                stored_types |= new
+            except WarehouseError as failure:
+                outcome.error = failure
 
     def _fold(self, outcome: WindowOutcome, *, again: bool = False) -> WindowOutcome:
         outcome.again = again
@@ -201,20 +220,27 @@ class _ResponseRecorder:
             self.outcome.responses += 1
             self.outcome.body_bytes += len(response.body)
         self.outcome.split_checked |= pulled.reason == "halves"
+        self.outcome.refused_types |= frozenset(response.refused_types)
 
     def record_refusal(self, refused_at: datetime) -> None:
-        """Store that the account may not request this window: no rows, no body, not pulled."""
-        window = self.outcome.window
-        row = RawResponse(
-            request_start=window.start,
-            request_end=window.end,
-            usage_types=None,
-            reason="pull",
-            pull_id=self._pull_id,
-            complete=False,
-            pulled_at=refused_at,
-            rows=None,
-            body=None,
-        )
-        self._log.append(window, row)
+        """Store that the account may not request this window."""
+        _append_refusal(self._log, self.outcome.window, self._pull_id, refused_at)
         self.outcome.refused = True
+
+
+def _append_refusal(
+    log: RawLog, window: StorageWindow, pull_id: str, refused_at: datetime, usage_type: str | None = None
+) -> None:
+    """Store that iPlum refuses a dataset, or one usage type: no rows, no body, not complete."""
+    row = RawResponse(
+        request_start=window.start,
+        request_end=window.end,
+        usage_types=usage_type,
+        reason="pull",
+        pull_id=pull_id,
+        complete=False,
+        pulled_at=refused_at,
+        rows=None,
+        body=None,
+    )
+    log.append(window, row)

@@ -132,6 +132,8 @@ class ExpectedDataQualityMarts:
                 "absent": sum(row.get("absent_since") is not None for row in rows),
                 "verified_by": "pull" if window_pulls else None,
                 "audited_at": None,
+                "pulled_types": None,
+                "missing_types": None,
             }
 
     def callback_loss(self) -> Iterator[Row]:

@@ -1,6 +1,6 @@
 """Due windows: which ones the next sync or audit requests (docs/design.md, "What is due")."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from warehouse.lake.files import WindowState, read_state
@@ -20,17 +20,23 @@ def read_states(
 
 
 def find_due(
-    states: Mapping[StorageWindow, WindowState], *, since: datetime, now: datetime, lookback: timedelta
+    states: Mapping[StorageWindow, WindowState],
+    *,
+    since: datetime,
+    now: datetime,
+    lookback: timedelta,
+    usage_types: Collection[str] = (),
 ) -> list[StorageWindow]:
     """List the due windows from `since` up to `now`, oldest first; times are aware UTC.
 
-    A window is settled once a complete pull was made after it left the look-back. All others are due: the open
-    window, the look-back, gaps after downtime, and windows that were never pulled. For an account without
-    permission for a dataset (no recording plan), only the newest window is due, whose pull shows when that
-    changes.
+    A window is settled once a complete pull of each of the `usage_types` was made after it left the look-back. All
+    others are due: the open window, the look-back, gaps after downtime, windows that were never pulled, and all of
+    history if a usage type is added. Usage types that iPlum refuses do not count. For an account without permission
+    for a dataset (no recording plan), only the newest window is due, whose pull shows when that changes.
     """
     windows = list(windows_between(since, now + timedelta(microseconds=1)))
-    due = [window for window in windows if not is_settled(states.get(window), window, lookback)]
+    wanted = set(usage_types) - find_refused_types(states.values())
+    due = [window for window in windows if not is_settled(states.get(window), window, lookback, wanted)]
     return due[-1:] if is_refused(states.values()) else due
 
 
@@ -78,9 +84,37 @@ def group_into_ranges(windows: Sequence[StorageWindow], *, at_most: int) -> Iter
         yield window_range
 
 
-def is_settled(state: WindowState | None, window: StorageWindow, lookback: timedelta) -> bool:
-    """Whether a complete pull was made after the window left the look-back."""
-    return state is not None and state.complete_at is not None and state.complete_at >= window.end + lookback
+def is_settled(
+    state: WindowState | None, window: StorageWindow, lookback: timedelta, usage_types: Collection[str] = ()
+) -> bool:
+    """Whether a complete pull, of each usage type, was made after the window left the look-back."""
+    if state is None or state.complete_at is None:
+        return False
+    # A lake file of an earlier version has no types; the next publish folds it again.
+    pulls = [state.complete_types.get(name, _NEVER) for name in usage_types] if state.complete_types else []
+    return min([state.complete_at, *pulls]) >= window.end + lookback
+
+
+def find_refused_types(states: Collection[WindowState]) -> set[str]:
+    """Return the usage types that iPlum refused since their latest complete pull; `states` are of all windows."""
+    refused = _find_latest(state.refused_types for state in states)
+    complete = _find_latest(state.complete_types for state in states)
+    return {name for name, at in refused.items() if at > complete.get(name, _NEVER)}
+
+
+def count_missing_types(states: Collection[WindowState], usage_types: Collection[str]) -> dict[str, int]:
+    """Count, per usage type, the completely pulled windows that lack it; types that iPlum refuses are left out."""
+    pulled = [state for state in states if state.complete_types]
+    counts = {name: sum(name not in state.complete_types for state in pulled) for name in usage_types}
+    refused = find_refused_types(states)
+    return {name: count for name, count in counts.items() if count and name not in refused}
+
+
+def _find_latest(times: Iterable[Mapping[str, datetime]]) -> dict[str, datetime]:
+    latest: dict[str, datetime] = {}
+    for name, at in (item for mapping in times for item in mapping.items()):
+        latest[name] = max(at, latest.get(name, at))
+    return latest
 
 
 def is_refused(states: Collection[WindowState]) -> bool:

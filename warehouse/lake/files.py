@@ -17,7 +17,7 @@ from warehouse.windows import StorageWindow
 
 _STATE_KEY = b"iplum.window_state"
 # Increase it when normalizing or folding changes: the next publish then folds every window again.
-_FOLD_VERSION = 4
+_FOLD_VERSION = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,8 @@ class WindowState:
         implausible: Rows with a time too far from the response that returned them.
         missing_fields: The documented fields that no record has.
         spans: The windows of each record whose versions start in several windows, as keys, by record ID.
+        complete_types: The time of the latest complete pull (UTC) of each usage type; empty for recordings.
+        refused_types: The time at which iPlum last refused a usage type (UTC), of the types refused in this window.
         linked: A hash of the links the file depends on; "" without any (`warehouse.lake.links`).
 
     """
@@ -60,6 +62,8 @@ class WindowState:
     spans: Mapping[str, Sequence[str]] = field(default_factory=dict)
     linked: str = ""
     unreadable_at: tuple[int, ...] = ()
+    complete_types: Mapping[str, datetime] = field(default_factory=dict)
+    refused_types: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -139,9 +143,11 @@ def _decode_state(encoded: bytes) -> WindowState | None:
         fields = dict(json.loads(encoded))
         for name in ("complete_at", "refused_at", "audited_at"):
             fields[name] = datetime.fromisoformat(fields[name]) if fields.get(name) else None
+        for name in ("complete_types", "refused_types"):
+            fields[name] = {key: datetime.fromisoformat(at) for key, at in fields.get(name, {}).items()}
         fields["folded"] = tuple(fields["folded"])
         for name in ("missing_fields", "unreadable_at"):
             fields[name] = tuple(fields.get(name, ()))
         return WindowState(**fields)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None  # missing, damaged, or of another version

@@ -8,6 +8,7 @@ import pytest
 
 from iplum_resource.standin.options import Options
 from pipelines.dagster_home import open_instance
+from pipelines.doctor.machine import diagnose_types
 from tests.support.account import Account, now
 from warehouse.checks.data_problems import find_problems
 from warehouse.windows import window_of, windows_between
@@ -166,8 +167,39 @@ def test_rejected_usage_types_are_left_out_with_a_warning(account: Account, capl
     assert account.sync().failures == []
     assert [r.message for r in caplog.records if "usage types" in r.message and r.name == "iplum_resource"] != []
     assert account.query("SELECT DISTINCT usage_types FROM pulls WHERE dataset = 'usage'") == [
-        ("iPlumtext,externalcall,externaltext,fax",)
+        ("iPlumtext,externalcall,externaltext,fax",),
+        ("iplumcall",),
     ]
+    assert account.query("SELECT usage_types, rows, complete FROM pulls WHERE usage_types = 'iplumcall'") == [
+        ("iplumcall", None, False)
+    ], "one refusal per run"
+
+
+def test_a_usage_type_that_iplum_accepts_later_is_pulled_for_all_of_history(account: Account) -> None:
+    account.set_options(refuse_types=frozenset({"iplumcall"}))
+    account.sync()
+    account.sync()
+    account.set_options()
+    assert list(diagnose_types(account.settings)) == [], "refused types are reported by the check of the API"
+    account.sync()
+    (line,) = diagnose_types(account.settings)
+    assert line.found.startswith("iplumcall: not requested yet in ")
+    assert account.sync().failures == []
+    assert list(diagnose_types(account.settings)) == []
+    assert account.ids() == account.expected_ids()
+    account.server.requests.clear()
+    account.sync()
+    assert account.count_requests(USAGE) <= 3, "settled"
+
+
+def test_an_added_usage_type_is_pulled_for_all_of_history(account: Account) -> None:
+    account.changes["IPLUM_USAGE_TYPES"] = "iPlumtext,fax"
+    account.sync()
+    assert set(account.ids()) < set(account.expected_ids())
+    del account.changes["IPLUM_USAGE_TYPES"]
+    account.sync()
+    assert account.ids() == account.expected_ids()
+    assert account.query("SELECT count(*) FROM marts.completeness WHERE missing_types IS NOT NULL") == [(0,)]
 
 
 def test_late_rows_are_synced_within_the_look_back(account: Account) -> None:

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.raw_responses import WINDOW, at, call, create_folder, fold, response
-from warehouse.lake.due_windows import find_audits, find_due, find_latest_pull, group_into_ranges
+from warehouse.lake.due_windows import (
+    count_missing_types,
+    find_audits,
+    find_due,
+    find_latest_pull,
+    group_into_ranges,
+    read_states,
+)
 from warehouse.lake.files import WindowState
 from warehouse.schema.tables import USAGE
 from warehouse.windows import StorageWindow, window_of, windows_between
@@ -72,6 +79,59 @@ def test_all_windows_are_due_when_dataset_is_permitted_again() -> None:
         WINDOWS[-1]: pulled(NOW - timedelta(days=1)),
     }
     assert list_due(states) == [window.key for window in WINDOWS]
+
+
+# --- usage types
+
+
+def list_due_types(states: dict[StorageWindow, WindowState], *usage_types: str) -> list[str]:
+    due = find_due(states, since=SINCE, now=NOW, lookback=LOOKBACK, usage_types=usage_types)
+    return [window.key for window in due]
+
+
+def pulled_types(at: datetime, *usage_types: str) -> WindowState:
+    return replace(pulled(at), complete_types=dict.fromkeys(usage_types, at))
+
+
+def test_all_of_history_is_due_for_an_added_usage_type() -> None:
+    states = dict.fromkeys(WINDOWS, pulled_types(NOW, "fax"))
+    assert list_due_types(states, "fax") == ["2024-03-06", "2024-03-11"]
+    assert list_due_types(states, "fax", "iplumcall") == [window.key for window in WINDOWS]
+    states[WINDOWS[2]] = replace(states[WINDOWS[2]], complete_types={"fax": NOW, "iplumcall": NOW})
+    assert WINDOWS[2].key not in list_due_types(states, "fax", "iplumcall")
+    early = {"fax": NOW, "iplumcall": WINDOWS[2].end}
+    states[WINDOWS[2]] = replace(states[WINDOWS[2]], complete_types=early)
+    assert WINDOWS[2].key in list_due_types(states, "fax", "iplumcall"), "the type's pull was inside the look-back"
+
+
+def test_a_refused_usage_type_is_not_due_until_a_pull_returns_it() -> None:
+    earlier, later = NOW - timedelta(days=1), NOW + timedelta(days=1)
+    states = dict.fromkeys(WINDOWS, pulled_types(NOW, "fax"))
+    states[WINDOWS[5]] = replace(states[WINDOWS[5]], refused_types={"iplumcall": earlier})
+    assert list_due_types(states, "fax", "iplumcall") == ["2024-03-06", "2024-03-11"]
+    states[WINDOWS[-1]] = pulled_types(later, "fax", "iplumcall")
+    assert list_due_types(states, "fax", "iplumcall") == [window.key for window in WINDOWS]
+    assert count_missing_types(list(states.values()), ["fax", "iplumcall"]) == {"iplumcall": len(WINDOWS) - 1}
+    states[WINDOWS[0]] = replace(states[WINDOWS[0]], refused_types={"iplumcall": later + timedelta(hours=1)})
+    assert list_due_types(states, "fax", "iplumcall") == ["2024-03-06", "2024-03-11"]
+    assert count_missing_types(list(states.values()), ["fax", "iplumcall"]) == {}
+
+
+def test_the_types_of_pulls_and_refusals_are_in_the_lake_file(tmp_path: Path) -> None:
+    folder = create_folder(tmp_path)
+    fold(folder, response([], 1, types="fax"), response([], 2, types="iplumcall,fax"))
+    refusal = replace(response([], 3, types="externaltext", complete=False), rows=None, body=None)
+    fold(folder, refusal)
+    state = read_states(folder, USAGE, "default", [WINDOW])[WINDOW]
+    assert state.complete_types == {"fax": at(2), "iplumcall": at(2)}
+    assert state.refused_types == {"externaltext": at(3)}
+    assert state.refused_at is None
+    assert state.complete_at == at(2)
+
+
+def test_a_lake_file_without_types_is_of_all_types() -> None:
+    """It was written by an earlier version; the next publish folds it again."""
+    assert list_due_types(dict.fromkeys(WINDOWS, pulled(NOW)), "fax") == ["2024-03-06", "2024-03-11"]
 
 
 # --- audits

@@ -71,6 +71,51 @@ verified AS (
     GROUP BY ALL
 ),
 
+-- Usage types of each whole pull that all of its parts requested.
+part_types AS (
+    SELECT
+        account,
+        dataset,
+        window_start,
+        pull_id,
+        count(*) AS parts,
+        unnest(flatten(list(string_split(usage_types, ',')))) AS usage_type
+    FROM window_responses
+    INNER JOIN whole USING (account, dataset, window_start, pull_id)
+    WHERE complete AND usage_types IS NOT NULL
+    GROUP BY account, dataset, window_start, pull_id
+),
+
+whole_types AS (
+    SELECT
+        account,
+        dataset,
+        window_start,
+        usage_type
+    FROM part_types
+    GROUP BY account, dataset, window_start, pull_id, parts, usage_type
+    HAVING count(*) = parts
+),
+
+window_types AS (
+    SELECT
+        account,
+        dataset,
+        window_start,
+        list(DISTINCT usage_type) AS types
+    FROM whole_types
+    GROUP BY ALL
+),
+
+account_types AS (
+    SELECT
+        account,
+        dataset,
+        list(DISTINCT usage_type) AS all_types
+    FROM whole_types
+    GROUP BY ALL
+),
+
 asked AS (
     SELECT
         account,
@@ -122,7 +167,14 @@ SELECT
     coalesce(callback_only, 0) AS callback_only,
     coalesce(absent, 0) AS absent,
     verified_by,
-    audited_at
+    audited_at,
+    array_to_string(list_sort(types), ',') AS pulled_types,
+    nullif(
+        array_to_string(list_sort(list_filter(all_types, lambda t: NOT list_contains(coalesce(types, []), t))), ','),
+        ''
+    ) AS missing_types
 FROM asked
 FULL JOIN held USING (account, dataset, window_start)
 LEFT JOIN verified USING (account, dataset, window_start)
+LEFT JOIN window_types USING (account, dataset, window_start)
+LEFT JOIN account_types USING (account, dataset)

@@ -173,6 +173,29 @@ def test_only_pulls_that_cover_the_window_verify_it() -> None:
     ]
 
 
+def test_usage_types_of_a_window_are_those_that_all_parts_of_a_pull_requested() -> None:
+    late = {"request_start": utc("2026-03-08 00:00"), "pull_id": "parts", "reason": "split"}
+    early = {"request_end": utc("2026-03-08 00:00"), "pull_id": "parts", "reason": "split"}
+    pulls = [
+        pull("2026-03-01", "2026-03-07 00:00", usage_types="fax"),
+        pull("2026-03-01", "2026-03-08 00:00", usage_types="iplumcall,fax"),
+        pull("2026-03-01", "2026-03-08 00:00", usage_types="externaltext", rows=None, complete=False),
+        pull("2026-03-06", "2026-03-12 00:00", usage_types="iplumcall,fax", **early),
+        pull("2026-03-06", "2026-03-12 00:00", usage_types="iplumcall", **late),
+        pull("2026-03-11", "2026-03-17 00:00", usage_types="iplumcall,fax", complete=False),
+        pull("2026-03-06", "2026-03-12 00:00", dataset="recordings"),
+        pull("2026-03-16", "2026-03-22 00:00", usage_types="sms", account="other"),
+    ]
+    columns = ("account", "dataset", "window_start", "pulled_types", "missing_types")
+    assert MartDatabase(pulls=pulls).read_mart("completeness", *columns) == [
+        ("default", "recordings", date(2026, 3, 6), None, None),
+        ("default", "usage", date(2026, 3, 1), "fax,iplumcall", None),
+        ("default", "usage", date(2026, 3, 6), "iplumcall", "fax"),
+        ("default", "usage", date(2026, 3, 11), None, "fax,iplumcall"),
+        ("other", "usage", date(2026, 3, 16), "sms", None),
+    ]
+
+
 def test_callback_loss_is_counted_since_the_first_callback() -> None:
     rows = [
         usage("before", "2026-03-02 11:00"),
