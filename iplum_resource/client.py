@@ -17,12 +17,13 @@ from iplum_resource.errors import (
     Forbidden,
     InvalidRequest,
     RateLimited,
+    ServerFailed,
     Unauthorized,
     Unreachable,
     WrongAddress,
 )
 from iplum_resource.http.responses import Content, WindowResponse, parse_content, parse_records, parse_url
-from iplum_resource.http.retry import RetryPolicy, max_attempts
+from iplum_resource.http.retry import LONGEST_WAIT, RetryPolicy, max_attempts
 from iplum_resource.http.status_errors import classify_status, compute_clock_offset
 from iplum_resource.http.transport import Bounds, HttpResponse, Transport
 from iplum_resource.limits.circuit_breaker import CircuitBreaker
@@ -181,7 +182,7 @@ class IPlumClient:
 
     def _attempt(self, call: _Call, parse: Callable[[HttpResponse, str], _T]) -> tuple[_T, datetime, datetime]:
         self._breaker.check()
-        self._limiter.acquire()
+        self._limiter.acquire(str(call), longest_penalty=LONGEST_WAIT.total_seconds())
         # The breaker may have tripped while this thread waited for the rate limit.
         self._breaker.check()
         requested_at = self._clock()
@@ -198,6 +199,8 @@ class IPlumClient:
             self._breaker.close()
         if isinstance(error, RateLimited):
             self._limiter.slow_down()
+        if isinstance(error, RateLimited | ServerFailed) and error.retry_at is not None:
+            self._limiter.penalize(error.retry_at)
         if error is not None:
             raise error
         self._limiter.speed_up()

@@ -28,7 +28,7 @@ _WIDE_WINDOW = timedelta(hours=1)
 #: The backoff in seconds doubles from the first to the last; each wait is random between 0 and the backoff.
 _FIRST_WAIT, _LAST_WAIT = 0.5, 10.0
 #: If the server asks for a longer wait, the request fails and reports the time.
-_LONGEST_WAIT = timedelta(minutes=15)
+LONGEST_WAIT = timedelta(minutes=15)
 
 _logger = logging.getLogger("iplum_resource")
 
@@ -65,7 +65,7 @@ class RetryPolicy:
         self._failures[kind] += 1
         if self._failures[kind] >= attempts or state.attempt_number >= MANY_ATTEMPTS:
             return False
-        return self._get_retry_after(error) <= _LONGEST_WAIT.total_seconds()
+        return self._get_retry_after(error) <= LONGEST_WAIT.total_seconds()
 
     def _compute_wait(self, state: RetryCallState) -> float:
         backoff = min(_LAST_WAIT, _FIRST_WAIT * 2.0 ** (state.attempt_number - 1))

@@ -1,12 +1,13 @@
 """Storage of the rate limit's state: in memory, in a file shared by processes, in PostgreSQL shared by machines.
 
-The stores implement pyrate-limiter's `StateStore`. The state is one number: when the next request is due, in
-microseconds since the epoch.
+The stores implement pyrate-limiter's `StateStore`. The state is one or two numbers, as the algorithm has: when the next
+request is due, and when a penalty by iPlum ends, in microseconds since the epoch.
 """
 
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from psycopg2 import extensions
 
 #: Microseconds since the epoch have 16 digits; a file with many more digits is damaged.
-_MAX_DIGITS = 20
+_STATE = re.compile(rb"([0-9]{1,19})(?: ([0-9]{1,19}))?")
+_MAX_BYTES = 40
+#: Ends the name of the row with the second number.
+_PENALTY = "/penalty"
 _CONNECT_SECONDS = 10
 
 
@@ -61,14 +65,15 @@ class FileStateStore(StateStore):
         with self._lock:
             state, decision = algorithm.step(rates, self.read(algorithm, rates), now, weight)
             if decision.allowed:
-                self._write(b"%d" % int(state[0]))
+                self._write(" ".join(str(int(number)) for number in _drop_zeros(state)).encode())
             return decision
 
     def read(self, algorithm: StateAlgorithm, rates: list[Rate]) -> tuple[float, ...]:
         """Return the stored state, or the initial one for a missing or damaged file."""
         with os.fdopen(self._open(), "rb") as file:
-            text = file.read(_MAX_DIGITS)
-        return (int(text),) if text.isdigit() and len(text) < _MAX_DIGITS else algorithm.initial(rates)
+            found = _STATE.fullmatch(file.read(_MAX_BYTES))
+        initial = algorithm.initial(rates)
+        return tuple(int(number or 0) for number in found.groups()[: len(initial)]) if found else initial
 
     def reset(self) -> None:
         """Forget the state."""
@@ -90,9 +95,9 @@ class FileStateStore(StateStore):
 
 
 class PostgresStateStore(StateStore):
-    """State shared by several machines, in one locked row of a PostgreSQL table.
+    """State shared by several machines, in two locked rows of a PostgreSQL table.
 
-    `url` is a libpq URL, `postgresql://user@host/name`; `name` is the row, one per access key.
+    `url` is a libpq URL, `postgresql://user@host/name`; `name` is the first row, one per access key.
 
     Raises:
         RateLimiterFailed: The database cannot be used, or psycopg2 is not installed. The message
@@ -101,38 +106,39 @@ class PostgresStateStore(StateStore):
     """
 
     def __init__(self, url: str, name: str) -> None:
-        self._url, self._name = url, name
+        self._url, self._names = url, (name, name + _PENALTY)
         self._connection: extensions.connection | None = None
 
     def check(self, algorithm: StateAlgorithm, rates: list[Rate], now: int, weight: int) -> Decision:
-        """Apply the algorithm's step in a transaction that locks the row."""
-        with self._locked_row() as due:
-            state, decision = algorithm.step(rates, (due,), now, weight)
+        """Apply the algorithm's step in a transaction that locks the rows."""
+        with self._locked_rows() as before:
+            before = before[: len(algorithm.initial(rates))]
+            state, decision = algorithm.step(rates, before, now, weight)
             if decision.allowed:
-                self._update(int(state[0]))
+                self._update(before, state)
             return decision
 
-    def read(self, algorithm: StateAlgorithm, rates: list[Rate]) -> tuple[float, ...]:  # noqa: ARG002 - the row always exists
+    def read(self, algorithm: StateAlgorithm, rates: list[Rate]) -> tuple[float, ...]:
         """Return the stored state."""
-        with self._locked_row() as due:
-            return (due,)
+        with self._locked_rows() as state:
+            return state[: len(algorithm.initial(rates))]
 
     def reset(self) -> None:
         """Forget the state."""
-        with self._locked_row():
-            self._update(0)
+        with self._locked_rows() as state:
+            self._update(state, (0, 0))
 
     @contextmanager
-    def _locked_row(self) -> Iterator[int]:
+    def _locked_rows(self) -> Iterator[tuple[float, ...]]:
         psycopg2 = _import_psycopg2()
         try:
             try:
-                due = self._select()
+                state = self._select()
             except psycopg2.OperationalError:
                 # The server was restarted, or closed a connection that had been idle for long.
                 self._disconnect()
-                due = self._select()
-            yield due
+                state = self._select()
+            yield state
             self._connect().commit()
         except psycopg2.Error as error:
             self._disconnect()
@@ -141,37 +147,44 @@ class PostgresStateStore(StateStore):
             self._disconnect()
             raise
 
-    def _select(self) -> int:
+    def _select(self) -> tuple[float, ...]:
+        select = "SELECT name, due FROM iplum_next_request WHERE name IN %s ORDER BY name FOR UPDATE"
         with self._connect().cursor() as cursor:
-            cursor.execute("SELECT due FROM iplum_next_request WHERE name = %s FOR UPDATE", (self._name,))
-            (due,) = cursor.fetchone() or (0,)
-        return int(due)
+            cursor.execute(select, (self._names,))
+            found = dict(cursor.fetchall())
+        return tuple(int(found.get(name, 0)) for name in self._names)
 
-    def _update(self, due: int) -> None:
+    def _update(self, before: tuple[float, ...], state: tuple[float, ...]) -> None:
         with self._connect().cursor() as cursor:
-            cursor.execute("UPDATE iplum_next_request SET due = %s WHERE name = %s", (due, self._name))
+            for name, was, number in zip(self._names, before, state, strict=False):
+                if number != was:
+                    cursor.execute("UPDATE iplum_next_request SET due = %s WHERE name = %s", (int(number), name))
 
     def _connect(self) -> "extensions.connection":
         if self._connection is None:
             self._connection = _import_psycopg2().connect(self._url, connect_timeout=_CONNECT_SECONDS)
-            self._create_row(self._connection)
+            self._create_rows(self._connection)
         return self._connection
 
-    def _create_row(self, connection: "extensions.connection") -> None:
+    def _create_rows(self, connection: "extensions.connection") -> None:
         create = "CREATE TABLE IF NOT EXISTS iplum_next_request (name TEXT PRIMARY KEY, due BIGINT NOT NULL)"
-        insert = "INSERT INTO iplum_next_request VALUES (%s, 0) ON CONFLICT DO NOTHING"
+        insert = "INSERT INTO iplum_next_request VALUES (%s, 0), (%s, 0) ON CONFLICT DO NOTHING"
         try:
             with connection, connection.cursor() as cursor:
                 cursor.execute(create)
         except _import_psycopg2().errors.UniqueViolation:
             pass  # another process created the table at the same time
         with connection, connection.cursor() as cursor:
-            cursor.execute(insert, (self._name,))
+            cursor.execute(insert, self._names)
 
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _drop_zeros(state: tuple[float, ...]) -> tuple[float, ...]:
+    return state if state[-1] else state[:1]
 
 
 def _import_psycopg2() -> Any:

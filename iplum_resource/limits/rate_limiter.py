@@ -1,11 +1,16 @@
 """The limit on requests per second, shared by all threads, processes and machines that use an access key."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import cast
 
 from pyrate_limiter import GCRA, Decision, InMemoryStateStore, Rate, StateStore
+
+from iplum_resource.errors import RateLimited
 
 #: Share of a second's requests that may be sent at once: enough to make up for the coarse sleep of an OS.
 _BURST_SECONDS = 0.05
@@ -16,19 +21,50 @@ _STEP_UP = 0.02
 _SAME_REJECTION_SECONDS = 1.0
 #: A state further ahead than this was left by a clock that has since been set back.
 _MAX_AHEAD_MS = 60_000
+#: A longer `Retry-After` is no rate limit, and holds for its own request only.
+_LONGEST_PENALTY_US = 24 * 3600 * 1_000_000
+
+
+@dataclass(frozen=True)
+class _Penalized(Decision):
+    """A refused request during a penalty."""
 
 
 class _ClockTolerantGCRA(GCRA):
-    """The generic cell rate algorithm, starting over when the stored time is impossibly far ahead."""
+    """The generic cell rate algorithm, starting over when the stored time is impossibly far ahead.
+
+    The second number of its state is the end of iPlum's penalty, in microseconds since the epoch, or 0.
+    """
+
+    def initial(self, rates: list[Rate]) -> tuple[float, ...]:  # noqa: ARG002 - overrides
+        return 0, 0
 
     def step(
         self, rates: list[Rate], state: tuple[float, ...], now: int, weight: int
     ) -> tuple[tuple[float, ...], Decision]:
-        (rate,) = rates
+        (rate,), (due, penalty) = rates, state
+        if 0 < (left := penalty - now * 1000) <= _LONGEST_PENALTY_US:
+            return state, _Penalized(rate, math.ceil(left / 1000))
         longest_queue_ms = rate.burst * rate.interval / rate.limit / _MIN_PART
-        if state[0] > (now + _MAX_AHEAD_MS + longest_queue_ms) * 1000:
-            state = self.initial(rates)
-        return super().step(rates, state, now, weight)
+        if due > (now + _MAX_AHEAD_MS + longest_queue_ms) * 1000:
+            due = 0
+        (due,), decision = super().step(rates, (due,), now, weight)
+        return (due, penalty), decision
+
+
+class _Penalty(_ClockTolerantGCRA):
+    """A step that extends the penalty to `now`."""
+
+    def step(
+        self,
+        rates: list[Rate],  # noqa: ARG002 - overrides
+        state: tuple[float, ...],
+        now: int,
+        weight: int,  # noqa: ARG002 - overrides
+    ) -> tuple[tuple[float, ...], Decision]:
+        (due, penalty), end = state, now * 1000
+        is_plausible = penalty <= end + _LONGEST_PENALTY_US
+        return (due, max(penalty, end) if is_plausible else end), Decision()
 
 
 class RateLimiter:
@@ -67,14 +103,27 @@ class RateLimiter:
         """The current rate of this process."""
         return self._maximum * self._part
 
-    def acquire(self) -> None:
+    def acquire(self, request: str = "the next request", *, longest_penalty: float = math.inf) -> None:
         """Block until one request may be sent.
 
         Threads of a process queue here, so that only one at a time competes with other processes.
+
+        Raises:
+            RateLimited: iPlum's penalty ends in more than `longest_penalty` seconds.
+
         """
         with self._queue:
             while not (decision := self._check()).allowed:
-                self._sleep((decision.retry_after_ms or 1) / 1000)
+                seconds = (decision.retry_after_ms or 1) / 1000
+                if isinstance(decision, _Penalized) and seconds > longest_penalty:
+                    raise RateLimited(request, datetime.fromtimestamp(self._clock() + seconds, UTC))
+                self._sleep(seconds)
+
+    def penalize(self, until: datetime) -> None:
+        """Block all users of the store until iPlum accepts requests again; ignored if over a day ahead."""
+        milliseconds = math.ceil(until.timestamp() * 1000)
+        if milliseconds * 1000 - self._clock() * 1_000_000 <= _LONGEST_PENALTY_US:
+            self._store.check(_Penalty(), [self._rate], milliseconds, 1)
 
     def slow_down(self) -> None:
         """Halve this process's rate after HTTP 429, down to a tenth of the maximum.
@@ -92,10 +141,13 @@ class RateLimiter:
         with self._tuning:
             self._part = min(1.0, self._part + _STEP_UP)
 
-    def _check(self) -> Decision:
+    @property
+    def _rate(self) -> Rate:
         per_second = self.requests_per_second
         # A rate is a whole number of requests: over a thousand seconds, 2.5 per second is one too.
         burst = max(1, int(per_second * _BURST_SECONDS))
-        rate = Rate(max(1, round(per_second * 1000)), 1_000_000, burst=burst)
+        return Rate(max(1, round(per_second * 1000)), 1_000_000, burst=burst)
+
+    def _check(self) -> Decision:
         # Our stores answer at once; the union with an awaitable is for asynchronous ones.
-        return cast("Decision", self._store.check(self._algorithm, [rate], int(self._clock() * 1000), 1))
+        return cast("Decision", self._store.check(self._algorithm, [self._rate], int(self._clock() * 1000), 1))

@@ -5,13 +5,14 @@ import multiprocessing
 import stat
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg2
 import pytest
 from pyrate_limiter import GCRA, Rate, StateStore
 
-from iplum_resource.errors import RateLimiterFailed
+from iplum_resource.errors import RateLimited, RateLimiterFailed
 from iplum_resource.limits.rate_limit_state import FileStateStore, PostgresStateStore, open_state_store
 from iplum_resource.limits.rate_limiter import RateLimiter
 from tests.support.postgres import libpq_url
@@ -114,6 +115,52 @@ def test_a_clock_that_is_set_back_does_not_block_requests(store: StateStore) -> 
     seconds.slept.clear()
     limiter.acquire()
     assert sum(seconds.slept) <= 1
+
+
+def test_a_penalty_holds_for_every_user_of_the_store(store: StateStore) -> None:
+    seconds = Seconds()
+    started = seconds.now
+    first, second = (RateLimiter(5, store=store, clock=seconds, sleep=seconds.sleep) for _ in range(2))
+    first.acquire()
+    first.penalize(datetime.fromtimestamp(started + 300, UTC))
+    first.penalize(datetime.fromtimestamp(started + 20, UTC))  # does not shorten it
+    assert _acquire(second, seconds, 2) == pytest.approx([started + 300, started + 300.2], abs=0.0025)
+    assert _acquire(first, seconds, 1) == pytest.approx([started + 300.4], abs=0.0025)
+
+
+def test_a_penalty_that_is_longer_than_a_caller_waits_fails_at_once(store: StateStore) -> None:
+    seconds = Seconds()
+    end = datetime.fromtimestamp(seconds.now + 3600, UTC)
+    first, second = (RateLimiter(5, store=store, clock=seconds, sleep=seconds.sleep) for _ in range(2))
+    first.penalize(end)
+    with pytest.raises(RateLimited) as failure:
+        second.acquire("POST /usage/getusage", longest_penalty=900)
+    assert (failure.value.retry_at, failure.value.request) == (end, "POST /usage/getusage")
+    assert seconds.slept == []
+    seconds.now += 2701
+    second.acquire(longest_penalty=900)
+    assert seconds.slept == pytest.approx([899])
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=1, seconds=1), timedelta(days=365), timedelta(days=365 * 7000)])
+def test_an_implausible_penalty_holds_for_its_own_request_only(store: StateStore, ahead: timedelta) -> None:
+    seconds = Seconds()
+    limiter = RateLimiter(5, store=store, clock=seconds, sleep=seconds.sleep)
+    limiter.penalize(datetime.fromtimestamp(seconds.now, UTC) + ahead)
+    limiter.acquire()
+    assert seconds.slept == []
+
+
+def test_a_penalty_from_before_the_clock_was_set_back_a_day_is_ignored(store: StateStore) -> None:
+    seconds = Seconds()
+    limiter = RateLimiter(5, store=store, clock=seconds, sleep=seconds.sleep)
+    limiter.penalize(datetime.fromtimestamp(seconds.now + 60, UTC))
+    seconds.now -= 86_400
+    limiter.acquire()
+    assert seconds.slept == []
+    limiter.penalize(datetime.fromtimestamp(seconds.now + 7, UTC))
+    limiter.acquire()
+    assert seconds.slept == pytest.approx([7])
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\xff\xfe", b"9" * 40])

@@ -56,7 +56,7 @@ def test_after_keys_are_revoked_only_requests_in_flight_get_a_401(standin: Runni
     _open_standin(standin, clock)
 
     class RevokingLimiter(RateLimiter):
-        def acquire(self) -> None:
+        def acquire(self, *_: object, **__: object) -> None:
             with lock:
                 acquired[0] += 1
                 if acquired[0] == 20:
@@ -76,7 +76,7 @@ def test_a_thread_that_waits_for_the_rate_limiter_sends_nothing_after_a_401() ->
     waiting_for_limiter, rejected = threading.Event(), threading.Event()
 
     class BlockingLimiter(RateLimiter):
-        def acquire(self) -> None:
+        def acquire(self, *_: object, **__: object) -> None:
             if threading.current_thread() is not threading.main_thread():
                 waiting_for_limiter.set()
                 assert rejected.wait(20)
