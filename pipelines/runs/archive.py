@@ -1,8 +1,11 @@
 """An archive run from start to end, run through Dagster and recorded in its history."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+
+import dagster as dg
 
 from pipelines.clock import Clock
 from pipelines.dagster_home import open_instance
@@ -65,13 +68,14 @@ def archive(
     progress: Progress,
     clock: Clock,
     on_start: Callable[[int, timedelta], None] = lambda _records, _duration: None,
+    instance: dg.DagsterInstance | None = None,
+    publishes: bool = True,
 ) -> ArchiveReport:
     """Download all contents that are not verified yet, publish, and return the result; `environ` holds the credentials.
 
     `since` and `until` limit it to the windows that overlap these days (UTC; `until` excluded); the default is all of
-    history. `on_start`
-    receives the number of records and the shortest possible duration before the first request. Raises as `sync`
-    does.
+    history. `on_start` receives the number of records and the shortest possible duration before the first request.
+    `instance` and `publishes` are those of `sync`. Raises as `sync` does.
     """
     folder = open_folder(accounts[0])
     chosen = choose_accounts(accounts, only)
@@ -90,15 +94,17 @@ def archive(
     _announce(chosen, backlogs, ranges, on_start)
     report = ArchiveReport()
     definitions = build_definitions(*accounts, clock=clock, progress=progress)
-    with open_instance(accounts[0]) as instance:
+    with nullcontext(instance) if instance else open_instance(accounts[0]) as history:
         for settings, account_ranges in zip(chosen, ranges, strict=True):
             for window_range in account_ranges:
-                failures = run_account_job(definitions, ARCHIVE, settings, instance=instance, window_range=window_range)
+                failures = run_account_job(
+                    definitions, ARCHIVE, settings, instance=history, window_range=window_range, publishes=publishes
+                )
                 report.failures += failures
                 if failures:
                     break
-        if report.failures or accounts[0].is_one_of_many:
-            report.failures += run_job(definitions, "publish", instance)
+        if publishes and (report.failures or accounts[0].is_one_of_many):
+            report.failures += run_job(definitions, "publish", history)
     if find_snapshot(folder) is not None:
         report.holdings = [tuple(row) for row in run_query(folder, _SUMMARY).rows]
         report.reasons = [tuple(row) for row in run_query(folder, _REASONS).rows]

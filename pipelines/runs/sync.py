@@ -1,6 +1,7 @@
 """A sync from start to end, run through Dagster and recorded in its history."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
@@ -120,12 +121,17 @@ def sync(
     progress: Progress,
     clock: Clock,
     job: AccountJob = SYNC,
+    instance: dg.DagsterInstance | None = None,
+    publishes: bool = True,
 ) -> SyncReport:
     """Pull, fold and publish, and return the result; `environ` holds the credentials.
 
     Several accounts (or the one named `only`) are pulled one after the other and published together; the failure
     of one does not stop the others. Failures of a run are in the result. With the job `AUDIT`, windows are requested
     again, whole and in halves, and the differences are in the result. The default is all of history.
+
+    `instance` records the runs; by default, the data folder's history does. If `publishes` is false, the snapshot and
+    the report are left to a later publish.
 
     Raises `SettingsError` before any request, and `WarehouseError` if the data folder cannot be used.
     """
@@ -141,14 +147,20 @@ def sync(
     report = SyncReport()
     tally = _TallyingProgress(report, progress)
     definitions = build_definitions(*accounts, clock=clock, progress=tally)
-    with open_instance(accounts[0]) as instance:
+    with nullcontext(instance) if instance else open_instance(accounts[0]) as history:
         for settings, account_ranges in zip(chosen, ranges, strict=True):
             if not isinstance(tally.fatal, StorageFailed):
                 report.failures += _pull_account(
-                    settings, job, account_ranges, definitions=definitions, instance=instance, tally=tally
+                    settings,
+                    job,
+                    account_ranges,
+                    definitions=definitions,
+                    instance=history,
+                    tally=tally,
+                    publishes=publishes,
                 )
-        if accounts[0].is_one_of_many:
-            report.failures += run_job(definitions, "publish", instance)
+        if publishes and accounts[0].is_one_of_many:
+            report.failures += run_job(definitions, "publish", history)
     report.failures = list(dict.fromkeys(report.failures))
     snapshot = find_snapshot(folder)
     if snapshot is not None:
@@ -165,6 +177,7 @@ def _pull_account(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     tally: _TallyingProgress,
+    publishes: bool,
 ) -> list[str]:
     failures: list[str] = []
     failed: list[str] = []
@@ -172,13 +185,13 @@ def _pull_account(
     for window_range in ranges:
         is_last = window_range is ranges[-1]
         failed = run_account_job(
-            definitions, job, settings, instance=instance, window_range=window_range, publishes=is_last
+            definitions, job, settings, instance=instance, window_range=window_range, publishes=publishes and is_last
         )
         failures += failed
         if tally.fatal is not None:
             # It stopped every dataset, and would stop every further range.
             break
-    if failed and not settings.is_one_of_many:
+    if publishes and failed and not settings.is_one_of_many:
         failures += run_job(definitions, "publish", instance)
     if tally.fatal is not None:
         failures = prefix_account(settings, [str(tally.fatal)])

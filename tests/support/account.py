@@ -1,23 +1,27 @@
 """An iPlum account on the stand-in, with its own data folder and settings."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 
 from iplum_resource.standin.history import History
 from iplum_resource.standin.options import Options
 from iplum_resource.standin.server import Running
+from pipelines.runs.archive import ArchiveReport, archive
 from pipelines.runs.sync import SyncReport, sync
 from pipelines.settings import Settings, load_settings
 from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import WindowOutcome
-from pipelines.warehouse_folder import open_folder
+from pipelines.warehouse_folder import build_mart_settings, open_folder
 from warehouse.snapshot.pointer import fetch_snapshot
+from warehouse.snapshot.publish import publish
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import window_of
 
@@ -79,9 +83,45 @@ class Account:
         self.server.options = Options(**{"now": lambda: self.created_at, **options})
         self.server.requests.clear()
 
-    def sync(self, *, since: date | None = None, until: date | None = None) -> SyncReport:
-        """Run a sync as `iplum sync` does."""
-        return sync(self.settings, environ=self.environ, since=since, until=until, progress=Progress(), clock=now)
+    def sync(
+        self, *, since: date | None = None, until: date | None = None, publishes: bool = True, in_memory: bool = True
+    ) -> SyncReport:
+        """Run a sync as `iplum sync` does, with Dagster's history in memory or in the data folder."""
+        with dg.DagsterInstance.ephemeral() if in_memory else nullcontext() as instance:
+            return sync(
+                self.settings,
+                environ=self.environ,
+                since=since,
+                until=until,
+                progress=Progress(),
+                clock=now,
+                instance=instance,
+                publishes=publishes,
+            )
+
+    def pull(self, *, since: date | None = None, until: date | None = None) -> SyncReport:
+        """Run a sync that publishes only the tables, without the report and Dagster's checks."""
+        report = self.sync(since=since, until=until, publishes=False)
+        report.rows = publish(self.folder, build_mart_settings([self.settings])).rows
+        return report
+
+    def archive(
+        self, *, since: date | None = None, clock: Callable[[], datetime] = now, publishes: bool = False
+    ) -> ArchiveReport:
+        """Run an archive run as `iplum archive` does, with the same difference as `pull`, unless it `publishes`."""
+        with dg.DagsterInstance.ephemeral() as history:
+            report = archive(
+                self.settings,
+                environ=self.environ,
+                since=since,
+                progress=Progress(),
+                clock=clock,
+                instance=history,
+                publishes=publishes,
+            )
+        if not publishes:
+            publish(self.folder, build_mart_settings([self.settings]))
+        return report
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a query on the published snapshot."""

@@ -2,8 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from iplum_resource.standin.server import Running
 from pipelines import cli
 from pipelines.defs.schedules import count_backlog
-from pipelines.runs.archive import ArchiveReport, archive
+from pipelines.runs.archive import archive
 from pipelines.settings import load_settings
 from pipelines.steps.progress import Progress
 from tests.support.account import Account, now
@@ -36,7 +35,7 @@ def synced_once(standin_server: Running, tmp_path_factory: pytest.TempPathFactor
     with pytest.MonkeyPatch.context() as environment:
         for name, value in account.environ.items():
             environment.setenv(name, value)
-        assert account.sync().failures == []
+        assert account.pull().failures == []
     return account
 
 
@@ -49,10 +48,6 @@ def synced(synced_once: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for name, value in account.environ.items():
         monkeypatch.setenv(name, value)
     return account
-
-
-def run(account: Account, *, clock: Callable[[], datetime] = now, since: date | None = None) -> ArchiveReport:
-    return archive(account.settings, environ=account.environ, since=since, progress=Progress(), clock=clock)
 
 
 def count(account: Account, table: str) -> dict[str, int]:
@@ -125,7 +120,7 @@ def stop_after(seen: list[tuple[int, timedelta]], plan: tuple[int, timedelta]) -
 
 
 def test_all_contents_are_downloaded_once(synced: Account) -> None:
-    assert run(synced).failures == []
+    assert synced.archive(publishes=True).failures == []
     assert_all_verified(synced)
     expected = count_expected(synced)
     assert synced.count_requests(CONTENT) == expected["contents"]
@@ -146,15 +141,15 @@ def test_all_contents_are_downloaded_once(synced: Account) -> None:
     assert 0 < len(files) <= expected["recording_files"] + kinds["media"]
 
     synced.server.requests.clear()
-    assert run(synced).failures == []
-    assert run(synced, since=synced.settings.start_date).failures == []
+    assert synced.archive().failures == []
+    assert synced.archive(since=synced.settings.start_date).failures == []
     assert synced.server.requests == []
 
 
 @pytest.mark.parametrize("content_as", ["json", "plain"])
 def test_json_and_plain_text_bodies_are_equal(synced: Account, content_as: Any) -> None:
     synced.set_options(content_as=content_as)
-    run(synced)
+    synced.archive()
     bodies = {body for (body,) in synced.query("SELECT DISTINCT body FROM contents WHERE kind = 'text'")}
     assert "Hello" in bodies
     assert "null" in bodies or "123" in bodies
@@ -168,13 +163,13 @@ def test_json_and_plain_text_bodies_are_equal(synced: Account, content_as: Any) 
 )
 def test_transient_errors_are_retried(synced: Account, options: dict[str, Any]) -> None:
     synced.set_options(**options)
-    assert run(synced).failures == []
+    assert synced.archive().failures == []
     assert_all_verified(synced)
 
 
 def test_an_html_page_is_rejected_and_downloaded_again_later(synced: Account) -> None:
     synced.set_options(media_error_page=1.0)
-    assert run(synced).failures == [], "rejected files do not fail a window"
+    assert synced.archive().failures == [], "rejected files do not fail a window"
     expected = count_expected(synced)
     assert count(synced, "recording_files") == {"failed": expected["recording_files"]}
     assert synced.query("SELECT DISTINCT error LIKE '%web page%' FROM recording_files") == [(True,)]
@@ -183,46 +178,46 @@ def test_an_html_page_is_rejected_and_downloaded_again_later(synced: Account) ->
     assert not [path for path in (synced.folder.root / "media").rglob("*") if path.is_file()]
 
     synced.set_options()
-    run(synced)
+    synced.archive()
     assert count(synced, "recording_files") == {"failed": expected["recording_files"]}, "no attempt within minutes"
-    run(synced, clock=lambda: now() + timedelta(hours=1))
+    synced.archive(clock=lambda: now() + timedelta(hours=1))
     assert_all_verified(synced)
 
 
 def test_unavailable_files_are_pending_and_gone_after_a_day(synced: Account) -> None:
     synced.set_options(media_not_ready_first=10_000)
-    run(synced)
+    synced.archive()
     assert count(synced, "recording_files") == {"pending": count_expected(synced)["recording_files"]}
     requests = synced.count_requests(RECORDING)
     assert requests == 2 * count_expected(synced)["recording_files"], "a new URL is requested once"
-    run(synced, clock=lambda: now() + timedelta(days=1, minutes=1))
+    synced.archive(clock=lambda: now() + timedelta(days=1, minutes=1))
     assert count(synced, "recording_files") == {"gone": count_expected(synced)["recording_files"]}
 
 
 def test_pending_files_are_downloaded_once_available(synced: Account) -> None:
     synced.set_options(media_not_ready_first=10)
-    run(synced)
-    run(synced, clock=lambda: now() + timedelta(hours=1))
+    synced.archive()
+    synced.archive(clock=lambda: now() + timedelta(hours=1))
     assert_all_verified(synced)
 
 
 def test_texts_are_downloaded_without_a_recording_plan(synced: Account) -> None:
     synced.set_options(recording_plan=False)
-    assert run(synced).failures == []
+    assert synced.archive().failures == []
     assert synced.count_requests(RECORDING) == 1
     assert count(synced, "contents") == {"verified": count_expected(synced)["contents"]}
 
 
 def test_a_wrong_key_stops_the_run_at_the_first_request(synced: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IPLUM_SECRET_KEY", "wrong-secret")
-    report = run(synced)
+    report = synced.archive()
     assert "401" in report.failures[0]
     assert len(synced.server.requests) == 1
 
 
 def test_a_url_on_an_unlisted_host_is_not_downloaded(synced: Account) -> None:
     synced.changes["IPLUM_MEDIA_HOSTS"] = "media.iplum.com"
-    run(synced)
+    synced.archive()
     assert [r.path for r in synced.server.requests if r.path.startswith("/media")] == []
     assert set(count(synced, "recording_files")) == {"failed"}
     assert synced.query("SELECT count(*) FROM contents WHERE kind = 'media'") == [(0,)]
@@ -231,7 +226,7 @@ def test_a_url_on_an_unlisted_host_is_not_downloaded(synced: Account) -> None:
 def test_a_lost_file_is_downloaded_again_and_a_different_file_is_rejected(
     synced: Account, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(synced)
+    synced.archive()
     missing, damaged, restored = sorted((synced.folder.root / "media").rglob("*.mp3"))[:3]
     backup = restored.read_bytes()
     missing.unlink()
@@ -243,13 +238,13 @@ def test_a_lost_file_is_downloaded_again_and_a_different_file_is_rejected(
     restored.write_bytes(backup)
 
     synced.set_options(media_bytes=10_000)
-    run(synced)
+    synced.archive()
     assert count(synced, "recording_files")["failed"] == 2
     assert synced.query("SELECT count(*) FROM recording_files WHERE error LIKE '%different file%'") == [(2,)]
     assert not missing.exists()
 
     synced.set_options()
-    assert run(synced).failures == []
+    assert synced.archive().failures == []
     assert_all_verified(synced)
     assert synced.count_requests(RECORDING) == 2, "a file restored from a backup is not requested"
 

@@ -10,16 +10,18 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from iplum_resource.callbacks import parse_callback
 from pipelines.runs.sync import sync
 from pipelines.settings import Settings, load_settings
 from pipelines.steps.progress import Progress
-from pipelines.warehouse_folder import open_folder, open_inbox
+from pipelines.warehouse_folder import build_mart_settings, open_folder, open_inbox
 from tests.support.scripted_server import Received, ScriptedServer, Step, respond
 from warehouse.outputs.query import run_query
 from warehouse.raw.inbox import Event
+from warehouse.snapshot.publish import publish
 
 CASES = sorted((Path(__file__).parents[2] / "fixtures" / "cases").glob("*.json"))
 CREDENTIALS = ("IPLUM_ACCESS_KEY", "IPLUM_SECRET_KEY", "IPLUM_LOGIN_ID")
@@ -83,6 +85,17 @@ def test_a_sync_of_a_case_produces_the_expected_rows(
         listed.step = step
         receive(settings, step.get("callbacks", {}))
         since, until = (date.fromisoformat(day) for day in step.get("sync", [case["start_date"], case["until"]]))
-        sync(settings, environ=environ, since=since, until=until, progress=Progress(), clock=lambda: datetime.now(UTC))
+        with dg.DagsterInstance.ephemeral() as instance:
+            sync(
+                settings,
+                environ=environ,
+                since=since,
+                until=until,
+                progress=Progress(),
+                clock=lambda: datetime.now(UTC),
+                instance=instance,
+                publishes=False,
+            )
+        publish(open_folder(settings), build_mart_settings([settings]))
     for query in case["expect"]:
         assert [list(row) for row in run_query(open_folder(settings), query["sql"]).rows] == query["rows"]

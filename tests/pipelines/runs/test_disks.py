@@ -83,4 +83,4 @@ def test_a_full_disk_of_dagsters_history_is_named(account: Account, disk: Disk) 
     account.changes.update(IPLUM_STATE=str(disk.path))
     disk.change("size=200k")
     with pytest.raises(StorageFailed, match=r"Dagster's history .* Free some space"):
-        account.sync()
+        account.sync(in_memory=False)

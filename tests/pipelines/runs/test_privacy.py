@@ -42,7 +42,7 @@ def test_successful_and_failed_runs_record_no_personal_data(
     caplog.set_level(logging.INFO)
     faults = {"html_first": 1, "malformed_first": 1, "cut_first": 1, "reset_first": 1, "fail_500_first": 1}
     account.set_options(odd_rows=True, **faults)
-    assert account.sync().failures == []
+    assert account.sync(in_memory=False).failures == []
     account.set_options(odd_rows=True, media_cut=0.1, media_error_page=0.1)
     archive(account.settings, environ=account.environ, progress=Progress(), clock=now)
     addresses = [(r.path,) for r in account.server.requests if r.path.startswith("/media/")]
@@ -50,12 +50,12 @@ def test_successful_and_failed_runs_record_no_personal_data(
     logged = []
     for fault in ({"error_object_first": 10**6}, {"usage_permission": False}):
         account.set_options(**fault)
-        failures = account.sync().failures
+        failures = account.sync(in_memory=False).failures
         assert failures
         logged += failures
     monkeypatch.setenv("IPLUM_SECRET_KEY", "c4nary-secret")
     account.set_options()
-    logged += account.sync().failures
+    logged += account.sync(in_memory=False).failures
     assert "401" in logged[-1]
 
     # The stand-in runs in this process, and its server (uvicorn) logs the paths of requests.

@@ -40,8 +40,8 @@ def test_a_sync_publishes_every_row_and_a_second_sync_changes_none(account: Acco
 
 def test_only_the_last_of_several_runs_publishes(account: Account) -> None:
     _, settled, beyond, *_ = windows_between(window_of(account.first_day).start, now())
-    account.sync(since=settled.first_day, until=beyond.first_day)
-    assert account.sync().failures == []
+    account.sync(since=settled.first_day, until=beyond.first_day, in_memory=False)
+    assert account.sync(in_memory=False).failures == []
     assert account.ids() == account.expected_ids()
     with open_instance(account.settings) as instance:
         last, first, _ = instance.get_runs()
@@ -53,7 +53,7 @@ def test_only_the_last_of_several_runs_publishes(account: Account) -> None:
 @pytest.mark.parametrize(("cap", "rows_per_day"), [(50, 60), (100, 60), (137, 120)])
 def test_all_rows_are_synced_despite_a_row_cap(account: Account, cap: int, rows_per_day: int) -> None:
     account.set_options(row_cap=cap, rows_per_day=rows_per_day)
-    assert account.sync().failures == []
+    assert account.pull().failures == []
     assert account.ids() == account.expected_ids(rows_per_day=rows_per_day)
     assert account.query("SELECT count(*) > 0 FROM pulls WHERE reason = 'halves'") == [(True,)]
 
@@ -74,7 +74,7 @@ def test_all_rows_are_synced_despite_api_variations_and_temporary_faults(
     account: Account, options: dict[str, object]
 ) -> None:
     account.set_options(**options)
-    assert account.sync().failures == []
+    assert account.pull().failures == []
     assert account.ids() == account.expected_ids()
     assert account.query("SELECT count(*) FROM usage WHERE absent_since IS NOT NULL") == [(0,)]
     (extra,) = account.query("SELECT count(extra) FROM usage")[0]
@@ -107,7 +107,7 @@ def test_a_failing_day_fails_its_window_only_and_is_synced_later(account: Accoun
     assert report.rows["usage"] > 0, "received records are published after a failed run"
 
     account.set_options()
-    assert account.sync().failures == []
+    assert account.pull().failures == []
     assert account.ids() == account.expected_ids()
 
 
@@ -124,39 +124,39 @@ def test_a_wrong_key_causes_one_request(account: Account, monkeypatch: pytest.Mo
 
 def test_a_wrong_clock_is_distinguished_from_a_wrong_key(account: Account) -> None:
     account.set_options(clock_offset=timedelta(hours=1))
-    (failure,) = account.sync().failures
+    (failure,) = account.pull().failures
     assert "clock" in failure
     assert re.search(r"36\d\d s behind|35\d\d s behind", failure)
 
 
 def test_a_missing_usage_permission_fails_after_one_request(account: Account) -> None:
     account.set_options(usage_permission=False)
-    report = account.sync()
+    report = account.pull()
     assert "403" in report.failures[0]
     assert account.count_requests(USAGE) == 1
 
 
 def test_an_unknown_host_is_named_in_the_failure(account: Account) -> None:
     account.changes["IPLUM_BASE_URL"] = "https://nowhere.invalid"
-    (failure,) = account.sync().failures
+    (failure,) = account.pull().failures
     assert "host name was not found" in failure
 
 
 def test_without_a_recording_plan_usage_is_synced_and_recordings_are_probed_once(account: Account) -> None:
     account.set_options(recording_plan=False)
-    report = account.sync()
+    report = account.pull()
     assert report.failures == []
     assert report.datasets["recordings"].refused
     assert account.count_requests(RECORDINGS) == 1
     assert account.ids() == account.expected_ids()
     assert account.query("SELECT count(*) FROM pulls WHERE dataset = 'recordings' AND complete") == [(0,)]
     account.server.requests.clear()
-    account.sync()
+    account.pull()
     assert account.count_requests(RECORDINGS) == 1
 
     account.set_options()
-    account.sync()
-    account.sync()
+    account.pull()
+    account.pull()
     assert account.ids("recordings") == account.expected_ids("recordings"), (
         "recordings are synced once the plan includes them"
     )
@@ -164,7 +164,7 @@ def test_without_a_recording_plan_usage_is_synced_and_recordings_are_probed_once
 
 def test_rejected_usage_types_are_left_out_with_a_warning(account: Account, caplog: pytest.LogCaptureFixture) -> None:
     account.set_options(refuse_types=frozenset({"iplumcall"}))
-    assert account.sync().failures == []
+    assert account.pull().failures == []
     assert [r.message for r in caplog.records if "usage types" in r.message and r.name == "iplum_resource"] != []
     assert account.query("SELECT DISTINCT usage_types FROM pulls WHERE dataset = 'usage'") == [
         ("iPlumtext,externalcall,externaltext,fax",),
@@ -204,19 +204,19 @@ def test_an_added_usage_type_is_pulled_for_all_of_history(account: Account) -> N
 
 def test_late_rows_are_synced_within_the_look_back(account: Account) -> None:
     account.set_options(late_rows=0.5, late_by=timedelta(hours=30))
-    account.sync()
+    account.pull()
     early = set(account.ids())
     account.server.options = Options(now=lambda: account.created_at, late_rows=0, late_by=timedelta(0))
-    account.sync()
+    account.pull()
     assert early < set(account.ids())
     assert account.ids() == account.expected_ids()
 
 
 def test_purged_rows_are_kept_with_absent_since(account: Account) -> None:
-    account.sync()
+    account.pull()
     before = account.ids()
     account.set_options(purge_before=now() - timedelta(days=3))
-    account.sync(since=account.first_day)
+    account.pull(since=account.first_day)
     assert account.ids() == before
     absent, total = account.query("SELECT count(absent_since), count(*) FROM usage")[0]
     assert 0 < absent < total
