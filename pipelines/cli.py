@@ -7,10 +7,11 @@ disk; 130 stopped by Ctrl-C, SIGTERM or SIGHUP.
 import difflib
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Annotated
 
 import typer
@@ -89,7 +90,7 @@ def main() -> None:
     # So does SIGHUP, sent when a terminal is closed, unless `nohup` has set it to be ignored. It is passed on as
     # SIGTERM, because Dagster handles SIGTERM and SIGINT only.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))
+        signal.signal(signal.SIGHUP, _stop_without_terminal)
     _show_start(arguments)
     code = run(arguments)
     if code == _INTERRUPTED:
@@ -98,6 +99,17 @@ def main() -> None:
             sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _stop_without_terminal(_number: int, _frame: FrameType | None) -> None:
+    """End the command like SIGTERM; if its terminal was closed, drop what it still writes, which would fail."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, descriptor)
+                os.close(nothing)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _show_start(arguments: Sequence[str]) -> None:

@@ -6,8 +6,10 @@ fill the queue of runs. Each run therefore holds a lock, which the operating sys
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +23,12 @@ ACTIVE = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 )
+#: The states of a run that has, or had, a process.
+_WITH_PROCESS = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+#: The time a run without a lock may take until its next event. A process started by the daemon has no lock while it
+#: loads the definitions, and after its last step.
+_UNLOCKED_FOR = timedelta(minutes=5)
+_TEMPORARY = ".tmp-"
 #: The tag of a run whose process was killed.
 KILLED_TAG = "iplum/killed"
 _MESSAGE = "The process of this run was killed. Finished windows are kept, and the next sync continues from there."
@@ -31,7 +39,7 @@ def hold_run_lock(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Hold the lock of a run while this process executes it."""
     path = _find_lock(instance, run_id)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    temporary = path.with_name(f".tmp-{run_id}")
+    temporary = path.with_name(f"{_TEMPORARY}{run_id}")
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -43,25 +51,54 @@ def hold_run_lock(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def find_dead_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """List the runs that have not ended, but whose process has.
+def find_dead_runs(instance: dg.DagsterInstance, *, now: float | None = None) -> list[dg.DagsterRun]:
+    """List the runs that have not ended, but whose process has; `now` is a Unix time.
 
-    Runs without a lock, such as those of other executors, are not listed.
+    These are the runs with a lock that no process holds, and those without a lock and without an event for five
+    minutes: killed before they took the lock, or after they released it.
     """
+    now = time.time() if now is None else now
     runs = instance.get_runs(dg.RunsFilter(statuses=list(ACTIVE)))
-    return [run for run in runs if _is_lock_free(_find_lock(instance, run.run_id))]
+    return [run for run in runs if _is_dead(instance, run, now)]
 
 
-def fail_dead_runs(instance: dg.DagsterInstance) -> int:
-    """Mark the runs of killed processes as failed, and return their number."""
-    dead = find_dead_runs(instance)
+def _is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun, now: float) -> bool:
+    lock = _find_lock(instance, run.run_id)
+    if lock.exists():
+        return _is_lock_free(lock)
+    # A history in PostgreSQL has runs of executors without locks, whose steps may run on other machines.
+    is_local = (Path(instance.root_directory) / "history" / "runs.db").is_file()
+    if run.status not in _WITH_PROCESS or not is_local:
+        return False
+    events = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+    last_event = events[0].timestamp if events else 0.0
+    # A lock that was taken meanwhile shows a living process.
+    return now - last_event > _UNLOCKED_FOR.total_seconds() and not lock.exists()
+
+
+def fail_dead_runs(instance: dg.DagsterInstance, *, now: float | None = None) -> int:
+    """Mark the runs of killed processes as failed, remove the locks they left, and return their number."""
+    now = time.time() if now is None else now
+    dead = find_dead_runs(instance, now=now)
     for run in dead:
         latest = instance.get_run_by_id(run.run_id)
         if latest is not None and latest.status in ACTIVE:
             instance.add_run_tags(run.run_id, {KILLED_TAG: "true"})
             instance.report_run_failed(latest, _MESSAGE)
-        _find_lock(instance, run.run_id).unlink(missing_ok=True)
+    _remove_abandoned(instance, now)
     return len(dead)
+
+
+def _remove_abandoned(instance: dg.DagsterInstance, now: float) -> None:
+    """Remove the locks of runs that have ended, or that were killed before they were recorded."""
+    active = {run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(ACTIVE)))}
+    for path in _find_lock(instance, "").glob("*"):
+        with suppress(FileNotFoundError):
+            # A lock is not held yet for a moment after its creation.
+            is_new = now - path.stat().st_mtime < _UNLOCKED_FOR.total_seconds()
+            is_left = path.name not in active and not (path.name.startswith(_TEMPORARY) and is_new)
+            if is_left and _is_lock_free(path):
+                path.unlink()
 
 
 class _LockingExecutor(dg.Executor):

@@ -1,9 +1,12 @@
 """Jobs run in this process, for one account or for all, and recorded in Dagster's history."""
 
 import logging
+import os
+import signal
+import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import dagster as dg
 
@@ -17,6 +20,7 @@ from warehouse.windows import StorageWindow
 # The page of a job in Dagster's UI finds its runs by this tag, which runs started by the UI or the daemon have
 # too.
 _LOCATION_TAG = {".dagster/repository": "__repository__@pipelines.definitions"}
+_STOPPING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -59,8 +63,10 @@ def run_job(
     """
     # Dagster's log is in its history; on the terminal it would hide the progress.
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    # It logs a traceback if Ctrl-C arrives while it closes a connection.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     run_id = str(uuid.uuid4())
-    with hold_run_lock(instance, run_id), _cancel_when_interrupted(instance, run_id):
+    with hold_run_lock(instance, run_id), _watch_signals() as has_arrived, _cancel_if(has_arrived, instance, run_id):
         result = definitions.resolve_job_def(name).execute_in_process(
             instance=instance,
             run_id=run_id,
@@ -77,11 +83,63 @@ def run_job(
 
 
 @contextmanager
-def _cancel_when_interrupted(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+def _watch_signals() -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether Ctrl-C, SIGTERM or SIGHUP has arrived since.
+
+    An exception alone does not show it: Dagster drops a signal that arrives after the last step, and libraries turn
+    one that arrives while they work into an error of their own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # signals are handled in the main thread
+        return
+    reader, writer = os.pipe()
+    arrived = bytearray()
+
+    def has_arrived() -> bool:
+        with suppress(BlockingIOError):
+            arrived.extend(os.read(reader, 1 << 16))
+        return not _STOPPING.isdisjoint(arrived)
+
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        yield has_arrived
+    finally:
+        signal.set_wakeup_fd(before)
+        # Dagster leaves SIGTERM as SIGINT is: ignored, in a command that a script started in the background.
+        signal.signal(signal.SIGTERM, on_sigterm)
+        os.close(reader)
+        os.close(writer)
+
+
+@contextmanager
+def _cancel_if(has_arrived: Callable[[], bool], instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """After a signal or KeyboardInterrupt, mark the run as canceled unless it succeeded; raise KeyboardInterrupt."""
+    is_interrupted = False
     try:
         yield
     except KeyboardInterrupt:
-        run = instance.get_run_by_id(run_id)
-        if run is not None:
-            instance.report_run_canceled(run, "Stopped by Ctrl-C or SIGTERM. Finished windows are kept.")
-        raise
+        is_interrupted = True
+    finally:
+        if is_interrupted or has_arrived():
+            with _ignore_signals():
+                run = instance.get_run_by_id(run_id)
+                if run is not None and run.status is not dg.DagsterRunStatus.SUCCESS:
+                    instance.report_run_canceled(run, "Stopped by Ctrl-C or SIGTERM. Finished windows are kept.")
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _ignore_signals() -> Iterator[None]:
+    """Ignore a second Ctrl-C, which would leave the run as started."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

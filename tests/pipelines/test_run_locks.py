@@ -1,5 +1,6 @@
 """Runs whose process was killed or whose terminal was closed."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -85,6 +86,42 @@ def test_the_sensor_is_not_blocked_by_a_dead_run(account: Account) -> None:
         assert latest.status is dg.DagsterRunStatus.FAILURE
         assert latest.tags[KILLED_TAG] == "true", "so that the next drain does not wait"
         assert not lock.exists()
+
+
+def report(instance: dg.DagsterInstance, run: dg.DagsterRun, *events: str) -> None:
+    for event in events:
+        instance.report_dagster_event(dg.DagsterEvent(event, run.job_name), run_id=run.run_id)
+
+
+def test_runs_killed_without_a_lock_end_after_five_minutes(account: Account) -> None:
+    """A run of the daemon has no lock before its first step and after its last one."""
+    job = build_definitions(account.settings).resolve_job_def("publish")
+    with open_instance(account.settings) as instance:
+        runs = [instance.create_run_for_job(job) for _ in range(10)]
+        for run, end in zip(runs, itertools.cycle(["", "START", "CANCELING"]), strict=False):
+            report(instance, run, "PIPELINE_STARTING", *([f"PIPELINE_{end}"] if end else []))
+        waiting = instance.create_run_for_job(job)
+        soon, later = time.time() + 200, time.time() + 400
+        assert fail_dead_runs(instance, now=soon) == 0, "the process may be loading the definitions"
+        with hold_run_lock(instance, runs[0].run_id):
+            assert fail_dead_runs(instance, now=later) == 9
+        assert fail_dead_runs(instance, now=later) == 1
+        assert instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])) == 10
+        latest = instance.get_run_by_id(waiting.run_id)
+        assert latest is not None
+        assert latest.status is dg.DagsterRunStatus.NOT_STARTED, "a run that was not started has no process"
+
+
+def test_locks_that_killed_processes_left_are_removed(account: Account) -> None:
+    with open_instance(account.settings) as instance:
+        folder = Path(instance.root_directory) / "running"
+        with hold_run_lock(instance, "living"):
+            for name in ("never-recorded", ".tmp-never-held"):
+                (folder / name).touch()
+            fail_dead_runs(instance)
+            assert sorted(path.name for path in folder.iterdir()) == [".tmp-never-held", "living"]
+            fail_dead_runs(instance, now=time.time() + 400)
+            assert [path.name for path in folder.iterdir()] == ["living"]
 
 
 @dg.op

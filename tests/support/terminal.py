@@ -14,6 +14,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+_START = """
+import fcntl, runpy, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+runpy.run_module("pipelines.cli", run_name="__main__")
+"""
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -25,6 +30,7 @@ class Terminal:
         self.raw = ""
         self._master = master
         self._read_to = 0
+        self.is_closed = False
 
     @property
     def output(self) -> str:
@@ -52,6 +58,11 @@ class Terminal:
                 continue
             return
 
+    def close(self) -> None:
+        """Close the window: the system sends SIGHUP, and every later write of the command fails."""
+        os.close(self._master)
+        self.is_closed = True
+
     def finish(self, seconds: float = 60) -> int:
         """Read all output and return the exit code."""
         deadline = time.monotonic() + seconds
@@ -78,7 +89,7 @@ def run_on_terminal(*arguments: str, environ: Mapping[str, str], columns: int = 
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS"}}
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", *arguments],
+        [sys.executable, "-c", _START, *arguments],
         stdin=slave,
         stdout=slave,
         stderr=slave,
@@ -86,10 +97,12 @@ def run_on_terminal(*arguments: str, environ: Mapping[str, str], columns: int = 
         start_new_session=True,
     )
     os.close(slave)
+    terminal = Terminal(process, master)
     try:
-        yield Terminal(process, master)
+        yield terminal
     finally:
         with suppress(ProcessLookupError):
             process.kill()
         process.wait()
-        os.close(master)
+        if not terminal.is_closed:
+            os.close(master)

@@ -68,6 +68,23 @@ def test_ctrl_c_cancels_the_run_without_a_traceback(account: Account, command: s
     assert (latest.job_name, latest.status) == (command, dg.DagsterRunStatus.CANCELED)
 
 
+@pytest.mark.parametrize("command", ["sync", "archive"])
+def test_a_closed_terminal_cancels_the_run(account: Account, command: str) -> None:
+    """The command cannot write its last lines any more, and must end all the same."""
+    account.changes["IPLUM_MEDIA_HOSTS"] = account.server.url.removeprefix("http://")
+    if command == "archive":
+        account.set_options(rows_per_day=4)
+        assert account.sync().failures == []
+    account.set_options(latency=1.5, rows_per_day=4)
+    with run_on_terminal(command, environ={**account.environ, "IPLUM_CONCURRENCY": "1"}, columns=120) as terminal:
+        terminal.wait_for("s/s")
+        terminal.close()
+        assert terminal.process.wait(60) == 130
+    with open_instance(account.settings) as instance:
+        latest = instance.get_runs(limit=1)[0]
+    assert (latest.job_name, latest.status) == (command, dg.DagsterRunStatus.CANCELED)
+
+
 def draw(width: int, *, is_terminal: bool = True) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=is_terminal, color_system=None)
