@@ -5,7 +5,9 @@ Property tests use the same examples each time, so that a result depends on the 
 """
 
 import os
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,18 @@ from tests.support.s3 import S3Server, find_program, run_s3
 settings.register_profile("default", deadline=None)
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+# Temporary files are in memory where that is possible, because a sync waits for the disk a hundred times.
+_MEMORY = Path("/dev/shm")  # noqa: S108 a place, not a file that anyone could have created
+_FREE_BYTES = 2 << 30
+if (
+    "TMPDIR" not in os.environ
+    and os.access(_MEMORY, os.W_OK)
+    and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC
+    and shutil.disk_usage(_MEMORY).free > _FREE_BYTES
+):
+    os.environ["TMPDIR"] = str(_MEMORY)
+    tempfile.tempdir = None
 
 # A shell that starts the tests in the background ignores Ctrl-C, and the commands under test would inherit that.
 if threading.current_thread() is threading.main_thread():
