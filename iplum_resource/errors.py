@@ -24,6 +24,7 @@
         │   └── ResponseTooLarge  over the maximum size: request a narrower window
         ├── MediaError          one file cannot be downloaded: an unexpected status
         │   ├── MediaExpired    401, 403, 404, 410: the URL expired, or the file is not ready yet
+        │   ├── MediaNotReady   iPlum responds with a text where a file's URL belongs
         │   ├── MediaRefused    forbidden by the download rules: host, private address or size
         │   └── MediaUnreachable  no connection to the media host
         └── SplitCheckFailed    a response and its two halves hold different records
@@ -245,6 +246,12 @@ class MediaError(WindowError):
 
 class MediaExpired(MediaError):
     """The URL expired or the file is not ready yet. Request a fresh URL, or wait."""
+
+
+class MediaNotReady(MediaError):
+    """iPlum responds with a text where a file's URL belongs."""
+
+    problem = "iPlum has no file for this record yet"
 
 
 class MediaRefused(MediaError):

@@ -2,6 +2,7 @@
 
 import random as random_numbers
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ _CONNECTIONS = 64
 _ATTEMPTS = 5
 _REQUEST = "media download"
 _REDIRECTS = {301, 302, 303, 307, 308}
+_GZIP = {"gzip", "x-gzip"}
 _EXPIRED = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.UNAUTHORIZED}
 
 
@@ -93,18 +95,21 @@ class MediaClient:
         """Return the URL to download, or None if the text is not a media URL."""
         return find_media_url(text, self._hosts)
 
-    def download(self, text: str, sink: BinaryIO) -> None:
-        """Download the file at a media URL into `sink`; each attempt starts at its beginning.
+    def download(self, text: str, sink: BinaryIO) -> str:
+        """Download the file at a media URL into `sink`, and return its `Content-Type`.
+
+        Each attempt starts at the beginning of `sink`. A file that the server compressed with gzip is decompressed.
 
         Raises:
             MediaExpired: A fresh URL may help.
             MediaRefused: The download rules forbid the file.
+            MediaError: An unexpected status, or an unknown or damaged compression.
             WindowError: MediaUnreachable, Interrupted, TimedOut, RateLimited or ServerFailed: a later attempt may
                 succeed.
 
         """
         retries = RetryPolicy(attempts_500=_ATTEMPTS, is_over=lambda: False, clock=self._clock, random=self._random)
-        retries.build_loop(self._sleep)(self._attempt, text, sink)
+        return retries.build_loop(self._sleep)(self._attempt, text, sink)
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +117,7 @@ class MediaClient:
     def __exit__(self, *_: object) -> None:
         self._session.close()
 
-    def _attempt(self, text: str, sink: BinaryIO) -> None:
+    def _attempt(self, text: str, sink: BinaryIO) -> str:
         sink.seek(0)
         sink.truncate()
         url = self._require_listed(text)
@@ -121,7 +126,7 @@ class MediaClient:
             with self._get(url, deadline=deadline) as response:
                 if response.status_code not in _REDIRECTS:
                     self._receive(response, sink, deadline=deadline)
-                    return
+                    return response.headers.get("Content-Type", "")
                 url = self._require_listed(_join(url, response.headers.get("Location", "")))
         raise MediaRefused(_REQUEST, f"over {_MAX_REDIRECTS} redirects")
 
@@ -166,6 +171,7 @@ class MediaClient:
 
     def _copy(self, response: requests.Response, sink: BinaryIO, *, deadline: float) -> int:
         received = 0
+        write = self._build_writer(response, sink)
         failure: IPlumError
         try:
             while chunk := response.raw.read1(_CHUNK, decode_content=False):
@@ -174,7 +180,8 @@ class MediaClient:
                     raise MediaRefused(_REQUEST, f"over {self._bounds.file} bytes")
                 if self._monotonic() > deadline:
                     raise TimedOut(_REQUEST, f"not complete after {self._bounds.total:g} s")
-                sink.write(chunk)
+                write(chunk)
+            write(b"")
         except urllib3.exceptions.ReadTimeoutError:
             failure = TimedOut(_REQUEST, f"no data for {self._bounds.read:g} s in the middle of a file")
         except urllib3.exceptions.HTTPError:
@@ -182,6 +189,39 @@ class MediaClient:
         else:
             return received
         raise failure
+
+    def _build_writer(self, response: requests.Response, sink: BinaryIO) -> Callable[[bytes], object]:
+        """Return a function that writes a chunk of the body; it gets an empty chunk at the end."""
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        if encoding in {"", "identity"}:
+            return sink.write
+        if encoding in _GZIP:
+            return _Gunzip(sink, self._bounds.file).write
+        raise MediaError(_REQUEST, "unknown Content-Encoding")
+
+
+class _Gunzip:
+    """Decompression of a gzip body into a file of a maximum size, in little memory."""
+
+    def __init__(self, sink: BinaryIO, maximum: int) -> None:
+        self._sink, self._maximum, self._written = sink, maximum, 0
+        self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def write(self, chunk: bytes) -> None:
+        if not chunk and not self._stream.eof:
+            raise Interrupted(_REQUEST, "its gzip data is not complete")
+        while chunk and not self._stream.eof:
+            try:
+                piece = self._stream.decompress(chunk, _CHUNK)
+            except zlib.error:
+                raise MediaError(_REQUEST, "its gzip data is damaged") from None
+            self._written += len(piece)
+            if self._written > self._maximum:
+                raise MediaRefused(_REQUEST, f"over {self._maximum} bytes after decompression")
+            self._sink.write(piece)
+            chunk = self._stream.unconsumed_tail
+        if chunk or self._stream.unused_data:
+            raise MediaError(_REQUEST, "there is more data after its gzip data")
 
 
 def _join(url: str, location: str) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import groupby, islice
-from typing import Literal
+from typing import Literal, Protocol
 
 from iplum_resource import errors
 from iplum_resource.errors import IPlumError
 from pipelines.clock import Clock
 from pipelines.steps.concurrency import map_concurrently
 from pipelines.steps.fetch_content import Fetched
-from warehouse.archive.backlog import find_backlog, find_lost_files
+from warehouse.archive.backlog import find_backlog, find_faxes, find_lost_files
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_download_log
 from warehouse.archive.media_store import MediaStore, StoredFile
 from warehouse.errors import StorageFailed, WarehouseError
@@ -32,9 +32,14 @@ _BATCH = 100
 _OUTAGE_FAILURES = 20
 
 
-#: Downloads the content of one record, with files verified and stored; with a SHA-256 hash, only that file. Raises
-#: `IPlumError` and `WarehouseError`.
-Fetch = Callable[[str, str | None], Fetched]
+class Fetch(Protocol):
+    """Downloads the content of one record, with files verified and stored."""
+
+    def __call__(self, record_id: str, sha256: str | None = None, *, is_file: bool = False) -> Fetched:
+        """Return the content; with a SHA-256 hash, only that file; with `is_file`, never a text.
+
+        Raises `IPlumError` and `WarehouseError`.
+        """
 
 
 _OF_ONE_FILE = (errors.MediaError, errors.MediaRefused)
@@ -57,6 +62,7 @@ class _Task:
     window: StorageWindow
     record_id: str = field(repr=False)
     lost: StoredFile | None = None
+    is_file: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,11 @@ class _Result:
     attempt: DownloadAttempt | None = None
     error: IPlumError | WarehouseError | None = None
     is_outage: bool = False
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether iPlum refused this record (HTTP 403)."""
+        return isinstance(self.error, errors.Forbidden)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +113,8 @@ class RecordArchiver:
         tasks: list[_Task] = []
         for window, ids in backlog.items():
             lost = find_lost_files(self.folder, self.table, self.account, window) if ids else {}
-            tasks += [_Task(window, record_id, lost.get(record_id)) for record_id in ids]
+            faxes = find_faxes(self.folder, self.table, self.account, window) if ids else set()
+            tasks += [_Task(window, record_id, lost.get(record_id), record_id in faxes) for record_id in ids]
         for window in [window for window, ids in backlog.items() if not ids]:
             yield ArchiveOutcome(window=window)
         for window, results in groupby(self._archive_concurrently(tasks), key=lambda result: result.task.window):
@@ -112,25 +124,43 @@ class RecordArchiver:
                 return
 
     def _archive_concurrently(self, tasks: Sequence[_Task]) -> Iterator[_Result]:
+        """Yield the results in order, until no further record can succeed.
+
+        A record with a 403 fails alone if iPlum sends another one; if the first records all have a 403, the account
+        lacks the right.
+        """
         is_over = threading.Event()
-        failed = succeeded = 0
+        failed = refused = succeeded = 0
+        undecided: list[_Result] = []
         for result in map_concurrently(
             self._archive, tasks, is_over=is_over, concurrency=self.concurrency, name=f"archive-{self.table.name}"
         ):
             failed += result.is_outage
-            succeeded += not result.is_outage
-            if result.error is not None or (failed >= _OUTAGE_FAILURES and not succeeded):
+            refused += result.is_forbidden
+            succeeded += result.error is None and not result.is_outage
+            is_outage = not succeeded and max(failed, refused) >= _OUTAGE_FAILURES
+            if is_outage or (result.error is not None and not result.is_forbidden):
                 is_over.set()
-            yield result
+            undecided.append(result)
+            if succeeded:
+                yield from map(self._fail_alone, undecided)
+                undecided.clear()
+        yield from undecided
+
+    def _fail_alone(self, result: _Result) -> _Result:
+        """Return the result, with a failed attempt in place of a 403."""
+        if result.error is None or not result.is_forbidden:
+            return result
+        return _Result(result.task, self._build_attempt(result.task, "failed", result.error))
 
     def _archive(self, task: _Task) -> _Result:
         try:
             fetched = self._fetch(task)
         except (errors.AccountError, StorageFailed) as error:
             return _Result(task, error=error)
-        except (errors.MediaExpired, errors.InvalidRequest) as error:
+        except (errors.MediaExpired, errors.MediaNotReady, errors.InvalidRequest) as error:
             # A 404 of the API may also mean a wrong base URL, so the record is not given up.
-            is_absent = isinstance(error, errors.MediaExpired) or error.status == HTTPStatus.BAD_REQUEST
+            is_absent = isinstance(error, errors.MediaError) or error.status == HTTPStatus.BAD_REQUEST
             return _Result(task, self._build_attempt(task, "pending" if is_absent else "failed", error))
         except (errors.WindowError, WarehouseError) as error:
             # An unexpected status or a forbidden host says nothing about other files.
@@ -142,11 +172,11 @@ class RecordArchiver:
 
     def _fetch(self, task: _Task) -> Fetched:
         if task.lost is None:
-            return self.fetch(task.record_id, None)
+            return self.fetch(task.record_id, is_file=task.is_file)
         # The file may have been restored from a backup, or stored again for another record with the same content.
         if MediaStore(self.folder).check(task.lost.path, task.lost.sha256):
             return task.lost
-        return self.fetch(task.record_id, task.lost.sha256)
+        return self.fetch(task.record_id, task.lost.sha256, is_file=True)
 
     def _build_attempt(self, task: _Task, status: Literal["pending", "failed"], error: Exception) -> DownloadAttempt:
         self.on_attempt(0)

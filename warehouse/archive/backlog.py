@@ -49,6 +49,12 @@ def _list_candidates(folder: DataFolder, table: Table, account: str, window: Sto
     return [] if rows is None else list(map(str, rows["record_id"]))
 
 
+def find_faxes(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> set[str]:
+    """Return the IDs of a window's faxes, whose content is always a file; none for recordings."""
+    rows = read_rows(folder, TABLES[table.source], account, window) if table is CONTENTS else None
+    return set() if rows is None else set(map(str, rows.loc[rows["channel"] == "fax", "record_id"]))
+
+
 @dataclass(frozen=True)
 class LostFiles:
     """Records of one window whose file is lost; `reason` says how, without content."""

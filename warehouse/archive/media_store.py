@@ -18,13 +18,14 @@ _HEAD = 512
 _MAGIC: tuple[tuple[int, bytes | tuple[bytes, ...], str, str], ...] = (
     (0, (b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa"), "audio/mpeg", "mp3"),
     (8, b"WAVE", "audio/wav", "wav"),
+    (8, b"AVI ", "video/x-msvideo", "avi"),
     (0, b"OggS", "audio/ogg", "ogg"),
     (0, b"fLaC", "audio/flac", "flac"),
     (0, b"#!AMR", "audio/amr", "amr"),
     (0, (b"\xff\xf1", b"\xff\xf9"), "audio/aac", "aac"),
     (4, b"ftypM4A", "audio/mp4", "m4a"),
     (4, b"ftyp3g", "video/3gpp", "3gp"),
-    (4, (b"ftypheic", b"ftypmif1"), "image/heic", "heic"),
+    (4, (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"), "image/heic", "heic"),
     (4, b"ftypqt", "video/quicktime", "mov"),
     (4, b"ftyp", "video/mp4", "mp4"),
     (0, b"\x1aE\xdf\xa3", "video/webm", "webm"),
@@ -39,6 +40,29 @@ _MAGIC: tuple[tuple[int, bytes | tuple[bytes, ...], str, str], ...] = (
     (0, b"BEGIN:VCARD", "text/vcard", "vcf"),
     (0, b"BEGIN:VCALENDAR", "text/calendar", "ics"),
 )
+_TYPE_OF_EXTENSION = {extension: media_type for _, _, media_type, extension in _MAGIC} | {
+    "jpeg": "image/jpeg",
+    "tiff": "image/tiff",
+    "heif": "image/heic",
+    "3gpp": "video/3gpp",
+    "txt": "text/plain",
+}
+# Content types that say nothing about the file.
+_GENERIC_TYPES = (
+    "",
+    "application/octet-stream",
+    "binary/octet-stream",
+    "application/binary",
+    "text/plain",
+    "text/html",
+)
+# What a file of a declared type must be.
+_KINDS = {
+    "audio": (("audio/", "video/"), "audio or video"),
+    "video": (("audio/", "video/"), "audio or video"),
+    "image": (("image/",), "a picture"),
+    "application/pdf": (("application/pdf",), "a PDF"),
+}
 # Types that may hold a recording.
 _AUDIO_TYPES = ("audio/", "video/")
 #: The reason why a lost file is not replaced by the one that iPlum has now.
@@ -83,19 +107,24 @@ class MediaStore:
         finally:
             path.unlink(missing_ok=True)
 
-    def store(self, incoming: Incoming, *, expected: Literal["audio", "any"], sha256: str | None = None) -> StoredFile:
+    def store(
+        self, incoming: Incoming, *, expected: Literal["audio", "any"], declared: str = "", sha256: str | None = None
+    ) -> StoredFile:
         """Verify a downloaded file and move it into the store, durably.
 
-        With `expected` as `audio`, only audio and video are accepted; `sha256` is the expected hash, if known.
+        With `expected` as `audio`, only audio and video are accepted. `declared` is the media type it should have
+        (`find_declared_type`); `sha256` is the hash of the file that was verified before, if there was one.
 
         Raises:
-            FileRefused: The file is empty, a web page or error message, not audio, or has another hash.
+            FileRefused: The file is empty, a web page or error message, not what its type says, or has another hash.
             StorageFailed: The file cannot be stored.
 
         """
         incoming.sink.flush()
         with incoming.path.open("rb") as file:
             media_type, extension = detect_media_type(file.read(_HEAD), expected=expected)
+        if sha256 is None:
+            _check_declared(media_type, declared)
         digest, size = hash_file(incoming.path)
         if sha256 not in (None, digest):
             raise FileRefused(DIFFERENT_FILE)
@@ -135,6 +164,24 @@ def detect_media_type(head: bytes, *, expected: Literal["audio", "any"]) -> tupl
     if expected == "audio":
         raise FileRefused("the file is not a known kind of recording")
     return ("text/plain", "txt") if _is_text(head) else ("application/octet-stream", "bin")
+
+
+def find_declared_type(path: str, content_type: str) -> str:
+    """Return the media type that the extension of a URL's path, or else the `Content-Type`, declares; "" for none."""
+    extension = path.rpartition("/")[2].rpartition(".")[2].lower()
+    named = content_type.partition(";")[0].strip().lower()
+    return _TYPE_OF_EXTENSION.get(extension) or ("" if named in _GENERIC_TYPES else named)
+
+
+def _check_declared(media_type: str, declared: str) -> None:
+    """Raise `FileRefused` if a file is not what its type says, or if no type says what unknown bytes are."""
+    kind = _KINDS.get(declared) or _KINDS.get(declared.partition("/")[0])
+    if kind is not None and not media_type.startswith(kind[0]):
+        raise FileRefused(f"the file is {media_type}, not {kind[1]}")
+    if media_type == "text/plain" and declared != media_type:
+        raise FileRefused("the server sent a text instead of the file")
+    if media_type == "application/octet-stream" and not declared:
+        raise FileRefused("the file is of no known type")
 
 
 def _is_text(head: bytes) -> bool:

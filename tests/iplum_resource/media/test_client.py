@@ -1,7 +1,9 @@
 """Media downloads over real sockets: complete files from listed hosts only."""
 
+import gzip
 import io
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -205,3 +207,57 @@ def test_a_media_host_that_is_down_raises_media_unreachable() -> None:
         pass
     with pytest.raises(MediaUnreachable):
         download(host)
+
+
+GZIP = {"Content_Encoding": "gzip"}
+
+
+def test_a_file_compressed_with_gzip_is_decompressed() -> None:
+    large = FILE * 40
+    for body in (gzip.compress(large), gzip.compress(b"")):
+        with serving(send(200, body, **GZIP)) as (host, received):
+            assert download(host) == gzip.decompress(body)
+        assert len(received) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "error", "requests"),
+    [
+        (gzip.compress(FILE)[:-20], "gzip", Interrupted, 8),
+        (FILE, "gzip", MediaError, 1),
+        (gzip.compress(FILE) + FILE, "gzip", MediaError, 1),
+        (gzip.compress(FILE), "gzip, gzip", MediaError, 1),
+        (FILE, "br", MediaError, 1),
+        (gzip.compress(bytes(1000)), "x-gzip", None, 1),
+    ],
+    ids=["truncated", "not gzip", "with more data", "twice", "brotli", "x-gzip"],
+)
+def test_a_damaged_or_unknown_compression_is_an_error(
+    body: bytes, encoding: str, error: type[IPlumError] | None, requests: int
+) -> None:
+    with serving(send(200, body, Content_Encoding=encoding)) as (host, received):
+        if error is None:
+            assert download(host) == bytes(1000)
+        else:
+            with pytest.raises(error) as caught:
+                download(host)
+            assert type(caught.value) is error
+    assert len(received) == requests
+
+
+def test_a_compressed_file_is_stopped_at_the_size_limit_in_little_memory() -> None:
+    bomb = gzip.compress(bytes(200 << 20), compresslevel=1)
+    tracemalloc.start()
+    try:
+        with serving(send(200, bomb, **GZIP)) as (host, _), pytest.raises(MediaRefused, match="after decompression"):
+            download(host, file=2 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_download_returns_the_content_type() -> None:
+    with serving(send(200, FILE, Content_Type="audio/mpeg")) as (host, _):
+        client = MediaClient(frozenset({host}))
+        with client:
+            assert client.download(f"http://{host}/file", io.BytesIO()) == "audio/mpeg"

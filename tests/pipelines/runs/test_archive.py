@@ -204,7 +204,9 @@ def test_pending_files_are_downloaded_once_available(synced: Account) -> None:
 def test_texts_are_downloaded_without_a_recording_plan(synced: Account) -> None:
     synced.set_options(recording_plan=False)
     assert synced.archive().failures == []
-    assert synced.count_requests(RECORDING) == 1
+    most = 20 + 2 * synced.settings.concurrency
+    assert synced.count_requests(RECORDING) <= most, "one record with 403 is no refused right; the first twenty are"
+    assert synced.query("SELECT count(*) FROM recording_files") == [(0,)]
     assert count(synced, "contents") == {"verified": count_expected(synced)["contents"]}
 
 

@@ -56,7 +56,7 @@ def test_a_download_for_a_deleted_record_is_not_stored(tmp_path: Path) -> None:
     fold(folder, response([call("deleted", usage="text"), call("held", usage="text")], 1))
     windows = [WINDOW]
 
-    def fetch(record_id: str, _sha256: str | None) -> str:
+    def fetch(record_id: str, sha256: str | None = None, *, is_file: bool = False) -> str:  # noqa: ARG001
         for name in folder.raw_names("usage", "default", WINDOW):
             folder.store.remove(f"{folder.raw_folder('usage', 'default', WINDOW)}/{name}")
         fold(folder, response([call("held", usage="text")], 1))

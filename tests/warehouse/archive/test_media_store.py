@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from tests.support.raw_responses import create_folder
-from warehouse.archive.media_store import MediaStore, StoredFile, detect_media_type
+from warehouse.archive.media_store import MediaStore, StoredFile, detect_media_type, find_declared_type
 from warehouse.errors import FileRefused
 from warehouse.storage.paths import MEDIA
 
@@ -19,10 +19,12 @@ def store(tmp_path: Path) -> MediaStore:
     return MediaStore(create_folder(tmp_path))
 
 
-def save(store: MediaStore, content: bytes, expected: Literal["audio", "any"] = "any") -> StoredFile:
+def save(
+    store: MediaStore, content: bytes, expected: Literal["audio", "any"] = "any", declared: str = ""
+) -> StoredFile:
     with store.open_incoming() as incoming:
         incoming.sink.write(content)
-        return store.store(incoming, expected=expected)
+        return store.store(incoming, expected=expected, declared=declared)
 
 
 def list_files(store: MediaStore) -> list[str]:
@@ -92,3 +94,75 @@ def test_error_page_or_wrong_type_is_refused_and_not_stored(
     with pytest.raises(FileRefused, match="tries again"):
         save(store, content, expected)
     assert list_files(store) == []
+
+
+JPEG, PDF, HEIC = b"\xff\xd8\xff\xe0 picture", b"%PDF-1.7 fax", b"\x00\x00\x00\x18ftypheix"
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "declared"),
+    [
+        ("/a/af54.jpg", "application/pdf", "image/jpeg"),
+        ("/fax.PDF", "", "application/pdf"),
+        ("/file", "Image/PNG; charset=binary", "image/png"),
+        ("/file", "application/octet-stream", ""),
+        ("/file", "text/plain", ""),
+        ("/letter.doc", "application/msword", "application/msword"),
+        ("/note.txt", "", "text/plain"),
+        ("/v1.2/file", "", ""),
+    ],
+)
+def test_the_extension_or_else_the_content_type_declares_the_type(path: str, content_type: str, declared: str) -> None:
+    assert find_declared_type(path, content_type) == declared
+
+
+@pytest.mark.parametrize(
+    ("content", "declared"),
+    [
+        (b"Fax is not ready yet", "application/pdf"),
+        (b"Fax is not ready yet", ""),
+        (b"not ready", "application/msword"),
+        (b"\x00\x01\x02\x03", "image/jpeg"),
+        (b"\x01\x02\x03\x04", "image/jpeg"),
+        (b"\x00\x01\x02\x03", ""),
+        (MP3, "application/pdf"),
+        (MP3, "image/jpeg"),
+        (JPEG, "application/pdf"),
+        (PDF, "image/tiff"),
+        (JPEG, "audio/mpeg"),
+        (PDF, "video/mp4"),
+        (b"\x1f\x8b\x08\x00", "image/jpeg"),
+    ],
+)
+def test_a_file_that_is_not_what_its_type_says_is_refused(store: MediaStore, content: bytes, declared: str) -> None:
+    with pytest.raises(FileRefused):
+        save(store, content, declared=declared)
+    assert list_files(store) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "declared"),
+    [
+        (JPEG, "image/png"),
+        (HEIC, "image/heic"),
+        (MP3, "audio/mpeg"),
+        (MP3, "video/3gpp"),
+        (PDF, "application/pdf"),
+        (PDF, ""),
+        (b"BEGIN:VCARD\r\n", "text/x-vcard"),
+        (b"a note", "text/plain"),
+        (b"\xd0\xcf\x11\xe0 word", "application/msword"),
+    ],
+)
+def test_a_file_of_its_declared_kind_is_stored(store: MediaStore, content: bytes, declared: str) -> None:
+    assert save(store, content, declared=declared).bytes == len(content)
+
+
+def test_a_lost_file_is_accepted_by_its_hash_alone(store: MediaStore) -> None:
+    content = b"a text that an earlier version verified"
+    with store.open_incoming() as incoming:
+        incoming.sink.write(content)
+        stored = store.store(
+            incoming, expected="any", declared="image/jpeg", sha256=hashlib.sha256(content).hexdigest()
+        )
+    assert (store.folder.root / stored.path).read_bytes() == content
