@@ -17,7 +17,7 @@ SETTINGS = "pipelines.settings"
 STANDIN_COMMAND = "pipelines.commands.standin"
 #: The folders of warehouse/ in the order of the data flow; a folder imports only those before it. Every folder
 #: reads sql/.
-FOLDERS = ("people", "schema", "storage", "raw", "lake", "archive", "snapshot", "retention", "checks", "outputs")
+FOLDERS = ("schema", "storage", "people", "raw", "lake", "archive", "snapshot", "retention", "checks", "outputs")
 #: Libraries that import too slowly for `iplum --help`.
 HEAVY = ("dagster", "pandas", "duckdb", "pyarrow")
 

@@ -1,4 +1,4 @@
 """Names of people: contact files, the equality of numbers and logins, and the directory built from them.
 
-It imports nothing else of the warehouse.
+It imports `storage` only.
 """

@@ -17,7 +17,11 @@ def list_people_files(paths: Sequence[Path]) -> list[Path]:
     """List the files: each file that is named, and the `.csv` and `.vcf` files of each folder, by name."""
     files: list[Path] = []
     for path in paths:
-        files += sorted(one for one in path.iterdir() if _is_address_book(one)) if path.is_dir() else [path]
+        try:
+            files += sorted(one for one in path.iterdir() if _is_address_book(one)) if path.is_dir() else [path]
+        except PermissionError:
+            # Reading it as a file reports the cause.
+            files.append(path)
     return files
 
 

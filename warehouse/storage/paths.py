@@ -4,6 +4,7 @@
     lake/<table>/account=<a>/window_start=<key>/part-0.parquet
     media/<first two of sha256>/<sha256>.<ext>
     holds.json
+    people.json                 what the people files said last
     DEMO.txt                    in the demo's folder only
     retention/account=<a>/<began_at>-before-<key>.json
     warehouse.duckdb
@@ -32,6 +33,7 @@ MEDIA = "media"
 SNAPSHOTS = "snapshots"
 POINTER = "warehouse.json"
 HOLDS = "holds.json"
+PEOPLE = "people.json"
 DEMO_MARK = "DEMO.txt"
 _SNAPSHOT = ("warehouse.duckdb", "warehouse.duckdb.wal")
 _REPORT = "report.html"
