@@ -24,6 +24,7 @@ from pipelines.commands.export import export
 from pipelines.commands.fetch import fetch
 from pipelines.commands.hold import hold
 from pipelines.commands.init import init
+from pipelines.commands.people import people
 from pipelines.commands.publish import publish
 from pipelines.commands.receiver import receiver
 from pipelines.commands.report import report
@@ -57,6 +58,7 @@ def _add_commands(*commands: Callable[..., None]) -> None:
 
 _add_commands(init, doctor, sync, archive, publish, verify, export, retention, report, receiver, sql, fetch, standin)
 app.add_typer(hold)
+app.add_typer(people)
 
 _INTERRUPTED = 130
 _LOGGED = {"sync", "archive", "publish", "verify", "retention"}

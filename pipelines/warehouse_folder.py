@@ -45,7 +45,11 @@ def check_origin(settings: Settings, folder: DataFolder) -> None:
 
 
 def build_mart_settings(accounts: Sequence[Settings]) -> "MartSettings":
-    """Build the mart settings of all accounts: leaving one out would rebuild the warehouse."""
+    """Build the mart settings of all accounts: leaving one out would rebuild the warehouse.
+
+    The people are those kept in the data folder (`pipelines.steps.refresh_people`). Raises `StorageFailed`.
+    """
+    from warehouse.people.stored_people import load_directory
     from warehouse.snapshot.marts import AccountSettings, MartSettings
 
     chosen = {
@@ -54,9 +58,10 @@ def build_mart_settings(accounts: Sequence[Settings]) -> "MartSettings":
         )
         for settings in accounts
     }
+    people = load_directory(open_folder(accounts[0]), accounts[0].region)
     if accounts[0].is_one_of_many:
-        return MartSettings(accounts=chosen)
-    return MartSettings(default=chosen[accounts[0].account])
+        return MartSettings(accounts=chosen, people=people)
+    return MartSettings(default=chosen[accounts[0].account], people=people)
 
 
 def has_inbox(settings: Settings, folder: DataFolder) -> bool:

@@ -15,6 +15,7 @@ from pipelines.warehouse_folder import open_folder
 
 _NO_WRAP = 10_000
 _MOST_MINUTES = 120
+_PLURALS = {"entry": "entries", "person": "people", "number or login": "numbers and logins"}
 
 Since = Annotated[str | None, typer.Option(metavar="DAY", help="First day (UTC), such as 2024-01-31.")]
 Until = Annotated[str | None, typer.Option(metavar="DAY", help="Stop before this day (UTC).")]
@@ -68,7 +69,7 @@ def start_of_day(day: date | None) -> datetime | None:
 
 def format_count(number: int, noun: str) -> str:
     """Format a number with its noun: `1 window`, `2,000 windows`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return f"{number:,} {noun if number == 1 else _PLURALS.get(noun, f'{noun}s')}"
 
 
 def format_minutes(duration: timedelta) -> str:

@@ -222,6 +222,22 @@ def parse_state(raw: Raw) -> Path:
     return _parse_folder(raw, "./data" if "://" in data else data)
 
 
+def parse_people(raw: Raw) -> tuple[Path, ...]:
+    """Parse comma-separated files and folders; if empty, `people.csv` and `people/`, where they exist."""
+    if not raw.text:
+        return tuple(path for name in ("people.csv", "people") if (path := raw.root / name).exists())
+    return tuple(raw.root / Path(word).expanduser() for word in _split(raw))
+
+
+def parse_region(raw: Raw) -> str:
+    """Parse the two letters of a region that has phone numbers."""
+    from warehouse.people.party_key import REGIONS
+
+    if raw.text.upper() not in REGIONS:
+        raise raw.fail("two letters of a region such as US, CA or DE")
+    return raw.text.upper()
+
+
 # SQLite in memory is invisible to other processes, and a relative path differs between them.
 parse_inbox_url = matching(
     r"(postgresql(\+[a-z0-9]+)?://.+|sqlite:////[^?]+)?",

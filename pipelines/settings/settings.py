@@ -208,6 +208,19 @@ class Settings:
         "Business hours in local time; separate parts with commas.",
         parsers.parse_business_hours,
     )
+    people: tuple[Path, ...] = _setting(
+        "IPLUM_PEOPLE",
+        "",
+        "Files or folders with the names of people, comma-separated: CSV or vCard. Default: people.csv and people/ next "
+        "to .env, where they exist.",
+        parsers.parse_people,
+    )
+    region: str = _setting(
+        "IPLUM_REGION",
+        "US",
+        "Region of phone numbers written without a country code, such as US, CA or DE (ISO 3166-1).",
+        parsers.parse_region,
+    )
     sync_at: time = _account_setting(
         "IPLUM_SYNC_AT", "02:15", "Local time of the daily sync.", lambda raw: time.fromisoformat(_TIME_OF_DAY(raw))
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.schema.marts import MARTS
-from warehouse.schema.tables import PUBLICATION_TABLES, PUBLISHED_TABLES, Table
+from warehouse.schema.tables import PEOPLE_TABLES, PUBLICATION_TABLES, PUBLISHED_TABLES, Table
 from warehouse.snapshot.database import read_select
 from warehouse.snapshot.marts import MartSettings
 from warehouse.snapshot.publish import build_snapshot
@@ -29,7 +29,7 @@ def find_snapshot_mismatches(folder: DataFolder, settings: MartSettings, scratch
         yield from _compare_catalogs(connection)
         for table in PUBLISHED_TABLES:
             yield from _compare_table(connection, table)
-        for table in PUBLICATION_TABLES:
+        for table in (*PEOPLE_TABLES, *PUBLICATION_TABLES):
             yield from _compare_whole(connection, table.name, "*")
         for mart in MARTS:
             # The last digits of averages depend on the order of rows.

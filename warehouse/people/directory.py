@@ -4,12 +4,14 @@ import hashlib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
 
 from warehouse.people.entry import Entry, Problem
 from warehouse.people.party_key import build_party_key
 
+DEFAULT_REGION = "US"
 _ID_DIGITS = 16
 _AMBIGUOUS = " / "
 
@@ -50,11 +52,18 @@ class PartyName:
 
 @dataclass(frozen=True)
 class Directory:
-    """All people and their numbers and logins."""
+    """All people and their numbers and logins; `region` is that of numbers without a country code."""
 
     people: tuple[Person, ...] = ()
     numbers: tuple[PersonNumber, ...] = ()
     problems: tuple[Problem, ...] = ()
+    region: str = DEFAULT_REGION
+
+    @cached_property
+    def version(self) -> str:
+        """A text that changes when a name, number or period does."""
+        content = (self.region, [astuple(person) for person in self.people], [astuple(one) for one in self.numbers])
+        return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 def build_directory(entries: Sequence[Entry], region: str) -> Directory:
@@ -78,7 +87,7 @@ def build_directory(entries: Sequence[Entry], region: str) -> Directory:
                 numbers[PersonNumber(key, person.person_id, entry.valid_from, entry.valid_until)] = None
                 lines.setdefault((key, person.person_id), f"{entry.source}, line {entry.line}")
     kept = tuple(numbers)
-    return Directory(tuple(people), kept, (*problems, *_find_conflicts(kept, lines)))
+    return Directory(tuple(people), kept, (*problems, *_find_conflicts(kept, lines)), region)
 
 
 def _list_keys(entry: Entry, region: str) -> tuple[str, ...]:

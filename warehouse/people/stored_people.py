@@ -1,6 +1,5 @@
 """The people kept in the data folder, `people.json`, so that each machine that publishes has them."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -63,11 +62,6 @@ def load_directory(folder: DataFolder, region: str) -> Directory:
     """
     entries = [entry for entries in (_read_stored(folder) or {}).values() for entry in entries]
     return build_directory(entries, region)
-
-
-def read_people_version(folder: DataFolder, region: str) -> str:
-    """Return a text that changes when the people do."""
-    return hashlib.sha256(_read_content(folder) + region.encode()).hexdigest()
 
 
 def _read_content(folder: DataFolder) -> bytes:

@@ -98,11 +98,23 @@ ARCHIVE_TABLES = _list_tables("archive")
 VIEWS = _list_tables("view")
 LAKE_TABLES = (*FOLDED_TABLES, *ARCHIVE_TABLES)
 PUBLISHED_TABLES = (*LAKE_TABLES, *_list_tables("log"))
+PEOPLE_TABLES = _list_tables("people")
 PUBLICATION_TABLES = _list_tables("publication")
 
-TABLES = {table.name: table for table in (*PUBLISHED_TABLES, *VIEWS, *PUBLICATION_TABLES)}
-USAGE, RECORDINGS, CONTENTS, RECORDING_FILES, PULLS, MESSAGES = (
-    TABLES[name] for name in ("usage", "recordings", "contents", "recording_files", "pulls", "messages")
+TABLES = {table.name: table for table in (*PUBLISHED_TABLES, *VIEWS, *PEOPLE_TABLES, *PUBLICATION_TABLES)}
+USAGE, RECORDINGS, CONTENTS, RECORDING_FILES, PULLS, MESSAGES, PEOPLE, PERSON_NUMBERS, PARTY_NAMES = (
+    TABLES[name]
+    for name in (
+        "usage",
+        "recordings",
+        "contents",
+        "recording_files",
+        "pulls",
+        "messages",
+        "people",
+        "person_numbers",
+        "party_names",
+    )
 )
 #: Each table whose records have contents to download, with the archive table that holds them.
 TABLES_WITH_ARCHIVE = tuple((TABLES[archive.source], archive) for archive in ARCHIVE_TABLES)

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.errors import SnapshotUnreadable
+from warehouse.people.directory import Directory
 from warehouse.schema.marts import MARTS
 from warehouse.schema.tables import FOLDED_TABLES, PUBLISHED_TABLES, VIEWS, Table, render_ddl
 from warehouse.snapshot.marts import MartSettings, build_marts, describe_marts
@@ -16,7 +17,7 @@ from warehouse.windows import StorageWindow, WindowKey, window_of, window_of_key
 
 # Readable by DuckDB 1.2 and later (docs/design.md, "Storage version").
 _STORAGE_VERSION = "v1.2.0"
-_FORMAT = 1
+_FORMAT = 2
 _FILES_PER_READ = 2000
 # Limits DuckDB's memory at the cost of some seconds of spilling. Above this number of records it would cost a
 # minute, so the limit is lifted.
@@ -86,7 +87,9 @@ class Snapshot:
         """Create the empty tables, with comments on tables and columns."""
         self._connection.begin()
         self._connection.execute("CREATE SCHEMA publication")
-        self._connection.execute("CREATE TABLE publication.build (fingerprint VARCHAR, published_at TIMESTAMPTZ)")
+        self._connection.execute(
+            "CREATE TABLE publication.build (fingerprint VARCHAR, people VARCHAR, published_at TIMESTAMPTZ)"
+        )
         self._connection.execute(
             "CREATE TABLE publication.windows "
             "(table_name VARCHAR, account VARCHAR, window_start DATE, fingerprint VARCHAR)"
@@ -133,7 +136,8 @@ class Snapshot:
         """Build the marts and record the build, as the last step before publishing."""
         self._build_marts(settings)
         self._connection.execute("DELETE FROM publication.build")
-        self._connection.execute("INSERT INTO publication.build VALUES (?, now())", [build_fingerprint(settings)])
+        versions = [build_fingerprint(settings), settings.people.version]
+        self._connection.execute("INSERT INTO publication.build VALUES (?, ?, now())", versions)
         self._connection.execute("CHECKPOINT built")
 
     def _build_marts(self, settings: MartSettings) -> None:
@@ -234,6 +238,12 @@ def read_published_windows(path: Path, settings: MartSettings) -> dict[Table, di
     for name, account, day, fingerprint in rows:
         published[tables[name]][account, window_of_key(str(day))] = fingerprint
     return published
+
+
+def has_people(path: Path, people: Directory) -> bool:
+    """Whether a published file was built with these people; raises `duckdb.Error`."""
+    with open_snapshot(path) as connection:
+        return connection.execute("SELECT people FROM publication.build").fetchall() == [(people.version,)]
 
 
 def count_rows(path: Path) -> dict[str, int]:

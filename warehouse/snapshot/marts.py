@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import duckdb
 
+from warehouse.people.directory import Directory
 from warehouse.schema.marts import MARTS, Mart
-from warehouse.schema.tables import PUBLICATION_TABLES, render_ddl
+from warehouse.schema.tables import PEOPLE_TABLES, PUBLICATION_TABLES, render_ddl
 from warehouse.snapshot.business_hours import parse_business_hours
+from warehouse.snapshot.people_tables import write_people
 from warehouse.sql import read_sql
 
 _MACROS = ("window_end", "exact_sum")
@@ -42,17 +44,18 @@ class AccountSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MartSettings:
-    """Settings by account; `default` is for accounts not listed."""
+    """Settings by account, and the people of all accounts; `default` is for accounts not listed."""
 
     default: AccountSettings = field(default_factory=AccountSettings)
     accounts: Mapping[str, AccountSettings] = field(default_factory=dict)
+    people: Directory = field(default_factory=Directory)
 
     def of(self, account: str) -> AccountSettings:
         """Return an account's settings."""
         return self.accounts.get(account, self.default)
 
     def describe(self) -> list[str]:
-        """List all settings in a fixed order, for a fingerprint."""
+        """List the settings, but not the people, in a fixed order, for a fingerprint."""
         return [repr(self.default), *(f"{name} {self.accounts[name]}" for name in sorted(self.accounts))]
 
 
@@ -81,6 +84,7 @@ def build_marts(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -
     for name in _MACROS:
         connection.execute(read_sql("macros", name))
     _write_settings(connection, settings)
+    write_people(connection, settings.people)
     connection.execute("DROP SCHEMA IF EXISTS marts CASCADE")
     connection.execute("CREATE SCHEMA marts")
     # Trying these compressions takes a fifth of the time of writing short texts, and they are rarely chosen.
@@ -136,6 +140,10 @@ def _write_settings(connection: duckdb.DuckDBPyConnection, settings: MartSetting
 def _add_comments(connection: duckdb.DuckDBPyConnection) -> None:
     # In one transaction, two hundred comments are synced once.
     connection.begin()
+    for table in PEOPLE_TABLES:
+        connection.execute(f"COMMENT ON TABLE {table.name} IS {_quote(table.description)}")
+        for column in table.columns:
+            connection.execute(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {_quote(column.description)}')
     for mart in MARTS:
         connection.execute(f"COMMENT ON TABLE marts.{mart.name} IS {_quote(mart.description)}")
         for column in mart.columns:

@@ -16,7 +16,14 @@ from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
 from warehouse.lake.files import read_fingerprint
 from warehouse.progress import ProgressCallback, ignore_progress
 from warehouse.schema.tables import FOLDED_TABLES, LAKE_TABLES, PULLS, RAW_SCHEMA, Table
-from warehouse.snapshot.database import Fingerprints, Snapshot, count_mart_rows, count_rows, read_published_windows
+from warehouse.snapshot.database import (
+    Fingerprints,
+    Snapshot,
+    count_mart_rows,
+    count_rows,
+    has_people,
+    read_published_windows,
+)
 from warehouse.snapshot.marts import MartSettings
 from warehouse.snapshot.pointer import read_pointer, remove_superseded, swap_pointer, update_copy
 from warehouse.snapshot.repair import (
@@ -125,7 +132,8 @@ def is_stale(folder: DataFolder, settings: MartSettings = _DEFAULTS) -> bool:
     published_windows = read_published_windows(folder.snapshot, settings)
     if published_windows is None:
         return any(lake_windows.values())
-    return not _make_plan(lake_windows, published_windows).is_empty
+    is_current = _make_plan(lake_windows, published_windows).is_empty
+    return not (is_current and has_people(folder.snapshot, settings.people))
 
 
 def _publish_locked(
@@ -163,7 +171,7 @@ def _update_snapshot(
         lake_windows = _read_lake(listed, without=damaged)
         published_windows = None if full else read_published_windows(folder.snapshot, settings)
         plan = _make_plan(lake_windows, published_windows or {})
-        if published_windows is not None and plan.is_empty:
+        if published_windows is not None and plan.is_empty and has_people(folder.snapshot, settings.people):
             break
         with scratch_folder(folder.root, folder.modes) as scratch:
             built = scratch / folder.snapshot.name

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.raw_responses import create_folder
-from warehouse.people.stored_people import load_directory, read_people_version, update_people
+from warehouse.people.stored_people import load_directory, update_people
 from warehouse.storage.paths import DataFolder
 
 
@@ -28,10 +28,10 @@ def names(folder: DataFolder) -> list[str]:
 
 def test_the_directory_follows_the_file(folder: DataFolder, book: Path) -> None:
     assert names(folder) == []
-    before = read_people_version(folder, "US")
+    before = load_directory(folder, "US").version
     assert update_people(folder, [book]).is_changed
     assert names(folder) == ["Ann Lee", "Bo Ray"]
-    assert read_people_version(folder, "US") != before
+    assert load_directory(folder, "US").version != before
     assert not update_people(folder, [book]).is_changed
     book.write_text("name,numbers\nCarla,4085550102\n")
     assert update_people(folder, [book]).is_changed
