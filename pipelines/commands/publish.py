@@ -18,10 +18,12 @@ def publish(
     """
     accounts, _ = read_accounts()
     from pipelines.commands.progress_bar import ProgressBar
+    from pipelines.steps.refresh_people import refresh_people
     from pipelines.warehouse_folder import build_mart_settings, open_folder
     from warehouse.snapshot.publish import publish as run_publish
 
     folder = open_folder(accounts[0])
+    update = refresh_people(accounts[0], folder)
     with ProgressBar() as bar:
         publication = run_publish(
             folder, build_mart_settings(accounts), full=full, on_progress=bar.track("tables", "windows")
@@ -33,4 +35,6 @@ def publish(
         return
     for table, rows in publication.rows.items():
         typer.echo(f"{table:<12}{rows:>12,} rows  {publication.replaced[table]:>6} windows replaced")
+    for problem in update.problems if update else ():
+        typer.echo(f"warning: {problem}", err=True)
     typer.echo(f"published {folder.published}")

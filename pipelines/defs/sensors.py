@@ -12,6 +12,7 @@ from pipelines.defs.failures import failing_step
 from pipelines.defs.jobs import DRAIN
 from pipelines.run_locks import KILLED_TAG, fail_dead_runs
 from pipelines.settings import Settings
+from pipelines.steps.refresh_people import refresh_people
 from pipelines.warehouse_folder import build_mart_settings, has_inbox, open_folder, open_inbox
 from warehouse.snapshot.publish import is_stale
 
@@ -62,6 +63,7 @@ def build_stale_snapshot(
         ):
             return dg.SkipReason("runs are active, and their data was published recently")
         with failing_step():
+            refresh_people(accounts[0], folder)
             stale = is_stale(folder, build_mart_settings(accounts))
         if not stale:
             return dg.SkipReason("the snapshot is up to date")

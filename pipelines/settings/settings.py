@@ -211,8 +211,8 @@ class Settings:
     people: tuple[Path, ...] = _setting(
         "IPLUM_PEOPLE",
         "",
-        "Files or folders with the names of people, comma-separated: CSV or vCard. Default: people.csv and people/ next "
-        "to .env, where they exist.",
+        "Files or folders with the names of people (CSV or vCard), comma-separated. Default: people.csv and people/ "
+        "next to .env, where they exist.",
         parsers.parse_people,
     )
     region: str = _setting(

@@ -14,6 +14,7 @@ _SCHEME = re.compile(r"^(?:sips?|tel|mailto|callto|sms):(?://)?", re.IGNORECASE)
 #: A SIP address whose user part is a number: `+14085550123@host`.
 _NUMBER_AT_HOST = re.compile(r"^(\+?[0-9().\s-]{3,})@")
 _EXTENSION = re.compile(r"(?<=[0-9)])\s*(?:[,;]?\s*(?:ext(?:ension|n|\.)?|x)|,+|;+|#)\s*[:=.]?\s*([0-9]{1,7})#?$")
+_INTERNATIONAL_PREFIX = re.compile(r"^00(?=[1-9])")
 # Short codes have three to six digits; the shortest numbers with a country code have seven.
 _LONGEST_SHORT_CODE = 6
 _CACHED_PARTIES = 100_000
@@ -70,15 +71,15 @@ def _split_extension(text: str) -> tuple[str, str | None]:
 
 def _format_number(text: str, region: str) -> str:
     dialed = "".join(str(unicodedata.decimal(one)) for one in text if one.isdecimal())
-    if len(dialed) <= _LONGEST_SHORT_CODE:
-        return dialed
     # `00` is the international prefix of most of the world, also in address books of the United States.
-    is_international = "+" in text or dialed.startswith("00")
-    written = f"+{dialed.removeprefix('00')}" if is_international else dialed
+    number = _INTERNATIONAL_PREFIX.sub("", dialed)
+    if len(number) <= _LONGEST_SHORT_CODE:
+        return number
+    written = f"+{number}" if "+" in text or number != dialed else dialed
     try:
-        number = phonenumbers.parse(written, region)
+        parsed = phonenumbers.parse(written, region)
     except NumberParseException:
         return written
-    if phonenumbers.is_possible_number_with_reason(number) != ValidationResult.IS_POSSIBLE:
+    if phonenumbers.is_possible_number_with_reason(parsed) != ValidationResult.IS_POSSIBLE:
         return written
-    return str(phonenumbers.format_number(number, PhoneNumberFormat.E164))
+    return str(phonenumbers.format_number(parsed, PhoneNumberFormat.E164))

@@ -17,10 +17,12 @@ _PAGES = {
     "warehouse": "docs/tables.md",
     "marts": "docs/marts.md",
     "report": "README.md",
+    "people": "docs/people.md",
 }
 #: Classes of privacy, the most private first, with columns that imply them; other tables hold counts.
 _PRIVACY = {
     "content": {"body", "path"},
+    "names": {"name", "user_name", "counterparty_name"},
     "numbers": {"counterparty", "from_party", "phone_number"},
     "logins": {"user_id"},
 }

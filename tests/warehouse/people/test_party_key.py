@@ -121,7 +121,10 @@ def test_two_numbers_in_e164_are_never_joined(one: int, other: int) -> None:
     assert (keys[0] == keys[1]) == (one == other)
 
 
-@given(party=st.text(max_size=30), region=regions)
+dialed = st.from_regex(r"(tel:|sip:)?[+(]?0{0,3}[0-9() .-]{1,14}( ?(x|ext|,)[0-9]{1,4})?(@[a-z]{2})?", fullmatch=True)
+
+
+@given(party=st.text(max_size=30) | dialed, region=regions)
 def test_the_key_of_a_key_is_itself(party: str, region: str) -> None:
     # So the equality is reflexive, symmetric and transitive, and keys may be compared with parties.
     key = build_party_key(party, region)
