@@ -33,6 +33,7 @@ from warehouse.storage.paths import DEMO_MARK
 _DAYS = 90
 _CALLBACK_DAYS = 10
 FOLDER = PROJECT / "demo-data"
+_PEOPLE = "names.csv"
 _MARK = b"""This folder was created by 'make demo'. Its records are generated, not those of a phone account.
 Without this file, the demo refuses the folder. With it, every other sync does.
 """
@@ -71,7 +72,7 @@ def main() -> None:
     prepare_folder(load_settings(receiver, PROJECT))
     with (
         run_command("receiver", "--port", "0", environ=receiver) as receiver_process,
-        run_standin(*_build_callback_options(read_url(receiver_process), token)) as (url, standin_process),
+        run_standin(*_build_standin_options(read_url(receiver_process), token)) as (url, standin_process),
     ):
         environ = describe_account(url, FOLDER, began=began)
         _replace_environment(environ)
@@ -111,10 +112,11 @@ def _replace_environment(environ: Mapping[str, str]) -> None:
     adopt_environment(environ)
 
 
-def _build_callback_options(url: str, token: str) -> list[str]:
-    """Return the options for the stand-in's callbacks: some sent twice, some late, some never."""
+def _build_standin_options(url: str, token: str) -> list[str]:
+    """Return the stand-in's options: callbacks, some sent twice, late or never, and the file with names."""
     faults = {"--push-duplicates": "0.05", "--push-reorder": "0.1", "--push-drops": "0.02"}
-    options = {"--push": f"{url}/callbacks/{token}", "--push-past": str(24 * _CALLBACK_DAYS), **faults}
+    pushed = {"--push": f"{url}/callbacks/{token}", "--push-past": str(24 * _CALLBACK_DAYS)}
+    options = {**pushed, **faults, "--people": str(FOLDER / _PEOPLE)}
     return [word for option in options.items() for word in option]
 
 
@@ -128,6 +130,7 @@ def describe_account(url: str, data: Path, *, began: datetime) -> Mapping[str, s
         "IPLUM_LOGIN_ID": "admin@clinic.example",
         "IPLUM_BASE_URL": url,
         "IPLUM_DATA": str(data),
+        "IPLUM_PEOPLE": str(data / _PEOPLE),
         "IPLUM_START_DATE": f"{began - timedelta(days=_DAYS):%Y-%m-%d}",
         "IPLUM_MEDIA_HOSTS": url.removeprefix("http://"),
         "IPLUM_REQUESTS_PER_SECOND": "1000",
@@ -136,10 +139,10 @@ def describe_account(url: str, data: Path, *, began: datetime) -> Mapping[str, s
 
 def run_ui(*options: str) -> None:
     """Run the Dagster UI on the demo's data, with the stand-in, until Ctrl-C; options go to `dagster dev`."""
-    with run_standin() as (url, _):
+    prepare_folder(load_settings(describe_account("http://127.0.0.1:1", FOLDER, began=now()), PROJECT))
+    with run_standin("--people", str(FOLDER / _PEOPLE)) as (url, _):
         environ = describe_account(url, FOLDER, began=now())
         settings = load_settings(environ, PROJECT)
-        prepare_folder(settings)
         home = prepare_dagster_home(settings)
         command = build_ui_command(*options)
         with (

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
@@ -23,17 +24,30 @@ def standin(**given: Any) -> None:
     """
     from iplum_resource.standin.server import serve
 
-    host, port = given.pop("host"), given.pop("port")
+    host, port, people = given.pop("host"), given.pop("port"), given.pop("people")
     try:
         options = Options(**{name: _parse(name, value) for name, value in given.items()})
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if people is not None:
+        _write_people(options, people)
     serve(options, host=host, port=port)
+
+
+def _write_people(options: Options, path: Path) -> None:
+    from iplum_resource.standin.people import format_people
+
+    try:
+        path.write_text(format_people(options), encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"cannot write {path}: {error.strerror}", param_hint="--people") from error
 
 
 def _list_parameters() -> Iterator[inspect.Parameter]:
     yield _parameter("port", int, 8080, typer.Option(help="Port; 0 selects a free one."))
     yield _parameter("host", str, "127.0.0.1", typer.Option(help="Address to listen on."))
+    people = typer.Option(help="Write the names of the generated users and clients to this file (CSV).")
+    yield _parameter("people", Path | None, None, people)
     for option in fields(Options):
         if "help" in option.metadata:
             kind, default = _to_command_line(option.name, option.default, option.metadata["unit"])

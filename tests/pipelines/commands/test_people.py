@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.people import format_people
 from pipelines import cli
 from tests.support.account import Account
 from tests.support.raw_responses import call, fold, response
@@ -109,3 +111,13 @@ def test_the_region_is_checked(
     code = cli.run(["people", "check"])
     assert code == 2
     assert (expected or "there is no people file") in capsys.readouterr().err
+
+
+def test_the_file_of_the_stand_in_passes_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "names.csv"
+    path.write_text(format_people(Options()))
+    monkeypatch.setenv("IPLUM_PEOPLE", str(path))
+    assert cli.run(["people", "check"]) == 0
+    assert capsys.readouterr().err == ""
