@@ -30,12 +30,22 @@ _OVERRIDES = {
 # What Dagster and iplum write in Dagster's home.
 _HOME_FILES = ("dagster.yaml", "history", "schedules", "storage", "tables.lock")
 #: Written by earlier versions; a file that was not changed since is replaced.
-_EARLIER = b"""# Written by iplum: no telemetry, no first-run dialog. Your changes are kept.
+_EARLIER = (
+    b"""# Written by iplum: no telemetry, no first-run dialog. Your changes are kept.
 telemetry:
   enabled: false
 nux:
   enabled: false
-"""
+""",
+    b"""# Written by iplum: no telemetry, no first-run dialog, run monitoring. Your changes are kept.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+run_monitoring:
+  enabled: true
+""",
+)
 _CONFIGURATION = b"""# Written by iplum: no telemetry, no first-run dialog, run monitoring. Your changes are kept.
 telemetry:
   enabled: false
@@ -43,6 +53,11 @@ nux:
   enabled: false
 run_monitoring:
   enabled: true
+# The environment wins over .env.
+secrets:
+  custom:
+    module: pipelines.dagster_env_file
+    class: EnvFile
 """
 
 
@@ -54,7 +69,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
     require_own_tree(home, _HOME_FILES)
     create_folder(home, modes)
     configuration = home / "dagster.yaml"
-    if not configuration.exists() or configuration.read_bytes() == _EARLIER:
+    if not configuration.exists() or configuration.read_bytes() in _EARLIER:
         write_file(configuration, _CONFIGURATION, modes)
     return home
 

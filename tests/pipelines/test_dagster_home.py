@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipelines.dagster_home import prepare_ui
+import dagster as dg
+import pytest
+
+from pipelines.dagster_home import prepare_dagster_home, prepare_ui
+from pipelines.settings import PROJECT, load_settings
 
 
 def test_the_ui_has_the_variables_of_the_env_file(tmp_path: Path) -> None:
@@ -25,3 +29,37 @@ def test_the_command_of_the_systemd_units_prepares_the_folder_and_exits(tmp_path
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == f"{tmp_path / 'dagster'}\n"
     assert (tmp_path / "dagster" / "dagster.yaml").is_file()
+
+
+@pytest.mark.parametrize("is_checkout", [True, False], ids=["dagster dev in the checkout", "make ui"])
+def test_the_environment_wins_over_the_env_file_in_dagsters_working_folder(
+    is_checkout: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster reads `.env` in the processes that load the definitions and execute runs."""
+    home = tmp_path
+    if is_checkout:
+        (tmp_path / "dagster.yaml").write_bytes((PROJECT / "dagster.yaml").read_bytes())
+    else:
+        home = prepare_dagster_home(load_settings({"IPLUM_DATA": str(tmp_path / "data")}, tmp_path))
+    (home / ".env").write_text("IPLUM_SECRET_KEY=file\nIPLUM_LANG=fr\n")
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("IPLUM_SECRET_KEY", "process")
+    monkeypatch.setenv("IPLUM_LANG", "")
+    monkeypatch.delenv("IPLUM_LANG")
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.inject_env_vars("pipelines.definitions")
+    assert os.environ["IPLUM_SECRET_KEY"] == "process"
+    assert os.environ["IPLUM_LANG"] == "fr", "variables that only the file has are set"
+
+
+def test_a_configuration_of_an_earlier_version_is_replaced_and_a_changed_one_kept(tmp_path: Path) -> None:
+    settings = load_settings({"IPLUM_DATA": str(tmp_path)}, tmp_path)
+    file = prepare_dagster_home(settings) / "dagster.yaml"
+    current = file.read_text()
+    earlier = current.partition("# The environment wins")[0]
+    file.write_text(earlier)
+    prepare_dagster_home(settings)
+    assert file.read_text() == current
+    file.write_text(earlier + "# mine\n")
+    prepare_dagster_home(settings)
+    assert file.read_text() == earlier + "# mine\n"
