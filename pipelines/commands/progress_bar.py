@@ -17,6 +17,7 @@ from pipelines.steps.pull_windows import WindowOutcome
 
 #: Below this width, a bar would leave no room for its text.
 _NARROW = 90
+_LOGGERS = ("iplum_resource", "warehouse")
 _PUBLISHING = "publishing"
 
 
@@ -40,13 +41,15 @@ class ProgressBar(Progress):
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        logging.getLogger("iplum_resource").addHandler(self._notes)
+        for name in _LOGGERS:
+            logging.getLogger(name).addHandler(self._notes)
         self._bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._bar.stop()
-        logging.getLogger("iplum_resource").removeHandler(self._notes)
+        for name in _LOGGERS:
+            logging.getLogger(name).removeHandler(self._notes)
         if self._is_plain and self._has_lines:
             self.show_line("finished" if kind is None else "stopped")
 
@@ -121,7 +124,7 @@ def _choose_columns(width: int) -> list[progress.ProgressColumn]:
 
 
 class _WarningHandler(logging.Handler):
-    """Prints warnings of the client, such as retries and rejected usage types, above the bars."""
+    """Prints warnings, such as retries and rejected usage types, above the bars."""
 
     def __init__(self, show_line: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)

@@ -35,6 +35,7 @@ def run_diagnosis(
     from pipelines.doctor import machine
 
     yield from machine.diagnose_folder(accounts[0])
+    yield from machine.diagnose_snapshot(accounts[0])
     for settings in accounts:
         found = (machine.diagnose_data(settings, clock()), *machine.diagnose_types(settings))
         for diagnosis in (*found, *machine.diagnose_records(settings)):

@@ -57,6 +57,26 @@ def _diagnose_bucket(folder: DataFolder) -> Diagnosis:
     return Diagnosis("data folder", State.OK, f"{folder.address}: files can be written, read and deleted")
 
 
+def diagnose_snapshot(settings: Settings) -> Iterator[Diagnosis]:
+    """Check that the published file can be opened, and that no other program writes to it."""
+    from warehouse.snapshot.database import count_rows, find_foreign_wal
+
+    folder = open_folder(settings)
+    wal = find_foreign_wal(folder.snapshot)
+    if wal is not None:
+        found = f"another program opened {folder.snapshot} for writing and left {wal.name}"
+        fix = "Open it read-only there (docs/sql.md). The next sync or 'iplum publish' removes that file."
+        yield Diagnosis("warehouse", State.WARNING, found, fix)
+    if wal is not None or not os.path.lexists(folder.snapshot):
+        return
+    try:
+        count_rows(folder.snapshot)
+    except WarehouseError as error:
+        yield _fail("warehouse", error)
+    else:
+        yield Diagnosis("warehouse", State.OK, f"{folder.snapshot} can be read")
+
+
 def diagnose_records(settings: Settings) -> Iterator[Diagnosis]:
     """Check for records that iPlum sent in an unusable form."""
     from warehouse.checks.data_problems import find_problems

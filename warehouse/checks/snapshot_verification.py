@@ -8,7 +8,7 @@ import duckdb
 
 from warehouse.schema.marts import MARTS
 from warehouse.schema.tables import PEOPLE_TABLES, PUBLICATION_TABLES, PUBLISHED_TABLES, Table
-from warehouse.snapshot.database import read_select
+from warehouse.snapshot.database import attach_published, read_select
 from warehouse.snapshot.marts import MartSettings
 from warehouse.snapshot.publish import build_snapshot
 from warehouse.sql import read_sql
@@ -56,8 +56,7 @@ def _open_both(published: Path, rebuilt: Path) -> Iterator[duckdb.DuckDBPyConnec
     """Open both files read-only; other files and the network are out of reach."""
     with duckdb.connect(config={"temp_directory": f"{rebuilt}.tmp", "autoinstall_known_extensions": "false"}) as both:
         for name, path in (("published", published), ("rebuilt", rebuilt)):
-            quoted = str(path).replace("'", "''")
-            both.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+            attach_published(both, path, name)
         both.execute("SET TimeZone = 'UTC'")
         both.execute("SET enable_progress_bar = false")
         both.execute("SET enable_external_access = false")

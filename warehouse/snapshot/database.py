@@ -1,13 +1,14 @@
 """The published database file: its tables, and the windows it was built from."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
-from warehouse.errors import SnapshotUnreadable
+from warehouse.errors import SnapshotUnreadable, StorageFailed
 from warehouse.people.directory import Directory
 from warehouse.schema.marts import MARTS
 from warehouse.schema.tables import FOLDED_TABLES, PUBLISHED_TABLES, VIEWS, Table, render_ddl
@@ -185,9 +186,34 @@ def _forbid_other_files(connection: duckdb.DuckDBPyConnection, reads: Path | Non
     connection.execute("SET python_enable_replacements = false")
 
 
+def attach_published(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    """Attach a published file read-only.
+
+    A WAL next to it is refused: DuckDB would apply it, even if it belongs to an earlier file. Raises `duckdb.Error` and
+    `StorageFailed`.
+    """
+    wal = find_foreign_wal(path)
+    if wal is not None:
+        raise StorageFailed(
+            f"cannot read {path}",
+            f"another program opened it for writing and left {wal.name}",
+            "Open it read-only there, and run 'iplum publish', which removes that file",
+        )
+    quoted = str(path).replace("'", "''")
+    connection.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+
+
+def find_foreign_wal(path: Path) -> Path | None:
+    """Return the WAL next to a published file, where a publisher never leaves one."""
+    wal = path.with_name(f"{path.name}.wal")
+    return wal if os.path.lexists(wal) else None
+
+
 @contextmanager
 def open_snapshot(path: Path, *, reads: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a read-only connection to a published file; instants are in UTC. Raises `duckdb.Error`.
+    """Open a read-only connection to a published file; instants are in UTC.
+
+    Raises `duckdb.Error`, and `StorageFailed` if another program left a WAL.
 
     Files outside the folder `reads` and the network are out of reach, so that a view that another program planted in
     the file cannot read them. `duckdb.connect(path)` would return an earlier snapshot that this process still has open
@@ -196,8 +222,7 @@ def open_snapshot(path: Path, *, reads: Path | None = None) -> Iterator[duckdb.D
     with duckdb.connect(
         config={"temp_directory": f"{path}.tmp", "autoinstall_known_extensions": "false"}
     ) as connection:
-        quoted = str(path).replace("'", "''")
-        connection.execute(f"ATTACH '{quoted}' AS warehouse (READ_ONLY)")
+        attach_published(connection, path, "warehouse")
         connection.execute("USE warehouse")
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")
@@ -229,7 +254,7 @@ def read_published_windows(path: Path, settings: MartSettings) -> dict[Table, di
             rows = connection.execute(
                 "SELECT table_name, account, window_start, fingerprint FROM publication.windows"
             ).fetchall()
-    except (duckdb.Error, ValueError):
+    except (duckdb.Error, StorageFailed, ValueError):
         return None
     if built != (build_fingerprint(settings),):
         return None
@@ -247,17 +272,17 @@ def has_people(path: Path, people: Directory) -> bool:
 
 
 def count_rows(path: Path) -> dict[str, int]:
-    """Count the rows of each published table, by name; raises `duckdb.Error`."""
+    """Count the rows of each published table, by name; raises `SnapshotUnreadable` and `StorageFailed`."""
     return _count(path, "main", [table.name for table in PUBLISHED_TABLES])
 
 
 def count_mart_rows(path: Path) -> dict[str, int]:
-    """Count the rows of each mart, by name; raises `duckdb.Error`."""
+    """Count the rows of each mart, by name; raises `SnapshotUnreadable` and `StorageFailed`."""
     return _count(path, "marts", [mart.name for mart in MARTS])
 
 
 def _count(path: Path, schema: str, names: Sequence[str]) -> dict[str, int]:
-    with open_snapshot(path) as connection:
+    with read_snapshot(path) as connection:
         return {
             name: int(connection.execute(f"SELECT count(*) FROM {schema}.{name}").fetchall()[0][0]) for name in names
         }

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock, Timeout
 
-from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
+from warehouse.errors import PublishedInPart, PublisherBusy, SnapshotUnreadable, StorageFailed
 from warehouse.lake.files import read_fingerprint
 from warehouse.progress import ProgressCallback, ignore_progress
 from warehouse.schema.tables import FOLDED_TABLES, LAKE_TABLES, PULLS, RAW_SCHEMA, Table
@@ -21,6 +22,7 @@ from warehouse.snapshot.database import (
     Snapshot,
     count_mart_rows,
     count_rows,
+    find_foreign_wal,
     has_people,
     read_published_windows,
 )
@@ -40,6 +42,7 @@ from warehouse.windows import StorageWindow, WindowKey
 
 _DEFAULTS = MartSettings()
 _ATTEMPTS = 3
+_logger = logging.getLogger("warehouse")
 DATASETS = tuple(dataset for table in FOLDED_TABLES for dataset in table.datasets)
 
 
@@ -140,12 +143,13 @@ def _publish_locked(
     folder: DataFolder, settings: MartSettings, *, full: bool, on_progress: ProgressCallback
 ) -> Publication:
     remove_abandoned(folder.root)
+    _remove_foreign_wal(folder)
     folder.store.remove_abandoned(folder.window_folders())
     damaged: set[str] = set()
     refolded = fold_stale_windows(folder, damaged)
     try:
         publication = _update_snapshot(folder, settings, damaged, refolded=refolded, full=full, on_progress=on_progress)
-    except duckdb.Error:
+    except (duckdb.Error, SnapshotUnreadable):
         # Damaged lake files or snapshots can be rebuilt; a second failure is reported.
         damaged |= _find_damaged_raw(folder)
         refolded += refold_damaged(folder, damaged)
@@ -183,7 +187,9 @@ def _update_snapshot(
                 continue
             # If another machine has published meanwhile, build again on its snapshot.
             attempts_left -= 1
-            if swap_pointer(folder, built, expected=base_pointer, overwrite=not attempts_left):
+            is_published = swap_pointer(folder, built, expected=base_pointer, overwrite=not attempts_left)
+            _remove_foreign_wal(folder)
+            if is_published:
                 break
     replaced = {table.name: len(plan.to_replace[table]) + len(plan.to_remove[table]) for table in lake_windows}
     return Publication(
@@ -193,6 +199,18 @@ def _update_snapshot(
         refolded,
         rebuilt=published_windows is None,
     )
+
+
+def _remove_foreign_wal(folder: DataFolder) -> None:
+    """Remove the WAL of a program that opened the snapshot read-write; DuckDB would apply it to every later one."""
+    wal = find_foreign_wal(folder.snapshot)
+    if wal is not None:
+        wal.unlink(missing_ok=True)
+        _logger.warning(
+            "removed %s: another program opened %s for writing, and its changes are not kept. Open the file read-only.",
+            wal,
+            folder.snapshot.name,
+        )
 
 
 def build_snapshot(folder: DataFolder, settings: MartSettings, path: Path) -> None:

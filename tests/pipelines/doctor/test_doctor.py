@@ -13,9 +13,11 @@ from pipelines.dagster_home import open_instance
 from pipelines.doctor import run_diagnosis
 from pipelines.doctor.api import find_earliest
 from pipelines.doctor.diagnosis import Diagnosis, State, choose_exit_code
+from pipelines.doctor.machine import diagnose_snapshot
 from tests.support.account import Account, now
 from tests.support.alert_servers import run_webhook
 from tests.support.raw_responses import call, fold, response
+from warehouse.snapshot.publish import publish
 from warehouse.windows import window_of
 
 
@@ -166,6 +168,20 @@ def test_an_existing_data_folder_and_dagster_history_are_checked(account: Accoun
     database = account.settings.state / "dagster" / "history" / "runs.db"
     database.write_bytes(b"no database, " * 100)
     assert most_severe(diagnose(account))["Dagster"].state is State.FAILED
+
+
+def test_a_foreign_wal_and_an_unreadable_warehouse_are_named(account: Account) -> None:
+    assert list(diagnose_snapshot(account.settings)) == []
+    publish(account.folder)
+    assert [line.state for line in diagnose_snapshot(account.settings)] == [State.OK]
+    wal = account.folder.snapshot.with_name("warehouse.duckdb.wal")
+    wal.touch()
+    (line,) = diagnose_snapshot(account.settings)
+    assert (line.state, wal.name in line.found, "'iplum publish'" in line.fix) == (State.WARNING, True, True)
+    wal.unlink()
+    account.folder.snapshot.write_bytes(b"nothing")
+    (line,) = diagnose_snapshot(account.settings)
+    assert (line.state, line.fix) == (State.FAILED, "Run 'iplum publish --full'.")
 
 
 def test_records_that_cannot_be_read_are_a_warning(account: Account) -> None:
