@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page
 
 from iplum_resource.standin.server import Running
+from tests.pipelines.test_dagster_ui import assert_only_own_pages_are_served
 from tests.support.account import Account, now
 from tests.support.browser import find_chromium, launch_backfill, open_backfill, open_browser
 from tests.support.dagster_dev import DagsterDev, run_dagster_dev, wait_for
@@ -47,7 +48,7 @@ class Environment:
 
 @pytest.fixture(scope="module")
 def environment(standin_server: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    """Dagster, started once for both tests because the start takes 20 seconds."""
+    """Dagster, started once for all tests of `dagster dev` because the start takes 20 seconds."""
     account = Account(standin_server, tmp_path_factory.mktemp("backfill"))
     with run_dagster_dev(account) as dagster:
         yield Environment(account, dagster)
@@ -106,6 +107,10 @@ def test_a_failed_window_is_retried_in_the_browser_and_the_report_is_shown(envir
         page.emulate_media(media="print")
         page.set_viewport_size({"width": 703, "height": 1000})
         assert page.evaluate(FITS)
+
+
+def test_dagster_dev_refuses_other_pages_and_serves_its_own(environment: Environment) -> None:
+    assert_only_own_pages_are_served(environment.dagster.url)
 
 
 def read_report_path(page: Page, url: str) -> str:

@@ -17,7 +17,7 @@ import requests
 from starlette.requests import HTTPConnection
 from starlette.types import Message, Scope
 
-from pipelines.dagster_home import build_ui_command, build_ui_environment, prepare_dagster_home
+from pipelines.dagster_home import build_ui_environment, prepare_dagster_home
 from pipelines.dagster_ui import RequestGuard, find_problem
 from pipelines.settings import PROJECT, load_settings
 
@@ -121,6 +121,21 @@ def test_a_refused_websocket_is_closed_before_it_opens() -> None:
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
+def test_a_read_only_ui_refuses_other_pages_and_changes(tmp_path: Path) -> None:
+    environ = {**os.environ, "IPLUM_DATA": str(tmp_path / "data")}
+    home = prepare_dagster_home(load_settings(environ, PROJECT))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    workspace = ["-w", str(PROJECT / "workspace.yaml"), "-p", str(port)]
+    command = [sys.executable, "-m", "pipelines.dagster_ui", "--read-only", *workspace]
+    with serving(command, environ, home, port) as url:
+        assert_only_own_pages_are_served(url)
+        mutation = {"query": "mutation { wipeAssets(assetPartitionRanges: []) { __typename } }"}
+        done = requests.post(f"{url}/graphql", json=mutation, timeout=60).json()["data"]["wipeAssets"]
+        assert done == {"__typename": "UnauthorizedError"}, "the server is read-only"
+
+
 @contextmanager
 def serving(command: list[str], environ: Mapping[str, str], home: Path, port: int) -> Iterator[str]:
     """Run the UI until its web server responds, and end it afterwards."""
@@ -142,39 +157,26 @@ def serving(command: list[str], environ: Mapping[str, str], home: Path, port: in
         process.wait(timeout=60)
 
 
-@pytest.mark.parametrize("is_dev", [False, True])
-def test_the_running_ui_refuses_other_pages_and_serves_its_own(tmp_path: Path, is_dev: bool) -> None:
-    environ = {**os.environ, "IPLUM_DATA": str(tmp_path / "data")}
-    home = prepare_dagster_home(load_settings(environ, PROJECT))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    workspace = ["-w", str(PROJECT / "workspace.yaml"), "-p", str(port)]
-    command = [sys.executable, "-m", "pipelines.dagster_ui", "--read-only", *workspace]
-    if is_dev:
-        command = build_ui_command("-p", str(port))
+def assert_only_own_pages_are_served(url: str) -> None:
+    """Send requests of the UI, and requests of another web page, which must be refused."""
     query = {"query": "{ instance { hasInfo } }"}
-    with serving(command, environ, home, port) as url:
-        assert requests.post(f"{url}/graphql", json=query, timeout=60).json()["data"]["instance"]
-        page = requests.get(f"{url}/runs", headers={"Accept": "text/html"}, timeout=60)
-        assert (page.status_code, page.headers["X-Frame-Options"]) == (200, "SAMEORIGIN")
-        refused = [
-            requests.post(f"{url}/graphql", json=query, headers={"Origin": "https://evil.example"}, timeout=60),
-            requests.post(f"{url}/graphql", json=query, headers={"Host": f"evil.example:{port}"}, timeout=60),
-            requests.post(f"{url}/graphql", params=query, data="x", headers={"Content-Type": "text/plain"}, timeout=60),
-            requests.post(f"{url}/graphql", data=json.dumps(query), timeout=60),
-            requests.get(f"{url}/graphql", params=query, timeout=60),
-        ]
-        assert [response.status_code for response in refused] == [403] * 5
-        assert "Request refused: another web page sent it." in refused[0].text
-        handshake = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-        handshake["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
-        opened = requests.get(f"{url}/graphql", headers={**handshake, "Origin": url}, timeout=60, stream=True)
-        assert opened.status_code == 101
-        opened.close()
-        foreign = requests.get(f"{url}/graphql", headers={**handshake, "Origin": "https://evil.example"}, timeout=60)
-        assert foreign.status_code == 403
-        if not is_dev:
-            mutation = {"query": "mutation { wipeAssets(assetPartitionRanges: []) { __typename } }"}
-            done = requests.post(f"{url}/graphql", json=mutation, timeout=60).json()["data"]["wipeAssets"]
-            assert done == {"__typename": "UnauthorizedError"}, "the server is read-only"
+    assert requests.post(f"{url}/graphql", json=query, timeout=60).json()["data"]["instance"]
+    page = requests.get(f"{url}/runs", headers={"Accept": "text/html"}, timeout=60)
+    assert (page.status_code, page.headers["X-Frame-Options"]) == (200, "SAMEORIGIN")
+    port = url.rpartition(":")[2]
+    refused = [
+        requests.post(f"{url}/graphql", json=query, headers={"Origin": "https://evil.example"}, timeout=60),
+        requests.post(f"{url}/graphql", json=query, headers={"Host": f"evil.example:{port}"}, timeout=60),
+        requests.post(f"{url}/graphql", params=query, data="x", headers={"Content-Type": "text/plain"}, timeout=60),
+        requests.post(f"{url}/graphql", data=json.dumps(query), timeout=60),
+        requests.get(f"{url}/graphql", params=query, timeout=60),
+    ]
+    assert [response.status_code for response in refused] == [403] * 5
+    assert "Request refused: another web page sent it." in refused[0].text
+    handshake = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    handshake["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
+    opened = requests.get(f"{url}/graphql", headers={**handshake, "Origin": url}, timeout=60, stream=True)
+    assert opened.status_code == 101
+    opened.close()
+    foreign = requests.get(f"{url}/graphql", headers={**handshake, "Origin": "https://evil.example"}, timeout=60)
+    assert foreign.status_code == 403
