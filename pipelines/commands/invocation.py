@@ -10,7 +10,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines.settings import PROJECT, Settings, adopt_environment, load_accounts, parse_day_text, read_environment
+from pipelines.settings import (
+    PROJECT,
+    Settings,
+    adopt_environment,
+    check_given_secrets,
+    load_accounts,
+    parse_day_text,
+    read_environment,
+)
 from pipelines.warehouse_folder import open_folder
 
 _NO_WRAP = 10_000
@@ -51,7 +59,10 @@ def read_settings_of_reader(*names: str) -> Settings:
 def _load() -> tuple[tuple[Settings, ...], dict[str, str]]:
     environ = read_environment(os.environ, PROJECT)
     adopt_environment(environ)
-    return load_accounts(environ, PROJECT), environ
+    accounts = load_accounts(environ, PROJECT)
+    for settings in accounts:
+        check_given_secrets(environ, settings.secrets)
+    return accounts, environ
 
 
 def read_range(since: str | None, until: str | None) -> tuple[date | None, date | None]:

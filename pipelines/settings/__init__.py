@@ -4,7 +4,7 @@ Everything outside imports from here.
 """
 
 from pipelines.settings.accounts_file import ACCOUNT_OPTIONS, ACCOUNTS_FILE, choose_accounts, load_accounts
-from pipelines.settings.credentials import check_credentials, read_callback_token
+from pipelines.settings.credentials import check_credentials, check_given_secrets, read_callback_token
 from pipelines.settings.env_file_writer import render_env_example, set_variables
 from pipelines.settings.environment import DEMO, PROJECT, adopt_environment, read_env_file, read_environment
 from pipelines.settings.parsers import SettingsError, parse_day_text

@@ -16,9 +16,21 @@ def check_credentials(environ: Mapping[str, str], names: SecretNames = OWN_SECRE
         value = environ.get(name, "")
         if not value:
             raise SettingsError(f"{name} is not set: add it to .env (see .env.example) or to the environment")
-        problem = find_credential_problem(value)
-        if problem:
-            raise SettingsError(f"{name} {problem}: enter the value alone")
+        _check_credential(name, value)
+
+
+def check_given_secrets(environ: Mapping[str, str], names: SecretNames = OWN_SECRETS) -> None:
+    """Raise `SettingsError` for a secret that is set but unusable, for commands that may need none of them."""
+    for name in (names.access_key, names.secret_key, names.login_id):
+        _check_credential(name, environ.get(name, ""))
+    if environ.get(names.callback_token):
+        read_callback_token(environ, names)
+
+
+def _check_credential(name: str, value: str) -> None:
+    problem = value and find_credential_problem(value)
+    if problem:
+        raise SettingsError(f"{name} {problem}: enter the value alone")
 
 
 def read_callback_token(environ: Mapping[str, str], names: SecretNames = OWN_SECRETS) -> str:

@@ -96,9 +96,10 @@ ALL = [*NEED_KEYS, "receiver", "publish", "sql 'SELECT 1'", "report", "retention
 @pytest.mark.parametrize(
     ("command", "name", "value"),
     [
-        *((command, "IPLUM_SECRET_KEY", "\u201ec4nary\u201c") for command in NEED_KEYS),
-        *((command, "IPLUM_ACCESS_KEY", "\u00abc4nary\u00bb") for command in NEED_KEYS),
-        *((command, "IPLUM_CALLBACK_TOKEN", "\u201ca-long-token-c4nary\u201d") for command in ("receiver", "doctor")),
+        *((command, "IPLUM_SECRET_KEY", "\u201ec4nary\u201c") for command in ALL),
+        *((command, "IPLUM_ACCESS_KEY", "\u00abc4nary\u00bb") for command in ALL),
+        *((command, "IPLUM_CALLBACK_TOKEN", "\u201ca-long-token-c4nary\u201d") for command in ALL),
+        *((command, "IPLUM_CALLBACK_TOKEN", "c4nary") for command in ALL),
         *((command, "IPLUM_BASE_URL", "https://api.iplum.com/#c4nary") for command in ALL),
         *((command, "IPLUM_BASE_URL", "http://127.0.0.1.iplum.com") for command in ALL),
         *((command, "IPLUM_ALERT_WEBHOOK", "http://localhost.iplum.com/c4nary") for command in ALL),
