@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from pipelines.clock import Clock
 from warehouse.archive.download_log import DownloadAttempt, DownloadLog, fold_lake_file
-from warehouse.lake.normalize import UNREAD, normalize_records, parse_instant
+from warehouse.lake.lenient_parser import parse_instant
+from warehouse.lake.normalize import UNREAD, normalize_records
 from warehouse.raw.deletion_log import is_deleted
 from warehouse.raw.inbox import Event, Inbox
 from warehouse.raw.json_records import load_records
@@ -135,9 +136,8 @@ def _place_events(events: Sequence[Event], table: Table) -> list[tuple[Event, st
     """Return each event with its record's ID and window; the window is None for a start in the future."""
     records = [record for event in events for record in load_records(event.body)]
     normalized = normalize_records(records, table, [event.received_at for event in events])
-    starts = dict(zip(normalized.positions, normalized.rows[table.started].to_pylist(), strict=True))
-    ids = dict(zip(normalized.positions, normalized.rows["record_id"].to_pylist(), strict=True))
-    unread = dict(zip(normalized.positions, normalized.rows[UNREAD].to_pylist(), strict=True))
+    rows = normalized.rows.set_axis(list(normalized.positions))
+    starts, ids, unread = (rows[name].dropna().to_dict() for name in (table.started, "record_id", UNREAD))
     field = next(column.field for column in table.columns if column.name == table.started)
     placed = []
     for position, event in enumerate(events):

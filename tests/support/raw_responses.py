@@ -93,6 +93,11 @@ def fold(
     return result
 
 
+def to_list(column: pd.Series) -> list[object]:
+    """Return the values of a column, with None for null."""
+    return [None if value is pd.NA or value is pd.NaT else value for value in column]
+
+
 def rows_of(folder: DataFolder, window: StorageWindow = WINDOW, table: Table = USAGE) -> pd.DataFrame:
     """Read the folded rows of a window, indexed by record ID."""
     rows = read_rows(folder, table, "default", window)

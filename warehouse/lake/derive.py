@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import pandas as pd
 
-from warehouse.lake.normalize import OBJECT_COLUMNS, UNREAD
+from warehouse.lake.columns import INTEGERS, TEXTS, repeat_value
+from warehouse.lake.normalize import CONFLICTS, OBJECT_COLUMNS, UNKNOWN, UNREAD
 from warehouse.schema.tables import RECORDINGS, USAGE, Table
 
 _KINDS = (
@@ -28,43 +29,40 @@ _TOO_LARGE = 2**63
 _POWERS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
-def derive_columns(rows: pa.Table, table: Table) -> pa.Table:
+def derive_columns(rows: pd.DataFrame, table: Table) -> pd.DataFrame:
     """Add the derived columns to folded rows."""
     if table is USAGE:
         counterparty = _find_counterparties(rows)
-        rows = rows.append_column("counterparty", counterparty)
-        rows = rows.append_column("counterparty_kind", classify_parties(counterparty.combine_chunks()))
+        rows = rows.assign(counterparty=counterparty, counterparty_kind=classify_parties(counterparty))
     elif table is RECORDINGS:
-        texts = rows["length_text"].to_pylist()
-        lengths = [None if text is None else parse_length(text) for text in texts]
-        rows = rows.append_column("length_bytes", pa.array(lengths, pa.int64()))
-        unread = [
-            _join_objects(other, None if text is None or length is not None else json.dumps({"length": text}))
-            for other, text, length in zip(rows[UNREAD].to_pylist(), texts, lengths, strict=True)
-        ]
-        rows = rows.set_column(rows.column_names.index(UNREAD), UNREAD, pa.array(unread, pa.string()))
-    return rows.append_column("extra", _build_extra(rows))
+        texts = rows["length_text"]
+        lengths = [None if pd.isna(text) else parse_length(text) for text in texts]
+        rows = rows.assign(length_bytes=pd.Series(lengths, index=rows.index, dtype=INTEGERS))
+        for row in rows.index[texts.notna() & rows["length_bytes"].isna()]:
+            rows.loc[row, UNREAD] = _join_objects([rows.loc[row, UNREAD], json.dumps({"length": texts[row]})])
+    return rows.assign(extra=_build_extra(rows))
 
 
-def _find_counterparties(rows: pa.Table) -> pa.ChunkedArray:
+def _find_counterparties(rows: pd.DataFrame) -> pd.Series:
     """Return the other party; without a known direction, the one that is not the user's login, else null."""
-    user, sender, receiver = (pc.utf8_lower(rows[name]) for name in ("user_id", "from_party", "to_party"))
-    is_inbound = pc.equal(rows["direction"], "in").fill_null(False)
-    is_outbound = pc.equal(rows["direction"], "out").fill_null(False)
-    is_known = pc.or_(is_inbound, is_outbound)
-    takes_sender = pc.or_(is_inbound, pc.and_not(pc.equal(receiver, user).fill_null(False), is_known))
-    takes_receiver = pc.or_(is_outbound, pc.and_not(pc.equal(sender, user).fill_null(False), is_known))
-    return pc.case_when(pc.make_struct(takes_sender, takes_receiver), rows["from_party"], rows["to_party"])
+    parties = rows["from_party"].where(rows["direction"] == "in", rows["to_party"])
+    is_known = rows["direction"].isin(["in", "out"])
+    if is_known.all():
+        return parties
+    user, sender, receiver = (rows[name].str.lower() for name in ("user_id", "from_party", "to_party"))
+    other = rows["to_party"].where((sender == user).fillna(False))
+    return parties.where(is_known, rows["from_party"].where((receiver == user).fillna(False), other))
 
 
-def classify_parties(parties: pa.Array) -> pa.Array:
+def classify_parties(parties: pd.Series) -> pd.Series:
     """Return the kind of each party: `phone`, `login`, `short_code` or `other`, and null for null."""
-    texts = parties.dictionary_encode()
-    words = texts.dictionary
-    kinds: pa.Array = pa.array(["other"] * len(words), pa.string())
+    # Each is classified once: there are few.
+    codes, distinct = parties.factorize()
+    words = pd.Series(distinct, dtype=TEXTS)
+    kinds = pd.Series("other", index=words.index, dtype=TEXTS)
     for kind, pattern in reversed(_KINDS):
-        kinds = pc.if_else(pc.match_substring_regex(words, pattern), kind, kinds)
-    return kinds.take(texts.indices)
+        kinds = kinds.mask(words.str.contains(pattern), kind)
+    return pd.Series(kinds.array.take(codes, allow_fill=True), index=parties.index)
 
 
 def parse_length(text: str) -> int | None:
@@ -82,19 +80,20 @@ def parse_length(text: str) -> int | None:
     return None
 
 
-def _build_extra(rows: pa.Table) -> pa.Array:
+def _build_extra(rows: pd.DataFrame) -> pd.Series:
     """Return one JSON object per row with undocumented fields, unparsed values and conflicting payloads, or null."""
-    columns = [rows[name] for name in OBJECT_COLUMNS]
-    if all(column.null_count == len(rows) for column in columns):
-        return pa.nulls(len(rows), pa.string())
-    pairs = zip(*(column.to_pylist() for column in columns), strict=True)
-    return pa.array([_join_objects(*pair) for pair in pairs], pa.string())
+    has_objects = rows[UNKNOWN].notna() | rows[UNREAD].notna() | rows[CONFLICTS].notna()
+    if not has_objects.any():
+        return repeat_value(None, TEXTS, len(rows))
+    objects = rows.loc[has_objects, list(OBJECT_COLUMNS)]
+    texts = [_join_objects(texts) for texts in objects.itertuples(index=False)]
+    return pd.Series(texts, index=objects.index, dtype=TEXTS).reindex(rows.index)
 
 
-def _join_objects(*texts: str | None) -> str | None:
+def _join_objects(texts: Iterable[Any]) -> str | None:
     fields: dict[str, Any] = {}
     for text in texts:
-        fields |= {} if text is None else json.loads(text)
+        fields |= {} if pd.isna(text) else json.loads(text)
     if not fields:
         return None
     # DuckDB rejects JSON with a lone surrogate, so its escape is written as six characters of text.

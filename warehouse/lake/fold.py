@@ -7,11 +7,13 @@ import pandas as pd
 import pyarrow as pa
 
 from warehouse.errors import RawDamaged
+from warehouse.lake.columns import to_frame, to_lake_rows
 from warehouse.lake.derive import derive_columns
-from warehouse.lake.files import WindowState, fold_version, read_rows, read_state, write_lake_file
+from warehouse.lake.files import WindowState, fold_version, read_state, read_table, write_lake_file
+from warehouse.lake.lenient_parser import is_implausible
 from warehouse.lake.links import DAMAGED, NO_LINKS, Links, describe_links, find_siblings, list_raw, read_links
 from warehouse.lake.merge import count_lost_values, find_spans, merge_linked, merge_window, sort_rows
-from warehouse.lake.normalize import CONFLICTS, UNREAD, NormalizedResponse, is_implausible
+from warehouse.lake.normalize import CONFLICTS, UNREAD, NormalizedResponse
 from warehouse.lake.out_of_window import copy_out_of_window_records
 from warehouse.lake.presence import compute_origins, find_complete_pulls
 from warehouse.lake.versions import (
@@ -67,11 +69,11 @@ def fold_window(
     the window is folded again (docs/design.md, "No locks between runs"). `cache` is shared by the folds of one
     publish. Raises `StorageFailed` and `RawDamaged`.
     """
-    before, state_before = read_rows(folder, table, account, window), read_state(folder, table, account, window)
+    before, state_before = read_table(folder, table, account, window), read_state(folder, table, account, window)
     other_windows: set[StorageWindow] = set()
     while True:
         rows, state = _merge_raw(folder, table, account, window, copied_to=other_windows, cache=cache)
-        write_lake_file(folder, table, account, window, rows=rows, state=state)
+        write_lake_file(folder, table, account, window, rows=to_lake_rows(rows, table), state=state)
         if state.linked == DAMAGED or is_up_to_date(folder, table, account, window):
             new, changed = _count_changes(before, rows, table)
             del rows
@@ -83,19 +85,19 @@ def fold_window(
 def compute_rows(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> pa.Table:
     """Compute a window's rows from its raw files, as its lake file should hold them; raises `RawDamaged`."""
     rows, _ = _merge_raw(folder, table, account, window)
-    return rows.select(table.lake_schema.names).cast(table.lake_schema)
+    return to_lake_rows(rows, table)
 
 
 def count_nulled(folder: DataFolder, table: Table, account: str, window: StorageWindow) -> int:
     """Count the rows with a value that the newest pulled version of the record no longer has; raises `RawDamaged`."""
     named, bodies = read_responses(folder, table, account, window, list_raw(folder, table, account, window))
     versions = collect_versions([response for _, response in named], bodies, table, window).rows
-    return count_lost_values(versions.filter(versions["pulled"]), table)
+    return count_lost_values(versions[versions["pulled"]], table)
 
 
 def merge(
     own: WindowVersions, table: Table, *, siblings: Sequence[WindowVersions] = (), links: Links = NO_LINKS
-) -> pa.Table:
+) -> pd.DataFrame:
     """Merge the versions of a window, and those of its linked records in other windows, into its rows.
 
     Returns the columns of the lake schema, `unread` and `conflicts`, sorted by start and record ID.
@@ -104,9 +106,9 @@ def merge(
     unlinked = replace(own, rows=filter_by_id(own.rows, linked, invert=True)) if linked else own
     rows = merge_window(unlinked)
     if linked:
-        rows = pa.concat_tables([rows, merge_linked([own, *siblings], linked, table, own.window)])
+        rows = pd.concat([rows, merge_linked([own, *siblings], linked, table, own.window)], ignore_index=True)
     rows = sort_rows(rows, table, own.window)
-    return derive_columns(rows.append_column("origin", compute_origins(rows)), table)
+    return derive_columns(rows.assign(origin=compute_origins(rows)), table)
 
 
 def _merge_raw(
@@ -117,7 +119,7 @@ def _merge_raw(
     *,
     copied_to: set[StorageWindow] | None = None,
     cache: VersionCache | None = None,
-) -> tuple[pa.Table, WindowState]:
+) -> tuple[pd.DataFrame, WindowState]:
     """Merge the raw files of a window, and of its links, into rows and their state.
 
     With `copied_to`, out-of-window records are copied to their own windows, which are added to it.
@@ -155,7 +157,7 @@ def _merge_raw(
 
 
 def _build_state(
-    rows: pa.Table,
+    rows: pd.DataFrame,
     responses: Sequence[RawResponse],
     bodies: Mapping[str, NormalizedResponse],
     *,
@@ -179,10 +181,10 @@ def _build_state(
         rows=len(rows),
         unreadable=len(unreadable),
         unreadable_at=tuple(position + 1 for position in unreadable[:_SHOWN_POSITIONS]),
-        unread=len(rows) - rows[UNREAD].null_count,
-        absent=len(rows) - rows["absent_since"].null_count,
-        conflicts=len(rows) - rows[CONFLICTS].null_count,
-        implausible=sum(map(is_implausible, rows[UNREAD].drop_null().to_pylist())),
+        unread=int(rows[UNREAD].count()),
+        absent=int(rows["absent_since"].count()),
+        conflicts=int(rows[CONFLICTS].count()),
+        implausible=sum(map(is_implausible, rows[UNREAD].dropna())),
         missing_fields=_find_missing_fields(pulled, bodies, table),
     )
 
@@ -211,14 +213,13 @@ def _list_unreadable(pulled: Sequence[RawResponse], bodies: Mapping[str, Normali
     return [position for positions in latest.values() for position in positions]
 
 
-def _count_changes(before: pd.DataFrame | None, rows: pa.Table, table: Table) -> tuple[int, int]:
-    """Count the new and the changed rows, by hashes of their vendor columns."""
-    if before is None or before.empty:
+def _count_changes(before: pa.Table | None, rows: pd.DataFrame, table: Table) -> tuple[int, int]:
+    """Count the new and the changed rows, by their vendor columns."""
+    if before is None or not len(before):
         return len(rows), 0
     names = [column.name for column in table.vendor_columns]
-    after: pd.DataFrame = rows.select(names).to_pandas()
-    old = pd.Series(pd.util.hash_pandas_object(before[names], index=False).array, index=before["record_id"])
-    now = pd.Series(pd.util.hash_pandas_object(after, index=False).array, index=after["record_id"])
-    known = now.index.isin(old.index)
-    changed = now[known] != old.reindex(now.index[known])
-    return int((~known).sum()), int(changed.sum())
+    old, now = to_frame(before.select(names)).set_index("record_id"), rows[names].set_index("record_id")
+    known = now[now.index.isin(old.index)]
+    old = old.loc[known.index]
+    is_same = known.eq(old).fillna(False) | (known.isna() & old.isna())
+    return len(now) - len(known), int((~is_same.all(axis="columns")).sum())

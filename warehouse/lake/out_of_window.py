@@ -5,10 +5,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import pandas as pd
 
 from warehouse.lake.normalize import NormalizedResponse
+from warehouse.lake.versions import find_inside
 from warehouse.raw.deletion_log import is_deleted
 from warehouse.raw.log import RawLog, RawResponse, format_file_time
 from warehouse.schema.tables import Table
@@ -50,24 +50,21 @@ def copy_out_of_window_records(
 
 
 def _add_windows(
-    known_windows: dict[str, set[StorageWindow]], rows: pa.Table, table: Table, window: StorageWindow
+    known_windows: dict[str, set[StorageWindow]], rows: pd.DataFrame, table: Table, window: StorageWindow
 ) -> None:
     """Add the windows of the rows that start outside `window`, by record ID."""
-    started = rows[table.started]
-    extremes = pc.min_max(started).as_py()
-    if extremes["min"] is None or (extremes["min"] >= window.start and extremes["max"] < window.end):
-        return
-    first, end = pa.scalar(window.start, started.type), pa.scalar(window.end, started.type)
-    outside = rows.filter(pc.or_(pc.less(started, first), pc.greater_equal(started, end)))
-    for record_id, start in zip(outside["record_id"].to_pylist(), outside[table.started].to_pylist(), strict=True):
+    outside = rows[~find_inside(rows, table, window).fillna(True)]
+    for record_id, start in zip(outside["record_id"], outside[table.started], strict=True):
         known_windows.setdefault(record_id, set()).add(window_of(start))
 
 
-def _group_by_window(known_windows: Mapping[str, set[StorageWindow]], rows: pa.Table) -> dict[StorageWindow, set[str]]:
+def _group_by_window(
+    known_windows: Mapping[str, set[StorageWindow]], rows: pd.DataFrame
+) -> dict[StorageWindow, set[str]]:
     ids = rows["record_id"]
     grouped: dict[StorageWindow, set[str]] = {}
     if known_windows:
-        for record_id in ids.filter(pc.is_in(ids, pa.array(known_windows, pa.string()))).to_pylist():
+        for record_id in ids[ids.isin(list(known_windows))]:
             for target in known_windows[record_id]:
                 grouped.setdefault(target, set()).add(record_id)
     return grouped

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import pandas as pd
 
+from warehouse.lake.columns import FLAGS, INSTANTS, TEXTS, repeat_value
 from warehouse.raw.log import RawResponse
-from warehouse.schema.duckdb_types import INSTANT
 from warehouse.windows import StorageWindow
 
 # The usage type that returns records of a channel and type (docs/iplum-api.md, "Get Usage Records").
@@ -72,69 +70,62 @@ def _get_requested_types(parts: Sequence[RawResponse]) -> frozenset[str] | None:
 SEEN_COLUMNS = {"min": ["first_seen_at"], "max": ["last_seen_at", "last_pulled_at", "pulled", "pushed", "is_own"]}
 
 
-def add_seen_times(records: pa.Table, responses: Sequence[RawResponse]) -> pa.Table:
+def add_seen_times(records: pd.DataFrame, responses: Sequence[RawResponse]) -> pd.DataFrame:
     """Add the columns of `SEEN_COLUMNS` to the records of one body, which `responses` returned.
 
     `last_pulled_at` is null for records that only callbacks delivered; `is_own` is whether a request for the
     window itself returned the record.
     """
+    rows = len(records)
     times = [response.pulled_at for response in responses]
     pulled = [response.pulled_at for response in responses if not response.is_callback]
-    return _append(
-        records,
-        first_seen_at=pa.scalar(min(times), INSTANT),
-        last_seen_at=pa.scalar(max(times), INSTANT),
-        last_pulled_at=pa.scalar(max(pulled, default=None), INSTANT),
-        pulled=pa.scalar(bool(pulled)),
-        pushed=pa.scalar(len(pulled) < len(times)),
-        is_own=pa.scalar(any(response.is_own for response in responses)),
+    return records.assign(
+        first_seen_at=repeat_value(min(times), INSTANTS, rows),
+        last_seen_at=repeat_value(max(times), INSTANTS, rows),
+        last_pulled_at=repeat_value(max(pulled, default=None), INSTANTS, rows),
+        pulled=repeat_value(bool(pulled), FLAGS, rows),
+        pushed=repeat_value(len(pulled) < len(times), FLAGS, rows),
+        is_own=repeat_value(any(response.is_own for response in responses), FLAGS, rows),
     )
 
 
-def add_callback_times(records: pa.Table, times: Sequence[datetime]) -> pa.Table:
+def add_callback_times(records: pd.DataFrame, times: Sequence[datetime]) -> pd.DataFrame:
     """Add the columns of `SEEN_COLUMNS` to callback records; `times` are when they were received."""
-    received_at = pa.array(times, INSTANT)
-    return _append(
-        records,
+    rows = len(records)
+    received_at = pd.Series(times, dtype=INSTANTS)
+    return records.assign(
         first_seen_at=received_at,
         last_seen_at=received_at,
-        last_pulled_at=pa.scalar(None, INSTANT),
-        pulled=pa.scalar(False),
-        pushed=pa.scalar(True),
-        is_own=pa.scalar(False),
+        last_pulled_at=repeat_value(None, INSTANTS, rows),
+        pulled=repeat_value(False, FLAGS, rows),
+        pushed=repeat_value(True, FLAGS, rows),
+        is_own=repeat_value(False, FLAGS, rows),
     )
 
 
-def _append(records: pa.Table, **columns: pa.Array | pa.Scalar) -> pa.Table:
-    for name, values in columns.items():
-        array = pa.repeat(values, len(records)) if isinstance(values, pa.Scalar) else values
-        records = records.append_column(name, array)
-    return records
-
-
-def compute_origins(rows: pa.Table) -> pa.ChunkedArray:
+def compute_origins(rows: pd.DataFrame) -> pd.Series:
     """Return each row's origin: `pull`, `callback` or `both`."""
-    return pc.if_else(rows["pushed"], pc.if_else(rows["pulled"], "both", "callback"), "pull")
+    origins = repeat_value("pull", TEXTS, len(rows)).set_axis(rows.index)
+    return origins.mask(rows["pushed"], "callback").mask(rows["pushed"] & rows["pulled"], "both")
 
 
-def compute_absences(rows: pa.Table, pulls: Sequence[CompletePull]) -> pa.Array:
+def compute_absences(rows: pd.DataFrame, pulls: Sequence[CompletePull]) -> pd.Series:
     """Return, per row, since when complete pulls no longer return it; null while the API has it.
 
     Only pulls that requested the row's usage type count, and only after a request for the row's own window has
     returned it.
     """
-    absent = np.full(len(rows), np.datetime64("NaT", "us"))
-    pulled_at = rows["last_pulled_at"].to_numpy()
-    is_own = rows["is_own"].to_numpy()
+    absent_since = repeat_value(None, INSTANTS, len(rows)).set_axis(rows.index)
     for pull in pulls:
-        at = np.datetime64(pull.at.astimezone(UTC).replace(tzinfo=None), "us")
-        missed = np.flatnonzero(is_own & np.isnat(absent) & (pulled_at < at))
-        if pull.usage_types is not None and len(missed):
-            kinds = rows.select(["channel", "type"]).take(missed).to_pylist()
-            requested = [_get_matching_types(kind["channel"], kind["type"]) <= pull.usage_types for kind in kinds]
-            missed = missed[np.array(requested)]
-        absent[missed] = at
-    return pa.array(absent).cast(INSTANT)
+        is_missed = rows["is_own"] & absent_since.isna() & (rows["last_pulled_at"] < pull.at)
+        if not is_missed.any():
+            continue
+        missed = rows[is_missed]
+        if pull.usage_types is not None:
+            kinds = zip(missed["channel"], missed["type"], strict=True)
+            missed = missed[[_get_matching_types(channel, kind) <= pull.usage_types for channel, kind in kinds]]
+        absent_since[missed.index] = pull.at
+    return absent_since
 
 
 def _get_matching_types(channel: object, kind: object) -> frozenset[str]:

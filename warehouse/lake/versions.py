@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import pandas as pd
 
 from warehouse.lake.normalize import NormalizedResponse, normalize_records, normalize_response
 from warehouse.lake.presence import CompletePull, add_callback_times, add_seen_times, find_complete_pulls
@@ -35,7 +34,7 @@ class WindowVersions:
     """
 
     window: StorageWindow
-    rows: pa.Table
+    rows: pd.DataFrame
     pulls: Sequence[CompletePull]
 
 
@@ -111,7 +110,7 @@ def collect_versions(
     table: Table,
     window: StorageWindow,
     *,
-    callbacks: pa.Table | None = None,
+    callbacks: pd.DataFrame | None = None,
 ) -> WindowVersions:
     """Collect the versions in a window's responses and callbacks; the order of `responses` does not matter."""
     by_body: dict[str, list[RawResponse]] = {}
@@ -124,10 +123,10 @@ def collect_versions(
         add_seen_times(bodies[digest].rows, of_body) for digest, of_body in by_body.items() if len(bodies[digest].rows)
     ]
     if callbacks is not None:
-        parts.insert(0, callbacks.sort_by("last_seen_at"))
+        parts.insert(0, callbacks.sort_values("last_seen_at", kind="stable"))
     if not parts:
         parts = [add_callback_times(normalize_records([], table).rows, [])]
-    return WindowVersions(window, pa.concat_tables(parts), _find_readable_pulls(responses, bodies, window))
+    return WindowVersions(window, pd.concat(parts, ignore_index=True), _find_readable_pulls(responses, bodies, window))
 
 
 def _find_readable_pulls(responses: Sequence[RawResponse], bodies: Bodies, window: StorageWindow) -> list[CompletePull]:
@@ -140,30 +139,28 @@ def _find_readable_pulls(responses: Sequence[RawResponse], bodies: Bodies, windo
     return find_complete_pulls([response for response in responses if response.pull_id not in unreadable], window)
 
 
-def collect_callbacks(events: Iterable[RawResponse], table: Table) -> pa.Table | None:
+def collect_callbacks(events: Iterable[RawResponse], table: Table) -> pd.DataFrame | None:
     """Return the records of callbacks in the given order, one row each, or None if there are none.
 
-    The table has the columns of `add_seen_times`.
+    They have the columns of `add_seen_times`.
     """
     parts = []
     for chunk in _split_chunks(events):
         normalized = normalize_records([record for _, record in chunk], table, [time for time, _ in chunk])
         times = [chunk[position][0] for position in normalized.positions]
         parts.append(add_callback_times(normalized.rows, times))
-    return pa.concat_tables(parts) if parts else None
+    return pd.concat(parts, ignore_index=True) if parts else None
 
 
-def find_inside(rows: pa.Table, table: Table, window: StorageWindow) -> pa.ChunkedArray:
+def find_inside(rows: pd.DataFrame, table: Table, window: StorageWindow) -> pd.Series:
     """Return, per row, whether it starts inside a window; null without a start."""
-    started = rows[table.started]
-    first, end = pa.scalar(window.start, started.type), pa.scalar(window.end, started.type)
-    return pc.and_(pc.greater_equal(started, first), pc.less(started, end))
+    return rows[table.started].between(window.start, window.end, inclusive="left")
 
 
-def filter_by_id(rows: pa.Table, ids: Collection[str], *, invert: bool = False) -> pa.Table:
+def filter_by_id(rows: pd.DataFrame, ids: Collection[str], *, invert: bool = False) -> pd.DataFrame:
     """Return the rows of some records, or with `invert` of all others."""
-    is_chosen = pc.is_in(rows["record_id"], pa.array(sorted(ids), pa.string()))
-    return rows.filter(pc.invert(is_chosen) if invert else is_chosen)
+    is_chosen = rows["record_id"].isin(list(ids))
+    return rows[~is_chosen if invert else is_chosen]
 
 
 def select_names(dataset: str, listing: Sequence[str]) -> list[str]:

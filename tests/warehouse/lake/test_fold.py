@@ -221,8 +221,7 @@ pulls = st.lists(st.tuples(st.lists(versions, max_size=4), st.booleans()), min_s
 def merge_responses(responses: list[RawResponse]) -> pd.DataFrame:
     bodies = {r.body_sha256 or "": normalize_response(r.body or b"[]", USAGE) for r in responses}
     merged = merge(collect_versions(responses, bodies, USAGE, WINDOW), USAGE)
-    rows: pd.DataFrame = merged.select(USAGE.lake_schema.names).to_pandas()
-    return rows
+    return merged[[*USAGE.lake_schema.names]]
 
 
 def add_hash(records: list[dict[str, Any]], hours: int, *, complete: bool) -> RawResponse:

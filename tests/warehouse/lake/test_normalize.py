@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.raw_responses import call
+from tests.support.raw_responses import call, to_list
+from warehouse.lake.columns import TEXTS
 from warehouse.lake.derive import classify_parties, parse_length
 from warehouse.lake.normalize import NormalizedResponse, normalize_response
 from warehouse.raw.json_records import load_records
@@ -80,7 +80,7 @@ def test_recording_lengths_parse() -> None:
     ],
 )
 def test_party_kinds(text: str | None, kind: str | None) -> None:
-    assert classify_parties(pa.array([text], pa.string())).to_pylist() == [kind]
+    assert to_list(classify_parties(pd.Series([text], dtype=TEXTS))) == [kind]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def build_body(*records: str) -> bytes:
 
 
 def read_ids(body: bytes) -> list[str]:
-    ids: list[str] = normalize_response(body, USAGE).rows["record_id"].to_pylist()
+    ids: list[str] = normalize_response(body, USAGE).rows["record_id"].tolist()
     return ids
 
 
