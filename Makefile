@@ -15,7 +15,7 @@ setup: .venv/ready
 	@touch $@
 
 demo: setup
-	@$(BIN)/python -m pipelines.demo
+	@$(BIN)/iplum demo
 
 test: setup
 	$(BIN)/ruff format --check .
@@ -24,7 +24,7 @@ test: setup
 	$(BIN)/pytest -n 4 --dist worksteal
 
 ui: setup
-	@exec $(BIN)/python -m pipelines.dagster_home ui
+	@exec $(BIN)/iplum ui
 
 # All of them take half an hour on two cores; ONLY=name runs one of them. dlt is installed for the run alone.
 bench: setup
@@ -32,10 +32,10 @@ bench: setup
 
 # The UI on what `make demo` made, with the stand-in API behind it: backfills, retries, anything can be tried there.
 demo-ui: demo-data/warehouse.duckdb
-	@exec $(BIN)/python -m pipelines.demo --ui
+	@exec $(BIN)/iplum demo --ui
 
 demo-data/warehouse.duckdb: | .venv/ready
-	@$(BIN)/python -m pipelines.demo
+	@$(BIN)/iplum demo
 
 # The pictures of docs/dagster-ui.md, made anew in Chromium.
 screenshots: setup

@@ -41,7 +41,7 @@ class Alert:
 
 def describe_run(job: str, windows: str, failures: Sequence[str], settings: Settings) -> Alert:
     """Build the alert of a failed run; folder names, which may contain a person's name, are replaced."""
-    reasons = failures or ["no reason was given. See its run in the Dagster UI (make ui)."]
+    reasons = failures or ["no reason was given. See its run in the Dagster UI (iplum ui)."]
     text = "\n".join(_shorten(reasons))
     for name, folder in (("IPLUM_DATA", settings.data), ("IPLUM_STATE", settings.state)):
         text = text.replace(str(folder), name)

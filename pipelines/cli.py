@@ -19,6 +19,7 @@ import typer
 from iplum_resource.errors import IPlumError
 from pipelines.clock import now
 from pipelines.commands.archive import archive
+from pipelines.commands.demo import demo
 from pipelines.commands.doctor import doctor
 from pipelines.commands.export import export
 from pipelines.commands.fetch import fetch
@@ -32,13 +33,14 @@ from pipelines.commands.retention import retention
 from pipelines.commands.sql import sql
 from pipelines.commands.standin import standin
 from pipelines.commands.sync import sync
+from pipelines.commands.ui import ui
 from pipelines.commands.verify import verify
-from pipelines.settings import SettingsError
+from pipelines.settings import SHARED, SettingsError
 from warehouse.errors import FolderRefused, WarehouseError
 from warehouse.outputs.escaping import escape_for_terminal
 
 _HELP = "Load the calls, texts, faxes and recordings of an iPlum account into a DuckDB database."
-_EPILOG = "Documentation: README.md and docs/ in the project's folder."
+_EPILOG = f"Documentation: README.md and docs/ in {SHARED}."
 
 app = typer.Typer(
     name="iplum",
@@ -56,7 +58,9 @@ def _add_commands(*commands: Callable[..., None]) -> None:
         app.command()(command)
 
 
-_add_commands(init, doctor, sync, archive, publish, verify, export, retention, report, receiver, sql, fetch, standin)
+_add_commands(
+    init, doctor, sync, archive, publish, verify, export, retention, report, receiver, sql, fetch, standin, ui, demo
+)
 app.add_typer(hold)
 app.add_typer(people)
 

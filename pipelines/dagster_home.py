@@ -1,13 +1,13 @@
 """Dagster's home: one history for UI, daemon and command line, and the workarounds for its storage.
 
-`python -m pipelines.dagster_home` prepares the folder and prints its path; with `ui`, it runs Dagster's UI and daemon.
+`python -m pipelines.dagster_home` prepares the folder and prints its path.
 """
 
 import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.run_locks import fail_dead_runs
-from pipelines.settings import PROJECT, Settings, SettingsError, load_accounts, read_environment
+from pipelines.settings import HOME, Settings, SettingsError, find_home, load_accounts, read_environment
 from pipelines.warehouse_folder import open_folder
 from warehouse.errors import FolderRefused, StorageFailed, WarehouseError
 from warehouse.storage.atomic_files import Modes, create_folder, write_file
@@ -76,7 +76,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
 
 @contextmanager
 def open_instance(settings: Settings, *, ends_dead_runs: bool = True) -> Iterator[dg.DagsterInstance]:
-    """Open the history that `make ui` shows; raises `StorageFailed`, also if it cannot be written later.
+    """Open the history that `iplum ui` shows; raises `StorageFailed`, also if it cannot be written later.
 
     Runs of killed processes are marked as failed, unless `ends_dead_runs` is false.
     """
@@ -125,13 +125,24 @@ def delete_run(instance: dg.DagsterInstance, run_id: str) -> None:
     shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
 
 
-def build_ui_command(*options: str, workspace: Path = PROJECT / "workspace.yaml") -> list[str]:
-    """Return the command that starts Dagster's UI and daemon.
+# All commands run in the folder of DAGSTER_HOME: in another folder with a `dagster.yaml`, Dagster warns that it ignores
+# that file.
+_DEFINITIONS = ("-m", "pipelines.definitions")
 
-    It must run in the folder of DAGSTER_HOME: in another folder with a `dagster.yaml`, Dagster warns that it ignores
-    that file.
-    """
-    return [sys.executable, "-m", "pipelines.dagster_ui", "dev", "-w", str(workspace), *options]
+
+def build_ui_command(*options: str, code: Sequence[str] = _DEFINITIONS) -> list[str]:
+    """Return the command that starts Dagster's UI and daemon; `code` are the options that name the definitions."""
+    return [sys.executable, "-m", "pipelines.dagster_ui", "dev", *code, *options]
+
+
+def build_webserver_command(*options: str) -> list[str]:
+    """Return the command that starts Dagster's UI."""
+    return [sys.executable, "-m", "pipelines.dagster_ui", *_DEFINITIONS, *options]
+
+
+def build_daemon_command() -> list[str]:
+    """Return the command that starts Dagster's daemon."""
+    return [sys.executable, "-m", "dagster._daemon", "run", *_DEFINITIONS]
 
 
 def build_ui_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
@@ -140,11 +151,11 @@ def build_ui_environment(environ: Mapping[str, str], home: Path) -> dict[str, st
     return {**environ, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": ",".join(filter(None, filters))}
 
 
-def prepare_ui(environ: Mapping[str, str], root: Path = PROJECT) -> tuple[Path, dict[str, str]]:
-    """Return the folder and the environment of the UI.
+def prepare_ui(environ: Mapping[str, str], root: Path) -> tuple[Path, dict[str, str]]:
+    """Return Dagster's home and the environment of the UI, for the settings in the folder `root`.
 
     The environment contains the variables of `.env`, because runs read the keys from it and Dagster looks for `.env`
-    in its own folder only.
+    in its own folder only. It also names `root`, because Dagster's processes run in another folder.
     """
     variables = read_environment(environ, root)
     settings = load_accounts(variables, root)[0]
@@ -152,23 +163,12 @@ def prepare_ui(environ: Mapping[str, str], root: Path = PROJECT) -> tuple[Path, 
     home = prepare_dagster_home(settings)
     with open_instance(settings):
         pass  # marks runs of killed processes as failed before the daemon counts them
-    return home, build_ui_environment(variables, home)
-
-
-def main() -> None:
-    """Prepare the folder and print its path; with `ui`, replace this process with Dagster's UI and daemon."""
-    home, variables = prepare_ui(os.environ)
-    if sys.argv[1:2] != ["ui"]:
-        print(home)  # noqa: T201
-        return
-    command = build_ui_command(*sys.argv[2:])
-    os.chdir(home)
-    os.execve(command[0], command, variables)  # noqa: S606 the project's own program
+    return home, build_ui_environment({**variables, HOME: str(root)}, home)
 
 
 if __name__ == "__main__":
     try:
-        main()
+        print(prepare_ui(os.environ, find_home(os.environ).path)[0])  # noqa: T201
     except (SettingsError, WarehouseError) as failure:
         print(f"error: {failure}", file=sys.stderr)  # noqa: T201
         sys.exit(2 if isinstance(failure, SettingsError | FolderRefused) else 1)

@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from iplum_resource.http.url_rules import is_loopback_host
-from pipelines.settings import SettingsError, load_accounts, read_environment
+from pipelines.settings import SettingsError, find_home, load_accounts, read_environment
 
 _MODULE = "pipelines.dagster_ui"
 _READING = {"GET", "HEAD", "OPTIONS"}
@@ -135,7 +135,8 @@ def _run_dev(arguments: Sequence[str]) -> None:
 def main() -> None:
     """Run `dagster dev` or the web server with the remaining arguments."""
     try:
-        accounts = load_accounts(read_environment(os.environ))
+        home = find_home(os.environ).path
+        accounts = load_accounts(read_environment(os.environ, home), home)
     except SettingsError as error:
         sys.exit(f"error: {error}")
     # tests/pipelines/test_dagster_ui.py fails if a new version of Dagster starts its web server differently.

@@ -3,6 +3,7 @@
 import os
 
 from pipelines.defs.build import build_definitions
-from pipelines.settings import PROJECT, load_accounts, read_environment
+from pipelines.settings import find_home, load_accounts, read_environment
 
-defs = build_definitions(*load_accounts(read_environment(os.environ), PROJECT))
+_home = find_home(os.environ).path
+defs = build_definitions(*load_accounts(read_environment(os.environ, _home), _home))

@@ -1,7 +1,4 @@
-"""`make demo`: the whole pipeline on this machine, with the stand-in API and a separate data folder.
-
-`python -m pipelines.demo --ui` is `make demo-ui`: the Dagster UI on the demo's data.
-"""
+"""`iplum demo`: the whole pipeline on this machine, with the stand-in API and a separate data folder."""
 
 import os
 import secrets
@@ -22,9 +19,8 @@ from pipelines.dagster_home import build_ui_command, build_ui_environment, prepa
 from pipelines.iplum_process import list_unrelated_variables, read_line, read_url, run_command, run_standin
 from pipelines.runs.archive import archive
 from pipelines.runs.sync import sync
-from pipelines.settings import DEMO, PROJECT, Settings, SettingsError, adopt_environment, load_settings
+from pipelines.settings import DEMO, HOME, PROGRAM, Settings, adopt_environment, load_settings
 from pipelines.warehouse_folder import check_origin, open_folder
-from warehouse.errors import FolderRefused, WarehouseError
 from warehouse.outputs.query import run_query
 from warehouse.snapshot.database import count_rows
 from warehouse.storage.atomic_files import write_file
@@ -32,9 +28,8 @@ from warehouse.storage.paths import DEMO_MARK
 
 _DAYS = 90
 _CALLBACK_DAYS = 10
-FOLDER = PROJECT / "demo-data"
 _PEOPLE = "names.csv"
-_MARK = b"""This folder was created by 'make demo'. Its records are generated, not those of a phone account.
+_MARK = b"""This folder was created by 'iplum demo'. Its records are generated, not those of a phone account.
 Without this file, the demo refuses the folder. With it, every other sync does.
 """
 _SUMMARY = """
@@ -50,6 +45,7 @@ FROM usage
 GROUP BY ALL
 ORDER BY channel, direction
 """
+_QUERY = "sql 'SELECT * FROM usage LIMIT 5'"
 _CALLBACKS = """
 SELECT
     dataset,
@@ -63,21 +59,21 @@ ORDER BY dataset
 """
 
 
-def main() -> None:
-    """Load 90 generated days into `./demo-data`, and print a summary; exit with 1 if anything failed."""
+def run_demo(data: Path, days: int = _DAYS) -> None:
+    """Load generated days into the folder `data`, and print a summary; exit with 1 if anything failed."""
     began = now()
     token = secrets.token_urlsafe(16)
     # The receiver sends nothing to the API, and the stand-in needs the receiver's address first.
-    receiver = {**describe_account("http://127.0.0.1:1", FOLDER, began=began), "IPLUM_CALLBACK_TOKEN": token}
-    prepare_folder(load_settings(receiver, PROJECT))
+    receiver = {**describe_account("http://127.0.0.1:1", data, began=began), "IPLUM_CALLBACK_TOKEN": token}
+    prepare_folder(load_settings(receiver, data))
     with (
         run_command("receiver", "--port", "0", environ=receiver) as receiver_process,
-        run_standin(*_build_standin_options(read_url(receiver_process), token)) as (url, standin_process),
+        run_standin(*_build_standin_options(read_url(receiver_process), token, data)) as (url, standin_process),
     ):
-        environ = describe_account(url, FOLDER, began=began)
+        environ = describe_account(url, data, began=began, days=days)
         _replace_environment(environ)
-        settings = load_settings(environ, PROJECT)
-        typer.echo(f"Loading {_DAYS} days of generated history from {url} into {FOLDER.name}/")
+        settings = load_settings(environ, data)
+        typer.echo(f"Loading {days} days of generated history from {url} into {_shorten(data)}")
         typer.echo(f"Callbacks of the last {_CALLBACK_DAYS} days: {read_line(standin_process)}")
         with ProgressBar(Console(stderr=True)) as bar:
             report = sync(settings, environ=environ, progress=bar, clock=now)
@@ -91,10 +87,15 @@ def main() -> None:
     write_rows(run_query(folder, _CALLBACKS), "table", sys.stdout)
     tables = ", ".join(f"{name} {rows:,}" for name, rows in count_rows(folder.snapshot).items())
     seconds = (now() - began).total_seconds()
-    typer.echo(f"\nLoaded in {seconds:.0f} s into {folder.snapshot.relative_to(PROJECT)}: {tables} rows.")
-    typer.echo(f"Open the report:  {folder.report.relative_to(PROJECT)}")
-    typer.echo("Query the tables: IPLUM_DATA=demo-data .venv/bin/iplum sql 'SELECT * FROM usage LIMIT 5'")
-    typer.echo("Open Dagster:     make demo-ui")
+    typer.echo(f"\nLoaded in {seconds:.0f} s into {_shorten(folder.snapshot)}: {tables} rows.")
+    typer.echo(f"Open the report:  {_shorten(folder.report)}")
+    typer.echo(f"Query the tables: IPLUM_DATA={data} {PROGRAM} {_QUERY}")
+    typer.echo(f"Open Dagster:     {PROGRAM} demo --ui")
+
+
+def _shorten(path: Path) -> Path:
+    """Return a path relative to the current folder if it is in there."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def prepare_folder(settings: Settings) -> None:
@@ -112,39 +113,43 @@ def _replace_environment(environ: Mapping[str, str]) -> None:
     adopt_environment(environ)
 
 
-def _build_standin_options(url: str, token: str) -> list[str]:
+def _build_standin_options(url: str, token: str, data: Path) -> list[str]:
     """Return the stand-in's options: callbacks, some sent twice, late or never, and the file with names."""
     faults = {"--push-duplicates": "0.05", "--push-reorder": "0.1", "--push-drops": "0.02"}
     pushed = {"--push": f"{url}/callbacks/{token}", "--push-past": str(24 * _CALLBACK_DAYS)}
-    options = {**pushed, **faults, "--people": str(FOLDER / _PEOPLE)}
+    options = {**pushed, **faults, "--people": str(data / _PEOPLE)}
     return [word for option in options.items() for word in option]
 
 
-def describe_account(url: str, data: Path, *, began: datetime) -> Mapping[str, str]:
-    """Return the environment of the demo account, with this process's unrelated variables."""
+def describe_account(url: str, data: Path, *, began: datetime, days: int = _DAYS) -> Mapping[str, str]:
+    """Return the environment of the demo account, with this process's unrelated variables.
+
+    Its home is its data folder, so that it finds no file of a real account.
+    """
     return {
         **list_unrelated_variables(),
         DEMO: "true",
+        HOME: str(data),
         "IPLUM_ACCESS_KEY": "STANDINACCESSKEY",
         "IPLUM_SECRET_KEY": "standin-secret",
         "IPLUM_LOGIN_ID": "admin@clinic.example",
         "IPLUM_BASE_URL": url,
         "IPLUM_DATA": str(data),
         "IPLUM_PEOPLE": str(data / _PEOPLE),
-        "IPLUM_START_DATE": f"{began - timedelta(days=_DAYS):%Y-%m-%d}",
+        "IPLUM_START_DATE": f"{began - timedelta(days=days):%Y-%m-%d}",
         "IPLUM_MEDIA_HOSTS": url.removeprefix("http://"),
         "IPLUM_REQUESTS_PER_SECOND": "1000",
     }
 
 
-def run_ui(*options: str) -> None:
-    """Run the Dagster UI on the demo's data, with the stand-in, until Ctrl-C; options go to `dagster dev`."""
-    prepare_folder(load_settings(describe_account("http://127.0.0.1:1", FOLDER, began=now()), PROJECT))
-    with run_standin("--people", str(FOLDER / _PEOPLE)) as (url, _):
-        environ = describe_account(url, FOLDER, began=now())
-        settings = load_settings(environ, PROJECT)
+def run_ui(data: Path, days: int, port: int) -> None:
+    """Run the Dagster UI on the demo's data, with the stand-in, until Ctrl-C."""
+    prepare_folder(load_settings(describe_account("http://127.0.0.1:1", data, began=now()), data))
+    with run_standin("--people", str(data / _PEOPLE)) as (url, _):
+        environ = describe_account(url, data, began=now(), days=days)
+        settings = load_settings(environ, data)
         home = prepare_dagster_home(settings)
-        command = build_ui_command(*options)
+        command = build_ui_command("--port", str(port))
         with (
             subprocess.Popen(command, cwd=home, env=build_ui_environment(environ, home)) as process,  # noqa: S603 our own
             suppress(KeyboardInterrupt),
@@ -152,16 +157,3 @@ def run_ui(*options: str) -> None:
             # A terminal sends Ctrl-C to the UI too, which then ends its own processes.
             process.wait()
         sys.exit(process.returncode)
-
-
-if __name__ == "__main__":
-    try:
-        if sys.argv[1:2] == ["--ui"]:
-            run_ui(*sys.argv[2:])
-        main()
-    except (SettingsError, WarehouseError) as failure:
-        typer.echo(f"error: {failure}", err=True)
-        sys.exit(2 if isinstance(failure, SettingsError | FolderRefused) else 1)
-    except KeyboardInterrupt:
-        typer.echo("Stopped.", err=True)
-        sys.exit(130)

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import typer
 
 from pipelines import cli
-from pipelines.settings import PROJECT, VARIABLES, render_env_example
+from pipelines.settings import HOME_VARIABLE, PROJECT, VARIABLES, render_env_example
 from warehouse.schema.marts import MARTS, Mart
 from warehouse.schema.tables import TABLES, Table
 
@@ -86,7 +86,7 @@ def _list_choices(kind: Any) -> list[str]:
 
 def _render_variables() -> str:
     lines = ["| variable | default | description |", "|---|---|---|"]
-    for variable in VARIABLES:
+    for variable in (HOME_VARIABLE, *VARIABLES):
         default = f"`{variable.default}`" if variable.default else "none"
         lines.append(f"| `{variable.name}` | {default} | {variable.description} |")
     return "\n".join(lines)

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from pipelines.settings import PROJECT
-
 _OF_AN_ACCOUNT = ("IPLUM_", "AWS_", "DAGSTER_")
 
 
@@ -22,10 +20,9 @@ def run_standin(*options: str, port: int = 0) -> Iterator[tuple[str, subprocess.
 def run_command(*command: str, environ: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """Run an `iplum` command next to this process, and stop it afterwards."""
     with subprocess.Popen(  # noqa: S603 our own
-        [sys.executable, "-m", "pipelines.cli", *command],
+        [sys.executable, "-P", "-m", "pipelines.cli", *command],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=PROJECT,
         env=environ or list_unrelated_variables(),
     ) as process:
         try:

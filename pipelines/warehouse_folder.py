@@ -40,7 +40,7 @@ def check_origin(settings: Settings, folder: DataFolder) -> None:
     if settings.is_demo and not folder.is_of_demo:
         raise SettingsError(
             f"{folder.address} was not created by this version's demo and may hold records of an account: move it away "
-            "or delete it, then run 'make demo' again"
+            "or delete it, then run 'iplum demo' again"
         )
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from rich.text import Text
 from pipelines.clock import now
 from pipelines.commands.invocation import AsJson, open_console, write_json
 from pipelines.doctor.diagnosis import Diagnosis, State, choose_exit_code
-from pipelines.settings import PROJECT, adopt_environment, read_environment
+from pipelines.settings import adopt_environment, find_home, read_environment
 
 _WORDS = {
     State.OK: ("OK", "green"),
@@ -33,10 +34,12 @@ def doctor(
     Examples: `iplum doctor` · `iplum doctor --json` · `iplum doctor --try-alert`
     """
     from pipelines.doctor import run_diagnosis
+    from pipelines.doctor.configuration import diagnose_home
 
-    environ = read_environment(os.environ, PROJECT)
+    home = find_home(os.environ)
+    environ = read_environment(os.environ, home.path)
     adopt_environment(environ)
-    diagnoses = run_diagnosis(environ, PROJECT, clock=now, try_alert=try_alert)
+    diagnoses = chain([diagnose_home(home)], run_diagnosis(environ, home.path, clock=now, try_alert=try_alert))
     if as_json:
         seen = list(diagnoses)
         code = choose_exit_code(seen)

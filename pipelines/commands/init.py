@@ -15,12 +15,13 @@ from pipelines.commands.invocation import format_count, format_minutes
 from pipelines.commands.sync import sync_and_show
 from pipelines.settings import (
     ACCOUNTS_FILE,
-    PROJECT,
+    PROGRAM,
     VARIABLES,
     Settings,
     SettingsError,
     adopt_environment,
     check_credentials,
+    find_home,
     load_settings,
     read_env_file,
     set_variables,
@@ -40,7 +41,7 @@ _QUESTIONS = {
 _CREDENTIALS = (_ACCESS_KEY, _SECRET_KEY, _LOGIN_ID)
 _HIDDEN = {_ACCESS_KEY, _SECRET_KEY}
 _DATASETS = 2
-_QUERY = ".venv/bin/iplum sql 'SELECT channel, count(*) FROM usage GROUP BY 1'"
+_QUERY = "sql 'SELECT channel, count(*) FROM usage GROUP BY 1'"
 
 
 def init(
@@ -59,7 +60,7 @@ def init(
         bool | None, typer.Option("--sync/--no-sync", help="Start the first sync, or skip it, without asking.")
     ] = None,
     env_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="File to write. Default: .env in the project's folder.")
+        str | None, typer.Option(metavar="FILE", help="File to write. Default: .env in the home.")
     ] = None,
 ) -> None:
     """Ask for the keys, write `.env`, run the checks of 'iplum doctor', and offer the first sync.
@@ -70,9 +71,10 @@ def init(
 
     Examples: `iplum init` · `iplum init --keys-stdin --login-id ann@clinic.example --sync < keys.txt`
     """
-    if (PROJECT / ACCOUNTS_FILE).exists():
+    home = find_home(os.environ)
+    if (home.path / ACCOUNTS_FILE).exists():
         raise SettingsError(f"{ACCOUNTS_FILE} exists: add accounts there, and their keys to .env")
-    path = PROJECT / ".env" if env_file is None else Path(env_file).expanduser().absolute()
+    path = home.path / ".env" if env_file is None else Path(env_file).expanduser().absolute()
     current = read_env_file(path)
     given = {_LOGIN_ID: login_id, _START_DATE: start_date, _TIMEZONE: timezone, _BUSINESS_HOURS: business_hours}
     if keys_stdin:
@@ -80,7 +82,7 @@ def init(
     is_interactive = not keys_stdin and sys.stdin.isatty() and sys.stderr.isatty()
     values = _collect_values(given, current, is_interactive=is_interactive)
     environ = {**current, **os.environ, **values}
-    settings = load_settings(environ, PROJECT)
+    settings = load_settings(environ, home.path)
     _check_start_date(settings)
     check_credentials(environ)
     set_variables(path, {name: value for name, value in values.items() if current.get(name) != value})
@@ -89,7 +91,7 @@ def init(
     adopt_environment(environ)
     from pipelines.doctor import run_diagnosis
 
-    code = show_diagnoses(run_diagnosis(environ, PROJECT, clock=now))
+    code = show_diagnoses(run_diagnosis(environ, home.path, clock=now))
     if code:
         typer.echo(
             "Fix the lines with FAIL, then run 'iplum doctor' again, or 'iplum init' to change values.", err=True
@@ -135,7 +137,7 @@ def _ask(name: str, current: str) -> str:
             if name in _CREDENTIALS:
                 check_credentials({**dict.fromkeys(_CREDENTIALS, "x"), name: value})
             else:
-                _check_start_date(load_settings({name: value}, PROJECT))
+                _check_start_date(load_settings({name: value}, Path()))
         except SettingsError as error:
             typer.echo(f"error: {error}", err=True)
         else:
@@ -164,10 +166,10 @@ def _offer_sync(
     if starts_sync is None and is_interactive:
         starts_sync = typer.confirm("Start it now?", default=True, err=True)
     if not starts_sync:
-        typer.echo("Start it with: .venv/bin/iplum sync")
+        typer.echo(f"Start it with: {PROGRAM} sync")
         return
     sync_and_show(settings, environ=environ)
     typer.echo(
-        f"\nQuery:          {_QUERY}\nReport:         {open_folder(settings).report}\n"
-        f"Daily updates:  make ui (syncs at {settings.sync_at:%H:%M} {settings.time_zone} while it runs), or cron"
+        f"\nQuery:          {PROGRAM} {_QUERY}\nReport:         {open_folder(settings).report}\n"
+        f"Daily updates:  {PROGRAM} ui (syncs at {settings.sync_at:%H:%M} {settings.time_zone} while it runs), or cron"
     )

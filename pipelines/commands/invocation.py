@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 
 from pipelines.settings import (
-    PROJECT,
     Settings,
     adopt_environment,
     check_given_secrets,
+    find_home,
     load_accounts,
     parse_day_text,
     read_environment,
@@ -57,9 +57,10 @@ def read_settings_of_reader(*names: str) -> Settings:
 
 
 def _load() -> tuple[tuple[Settings, ...], dict[str, str]]:
-    environ = read_environment(os.environ, PROJECT)
+    home = find_home(os.environ).path
+    environ = read_environment(os.environ, home)
     adopt_environment(environ)
-    accounts = load_accounts(environ, PROJECT)
+    accounts = load_accounts(environ, home)
     for settings in accounts:
         check_given_secrets(environ, settings.secrets)
     return accounts, environ

@@ -14,7 +14,7 @@ def receiver(
 ) -> None:
     """Receive callbacks from iPlum, store each before acknowledging it, and load them into the tables within a minute.
 
-    Loading needs the Dagster daemon ('make ui'); otherwise the next 'iplum sync' loads them. The paths are
+    Loading needs the Dagster daemon ('iplum ui'); otherwise the next 'iplum sync' loads them. The paths are
     /callbacks/IPLUM_CALLBACK_TOKEN/usage and /callbacks/IPLUM_CALLBACK_TOKEN/recordings. /healthz reports whether
     callbacks can be stored. Stop the receiver with Ctrl-C.
 

@@ -68,7 +68,7 @@ def describe_failure(event: dg.DagsterEvent) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
     kind = "an unknown error" if error is None else error.cls_name
-    return f"{event.step_key}: {kind} in iplum itself. See its run in the Dagster UI (make ui)."
+    return f"{event.step_key}: {kind} in iplum itself. See its run in the Dagster UI (iplum ui)."
 
 
 def _format_count(windows: int) -> str:

@@ -8,7 +8,9 @@ from pipelines.doctor.diagnosis import Diagnosis, State
 from pipelines.settings import (
     ACCOUNTS_FILE,
     DEMO,
+    HOME,
     VARIABLES,
+    Home,
     Settings,
     SettingsError,
     check_credentials,
@@ -21,10 +23,15 @@ _PREFIX = "IPLUM_"
 _OTHERS = 0o077
 
 
+def diagnose_home(home: Home) -> Diagnosis:
+    """Return the folder of `.env` and `data/`, and why it was chosen."""
+    return Diagnosis("home", State.OK, f"{home.path} ({home.reason})")
+
+
 def diagnose_environment(environ: Mapping[str, str], root: Path) -> Iterator[Diagnosis]:
     """Check for unknown variables and for a readable `.env` file at `root`."""
     known = [variable.name for variable in VARIABLES]
-    unknown = sorted({name for name in environ if name.startswith(_PREFIX)}.difference(known, {DEMO}))
+    unknown = sorted({name for name in environ if name.startswith(_PREFIX)}.difference(known, {DEMO, HOME}))
     if unknown and not (root / ACCOUNTS_FILE).exists():  # accounts.toml may use variables of any name
         close = difflib.get_close_matches(unknown[0], known, n=1)
         fix = f"Did you mean {close[0]}?" if close else "Remove it; .env.example lists all variables."

@@ -160,7 +160,7 @@ def diagnose_dagster(accounts: Sequence[Settings], now: datetime) -> Iterator[Di
 def _diagnose_runs(dead: int, unended: int) -> Iterator[Diagnosis]:
     if dead:
         found = f"runs whose process was killed: {dead}; they count as started"
-        fix = "Run 'iplum sync' or restart 'make ui': both mark them as failed."
+        fix = "Run 'iplum sync' or restart 'iplum ui': both mark them as failed."
         yield Diagnosis("runs", State.WARNING, found, fix)
     if unended > dead:
         found = f"runs that have not ended for over a day: {unended - dead}"
@@ -168,7 +168,7 @@ def _diagnose_runs(dead: int, unended: int) -> Iterator[Diagnosis]:
 
 
 def _diagnose_daemon(heartbeats: list[float], now: datetime) -> Diagnosis:
-    fix = "Keep 'make ui' or the daemon running, or run 'iplum sync' from cron."
+    fix = "Keep 'iplum ui' or the daemon running, or run 'iplum sync' from cron."
     if not heartbeats:
         return Diagnosis("daemon", State.WARNING, "no daemon has run, so schedules do nothing", fix)
     last = datetime.fromtimestamp(max(heartbeats), UTC)

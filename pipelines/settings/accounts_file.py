@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pipelines.settings.environment import DEMO, PROJECT
+from pipelines.settings.environment import DEMO
 from pipelines.settings.parsers import SettingsError
 from pipelines.settings.settings import VARIABLES, SecretNames, Settings, load_settings
 
@@ -29,7 +29,7 @@ _NEEDED = ("access_key", "secret_key", "login_id")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def load_accounts(environ: Mapping[str, str], root: Path = PROJECT) -> tuple[Settings, ...]:
+def load_accounts(environ: Mapping[str, str], root: Path) -> tuple[Settings, ...]:
     """Load the settings of the accounts in `accounts.toml`, or of the environment without that file.
 
     The environment's variables apply to every account unless the file says otherwise. The demo ignores the file.

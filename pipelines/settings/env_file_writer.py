@@ -11,7 +11,7 @@ from warehouse.storage.atomic_files import Modes, write_file
 _HEADER = (
     "# Copy this file to .env and fill in the first three lines. Values after a # are the defaults.",
     "# Write values without quotes or spaces.",
-    "# After a change, restart what runs all the time: 'make ui' (or its services) and 'iplum receiver'.",
+    "# After a change, restart what runs all the time: 'iplum ui' (or its services) and 'iplum receiver'.",
     "",
 )
 

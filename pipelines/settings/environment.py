@@ -7,18 +7,18 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
+from pipelines.settings.home import HOME
 from pipelines.settings.parsers import SettingsError
 
 #: Set by the demo for its processes. They read neither `.env` nor `accounts.toml`, which may describe a real account.
 DEMO = "IPLUM_DEMO"
-PROJECT = Path(__file__).resolve().parent.parent.parent
 
 # One planned event per asset of a run instead of one per window, which saves seconds in a year's sync. The UI then
 # does not mark the windows of a failed run red; `iplum` names them, and they remain due.
 _DAGSTER = {"DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS": "true"}
 
 
-def read_environment(environ: Mapping[str, str], root: Path = PROJECT) -> dict[str, str]:
+def read_environment(environ: Mapping[str, str], root: Path) -> dict[str, str]:
     """Return the variables of the process and of the `.env` file at `root`; the process wins.
 
     In the demo, those of the process only.
@@ -26,6 +26,10 @@ def read_environment(environ: Mapping[str, str], root: Path = PROJECT) -> dict[s
     if environ.get(DEMO):
         return dict(environ)
     variables = read_env_file(root / ".env")
+    if variables.get(HOME):
+        raise SettingsError(
+            f"{HOME} is in {root / '.env'}, the file that it locates. Set it in the environment instead"
+        )
     variables.pop(DEMO, None)
     return {**variables, **environ}
 

@@ -180,9 +180,9 @@ def parse_base_url(raw: Raw) -> str:
 
 def parse_data(raw: Raw) -> Path | Bucket:
     """Parse a folder, relative to the folder of `.env`, or `s3://bucket/prefix` with its AWS variables."""
-    _check_path(raw)
     if "://" not in raw.text:
-        return _parse_folder(raw, raw.text)
+        return parse_folder(raw)
+    _check_path(raw)
     try:
         bucket = parse_bucket(raw.text, raw.environ)
     except ValueError as error:
@@ -192,6 +192,12 @@ def parse_data(raw: Raw) -> Path | Bucket:
     if endpoint.scheme == "http" and not is_allowed and not is_loopback_host(endpoint.hostname or ""):
         raise SettingsError("AWS_ENDPOINT_URL must be https; on your own network, AWS_ALLOW_HTTP=true allows http")
     return bucket
+
+
+def parse_folder(raw: Raw) -> Path:
+    """Parse a folder, relative to the folder of `.env`."""
+    _check_path(raw)
+    return _parse_folder(raw, raw.text)
 
 
 def _parse_folder(raw: Raw, text: str) -> Path:
@@ -216,8 +222,7 @@ def _check_path(raw: Raw) -> None:
 def parse_state(raw: Raw) -> Path:
     """Parse a folder; if empty, the data folder, or `./data` for data in a bucket."""
     if raw.text:
-        _check_path(raw)
-        return _parse_folder(raw, raw.text)
+        return parse_folder(raw)
     data = raw.environ.get("IPLUM_DATA") or "./data"
     return _parse_folder(raw, "./data" if "://" in data else data)
 

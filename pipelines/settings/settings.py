@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from iplum_resource.http.url_rules import is_loopback_host
 from pipelines.settings import parsers
-from pipelines.settings.environment import DEMO, PROJECT
+from pipelines.settings.environment import DEMO
+from pipelines.settings.home import HOME
 from pipelines.settings.parsers import Parser, Raw, SettingsError, matching, number, one_of, secret_url
 from warehouse.storage.s3_config import Bucket
 
@@ -267,7 +268,16 @@ VARIABLES: tuple[Variable, ...] = (
 )
 
 
-def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
+#: Read from the environment only, because it locates `.env`.
+HOME_VARIABLE = Variable(
+    HOME,
+    "",
+    "Folder of `.env`, `accounts.toml` and `data/`; set it in the environment. Default: the current folder if it holds "
+    "`.env` or `data/`, else the checkout, else the folder for user data, such as `~/.local/share/iplum`.",
+)
+
+
+def load_settings(environ: Mapping[str, str], root: Path) -> Settings:
     """Parse all settings except the credentials; raises `SettingsError` for the first unusable one.
 
     An empty variable counts as not set. `root` is the folder of `.env`, to which paths are relative.
@@ -275,7 +285,7 @@ def load_settings(environ: Mapping[str, str], root: Path = PROJECT) -> Settings:
     is_demo = bool(environ.get(DEMO))
     settings = _load(Settings, environ, root, alerts=_load(AlertSettings, environ, root), is_demo=is_demo)
     if is_demo and not is_loopback_host(urlsplit(settings.base_url).hostname or ""):
-        raise SettingsError(f"{DEMO} is set by 'make demo' only, with an API on this machine: unset it")
+        raise SettingsError(f"{DEMO} is set by 'iplum demo' only, with an API on this machine: unset it")
     return settings
 
 

@@ -27,6 +27,7 @@ EXEMPT = {
     r"make (setup|test)": "runs the tests themselves",
     r"make demo": "its parts are tested; test_generate_docs.py checks that the target exists",
     r"sudo |printf |echo '15 2 ": "changes a server; tests/end_to_end/test_server.py runs it in a folder",
+    r"(uv tool|pipx) install ": "needs the package index; .ci/wheel_walk.py installs the wheel with pip",
     r"git ": "needs the remote repository",
     r"\.venv/bin/pytest": "runs the tests themselves",
     r"\.venv/bin/python -m pipelines\.generate_docs": "test_generate_docs.py checks its output",
@@ -46,6 +47,7 @@ SKIPPED = {
     r"init\b": "writes this project's own .env; run by test_init.py",
     r"retention --older-than 2555$": "prompts on a terminal; run by test_retention.py",
     r"receiver\b": "runs until it is stopped; run by test_receiver.py",
+    r"(ui|demo)\b": "run by test_wheel.py",
     r"standin\b": "runs until it is stopped; run by test_cli.py",
     r"doctor --try-alert$": "sends a message; run by test_alerts.py",
 }

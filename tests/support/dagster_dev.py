@@ -51,7 +51,7 @@ def run_dagster(environ: Mapping[str, str], *, log: Path, home: Path | None = No
         log: File for the output.
         home: A DAGSTER_HOME with its own configuration and workspace.yaml; by default, the one of the account.
     """
-    workspace = (home or PROJECT) / "workspace.yaml"
+    code = ("-w", str(home / "workspace.yaml")) if home else ("-m", "pipelines.definitions")
     home = home or prepare_dagster_home(load_settings(environ, PROJECT))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -59,7 +59,7 @@ def run_dagster(environ: Mapping[str, str], *, log: Path, home: Path | None = No
     with log.open("a") as output:
         # A background job of a non-interactive shell ignores SIGINT; a process in its own session does not.
         process = subprocess.Popen(
-            build_ui_command("-p", str(port), workspace=workspace),
+            build_ui_command("-p", str(port), code=code),
             cwd=home,
             env=build_ui_environment(environ, home),
             stdout=output,

@@ -6,7 +6,7 @@ from datetime import timedelta
 import dagster as dg
 import pyarrow as pa
 
-from pipelines.settings import PROJECT
+from pipelines.settings import SHARED
 from warehouse.schema.marts import MARTS
 from warehouse.schema.tables import TABLES, Column
 
@@ -34,7 +34,7 @@ def add_catalog_entries(asset: dg.AssetsDefinition, *, owner: str) -> dg.AssetsD
     columns |= {mart.name: mart.columns for mart in MARTS}
 
     def add(spec: dg.AssetSpec) -> dg.AssetSpec:
-        page = PROJECT / _PAGES[spec.group_name or "raw"]
+        page = SHARED / _PAGES[spec.group_name or "raw"]
         return spec.merge_attributes(
             owners=[f"team:{owner}"],
             tags={"holds": _classify_privacy(columns.get(spec.key.path[-1]))},

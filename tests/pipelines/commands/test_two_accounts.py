@@ -80,15 +80,13 @@ def two_accounts(standin: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for name in variables:
             monkeypatch.setenv(name, "")
             monkeypatch.delenv(name)
-        for module in ("invocation", "doctor", "init"):
-            monkeypatch.setattr(f"pipelines.commands.{module}.PROJECT", tmp_path)
         monkeypatch.chdir(tmp_path)
         yield variables
 
 
 def test_every_command_works(two_accounts: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     names = set(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
-    assert names == {*COMMANDS, "receiver"}, "the receiver has a test of its own"
+    assert names == {*COMMANDS, "receiver", "ui", "demo"}, "each of these three has a test of its own"
     for name, calls in COMMANDS.items():
         for arguments, code in calls:
             assert cli.run([name, *arguments]) == code, f"iplum {name} {arguments}: {capsys.readouterr()}"
@@ -99,12 +97,10 @@ def test_every_command_works(two_accounts: dict[str, str], capsys: pytest.Captur
 
 
 def test_the_receiver_serves_both(two_accounts: dict[str, str], tmp_path: Path) -> None:
-    script = (
-        "import pathlib; from pipelines.commands import invocation; from pipelines import cli;"
-        f"invocation.PROJECT = pathlib.Path({str(tmp_path)!r}); cli.run(['receiver', '--port', '0'])"
-    )
+    command = [sys.executable, "-m", "pipelines.cli", "receiver", "--port", "0"]
     repository = Path(cli.__file__).parent.parent
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=repository) as process:
+    environ = {**os.environ, "IPLUM_HOME": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=repository, env=environ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
         assert re.match("http://127", url)

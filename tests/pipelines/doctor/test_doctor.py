@@ -232,7 +232,12 @@ def test_the_command_prints_lines_or_json(
 ) -> None:
     assert cli.run(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[:3]] == [["OK", "configuration"], ["OK", "credentials"], ["OK", "clock"]]
+    assert lines[0].startswith("OK    home                 ")
+    assert [line.split()[:2] for line in lines[1:4]] == [
+        ["OK", "configuration"],
+        ["OK", "credentials"],
+        ["OK", "clock"],
+    ]
     monkeypatch.setenv("IPLUM_SECRET_KEY", "c4nary-secret")
     assert cli.run(["doctor", "--json"]) == 1
     shown = capsys.readouterr()
