@@ -3,6 +3,7 @@
 `python -m pipelines.dagster_home` prepares the folder and prints its path.
 """
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from pipelines.run_locks import fail_dead_runs
 from pipelines.settings import HOME, Settings, SettingsError, find_home, load_accounts, read_environment
@@ -27,6 +29,10 @@ _OVERRIDES = {
     "telemetry": {"enabled": False},
     "compute_logs": {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
 }
+#: What SQLite says about a damaged file.
+_DAMAGE = ("malformed", "not a database")
+_DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 # What Dagster and iplum write in Dagster's home.
 _HOME_FILES = ("dagster.yaml", "history", "schedules", "storage", "tables.lock")
 #: Written by earlier versions; a file that was not changed since is replaced.
@@ -69,7 +75,11 @@ def prepare_dagster_home(settings: Settings) -> Path:
     require_own_tree(home, _HOME_FILES)
     create_folder(home, modes)
     configuration = home / "dagster.yaml"
-    if not configuration.exists() or configuration.read_bytes() in _EARLIER:
+    try:
+        is_to_write = not configuration.exists() or configuration.read_bytes() in _EARLIER
+    except OSError as error:
+        raise FolderRefused.during("read", configuration, error) from error
+    if is_to_write:
         write_file(configuration, _CONFIGURATION, modes)
     return home
 
@@ -81,26 +91,57 @@ def open_instance(settings: Settings, *, ends_dead_runs: bool = True) -> Iterato
     Runs of killed processes are marked as failed, unless `ends_dead_runs` is false.
     """
     home = prepare_dagster_home(settings)
+    with _history_errors(home), ExitStack() as stack:
+        # Dagster fails if several processes create its tables at once.
+        with _opening_errors(home), FileLock(home / "tables.lock", mode=0o600):
+            opened = dg.DagsterInstance.local_temp(str(home), overrides=_OVERRIDES)
+            instance = stack.enter_context(opened)
+            instance.get_runs(limit=1)
+            instance.get_latest_materialization_event(dg.AssetKey("usage"))
+            instance.all_instigator_state()
+        stack.enter_context(_keep_open(home / "history"))
+        if ends_dead_runs:
+            fail_dead_runs(instance)
+        yield instance
+
+
+@contextmanager
+def _history_errors(home: Path) -> Iterator[None]:
+    """Raise errors of the history's databases as `StorageFailed`."""
     try:
-        with ExitStack() as stack:
-            # Dagster fails if several processes create its tables at once.
-            with FileLock(home / "tables.lock", mode=0o600):
-                opened = dg.DagsterInstance.local_temp(str(home), overrides=_OVERRIDES)
-                instance = stack.enter_context(opened)
-                instance.get_runs(limit=1)
-                instance.get_latest_materialization_event(dg.AssetKey("usage"))
-            stack.enter_context(_keep_open(home / "history"))
-            if ends_dead_runs:
-                fail_dead_runs(instance)
-            yield instance
+        yield
     except (SQLAlchemyError, sqlite3.Error) as error:
         # SQLAlchemy's text contains the statement and its values.
         words = str(getattr(error, "orig", error))
+        is_folder = any((home / name).is_dir() for name in _DATABASES)
+        if is_folder or any(sign in words for sign in _DAMAGE):
+            raise _build_refusal(home, words) from error
         raise StorageFailed(
             f"cannot write Dagster's history in {home}",
             words,
             "Free some space there or fix its permissions, then run again; no data is lost",
         ) from error
+
+
+@contextmanager
+def _opening_errors(home: Path) -> Iterator[None]:
+    """Raise other errors of damaged files in Dagster's home as `StorageFailed`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_ERRORS:
+            raise StorageFailed.during("write Dagster's history in", home, error) from error
+        raise _build_refusal(home, f"{error.filename}: {error.strerror}") from error
+    except (UnicodeDecodeError, YAMLError, dg.DagsterError) as error:
+        raise _build_refusal(home, f"{type(error).__name__}, as from a dagster.yaml that is not valid") from error
+
+
+def _build_refusal(home: Path, cause: str) -> FolderRefused:
+    return FolderRefused(
+        f"cannot open Dagster's history in {home}",
+        cause,
+        f"Move it away (mv {home} {home}.damaged) and run again: the history of runs starts anew, and no data is lost",
+    )
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
     WarehouseError           an operation failed: which one, the cause, and the fix
     ├── StorageFailed        the disk, folder or bucket rejected a read or a write
-    │   └── FolderRefused    a file or folder is a symlink or belongs to another user
+    │   └── FolderRefused    a file or folder that someone must repair or move
     ├── RawDamaged           a file of the raw log cannot be read, and nothing can replace it
     ├── PublishedInPart      everything was published except damaged raw files
     ├── NothingPublished     there is no snapshot to query yet
@@ -65,7 +65,7 @@ class StorageFailed(WarehouseError):
 
 
 class FolderRefused(StorageFailed):
-    """A file or folder is a symlink or belongs to another user: its owner must repair it."""
+    """A file or folder is a symlink, belongs to another user or is damaged: someone must repair or move it."""
 
 
 class RawDamaged(WarehouseError):
