@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from iplum_resource.errors import UnreadableCallback
 from iplum_resource.fields import get_field
-from iplum_resource.lenient_json import parse_json
+from lenient_json import parse_json
 
 _REQUEST = "callback"
 # iPlum's records are flat. Later parsers may have less stack left than this one.

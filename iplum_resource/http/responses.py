@@ -14,8 +14,8 @@ from iplum_resource.errors import BrokenJson, UnreadableResponse
 from iplum_resource.fields import get_field
 from iplum_resource.http.status_errors import find_error_code
 from iplum_resource.http.transport import HttpResponse
-from iplum_resource.lenient_json import parse_json
 from iplum_resource.window import Window
+from lenient_json import parse_json
 
 _BOM = b"\xef\xbb\xbf"
 #: The charsets that are decoded, by Python's names: those of text, each in linear time. `punycode` takes hours.

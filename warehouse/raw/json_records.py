@@ -1,7 +1,5 @@
 """Parsing of raw bodies: lenient JSON, in chunks to bound memory."""
 
-import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,19 +8,9 @@ from typing import Any
 
 import orjson
 
+from lenient_json import decode_body, parse_elements, parse_value
 from warehouse.schema.tables import FOLDED_TABLES
 
-_BOM = b"\xef\xbb\xbf"
-# A comma before a closing bracket, outside of strings.
-_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
-# The start of the next object. The element before the comma may be of any type.
-_NEXT_OBJECT = re.compile(r",\s*(?=\{)")
-# Letters decoded at a time, and the longest token that may be cut at their end.
-_PART = 1 << 12
-_LONGEST_TOKEN = 400
-_SEPARATORS = re.compile(r"[\s,]*")
-# A longer integer, which is out of the range of floats, remains text, which is the same as an ID.
-_MAX_DIGITS = 300
 _64_BITS = range(-(2**63), 2**64)
 # Bytes parsed at a time: a parsed record takes several times its size.
 _CHUNK_BYTES = 4 << 20
@@ -70,8 +58,7 @@ def _find_separators(body: bytes) -> Iterator[int]:
 def load_records(body: bytes) -> list[Any]:
     """Parse a whole body leniently: one bad token costs at most its record, which is then a string.
 
-    The client parses responses by the same rules (`iplum_resource.lenient_json`) and has checked that this one is a
-    JSON array.
+    The client has checked that it is a JSON array.
     """
     try:
         parsed = orjson.loads(body)
@@ -83,8 +70,8 @@ def load_records(body: bytes) -> list[Any]:
 
 def split_records(body: bytes) -> list[str]:
     """Return the text of each record of a body, with lone surrogates for bytes that are not UTF-8."""
-    text = body.removeprefix(_BOM).decode(errors="surrogateescape").strip()
-    return [text[begin:end] for _, begin, end in _parse_elements(text)]
+    text = decode_body(body).strip()
+    return [text[begin:end] for _, begin, end in parse_elements(text)]
 
 
 def _has_rounded_id(records: list[Any]) -> bool:
@@ -107,70 +94,13 @@ def _round_values(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse_leniently(body: bytes) -> Any:
-    text = body.removeprefix(_BOM).decode(errors="surrogateescape")
+    text = decode_body(body)
     try:
-        return _DECODER.decode(text)
+        return parse_value(text)
     except (ValueError, RecursionError):
-        text = text.strip()
-    if text.startswith("{"):
-        return _DECODER.decode(_TRAILING_COMMA.sub(_keep_string, text))
-    return [element for element, _, _ in _parse_elements(text)]
-
-
-def _parse_elements(array: str) -> Iterator[tuple[Any, int, int]]:
-    """Yield the elements of an array, each with its place; one that is not JSON ends where the next object begins."""
-    end = len(array) - 1
-    place = _skip_separators(array, 1)
-    while place < end:
-        element, after = _parse_element(array, place, end)
-        yield element, place, after
-        place = _skip_separators(array, after)
-
-
-def _parse_element(array: str, place: int, end: int) -> tuple[Any, int]:
-    """Return an element and where it ends; its text up to the next object if it is not JSON."""
-    try:
-        element, after = _decode_at(array, place)
-        # A whole object is one, whatever follows it.
-        if isinstance(element, dict) or after == end or "," in array[after : _skip_separators(array, after)]:
-            return element, after
-    except (ValueError, RecursionError):
-        pass  # taken as text
-    found = _NEXT_OBJECT.search(array, place)
-    text = array[place : found.start() if found else end].rstrip()
-    try:
-        return _DECODER.decode(_TRAILING_COMMA.sub(_keep_string, text)), place + len(text)
-    except (ValueError, RecursionError):
-        return text, place + len(text)
-
-
-def _decode_at(array: str, place: int) -> tuple[Any, int]:
-    """Decode the value at a place, from a part of the array.
-
-    The decoder's error counts the lines before it, so each error in a large array would take as long as the array.
-    """
-    size = _PART
-    while True:
-        part = array[place : place + size]
-        is_last = place + size >= len(array)
-        try:
-            value, after = _DECODER.raw_decode(part)
-            if is_last or after < len(part):
-                return value, place + after
-        except json.JSONDecodeError as error:
-            is_cut = error.pos >= len(part) - _LONGEST_TOKEN or error.msg.startswith("Unterminated")
-            if is_last or not is_cut:
-                raise
-        size *= 8
-
-
-def _keep_string(match: re.Match[str]) -> str:
-    return match[1] or ""
-
-
-def _skip_separators(text: str, place: int) -> int:
-    match = _SEPARATORS.match(text, place)
-    return match.end() if match else place
+        if text.lstrip().startswith("{"):
+            raise
+        return [element for element, _, _ in parse_elements(text.strip())]
 
 
 def _spell_as_documented(records: list[Any]) -> list[Any]:
@@ -185,15 +115,3 @@ def _spell_as_documented(records: list[Any]) -> list[Any]:
 def _rename_fields(record: dict[str, Any], documented: Mapping[str, str]) -> dict[str, Any]:
     # The documented spelling wins if a record has both.
     return {name if documented.get(name, name) in record else documented[name]: value for name, value in record.items()}
-
-
-def _parse_float(text: str) -> float | str:
-    number = float(text)
-    return number if math.isfinite(number) else text
-
-
-def _parse_int(text: str) -> int | str:
-    return int(text) if len(text) <= _MAX_DIGITS else text
-
-
-_DECODER = json.JSONDecoder(strict=False, parse_constant=str, parse_float=_parse_float, parse_int=_parse_int)

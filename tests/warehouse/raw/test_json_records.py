@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from iplum_resource.lenient_json import parse_json
+from lenient_json import parse_json
 from tests.support.raw_responses import call
 from warehouse.lake.normalize import normalize_response
 from warehouse.raw.json_records import load_records, split_records

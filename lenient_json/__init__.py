@@ -1,11 +1,13 @@
 """Lenient parsing of JSON: one bad token costs at most its record.
 
-The warehouse parses stored bodies by the same rules (`warehouse.raw.json_records`); a test keeps both equal.
+`iplum_resource`, which counts the records of a response, and `warehouse`, which stores them, both read JSON by these
+rules. It imports nothing but the standard library.
 """
 
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 _BOM = b"\xef\xbb\xbf"
@@ -32,36 +34,42 @@ def parse_json(body: bytes) -> Any:
         RecursionError: It is nested too deeply.
 
     """
-    text = body.removeprefix(_BOM).decode(errors="surrogateescape")
-    failure: ValueError | RecursionError
+    text = decode_body(body)
+    try:
+        return parse_value(text)
+    except (ValueError, RecursionError):
+        array = text.strip()
+        is_whole = len(array) > 1 and array[0] == "[" and array[-1] == "]"
+        elements = [element for element, _, _ in parse_elements(array)] if is_whole else []
+        if not any(isinstance(element, dict) for element in elements):
+            raise
+        return elements
+
+
+def decode_body(body: bytes) -> str:
+    """Decode a body, with lone surrogates for bytes that are not UTF-8, and without a byte order mark."""
+    return body.removeprefix(_BOM).decode(errors="surrogateescape")
+
+
+def parse_value(text: str) -> Any:
+    """Parse one value; an object may have trailing commas. Raises `ValueError` and `RecursionError`."""
     try:
         return _DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
-        failure = error
-    text = text.strip()
-    if text.startswith("{"):
-        return _DECODER.decode(_TRAILING_COMMA.sub(_keep_string, text))
-    elements = _parse_elements(text)
-    if not any(isinstance(element, dict) for element in elements):
-        raise failure
-    return elements
+    except (ValueError, RecursionError):
+        text = text.strip()
+        if not text.startswith("{"):
+            raise
+    return _DECODER.decode(_TRAILING_COMMA.sub(_keep_string, text))
 
 
-def _parse_elements(array: str) -> list[Any]:
-    """Parse the elements of an array one by one; one that is not JSON ends where the next object begins.
-
-    Returns nothing if it is no whole array.
-    """
-    if len(array) < 2 or array[0] != "[" or array[-1] != "]":
-        return []
+def parse_elements(array: str) -> Iterator[tuple[Any, int, int]]:
+    """Yield the elements of an array, each with its place; one that is not JSON ends where the next object begins."""
     end = len(array) - 1
-    elements: list[Any] = []
     place = _skip_separators(array, 1)
     while place < end:
         element, after = _parse_element(array, place, end)
-        elements.append(element)
+        yield element, place, after
         place = _skip_separators(array, after)
-    return elements
 
 
 def _parse_element(array: str, place: int, end: int) -> tuple[Any, int]:
