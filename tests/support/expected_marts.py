@@ -255,6 +255,38 @@ class ExpectedMarts(ExpectedDataQualityMarts):
                     "waiting_business_seconds": compute_business_seconds(block["account"], start, as_of),
                 }
 
+    def missed_follow_ups(self) -> Iterator[Row]:
+        own_parties = {(r["account"], r["to_party"] if r["direction"] == "in" else r["from_party"]) for r in self.usage}
+        external = [
+            row
+            for row in self.usage
+            if row["started_at"]
+            and row["channel"] in ("call", "text")
+            and row["counterparty"]
+            and row["counterparty_kind"] == "phone"
+            and (row["account"], row["counterparty"]) not in own_parties
+        ]
+        for (account, party), rows in group_by(external, lambda r: (r["account"], r["counterparty"])).items():
+            last_out = max((row["started_at"] for row in rows if row["direction"] == "out"), default=None)
+            missed = [
+                row
+                for row in sort_by_start(rows)
+                if row["direction"] == "in" and row["started_at"] > (last_out or DISTANT_PAST)
+            ]
+            if missed:
+                last = missed[-1]
+                seconds = compute_business_seconds(account, last["started_at"], self.as_of[account])
+                yield {
+                    "account": account,
+                    "counterparty": party,
+                    "last_in_at": last["started_at"],
+                    "channel": last["channel"],
+                    "user_id": last["user_id"],
+                    "last_out_at": last_out,
+                    "inbound_since_last_out": len(missed),
+                    "business_hours_waited": seconds / 3600,
+                }
+
     def client_daily(self) -> Iterator[Row]:
         names = ("account", "client_reference_id", "local_date", "channel")
         for key, rows in group_by(

@@ -11,5 +11,6 @@ DUCKDB_TYPES = {
     pa.date32(): "DATE",
     pa.binary(): "BLOB",
     INSTANT: "TIMESTAMPTZ",
+    pa.timestamp("us"): "TIMESTAMP",
 }
 ARROW_TYPES = {name: kind for kind, name in DUCKDB_TYPES.items()}

@@ -102,7 +102,7 @@ PEOPLE_TABLES = _list_tables("people")
 PUBLICATION_TABLES = _list_tables("publication")
 
 TABLES = {table.name: table for table in (*PUBLISHED_TABLES, *VIEWS, *PEOPLE_TABLES, *PUBLICATION_TABLES)}
-USAGE, RECORDINGS, CONTENTS, RECORDING_FILES, PULLS, MESSAGES, PEOPLE, PERSON_NUMBERS, PARTY_NAMES = (
+USAGE, RECORDINGS, CONTENTS, RECORDING_FILES, PULLS, MESSAGES, ACTIVITY, PEOPLE, PERSON_NUMBERS, PARTY_NAMES = (
     TABLES[name]
     for name in (
         "usage",
@@ -111,6 +111,7 @@ USAGE, RECORDINGS, CONTENTS, RECORDING_FILES, PULLS, MESSAGES, PEOPLE, PERSON_NU
         "recording_files",
         "pulls",
         "messages",
+        "activity",
         "people",
         "person_numbers",
         "party_names",

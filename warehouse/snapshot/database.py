@@ -11,7 +11,7 @@ import duckdb
 from warehouse.errors import SnapshotUnreadable, StorageFailed
 from warehouse.people.directory import Directory
 from warehouse.schema.marts import MARTS
-from warehouse.schema.tables import FOLDED_TABLES, PUBLISHED_TABLES, VIEWS, Table, render_ddl
+from warehouse.schema.tables import ACTIVITY, FOLDED_TABLES, PUBLISHED_TABLES, VIEWS, Table, render_ddl
 from warehouse.snapshot.marts import MartSettings, build_marts, describe_marts
 from warehouse.sql import read_sql
 from warehouse.windows import StorageWindow, WindowKey, window_of, window_of_key
@@ -20,10 +20,11 @@ from warehouse.windows import StorageWindow, WindowKey, window_of, window_of_key
 _STORAGE_VERSION = "v1.2.0"
 _FORMAT = 2
 _FILES_PER_READ = 2000
-# Limits DuckDB's memory at the cost of some seconds of spilling. Above this number of records it would cost a
-# minute, so the limit is lifted.
+# Limits DuckDB's memory at the cost of some seconds of spilling. With more than two million records, the marts have a
+# limit under which spilling those of ten million costs a few seconds too.
 _MEGABYTES_PER_CORE = 128
-_LIMITED_UP_TO = 2_000_000
+_FEW_RECORDS = 2_000_000
+_MEGABYTES_PER_CORE_FOR_MANY = 1_000
 
 Fingerprints = Mapping[WindowKey, str]
 Duplicates = Mapping[tuple[Table, str], Mapping[str, frozenset[StorageWindow]]]
@@ -76,8 +77,7 @@ class Snapshot:
         self._connection.execute("SET TimeZone = 'UTC'")
         # DuckDB's bar would overwrite the command's own output.
         self._connection.execute("SET enable_progress_bar = false")
-        (cores,) = self._connection.execute("SELECT current_setting('threads')").fetchall()[0]
-        self._connection.execute(f"SET memory_limit = '{cores * self._megabytes_per_core}MB'")
+        self._limit_memory(self._megabytes_per_core)
         _forbid_other_files(self._connection, self._reads)
         return self
 
@@ -98,7 +98,8 @@ class Snapshot:
         for table in PUBLISHED_TABLES:
             self._connection.execute(f"CREATE TABLE {table.name} ({render_ddl(table.columns)})")
             self._add_comments(table, "TABLE")
-        for view in VIEWS:
+        # `activity` reads the settings of the accounts, which are written together with the marts.
+        for view in (view for view in VIEWS if view is not ACTIVITY):
             self._connection.execute(f"CREATE VIEW {view.name} AS {read_select(view)}")
             self._add_comments(view, "VIEW")
         self._connection.commit()
@@ -143,17 +144,18 @@ class Snapshot:
 
     def _build_marts(self, settings: MartSettings) -> None:
         (records,) = self._connection.execute("SELECT count(*) FROM usage").fetchall()[0]
-        is_limited = records <= _LIMITED_UP_TO
-        if not is_limited:
-            self._connection.execute("RESET memory_limit")
+        if records > _FEW_RECORDS:
+            self._limit_memory(_MEGABYTES_PER_CORE_FOR_MANY)
         try:
             build_marts(self._connection, settings)
         except duckdb.OutOfMemoryException:
-            if not is_limited:
-                raise
             # Not everything can be spilled.
             self._connection.execute("RESET memory_limit")
             build_marts(self._connection, settings)
+
+    def _limit_memory(self, megabytes_per_core: int) -> None:
+        (cores,) = self._connection.execute("SELECT current_setting('threads')").fetchall()[0]
+        self._connection.execute(f"SET memory_limit = '{cores * megabytes_per_core}MB'")
 
     def _add_comments(self, table: Table, kind: str) -> None:
         self._comment(f"{kind} {table.name}", table.description)

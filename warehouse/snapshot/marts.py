@@ -1,7 +1,6 @@
 """Building the marts inside the database that is about to be published."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -9,28 +8,14 @@ import duckdb
 
 from warehouse.people.directory import Directory
 from warehouse.schema.marts import MARTS, Mart
-from warehouse.schema.tables import PEOPLE_TABLES, PUBLICATION_TABLES, render_ddl
+from warehouse.schema.tables import ACTIVITY, PEOPLE_TABLES, PUBLICATION_TABLES, Table, render_ddl
 from warehouse.snapshot.business_hours import parse_business_hours
 from warehouse.snapshot.people_tables import write_people
 from warehouse.sql import read_sql
 
-_MACROS = ("window_end", "exact_sum")
-#: Tables that several marts read; in memory and not published. Tables of one group are built at the same time,
-#: because each uses one core.
-_INTERMEDIATE_TABLES = (
-    ("labels",),
-    ("members",),
-    ("parties",),
-    ("utc_offsets",),
-    ("local_usage",),
-    ("chats",),
-    ("timeline",),
-    ("threads", "text_blocks"),
-    ("business_hours",),
-    ("internal_pairs",),
-)
-#: Intermediate tables that no mart reads; dropped before the marts are built, to save memory.
-_DROPPED_EARLY = ("timeline",)
+_MACROS = ("window_end", "exact_sum", "seconds_between", "business_seconds_before")
+#: Tables that several marts read; in memory and not published, in the order in which they are built.
+_INTERMEDIATE_TABLES = ("own_parties", "open_hours", "mirrored_records")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +52,7 @@ def read_mart(mart: Mart) -> str:
 def describe_marts() -> list[str]:
     """List everything that shapes the marts, for a fingerprint."""
     parts = [read_sql("macros", name) for name in _MACROS]
-    parts += [read_sql("intermediate", name) for group in _INTERMEDIATE_TABLES for name in group]
+    parts += [read_sql("intermediate", name) for name in _INTERMEDIATE_TABLES]
     for mart in MARTS:
         parts += [mart.name, mart.description, read_mart(mart)]
         parts += [f"{column.name} {column.type} {column.description}" for column in mart.columns]
@@ -75,7 +60,7 @@ def describe_marts() -> list[str]:
 
 
 def build_marts(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -> None:
-    """Rebuild schema `marts` in the current database, with comments; raises `duckdb.Error`.
+    """Rebuild schema `marts` and view `activity` in the current database, with comments; raises `duckdb.Error`.
 
     `publication.settings` has one row per account with its settings and `as_of`, its latest pull. Marts depend on
     it and on the tables only, never on the clock.
@@ -85,6 +70,7 @@ def build_marts(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -
         connection.execute(read_sql("macros", name))
     _write_settings(connection, settings)
     write_people(connection, settings.people)
+    connection.execute(f"CREATE OR REPLACE VIEW {ACTIVITY.name} AS {read_sql('views', ACTIVITY.name)}")
     connection.execute("DROP SCHEMA IF EXISTS marts CASCADE")
     connection.execute("CREATE SCHEMA marts")
     # Trying these compressions takes a fifth of the time of writing short texts, and they are rarely chosen.
@@ -102,25 +88,14 @@ def _intermediate_tables(connection: duckdb.DuckDBPyConnection) -> Iterator[None
     """Provide the intermediate tables by their plain names, in an in-memory database."""
     (built,) = connection.execute("SELECT current_database()").fetchall()[0]
     connection.execute("ATTACH ':memory:' AS working")
-    set_search_path = f"SET search_path = '{built},working'"
-    connection.execute(set_search_path)
+    connection.execute(f"SET search_path = '{built},working'")
     try:
-        for group in _INTERMEDIATE_TABLES:
-            with ThreadPoolExecutor(len(group)) as pool:
-                list(pool.map(lambda name: _create_intermediate(connection.cursor(), set_search_path, name), group))
-        for name in _DROPPED_EARLY:
-            connection.execute(f"DROP TABLE working.{name}")
+        for name in _INTERMEDIATE_TABLES:
+            connection.execute(f"CREATE TABLE working.{name} AS {read_sql('intermediate', name)}")
         yield
     finally:
         connection.execute(f"USE {built}")
         connection.execute("DETACH working")
-
-
-def _create_intermediate(connection: duckdb.DuckDBPyConnection, set_search_path: str, name: str) -> None:
-    with connection:
-        connection.execute(set_search_path)
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"CREATE TABLE working.{name} AS {read_sql('intermediate', name)}")
 
 
 def _write_settings(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -> None:
@@ -140,16 +115,18 @@ def _write_settings(connection: duckdb.DuckDBPyConnection, settings: MartSetting
 def _add_comments(connection: duckdb.DuckDBPyConnection) -> None:
     # In one transaction, two hundred comments are synced once.
     connection.begin()
+    _add_comment(connection, "VIEW", ACTIVITY.name, ACTIVITY)
     for table in PEOPLE_TABLES:
-        connection.execute(f"COMMENT ON TABLE {table.name} IS {_quote(table.description)}")
-        for column in table.columns:
-            connection.execute(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {_quote(column.description)}')
+        _add_comment(connection, "TABLE", table.name, table)
     for mart in MARTS:
-        connection.execute(f"COMMENT ON TABLE marts.{mart.name} IS {_quote(mart.description)}")
-        for column in mart.columns:
-            target = f'marts.{mart.name}."{column.name}"'
-            connection.execute(f"COMMENT ON COLUMN {target} IS {_quote(column.description)}")
+        _add_comment(connection, "TABLE", f"marts.{mart.name}", mart)
     connection.commit()
+
+
+def _add_comment(connection: duckdb.DuckDBPyConnection, kind: str, name: str, described: Mart | Table) -> None:
+    connection.execute(f"COMMENT ON {kind} {name} IS {_quote(described.description)}")
+    for column in described.columns:
+        connection.execute(f'COMMENT ON COLUMN {name}."{column.name}" IS {_quote(column.description)}')
 
 
 def _quote(text: str) -> str:

@@ -14,6 +14,7 @@ from warehouse.outputs.query import run_query
 from warehouse.people.stored_people import PeopleUpdate
 from warehouse.schema.marts import MARTS, Mart
 from warehouse.schema.tables import (
+    ACTIVITY,
     CONTENTS,
     FOLDED_TABLES,
     MESSAGES,
@@ -160,6 +161,8 @@ def _build_mart_spec(mart: Mart) -> dg.AssetSpec:
 def _find_sources(table: Table, accounts: Sequence[Settings]) -> list[dg.AssetKey]:
     if table is MESSAGES:
         return [build_table_key(USAGE), build_table_key(CONTENTS)]
+    if table is ACTIVITY:
+        return [build_table_key(USAGE)]
     if table in PEOPLE_TABLES:
         return [_PEOPLE_FILES.key]
     if table is PULLS:

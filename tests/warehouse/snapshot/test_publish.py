@@ -15,7 +15,8 @@ import pytest
 
 from tests.support.raw_responses import WINDOW, call, create_folder, fold, response, save
 from warehouse.errors import PublishedInPart, PublisherBusy, StorageFailed
-from warehouse.schema.tables import PUBLISHED_TABLES, RECORDINGS, VIEWS
+from warehouse.schema.tables import ACTIVITY, MESSAGES, PUBLISHED_TABLES, RECORDINGS, VIEWS
+from warehouse.snapshot.marts import AccountSettings, MartSettings
 from warehouse.snapshot.publish import is_stale, publish
 from warehouse.storage.atomic_files import Modes
 from warehouse.storage.paths import DataFolder
@@ -98,10 +99,19 @@ def test_folded_rows_are_published(folder: DataFolder) -> None:
 def test_the_view_messages_has_the_documented_columns(folder: DataFolder) -> None:
     fold(folder, response([call(), call("t", usage="text")], 1))
     publish(folder)
-    (view,) = VIEWS
     described = query(folder, "SELECT column_name FROM (DESCRIBE messages)")
-    assert [column for (column,) in described] == [column.name for column in view.columns]
+    assert [column for (column,) in described] == [column.name for column in MESSAGES.columns]
     assert query(folder, "SELECT record_id, status FROM messages") == [("t", "not fetched")]
+
+
+def test_the_view_activity_has_the_documented_columns_and_types(folder: DataFolder) -> None:
+    fold(folder, response([call(), call("t", usage="text")], 1))
+    publish(folder, MartSettings(default=AccountSettings(time_zone="America/New_York")))
+    described = query(folder, "SELECT column_name, column_type FROM (DESCRIBE activity)")
+    types = {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}
+    assert described == [(c.name, types.get(c.duckdb_type, c.duckdb_type)) for c in ACTIVITY.columns]
+    local = "local_started_at::VARCHAR, local_date::VARCHAR, local_hour, weekday, in_business_hours"
+    assert query(folder, f"SELECT {local} FROM activity") == [("2023-03-23 20:00:00", "2023-03-23", 20, 4, False)] * 2
 
 
 def test_an_incremental_and_a_full_publish_give_the_same_tables(folder: DataFolder) -> None:

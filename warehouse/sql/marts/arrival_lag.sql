@@ -1,4 +1,6 @@
--- Grain: account, dataset, channel. Records that a callback delivered first are left out.
+-- Grain: account, dataset, channel.
+-- One row per dataset and channel, with the time from the end of a record to the pull that returned it first. Records
+-- that a callback delivered first are left out.
 WITH arrivals AS (
     SELECT
         account,
@@ -67,11 +69,19 @@ watched AS (
         dataset,
         window_start,
         max(window_end) + to_days(any_value(lookback_days)) AS watched_until,
-        min(pulled_at) AS first_pulled_at,
-        min(min(pulled_at)) OVER (PARTITION BY account, dataset) AS watched_since
+        min(pulled_at) AS first_pulled_at
     FROM asked
     INNER JOIN publication.settings USING (account)
     GROUP BY account, dataset, window_start
+),
+
+started AS (
+    SELECT
+        account,
+        dataset,
+        min(pulled_at) AS watched_since
+    FROM asked
+    GROUP BY account, dataset
 ),
 
 lags AS (
@@ -79,9 +89,10 @@ lags AS (
         account,
         dataset,
         channel,
-        (epoch_us(first_seen_at) - epoch_us(ended_at)) / 1e6 AS lag_seconds
+        seconds_between(ended_at, first_seen_at) AS lag_seconds
     FROM pulled
     INNER JOIN watched USING (account, dataset, window_start)
+    INNER JOIN started USING (account, dataset)
     -- Records of the time before the first pull were backfilled, not late.
     WHERE
         first_seen_at <= watched_until

@@ -1,4 +1,5 @@
--- Grain: account, dataset, local_date, from the first callback on.
+-- Grain: account, dataset, local_date.
+-- One row per dataset and day with records, from the first callback on.
 WITH records AS (
     SELECT
         account,

@@ -1,23 +1,12 @@
--- Grain: account, client_reference_id, local date, channel.
-WITH counted AS (
-    SELECT
-        label,
-        local_date,
-        count(*) AS records,
-        sum(minutes) AS minutes,
-        sum(credits) AS credits
-    FROM local_usage
-    GROUP BY label, local_date
-)
-
+-- Grain: account, client_reference_id, local_date, channel.
+-- One row per client reference, day and channel with records.
 SELECT
     account,
     client_reference_id,
     local_date,
     channel,
-    sum(records) AS records,
-    sum(minutes) AS minutes,
+    count(*) AS records,
+    sum(duration_minutes) FILTER (WHERE channel = 'call') AS minutes,
     exact_sum(credits) AS credits
-FROM counted
-INNER JOIN labels USING (label)
+FROM activity
 GROUP BY ALL

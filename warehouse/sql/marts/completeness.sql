@@ -1,4 +1,5 @@
 -- Grain: account, dataset, window_start.
+-- One row per dataset and window with a pull or records: how often it was requested, and whether a pull covers it wholly.
 WITH window_responses AS (
     SELECT *
     FROM pulls

@@ -1,43 +1,42 @@
 -- Grain: account, counterparty.
+-- One row per counterparty, over all of history. Days and "new" are as of the account's latest pull.
 WITH histories AS (
     SELECT
         account,
-        min(first_starts) AS began
-    FROM chats
+        min(started_at) AS began_at
+    FROM activity
     GROUP BY account
 ),
 
 contacts AS (
     SELECT
-        party,
-        make_timestamptz(min(first_starts)) AS first_seen,
-        make_timestamptz(max(last_starts)) AS last_seen,
-        sum(calls_in) AS calls_in,
-        sum(calls_out) AS calls_out,
-        sum(texts_in) AS texts_in,
-        sum(texts_out) AS texts_out,
-        sum(faxes_in) AS faxes_in,
-        sum(faxes_out) AS faxes_out,
-        sum(records) AS records,
-        sum(minutes) AS minutes,
+        account,
+        counterparty,
+        min(counterparty_kind) AS kind,
+        min(started_at) AS first_seen,
+        max(started_at) AS last_seen,
+        count(*) FILTER (WHERE channel = 'call' AND direction = 'in') AS calls_in,
+        count(*) FILTER (WHERE channel = 'call' AND direction = 'out') AS calls_out,
+        count(*) FILTER (WHERE channel = 'text' AND direction = 'in') AS texts_in,
+        count(*) FILTER (WHERE channel = 'text' AND direction = 'out') AS texts_out,
+        count(*) FILTER (WHERE channel = 'fax' AND direction = 'in') AS faxes_in,
+        count(*) FILTER (WHERE channel = 'fax' AND direction = 'out') AS faxes_out,
+        count(*) AS records,
+        sum(duration_minutes) FILTER (WHERE channel = 'call') AS minutes,
         exact_sum(credits) AS credits,
-        count(*) FILTER (WHERE member > 0) AS users
-    FROM chats
-    GROUP BY party
+        count(DISTINCT user_id) AS users
+    FROM activity
+    GROUP BY account, counterparty
 )
 
 SELECT
-    contacts.* EXCLUDE (party),
-    account,
-    counterparty,
-    kind,
+    contacts.*,
     greatest(
         date_diff('day', (last_seen AT TIME ZONE time_zone)::DATE, (as_of AT TIME ZONE time_zone)::DATE), 0
     ) AS days_since,
     CASE
-        WHEN first_seen >= make_timestamptz(began) + INTERVAL 30 DAYS THEN first_seen >= as_of - INTERVAL 30 DAYS
+        WHEN first_seen >= began_at + INTERVAL 30 DAYS THEN first_seen >= as_of - INTERVAL 30 DAYS
     END AS is_new
 FROM contacts
-INNER JOIN parties USING (party)
 INNER JOIN histories USING (account)
 INNER JOIN publication.settings USING (account)

@@ -1,51 +1,49 @@
--- Grain: account, user_id, counterparty, thread. At the same instant, inbound records come first.
-WITH conversations AS (
+-- Grain: account, user_id, counterparty, thread.
+-- One row per thread: records of a user and a counterparty without a gap of over 24 hours between the latest end so far
+-- and the next start. At the same instant, inbound records come first.
+WITH records AS (
     SELECT
-        chat,
-        thread,
-        starts,
-        ends,
-        1 AS records,
-        (channel IS NOT DISTINCT FROM 'call')::BIGINT AS calls,
-        (channel IS NOT DISTINCT FROM 'text')::BIGINT AS texts,
-        (channel IS NOT DISTINCT FROM 'fax')::BIGINT AS faxes,
-        label AS opened,
-        label AS closed
-    FROM threads
-    INNER JOIN labels USING (label)
-    WHERE is_alone
-    UNION ALL
+        account,
+        user_id,
+        counterparty,
+        channel,
+        direction,
+        started_at,
+        greatest(started_at, ended_at) AS ended_at
+    FROM activity
+    WHERE started_at IS NOT NULL AND counterparty IS NOT NULL
+),
+
+ordered AS (
     SELECT
-        any_value(chat) AS chat,
-        any_value(thread) AS thread,
-        min(starts) AS starts,
-        max(ends) AS ends,
-        count(*) AS records,
-        count(*) FILTER (WHERE channel = 'call') AS calls,
-        count(*) FILTER (WHERE channel = 'text') AS texts,
-        count(*) FILTER (WHERE channel = 'fax') AS faxes,
-        arg_min(label, position) AS opened,
-        arg_max(label, position) AS closed
-    FROM threads
-    INNER JOIN labels USING (label)
-    WHERE NOT is_alone
-    GROUP BY place
+        *,
+        row_number() OVER in_order AS position,
+        max(ended_at) OVER (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ended_before
+    FROM records
+    WINDOW in_order AS (PARTITION BY account, user_id, counterparty ORDER BY started_at, direction)
+),
+
+numbered AS (
+    SELECT
+        *,
+        count(*) FILTER (WHERE ended_before IS NULL OR started_at > ended_before + INTERVAL 24 HOURS) OVER (
+            PARTITION BY account, user_id, counterparty ORDER BY position
+        ) AS thread
+    FROM ordered
 )
 
 SELECT
-    chats.account,
+    account,
     user_id,
     counterparty,
     thread,
-    make_timestamptz(starts) AS started_at,
-    make_timestamptz(ends) AS ended_at,
-    conversations.records,
-    calls,
-    texts,
-    faxes,
-    opening.direction AS opened_by,
-    closing.direction AS closed_by
-FROM conversations
-INNER JOIN chats USING (chat)
-INNER JOIN labels AS opening ON opening.label = opened
-INNER JOIN labels AS closing ON closing.label = closed
+    min(started_at) AS started_at,
+    max(ended_at) AS ended_at,
+    count(*) AS records,
+    count(*) FILTER (WHERE channel = 'call') AS calls,
+    count(*) FILTER (WHERE channel = 'text') AS texts,
+    count(*) FILTER (WHERE channel = 'fax') AS faxes,
+    arg_min_null(direction, position) AS opened_by,
+    arg_max_null(direction, position) AS closed_by
+FROM numbered
+GROUP BY account, user_id, counterparty, thread

@@ -1,58 +1,57 @@
--- Grain: account, local_date, channel, type; every day from the account's first to its last, and null for records without a start.
-WITH counted AS (
-    SELECT
-        label,
-        local_date,
-        count(*) AS records,
-        sum(credits) AS credits
-    FROM local_usage
-    GROUP BY label, local_date
-),
-
-spent AS (
+-- Grain: account, local_date, channel, type.
+-- One row per channel, type and day from the account's first to its last, also of days without records, compared with
+-- the 28 days before. The date is null for records without a start.
+WITH spent AS (
     SELECT
         account,
         local_date,
         channel,
         type,
-        sum(records) AS records,
+        count(*) AS records,
         exact_sum(credits) AS credits
-    FROM counted
-    INNER JOIN labels USING (label)
+    FROM activity
     GROUP BY ALL
 ),
 
 days AS (
     SELECT
         account,
-        unnest(generate_series(min(local_date)::TIMESTAMP, max(local_date)::TIMESTAMP, INTERVAL 1 DAY))::DATE
-            AS local_date
+        unnest(generate_series(min(local_date), max(local_date), INTERVAL 1 DAY))::DATE AS local_date
     FROM spent
     GROUP BY account
 ),
 
 calendar AS (
     SELECT
-        account,
+        days.account,
         local_date,
         channel,
         type
     FROM days
-    INNER JOIN (SELECT DISTINCT account, channel, type FROM spent) AS kinds USING (account)
+    INNER JOIN (SELECT DISTINCT account, channel, type FROM spent) AS kinds
+        ON kinds.account = days.account
+    UNION ALL
+    SELECT
+        account,
+        local_date,
+        channel,
+        type
+    FROM spent
+    WHERE local_date IS NULL
 ),
 
 filled AS (
     SELECT
-        coalesce(calendar.account, spent.account) AS account,
-        coalesce(calendar.local_date, spent.local_date) AS local_date,
-        coalesce(calendar.channel, spent.channel) AS channel,
-        coalesce(calendar.type, spent.type) AS type,
+        calendar.account,
+        calendar.local_date,
+        calendar.channel,
+        calendar.type,
         coalesce(records, 0) AS records,
         CASE WHEN records IS NULL THEN 0 ELSE credits END AS credits
     FROM calendar
-    FULL JOIN spent
+    LEFT JOIN spent
         ON spent.account = calendar.account
-        AND spent.local_date = calendar.local_date
+        AND spent.local_date IS NOT DISTINCT FROM calendar.local_date
         AND spent.channel IS NOT DISTINCT FROM calendar.channel
         AND spent.type IS NOT DISTINCT FROM calendar.type
 ),

@@ -1,22 +1,29 @@
 -- Grain: account, user_id, local_date.
-WITH calls AS (
+-- One row per user and day with calls or recordings. The date is null for those without a time.
+WITH recorded AS (
+    SELECT DISTINCT
+        account,
+        call_id
+    FROM marts.recording_matches
+    WHERE call_id IS NOT NULL
+),
+
+call_counts AS (
     SELECT
-        labels.account,
+        activity.account,
         user_id,
         local_date,
         count(*) AS calls,
-        count(recorded.call_id) AS recorded_calls
-    FROM local_usage
-    INNER JOIN labels USING (label)
-    INNER JOIN members USING (member)
-    LEFT JOIN (SELECT DISTINCT account, call_id FROM marts.recording_matches) AS recorded
-        ON recorded.account = labels.account
-        AND recorded.call_id = local_usage.record_id
+        count(call_id) AS recorded_calls
+    FROM activity
+    LEFT JOIN recorded
+        ON recorded.account = activity.account
+        AND recorded.call_id = activity.record_id
     WHERE channel = 'call'
-    GROUP BY labels.account, user_id, local_date
+    GROUP BY ALL
 ),
 
-recorded AS (
+recording_counts AS (
     SELECT
         account,
         user_id,
@@ -29,15 +36,15 @@ recorded AS (
 )
 
 SELECT
-    coalesce(calls.account, recorded.account) AS account,
-    coalesce(calls.user_id, recorded.user_id) AS user_id,
-    coalesce(calls.local_date, recorded.local_date) AS local_date,
+    coalesce(call_counts.account, recording_counts.account) AS account,
+    coalesce(call_counts.user_id, recording_counts.user_id) AS user_id,
+    coalesce(call_counts.local_date, recording_counts.local_date) AS local_date,
     coalesce(calls, 0) AS calls,
     coalesce(recorded_calls, 0) AS recorded_calls,
     coalesce(recordings, 0) AS recordings,
     coalesce(unmatched_recordings, 0) AS unmatched_recordings
-FROM calls
-FULL JOIN recorded
-    ON recorded.account = calls.account
-    AND recorded.user_id IS NOT DISTINCT FROM calls.user_id
-    AND recorded.local_date IS NOT DISTINCT FROM calls.local_date
+FROM call_counts
+FULL JOIN recording_counts
+    ON recording_counts.account = call_counts.account
+    AND recording_counts.user_id IS NOT DISTINCT FROM call_counts.user_id
+    AND recording_counts.local_date IS NOT DISTINCT FROM call_counts.local_date

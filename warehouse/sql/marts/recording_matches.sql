@@ -1,128 +1,97 @@
 -- Grain: account, recording_id.
--- Instants and days are counted in microseconds, ten times as fast as timestamps. Rows are identified by `rowid`; IDs are
--- compared only between equally near candidates.
+-- One row per recording, with its call: of the same user, direction and number, started at most 2 minutes after the
+-- recording, and ended at most 15 minutes before it. They match if each is the other's nearest.
 WITH calls AS (
     SELECT
-        local_usage.rowid AS call_number,
-        chat,
+        account,
+        record_id AS call_id,
+        user_id,
         direction,
-        starts,
-        starts - 120000000 AS earliest,
-        starts + 900000000 + greatest(
+        counterparty,
+        started_at,
+        started_at - INTERVAL 2 MINUTES AS earliest,
+        greatest(
+            ended_at,
             -- No call is longer than a year; without this limit, one absurd duration would make publishing fail.
-            (least(coalesce(minutes, 0), 525600) * 60000000)::BIGINT,
-            ends - starts
-        ) AS latest
-    FROM local_usage
-    INNER JOIN labels USING (label)
-    WHERE channel = 'call' AND direction IN ('in', 'out') AND starts IS NOT NULL AND party > 0 AND member > 0
+            started_at + to_seconds(60 * greatest(least(coalesce(duration_minutes, 0), 525600), 0))
+        ) + INTERVAL 15 MINUTES AS latest
+    FROM activity
+    WHERE channel = 'call' AND direction IN ('in', 'out') AND started_at IS NOT NULL
 ),
 
--- The days that a call touches, so that candidates are compared day by day.
-called_days AS (
+-- The UTC days that a call may be recorded on. Recordings are compared only with the calls of their day.
+call_days AS (
     SELECT
         *,
-        earliest // 86400000000 AS day
+        unnest(generate_series(
+            (earliest AT TIME ZONE 'UTC')::DATE, (latest AT TIME ZONE 'UTC')::DATE, INTERVAL 1 DAY
+        ))::DATE AS utc_date
     FROM calls
-    UNION ALL
-    SELECT
-        *,
-        unnest(range(earliest // 86400000000 + 1, latest // 86400000000 + 1)) AS day
-    FROM calls
-    WHERE latest // 86400000000 > earliest // 86400000000
-),
-
-recorded AS (
-    SELECT
-        recordings.rowid AS recording_number,
-        member * 4294967296 + party AS chat,
-        direction,
-        epoch_us(recorded_at) AS starts,
-        epoch_us(recorded_at) // 86400000000 AS day
-    FROM recordings
-    INNER JOIN members
-        ON members.account = recordings.account
-        AND members.user_id = recordings.user_id
-    INNER JOIN parties
-        ON parties.account = recordings.account
-        AND parties.counterparty = recordings.phone_number
-    WHERE direction IN ('in', 'out')
 ),
 
 candidates AS (
     SELECT
-        recording_number,
-        call_number,
-        recorded.starts - called_days.starts AS delta
-    FROM recorded
-    INNER JOIN called_days USING (chat, direction, day)
-    WHERE recorded.starts BETWEEN earliest AND latest
-),
-
-counted AS (
-    SELECT
-        candidates.*,
-        calls_near > 1 OR recordings_near > 1 AS is_contested
-    FROM candidates
-    INNER JOIN (SELECT recording_number, count(*) AS calls_near FROM candidates GROUP BY ALL) USING (recording_number)
-    INNER JOIN (SELECT call_number, count(*) AS recordings_near FROM candidates GROUP BY ALL) USING (call_number)
+        recordings.account,
+        recordings.record_id AS recording_id,
+        call_id,
+        seconds_between(started_at, recorded_at) AS delta_seconds,
+        abs(delta_seconds) AS distance
+    FROM recordings
+    INNER JOIN call_days
+        ON call_days.account = recordings.account
+        AND call_days.user_id = recordings.user_id
+        AND call_days.direction = recordings.direction
+        AND call_days.counterparty = recordings.phone_number
+        AND call_days.utc_date = (recorded_at AT TIME ZONE 'UTC')::DATE
+    WHERE recorded_at BETWEEN earliest AND latest
 ),
 
 ranked AS (
     SELECT
-        recording_number,
-        call_number,
-        delta,
+        *,
         row_number() OVER by_recording AS call_rank,
         row_number() OVER by_call AS recording_rank,
-        lead(abs(delta)) OVER by_recording - abs(delta) <= 60000000 AS has_rival
-    FROM counted
-    INNER JOIN local_usage ON local_usage.rowid = call_number
-    INNER JOIN recordings ON recordings.rowid = recording_number
-    WHERE is_contested
+        lead(distance) OVER by_recording - distance <= 60 AS has_rival
+    FROM candidates
     WINDOW
-        by_recording AS (PARTITION BY recording_number ORDER BY abs(delta), local_usage.record_id),
-        by_call AS (PARTITION BY call_number ORDER BY abs(delta), recordings.record_id)
+        by_recording AS (PARTITION BY account, recording_id ORDER BY distance, call_id),
+        by_call AS (PARTITION BY account, call_id ORDER BY distance, recording_id)
 ),
 
-taken AS (
-    SELECT call_number
+mutual AS (
+    SELECT
+        account,
+        call_id
     FROM ranked
     WHERE call_rank = 1 AND recording_rank = 1
 ),
 
-nearest AS (
+matches AS (
     SELECT
-        recording_number,
-        call_number,
-        delta,
-        'mutual_nearest' AS status
-    FROM counted
-    WHERE NOT is_contested
-    UNION ALL
-    SELECT
-        recording_number,
-        call_number,
-        delta,
+        account,
+        recording_id,
+        call_id,
+        delta_seconds,
         CASE
             WHEN recording_rank > 1 THEN 'extra_segment'
             WHEN has_rival THEN 'ambiguous'
             ELSE 'mutual_nearest'
         END AS status
     FROM ranked
-    SEMI JOIN taken USING (call_number)
+    SEMI JOIN mutual USING (account, call_id)
     WHERE call_rank = 1
 )
 
 SELECT
     recordings.account,
     recordings.record_id AS recording_id,
-    local_usage.record_id AS call_id,
+    call_id,
     user_id,
     direction,
     recorded_at,
-    delta / 1e6 AS delta_seconds,
-    coalesce(status, 'unmatched') AS status
+    delta_seconds,
+    coalesce(matches.status, 'unmatched') AS status
 FROM recordings
-LEFT JOIN nearest ON nearest.recording_number = recordings.rowid
-LEFT JOIN local_usage ON local_usage.rowid = nearest.call_number
+LEFT JOIN matches
+    ON matches.account = recordings.account
+    AND matches.recording_id = recordings.record_id

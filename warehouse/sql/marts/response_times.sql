@@ -1,4 +1,5 @@
 -- Grain: account, user_id, local_week.
+-- One row per user and local week in which blocks of inbound texts started.
 SELECT
     account,
     user_id,

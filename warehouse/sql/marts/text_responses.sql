@@ -1,31 +1,68 @@
--- Grain: account, user_id, counterparty, block; a block is a run of inbound texts without an outbound text in between.
+-- Grain: account, user_id, counterparty, block.
+-- One row per block: the inbound texts of a user and a counterparty after one outbound text and before the next, which is
+-- the reply.
+WITH texts AS (
+    SELECT
+        account,
+        user_id,
+        counterparty,
+        direction,
+        started_at,
+        record_id,
+        row_number() OVER in_order AS position,
+        count(*) FILTER (WHERE direction = 'out') OVER (
+            in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS outbound_before
+    FROM activity
+    WHERE channel = 'text' AND direction IN ('in', 'out') AND started_at IS NOT NULL AND counterparty IS NOT NULL
+    WINDOW in_order AS (PARTITION BY account, user_id, counterparty ORDER BY started_at, record_id)
+),
+
+-- The inbound texts of a block and its reply have the same number of outbound texts before them.
+blocks AS (
+    SELECT
+        account,
+        user_id,
+        counterparty,
+        outbound_before,
+        min(started_at) FILTER (WHERE direction = 'in') AS block_start,
+        max(started_at) FILTER (WHERE direction = 'in') AS last_text_at,
+        count(*) FILTER (WHERE direction = 'in') AS texts,
+        arg_min(record_id, position) FILTER (WHERE direction = 'in') AS first_record_id,
+        min(started_at) FILTER (WHERE direction = 'out') AS replied_at,
+        min(record_id) FILTER (WHERE direction = 'out') AS reply_record_id
+    FROM texts
+    GROUP BY account, user_id, counterparty, outbound_before
+),
+
+numbered AS (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY account, user_id, counterparty ORDER BY outbound_before) AS block
+    FROM blocks
+    WHERE texts > 0
+)
+
 SELECT
-    chats.account,
+    numbered.account,
     user_id,
     counterparty,
     block,
-    make_timestamptz(starts) AS block_start,
-    make_timestamptz(text_blocks.last_starts) AS last_text_at,
+    block_start,
+    last_text_at,
     texts,
-    make_timestamptz(replied) AS replied_at,
-    (replied - starts) / 1e6 AS wait_seconds,
-    CASE
-        WHEN replied IS NOT NULL THEN
-            coalesce(at_reply.seconds_before + (least(replied, at_reply.closes) - at_reply.opens) / 1e6, 0)
-            - coalesce(at_start.seconds_before + (least(starts, at_start.closes) - at_start.opens) / 1e6, 0)
-    END AS business_wait_seconds,
-    replied IS NULL AS is_open,
-    record_id AS first_record_id,
+    replied_at,
+    seconds_between(block_start, replied_at) AS wait_seconds,
+    business_seconds_before(replied_at, at_reply.opens_at, at_reply.closes_at, at_reply.seconds_before)
+    - business_seconds_before(block_start, at_start.opens_at, at_start.closes_at, at_start.seconds_before)
+        AS business_wait_seconds,
+    replied_at IS NULL AS is_open,
+    first_record_id,
     reply_record_id
-FROM text_blocks
-INNER JOIN chats USING (chat)
-LEFT JOIN business_hours AS at_start
-    ON at_start.account = chats.account
-    AND at_start.utc_day = starts // 86400000000
-    AND starts >= at_start.opens
-    AND starts < at_start.until
-LEFT JOIN business_hours AS at_reply
-    ON at_reply.account = chats.account
-    AND at_reply.utc_day = replied // 86400000000
-    AND replied >= at_reply.opens
-    AND replied < at_reply.until
+FROM numbered
+ASOF LEFT JOIN open_hours AS at_start
+    ON at_start.account = numbered.account
+    AND at_start.opens_at <= block_start
+ASOF LEFT JOIN open_hours AS at_reply
+    ON at_reply.account = numbered.account
+    AND at_reply.opens_at <= replied_at

@@ -1,56 +1,50 @@
 -- Grain: account, user_id.
-WITH earliest AS (
+-- One row per user, over all of history. A counterparty is new to the user who has its first record in the account.
+WITH first_records AS (
     SELECT
-        party,
-        min(first_starts) AS starts
-    FROM chats
-    WHERE party > 0
-    GROUP BY party
+        account,
+        counterparty,
+        -- Of several records at the same time, the one with the lowest ID counts as the first.
+        arg_min_null(user_id, {'started_at': started_at, 'record_id': record_id}) AS user_id
+    FROM activity
+    WHERE counterparty IS NOT NULL AND started_at IS NOT NULL
+    GROUP BY account, counterparty
 ),
 
--- If several users have their first record at the same instant, the record ID decides.
 introductions AS (
     SELECT
-        party,
-        arg_min(member, record_id) AS member
-    FROM local_usage
-    INNER JOIN earliest USING (party, starts)
-    GROUP BY party
-),
-
-introduced AS (
-    SELECT
-        member,
+        account,
+        user_id,
         count(*) AS new_counterparties
-    FROM introductions
-    GROUP BY member
+    FROM first_records
+    GROUP BY ALL
 ),
 
 totals AS (
     SELECT
-        member,
-        sum(records) AS records,
-        sum(calls_in) AS calls_in,
-        sum(calls_out) AS calls_out,
-        sum(texts_in) AS texts_in,
-        sum(texts_out) AS texts_out,
-        sum(faxes_in) AS faxes_in,
-        sum(faxes_out) AS faxes_out,
-        sum(minutes) AS minutes,
+        account,
+        user_id,
+        count(*) AS records,
+        count(*) FILTER (WHERE channel = 'call' AND direction = 'in') AS calls_in,
+        count(*) FILTER (WHERE channel = 'call' AND direction = 'out') AS calls_out,
+        count(*) FILTER (WHERE channel = 'text' AND direction = 'in') AS texts_in,
+        count(*) FILTER (WHERE channel = 'text' AND direction = 'out') AS texts_out,
+        count(*) FILTER (WHERE channel = 'fax' AND direction = 'in') AS faxes_in,
+        count(*) FILTER (WHERE channel = 'fax' AND direction = 'out') AS faxes_out,
+        sum(duration_minutes) FILTER (WHERE channel = 'call') AS minutes,
         exact_sum(credits) AS credits,
-        count(*) FILTER (WHERE party > 0) AS counterparties,
-        make_timestamptz(min(first_starts)) AS first_at,
-        make_timestamptz(max(last_starts)) AS last_at,
-        (sum(dated) - sum(in_hours)) / nullif(sum(dated), 0) AS after_hours_share
-    FROM chats
-    GROUP BY member
+        count(DISTINCT counterparty) AS counterparties,
+        min(started_at) AS first_at,
+        max(started_at) AS last_at,
+        count(*) FILTER (WHERE NOT in_business_hours) / nullif(count(started_at), 0) AS after_hours_share
+    FROM activity
+    GROUP BY ALL
 )
 
 SELECT
-    totals.* EXCLUDE (member),
-    account,
-    user_id,
+    totals.*,
     coalesce(new_counterparties, 0) AS new_counterparties
 FROM totals
-INNER JOIN members USING (member)
-LEFT JOIN introduced USING (member)
+LEFT JOIN introductions
+    ON introductions.account = totals.account
+    AND introductions.user_id IS NOT DISTINCT FROM totals.user_id
