@@ -3,6 +3,7 @@
 import logging
 import smtplib
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,12 +13,15 @@ from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
 
 import requests
+import urllib3
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from iplum_resource.http.transport import DirectSession
 from iplum_resource.http.url_rules import is_loopback_host
 from pipelines.settings import AlertSettings, Settings
 
 _ATTEMPTS = 3
+#: Seconds for one attempt: for each step, and for all of it, so that a host that sends a byte at a time does not block.
 _SECONDS = 20
 #: A failing disk can damage every file, and webhooks reject messages of megabytes.
 _MAX_LINES = 20
@@ -25,6 +29,9 @@ _MAX_LINES = 20
 _PORTS = {"smtp": 587, "smtps": 465}
 #: Fixed, because looking up the host name can hang and would reveal it.
 _EHLO_NAME = "[127.0.0.1]"
+
+
+_Channel = Callable[["Alert", AlertSettings], None]
 
 
 class AlertFailed(Exception):
@@ -74,8 +81,13 @@ def _shorten(failures: Sequence[str]) -> list[str]:
     return [*failures[:_MAX_LINES], *([f"and {more:,} more; see the run's output"] if more > 0 else [])]
 
 
-def send_alert(alert: Alert, settings: AlertSettings, *, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Send an alert through each channel, with three attempts; raises `AlertFailed` if one fails."""
+def send_alert(
+    alert: Alert, settings: AlertSettings, *, sleep: Callable[[float], None] = time.sleep, seconds: float = _SECONDS
+) -> None:
+    """Send an alert through each channel, with three attempts; raises `AlertFailed` if one fails.
+
+    `seconds` is the time of one attempt, from the look-up of the host to the last byte.
+    """
     problems = []
     for send in [channel for channel, is_set in ((_post, settings.webhook), (_mail, settings.smtp)) if is_set]:
         retries = Retrying(
@@ -86,11 +98,33 @@ def send_alert(alert: Alert, settings: AlertSettings, *, sleep: Callable[[float]
             reraise=True,
         )
         try:
-            retries(send, alert, settings)
+            retries(_run_within, seconds, send, alert, settings)
         except AlertFailed as error:
             problems.append(str(error))
     if problems:
         raise AlertFailed(" ".join(problems))
+
+
+def _run_within(seconds: float, send: _Channel, alert: Alert, settings: AlertSettings) -> None:
+    """Send in a thread, which is abandoned when the time is over: no timeout of a socket bounds the whole."""
+    results: list[AlertFailed | None] = []
+
+    def run() -> None:
+        try:
+            send(alert, settings)
+            results.append(None)
+        except AlertFailed as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run, name="alert", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise AlertFailed(f"cannot send the alert: its host did not finish within {seconds:g} s. Check IPLUM_ALERT_*.")
+    if not results:
+        raise AlertFailed("cannot send the alert: unexpected error. Check IPLUM_ALERT_*.")
+    if results[0] is not None:
+        raise results[0]
 
 
 def _post(alert: Alert, settings: AlertSettings) -> None:
@@ -98,12 +132,20 @@ def _post(alert: Alert, settings: AlertSettings) -> None:
     logging.getLogger("urllib3.connectionpool").addFilter(_is_no_request)
     problem = ""
     try:
-        response = requests.post(
-            settings.webhook, json={"text": f"{alert.subject}\n{alert.text}"}, timeout=_SECONDS, allow_redirects=False
-        )
-        if not response.ok or response.is_redirect:
-            problem = f"HTTP {response.status_code}"
-    except requests.RequestException as error:
+        with (
+            DirectSession() as session,
+            # The body of the response is not read.
+            session.post(
+                settings.webhook,
+                json={"text": f"{alert.subject}\n{alert.text}"},
+                timeout=_SECONDS,
+                allow_redirects=False,
+                stream=True,
+            ) as response,
+        ):
+            if not response.ok or response.is_redirect:
+                problem = f"HTTP {response.status_code}"
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         problem = type(error).__name__
     if problem:
         # Raised outside the except clause, so that the library's error with the URL is not chained.

@@ -18,7 +18,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from pipelines.run_locks import fail_dead_runs
-from pipelines.settings import HOME, Settings, SettingsError, find_home, load_accounts, read_environment
+from pipelines.settings import (
+    HOME,
+    Settings,
+    SettingsError,
+    exclude_loopback,
+    find_home,
+    load_accounts,
+    read_environment,
+)
 from pipelines.warehouse_folder import open_folder
 from warehouse.errors import FolderRefused, StorageFailed, WarehouseError
 from warehouse.storage.atomic_files import Modes, create_folder, write_file
@@ -189,7 +197,9 @@ def build_daemon_command() -> list[str]:
 def build_ui_environment(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     """Add DAGSTER_HOME, and silence the notice that `dg dev`, a separate package, supersedes `dagster dev`."""
     filters = [environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command` is superseded"]
-    return {**environ, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": ",".join(filter(None, filters))}
+    variables = {**environ, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": ",".join(filter(None, filters))}
+    exclude_loopback(variables)
+    return variables
 
 
 def prepare_ui(environ: Mapping[str, str], root: Path) -> tuple[Path, dict[str, str]]:

@@ -17,6 +17,7 @@ from hypothesis import settings
 
 from iplum_resource.standin.options import Options
 from iplum_resource.standin.server import Running, running
+from pipelines.settings import exclude_loopback
 from tests.network_guard import sitecustomize
 from tests.support.postgres import find_binaries, run_postgres
 from tests.support.s3 import S3Server, find_program, run_s3
@@ -37,6 +38,9 @@ if (
 ):
     os.environ["TMPDIR"] = str(_MEMORY)
     tempfile.tempdir = None
+
+# Servers of the tests are on this machine, whatever proxy it uses.
+exclude_loopback(os.environ)
 
 # A shell that starts the tests in the background ignores Ctrl-C, and the commands under test would inherit that.
 if threading.current_thread() is threading.main_thread():

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -158,7 +159,12 @@ def parse_content_length(headers: Mapping[str, str]) -> int | None:
 
 
 class DirectSession(requests.Session):
-    """A session that follows no redirects."""
+    """A session that follows no redirects, and uses no proxy for this machine."""
+
+    def merge_environment_settings(self, url: Any, *arguments: Any, **options: Any) -> Any:
+        """Use the proxies of the environment, except for a loopback host."""
+        settings = super().merge_environment_settings(url, *arguments, **options)
+        return {**settings, "proxies": {}} if is_loopback_host(urlsplit(url).hostname or "") else settings
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - overrides
         """Report no redirects: even when not following them, requests reads their bodies without a limit."""

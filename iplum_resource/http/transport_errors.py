@@ -31,6 +31,8 @@ def classify_transport_error(error: Exception, request: str) -> IPlumError:
         # OpenSSL's messages ("certificate has expired", "Hostname mismatch, ...") name at most the requested host.
         message = str(getattr(certificate, "verify_message", "")).rstrip(".")
         return BadCertificate(request, message or "verification failed")
+    if isinstance(error, requests.exceptions.InvalidProxyURL) or "SOCKS" in str(error):
+        return Unreachable(request, "HTTPS_PROXY or ALL_PROXY is not the URL of an HTTP proxy")
     if isinstance(error, requests.exceptions.ProxyError):
         return Unreachable(request, "the proxy did not let the request through")
     if isinstance(error, requests.exceptions.ConnectTimeout):

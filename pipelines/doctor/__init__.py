@@ -25,7 +25,7 @@ def run_diagnosis(
         return
     before = [*diagnose_environment(environ, root), *diagnose_owner(accounts[0])]
     for settings in accounts:
-        found = (*diagnose_settings(settings), *diagnose_secrets(settings, environ))
+        found = (*diagnose_settings(settings, environ), *diagnose_secrets(settings, environ))
         before += [_add_account(settings, diagnosis) for diagnosis in found]
     yield from before
     if any(diagnosis.state is State.WRONG for diagnosis in before):

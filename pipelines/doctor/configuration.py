@@ -14,6 +14,7 @@ from pipelines.settings import (
     Settings,
     SettingsError,
     check_credentials,
+    check_proxy,
     read_callback_token,
 )
 from pipelines.warehouse_folder import check_folder, open_folder
@@ -42,14 +43,18 @@ def diagnose_environment(environ: Mapping[str, str], root: Path) -> Iterator[Dia
         yield Diagnosis("configuration", State.WARNING, found, f"Run: chmod 600 {file}")
 
 
-def diagnose_settings(settings: Settings) -> Iterator[Diagnosis]:
-    """Check an account's settings against existing data."""
+def diagnose_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """Check an account's settings against existing data, and the proxy to iPlum."""
     try:
         check_folder(settings, open_folder(settings))
     except SettingsError as error:
         yield Diagnosis("configuration", State.WRONG, str(error))
     except StorageFailed:
         pass  # reported by the check of the data folder
+    try:
+        check_proxy(environ, settings.base_url)
+    except SettingsError as error:
+        yield Diagnosis("configuration", State.WRONG, str(error))
     found = f"account {settings.account!r} since {settings.start_date}, {settings.base_url}"
     yield Diagnosis("configuration", State.OK, found)
 

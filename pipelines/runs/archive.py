@@ -15,7 +15,7 @@ from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN
 from pipelines.defs.schedules import count_backlog
 from pipelines.runs.account_jobs import run_account_job, run_job
 from pipelines.runs.sync import choose_ranges
-from pipelines.settings import Settings, check_credentials, choose_accounts
+from pipelines.settings import Settings, check_credentials, check_proxy, choose_accounts
 from pipelines.steps.progress import Progress
 from pipelines.warehouse_folder import check_folder, open_folder
 from warehouse.lake.due_windows import group_into_ranges
@@ -81,6 +81,7 @@ def archive(
     chosen = choose_accounts(accounts, only)
     for settings in chosen:
         check_credentials(environ, settings.secrets)
+        check_proxy(environ, settings.base_url)
         check_folder(settings, folder)
     now = clock()
     has_days = since is not None or until is not None

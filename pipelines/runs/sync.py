@@ -16,7 +16,7 @@ from pipelines.defs.jobs import AUDIT, DRAIN, SYNC, AccountJob
 from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN
 from pipelines.defs.schedules import find_due_ranges, find_first_window
 from pipelines.runs.account_jobs import prefix_account, run_account_job, run_job
-from pipelines.settings import Settings, SettingsError, check_credentials, choose_accounts
+from pipelines.settings import Settings, SettingsError, check_credentials, check_proxy, choose_accounts
 from pipelines.steps.audit_windows import NO_FINDINGS, AuditFindings
 from pipelines.steps.progress import Progress
 from pipelines.steps.pull_windows import WindowOutcome
@@ -139,6 +139,7 @@ def sync(
     chosen = choose_accounts(accounts, only)
     for settings in chosen:
         check_credentials(environ, settings.secrets)
+        check_proxy(environ, settings.base_url)
         check_folder(settings, folder)
     ranges = []
     for settings in chosen:

@@ -9,4 +9,5 @@ from pipelines.settings.env_file_writer import render_env_example, set_variables
 from pipelines.settings.environment import DEMO, adopt_environment, read_env_file, read_environment
 from pipelines.settings.home import HOME, IS_CHECKOUT, PROGRAM, PROJECT, SHARED, Home, find_home
 from pipelines.settings.parsers import SettingsError, parse_day_text
+from pipelines.settings.proxies import check_proxy, exclude_loopback
 from pipelines.settings.settings import HOME_VARIABLE, VARIABLES, AlertSettings, Settings, check_account, load_settings

@@ -9,6 +9,7 @@ from dotenv.parser import parse_stream
 
 from pipelines.settings.home import HOME
 from pipelines.settings.parsers import SettingsError
+from pipelines.settings.proxies import exclude_loopback
 
 #: Set by the demo for its processes. They read neither `.env` nor `accounts.toml`, which may describe a real account.
 DEMO = "IPLUM_DEMO"
@@ -79,3 +80,4 @@ def adopt_environment(environ: Mapping[str, str]) -> None:
     """Set variables from `.env` in this process, where Dagster looks for them."""
     for name, value in {**_DAGSTER, **environ}.items():
         os.environ.setdefault(name, value)
+    exclude_loopback(os.environ)

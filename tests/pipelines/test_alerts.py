@@ -4,7 +4,11 @@ import base64
 import logging
 import re
 import shutil
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from pipelines.warehouse_folder import open_folder
 from tests.support.account import Account, now
 from tests.support.alert_servers import AlertServer, run_mail_server, run_webhook
 from tests.support.raw_responses import at, call, fold, response
+from tests.support.scripted_server import ScriptedServer, drip, write_head
 from warehouse.windows import window_of
 
 ALERT = Alert("it failed", "because")
@@ -64,6 +69,57 @@ def test_an_alert_is_sent_to_the_webhook_and_by_mail_with_retries(
     assert "Subject: it failed" in text
     assert "To: it@clinic.example, boss@clinic.example" in text
     assert text.rstrip().endswith("because")
+
+
+def test_a_host_that_sends_a_byte_at_a_time_ends_at_the_deadline(tmp_path: Path) -> None:
+    head = b"HTTP/1.1 200 OK\r\nX-Slow: "
+    for drops in (drip(head, b"a", every=0.02), drip(b"", b"2", every=0.02)):
+        with ScriptedServer(drops) as server:
+            settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=f"{server.url}/c4nary")
+            began = time.monotonic()
+            with pytest.raises(AlertFailed, match=r"within 0\.3 s") as caught:
+                send_alert(ALERT, settings.alerts, sleep=lambda _: None, seconds=0.3)
+            assert time.monotonic() - began < 3
+            assert "c4nary" not in str(caught.value)
+
+
+def test_a_mail_server_that_sends_a_byte_at_a_time_ends_at_the_deadline(tmp_path: Path) -> None:
+    with dripping_mail_server() as port:
+        variables = {"IPLUM_ALERT_SMTP": f"smtp://127.0.0.1:{port}", "IPLUM_ALERT_FROM": "a@b.example"}
+        settings = build_settings(tmp_path, **variables, IPLUM_ALERT_TO="c@d.example")
+        with pytest.raises(AlertFailed, match=r"within 0\.3 s"):
+            send_alert(ALERT, settings.alerts, sleep=lambda _: None, seconds=0.3)
+
+
+def test_a_response_is_an_alert_sent_whatever_its_body(tmp_path: Path) -> None:
+    with ScriptedServer(drip(write_head(200, length=None), b"a", every=0.02)) as server:
+        settings = build_settings(tmp_path, IPLUM_ALERT_WEBHOOK=server.url)
+        send_alert(ALERT, settings.alerts, sleep=lambda _: None, seconds=10)
+    assert len(server.received) == 1
+
+
+@contextmanager
+def dripping_mail_server() -> Iterator[int]:
+    stop = threading.Event()
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=greet, args=(connection,), daemon=True).start()
+
+    def greet(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            while not stop.wait(0.02):
+                connection.sendall(b"2")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        stop.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
 
 def test_a_failing_webhook_does_not_prevent_the_mail(hook: AlertServer, mail: AlertServer, tmp_path: Path) -> None:
