@@ -36,6 +36,32 @@ class _LimitExceeded(Exception):
     """A request exceeds a limit; the parser passes it on as its own error, for which uvicorn sends status 400."""
 
 
+class _Transport:
+    """A transport on which nothing happens once it is closing.
+
+    uvicorn does not tell the responses of pipelined requests that their connection is closed, and a write to a closed
+    connection is an error, which it logs with a traceback.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """One connection within `limits`.
 
@@ -70,7 +96,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Accept the connection, in place of another one at the maximum."""
-        super().connection_made(transport)
+        super().connection_made(_Transport(transport))  # type: ignore[arg-type]
         self._set_deadline(self.limits.head_seconds)
         if len(self.connections) > self.limits.connections:
             self._replace_longest_waiting()
@@ -78,6 +104,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         super().connection_lost(exc)
+        self.pipeline.clear()
         if self._deadline is not None:
             self._deadline.cancel()
 

@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -110,6 +111,27 @@ def test_malformed_requests_are_not_logged(tmp_path: Path) -> None:
                 assert connection.recv(1000)
         running.stop()
     assert len(running.output.splitlines()) <= 1
+
+
+def test_a_flood_of_requests_on_closed_connections_is_not_logged(tmp_path: Path) -> None:
+    """uvicorn logged a traceback for each response on a connection that was closed or replaced meanwhile."""
+    requests = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 16
+    body = b"POST /callbacks/x/usage HTTP/1.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+    with run_receiver(build_environ(tmp_path)) as running:
+        for number in range(400):
+            with connect(running) as connection:
+                if number % 2:  # closed with a reset
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                with suppress(ConnectionError):
+                    connection.sendall(body if number % 5 == 0 else requests)
+        with ExitStack() as stack:
+            for _ in range(700):  # more than the limit, so that some are replaced
+                connection = stack.enter_context(connect(running))
+                with suppress(ConnectionError):
+                    connection.sendall(requests)
+        assert running.push(usage_event("after", START)).status_code == 200
+        running.stop()
+    assert running.output == ""
 
 
 @pytest.mark.parametrize(("count", "status"), [(90, b"404"), (101, b"400")])
