@@ -11,7 +11,6 @@ from typing import Any
 
 import requests
 
-from iplum_resource.http.transport import DirectSession
 from iplum_resource.standin.history import Dataset, History
 from iplum_resource.standin.media import parse_content
 from iplum_resource.standin.options import Options
@@ -48,7 +47,7 @@ class Pusher:
         self._history = History(self._options)
         self._media_base = media_base
         self._random = random.Random(f"{options.seed}:push")  # noqa: S311 - invented data
-        self._session = DirectSession()
+        self._session = requests.Session()
         self._pushed: dict[str, datetime] = {}
         self._since = options.now() - options.push_past
 

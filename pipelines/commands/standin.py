@@ -1,6 +1,7 @@
 """`iplum standin`: the stand-in API. Its options are built from `iplum_resource.standin.options`."""
 
 import inspect
+import os
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from iplum_resource.standin.options import Options
+from pipelines.settings import exclude_loopback
 
 _HINTS = get_type_hints(Options)
 
@@ -31,6 +33,7 @@ def standin(**given: Any) -> None:
         raise typer.BadParameter(str(error)) from error
     if people is not None:
         _write_people(options, people)
+    exclude_loopback(os.environ)  # callbacks go to a receiver on this machine
     serve(options, host=host, port=port)
 
 

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from iplum_resource.errors import IPlumError, MediaRefused, RateLimited, Unauthorized
+from iplum_resource.errors import AccountError, IPlumError, MediaRefused, RateLimited, Unauthorized
 from iplum_resource.http.responses import parse_content, parse_records, parse_url
 from iplum_resource.http.status_errors import classify_status, compute_clock_offset
 from iplum_resource.http.transport import HttpResponse, parse_content_length
 from iplum_resource.media.client import MediaClient
+from pipelines.settings import PROJECT
 from tests.support.scripted_server import ScriptedServer, respond, send
 from tests.support.window_requests import NARROW, RECORDS, build_client
 
@@ -133,4 +134,47 @@ def test_a_nested_body_of_64_mb_stays_under_1_gb(nested: str, is_one_record: boo
             assert "too many values" in str(error)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"""
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert int(run.stdout) < 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("Date", DATES), ("Retry-After", DATES), ("Content-Type", CONTENT_TYPES), ("Location", DATES)]
+)
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 429, 503])
+def test_a_header_of_any_form_costs_one_request_of_a_client(name: str, values: list[str], status: int) -> None:
+    """Each is sent once over a socket, and the request after it succeeds."""
+    for value in dict.fromkeys(value[:4000] for value in values):
+        header = f"HTTP/1.1 {status} Hostile\r\n{name}: {value}\r\nContent-Length: {len(RECORDS)}\r\n\r\n"
+        hostile, fine = send(header.encode() + RECORDS), respond(200, RECORDS)
+        with ScriptedServer(hostile, fine) as server, build_client(server.url) as client:
+            try:
+                first = client.fetch_usage(NARROW, TYPES)
+            except AccountError:
+                continue  # ends the run, as it must
+            except IPlumError:
+                pass
+            else:
+                assert first.rows == 1
+            assert client.fetch_usage(NARROW, TYPES).rows == 1
+
+
+@pytest.mark.parametrize("nested", ["[[[[[]]]]]", '{"a":1}'])
+def test_a_nested_response_of_64_mb_from_a_socket_stays_under_1_gb(nested: str) -> None:
+    count = ((64 << 20) - 100) // (len(nested) + 1)
+    body = b'[{"recordId":"a","x":[1' + f",{nested}".encode() * count + b"]}]"
+    script = """if True:
+        import resource, sys
+        from iplum_resource.errors import UnreadableResponse
+        from tests.support.window_requests import NARROW, build_client
+        with build_client(sys.argv[1]) as client:
+            try:
+                client.fetch_usage(NARROW, ["fax"])
+            except UnreadableResponse as error:
+                assert "too many values" in str(error), error
+            else:
+                sys.exit("no error")
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"""
+    with ScriptedServer(respond(200, body)) as server:
+        command = [sys.executable, "-c", script, server.url]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, cwd=PROJECT)
     assert int(run.stdout) < 1 << 20
