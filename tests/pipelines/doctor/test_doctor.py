@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iplum_resource.standin.options import Options
+from iplum_resource.standin.server import running
 from pipelines import cli
 from pipelines.dagster_home import open_instance
 from pipelines.doctor import run_diagnosis
@@ -192,27 +194,40 @@ def test_records_that_cannot_be_read_are_a_warning(account: Account) -> None:
     assert "iplum verify" in finding.fix
 
 
-def test_each_account_of_accounts_toml_has_its_own_lines(account: Account) -> None:
-    (account.path / "accounts.toml").write_text(
-        """
-        [east]
-        access_key = "IPLUM_ACCESS_KEY"
-        secret_key = "IPLUM_SECRET_KEY"
-        login_id = "IPLUM_LOGIN_ID"
-        [west]
-        access_key = "WEST_KEY"
-        secret_key = "WEST_SECRET"
-        login_id = "IPLUM_LOGIN_ID"
-        """
-    )
-    findings = diagnose(account, WEST_KEY="STANDINACCESSKEY", WEST_SECRET="c4nary")
-    assert [(v.state, v.found[:5]) for v in findings if v.name == "signature"] == [
-        (State.OK, "east:"),
-        (State.FAILED, "west:"),
-    ]
-    assert [v.found for v in diagnose(account, WEST_KEY="STANDINACCESSKEY") if v.state is State.WRONG] == [
-        "west: WEST_SECRET is not set: add it to .env (see .env.example) or to the environment"
-    ]
+def test_each_account_of_accounts_toml_is_checked_with_its_own_keys(account: Account) -> None:
+    """The keys of IPLUM_ACCESS_KEY and its companions, which no account uses, are wrong."""
+    with running(Options(access_key="WESTKEY", secret_key="west-secret", login_id="west@clinic.example")) as west:
+        (account.path / "accounts.toml").write_text(
+            "\n".join(
+                f"[{name}]\naccess_key = '{name.upper()}_KEY'\nsecret_key = '{name.upper()}_SECRET'\n"
+                f"login_id = '{name.upper()}_LOGIN'\nbase_url = '{url}'\n"
+                for name, url in (("east", account.server.url), ("west", west.url))
+            )
+        )
+        keys = {
+            "IPLUM_ACCESS_KEY": "c4nary",
+            "IPLUM_SECRET_KEY": "c4nary",
+            "IPLUM_LOGIN_ID": "c4nary@clinic.example",
+            "EAST_KEY": "STANDINACCESSKEY",
+            "EAST_SECRET": "standin-secret",
+            "EAST_LOGIN": "admin@clinic.example",
+            "WEST_KEY": "WESTKEY",
+            "WEST_SECRET": "west-secret",
+            "WEST_LOGIN": "west@clinic.example",
+        }
+        assert list_signatures(account, keys) == [(State.OK, "east:"), (State.OK, "west:")]
+        assert account.server.requests
+        assert west.requests
+        for wrong in ("WEST_KEY", "WEST_SECRET", "WEST_LOGIN"):
+            found = list_signatures(account, {**keys, wrong: "c4nary@clinic.example"})
+            assert found == [(State.OK, "east:"), (State.FAILED, "west:")], wrong
+        assert [v.found for v in diagnose(account, **{**keys, "WEST_SECRET": ""}) if v.state is State.WRONG] == [
+            "west: WEST_SECRET is not set: add it to .env (see .env.example) or to the environment"
+        ]
+
+
+def list_signatures(account: Account, keys: Mapping[str, str]) -> list[tuple[State, str]]:
+    return [(line.state, line.found[:5]) for line in diagnose(account, **keys) if line.name == "signature"]
 
 
 def test_a_test_alert_is_sent_only_with_try_alert(account: Account) -> None:
