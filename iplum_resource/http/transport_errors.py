@@ -6,6 +6,7 @@ Their texts are never passed on: they may contain the URL or the request.
 import ssl
 from collections.abc import Iterator
 from typing import TypeVar
+from urllib.request import getproxies
 
 import requests
 from urllib3.exceptions import NameResolutionError, NewConnectionError, ReadTimeoutError
@@ -31,8 +32,6 @@ def classify_transport_error(error: Exception, request: str) -> IPlumError:
         # OpenSSL's messages ("certificate has expired", "Hostname mismatch, ...") name at most the requested host.
         message = str(getattr(certificate, "verify_message", "")).rstrip(".")
         return BadCertificate(request, message or "verification failed")
-    if isinstance(error, requests.exceptions.InvalidProxyURL) or "SOCKS" in str(error):
-        return Unreachable(request, "HTTPS_PROXY or ALL_PROXY is not the URL of an HTTP proxy")
     if isinstance(error, requests.exceptions.ProxyError):
         return Unreachable(request, "the proxy did not let the request through")
     if isinstance(error, requests.exceptions.ConnectTimeout):
@@ -40,6 +39,9 @@ def classify_transport_error(error: Exception, request: str) -> IPlumError:
     if isinstance(error, requests.exceptions.SSLError):
         return TlsFailed(request)
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
+        # Base URLs and media URLs are checked before they are requested.
+        if {"https", "all"} & getproxies().keys():
+            return Unreachable(request, "HTTPS_PROXY or ALL_PROXY is not the URL of an HTTP proxy")
         return WrongAddress(request, "not a usable URL")
     return _classify_connection(error, causes, request=request)
 

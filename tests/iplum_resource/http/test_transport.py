@@ -212,6 +212,22 @@ def test_an_unknown_host_is_named_in_the_error() -> None:
     assert clock.slept == [0.5, 1]
 
 
+@pytest.mark.parametrize("host", ["a." * 200 + "invalid", "_.invalid", "xn--a.invalid", "-.invalid", "a-.invalid."])
+def test_a_host_name_that_cannot_exist_is_not_found(host: str) -> None:
+    with build_client(f"https://{host}") as client, pytest.raises(Unreachable, match="host name"):
+        client.fetch_usage(WIDE, ["fax"])
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:s3cret@127.0.0.1:9", "http://me:s3cret@:x", "http://me:s3cret@[bad"])
+def test_an_unusable_proxy_is_named_in_the_error(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with build_client("https://api.invalid") as client, pytest.raises(Unreachable, match="HTTPS_PROXY") as caught:
+        client.fetch_usage(WIDE, ["fax"])
+    assert "s3cret" not in str(caught.value)
+
+
 def test_an_unreachable_proxy_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{_find_closed_port()}")
     monkeypatch.delenv("NO_PROXY", raising=False)

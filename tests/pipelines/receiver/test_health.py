@@ -1,6 +1,8 @@
 """`/healthz`: status 200 only if an event can be stored, within two seconds."""
 
+import os
 import resource
+import signal
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -91,4 +93,26 @@ def test_a_hanging_postgresql(empty_postgres: str, tmp_path: Path) -> None:
             assert [check_health(running) for _ in range(3)] == [503] * 3
         assert check_health(running) == 200
         assert running.push(usage_event("one", START)).status_code == 200
+    engine.dispose()
+
+
+def test_postgresql_processes_that_do_not_run(empty_postgres: str, tmp_path: Path) -> None:
+    """A frozen server accepts connections and data, and never responds."""
+    engine = sa.create_engine(empty_postgres, poolclass=sa.NullPool)
+    with run_receiver(build_environ(tmp_path, IPLUM_INBOX_URL=empty_postgres)) as running:
+        assert check_health(running) == 200
+        with engine.begin() as connection:
+            select = (
+                "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+            backends = list(connection.execute(sa.text(select)).scalars())
+        assert backends
+        for backend in backends:
+            os.kill(backend, signal.SIGSTOP)
+        try:
+            assert [check_health(running) for _ in range(3)] == [503] * 3
+        finally:
+            for backend in backends:
+                os.kill(backend, signal.SIGCONT)
+        assert check_health(running) == 200
     engine.dispose()

@@ -128,6 +128,32 @@ def test_https_and_loopback_base_urls_are_accepted(url: str, tmp_path: Path) -> 
     assert load_settings({"IPLUM_BASE_URL": url}, tmp_path).base_url == url.rstrip("/")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://[::1", "https://[::::]", "https://[1.2.3.4]", "https://[a]", "https://[fe80::1%25eth0]"),
+        *(
+            "https://a.example:99999",
+            "https://a.example:0",
+            "https://a.example:port",
+            "https://a..example",
+            "https:///x",
+        ),
+        *(
+            "https://a\0.example",
+            "https://a.example\n",
+            "https://a.example\\x",
+            "https://exa mple",
+            "https://é.example",
+        ),
+        *("https://%41.example", "//a.example", "https://" + "a" * 64, "http://127.0.0.1:1\r\nX: y"),
+    ],
+)
+def test_a_malformed_base_url_is_rejected(url: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^IPLUM_BASE_URL must be a URL like"):
+        load_settings({"IPLUM_BASE_URL": url}, tmp_path)
+
+
 @pytest.mark.parametrize("url", ["sqlite:////srv/inbox.sqlite", "postgresql+psycopg2://a:c4nary@host/inbox"])
 def test_an_inbox_url_of_sqlite_or_postgresql_is_accepted_and_its_password_is_not_shown(
     url: str, tmp_path: Path
