@@ -19,6 +19,8 @@ def export(
 ) -> None:
     """Write an extract for counsel or an auditor: records, message texts and files, with a manifest of checksums.
 
+    Times are in the time zone IPLUM_TIMEZONE, with their offset.
+
     To check the extract on any machine, run `cd FOLDER && sha256sum -c SHA256SUMS`.
 
     Example: `iplum export --since 2024-01-01 --until 2024-04-01 --user ann@clinic.example case-17`
@@ -34,7 +36,13 @@ def export(
 
     selection = Selection(since=first, until=last, user=user, counterparty=counterparty)
     with ProgressBar() as bar:
-        extract = write_extract(open_folder(settings), selection, Path(folder), on_progress=bar.track("files", "files"))
+        extract = write_extract(
+            open_folder(settings),
+            selection,
+            Path(folder),
+            time_zone=settings.time_zone,
+            on_progress=bar.track("files", "files"),
+        )
     for part, rows in extract.rows.items():
         typer.echo(f"{part:<12}{rows:>10,} rows")
     typer.echo(f"{'files':<12}{extract.files:>10,}")

@@ -15,8 +15,8 @@ from warehouse.outputs.query import QueryResult
 def write_rows(result: QueryResult, form: Literal["table", "csv", "json"], stream: TextIO) -> None:
     """Write all rows as an aligned table, as CSV with a header (null is empty), or as a JSON array of objects.
 
-    Instants are in ISO 8601, UTC. Table and CSV escape strangers' text, CSV for spreadsheets and,
-    on a terminal, for that too; only JSON has it verbatim.
+    Instants are in ISO 8601, with their offset. Table and CSV escape strangers' text, CSV for spreadsheets and, on a
+    terminal, for that too; only JSON has it verbatim.
     """
     {"table": _write_table, "csv": _write_csv, "json": _write_json}[form](result, stream)
 

@@ -12,7 +12,7 @@ def sql(
     query: Annotated[str, typer.Argument(help="One SELECT statement.")],
     form: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="Output format.")] = "table",
 ) -> None:
-    """Run a read-only query on the published tables.
+    """Run a read-only query on the published tables. Times are in the time zone IPLUM_TIMEZONE, with their offset.
 
     Example: `iplum sql "SELECT channel, count(*) FROM usage GROUP BY 1"`
     """
@@ -21,4 +21,4 @@ def sql(
     from pipelines.warehouse_folder import open_folder
     from warehouse.outputs.query import run_query
 
-    write_rows(run_query(open_folder(settings), query), form, sys.stdout)
+    write_rows(run_query(open_folder(settings), query, time_zone=settings.time_zone), form, sys.stdout)

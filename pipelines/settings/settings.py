@@ -200,7 +200,7 @@ class Settings:
     time_zone: str = _account_setting(
         "IPLUM_TIMEZONE",
         "UTC",
-        "IANA time zone for local dates and hours, and for IPLUM_SYNC_AT.",
+        "IANA time zone for local dates and hours, IPLUM_SYNC_AT, `iplum sql` and `iplum export`.",
         parsers.parse_time_zone,
     )
     business_hours: str = _account_setting(

@@ -47,12 +47,18 @@ class Extract:
 
 
 def export(
-    folder: DataFolder, selection: Selection, target: Path, *, on_progress: ProgressCallback = ignore_progress
+    folder: DataFolder,
+    selection: Selection,
+    target: Path,
+    *,
+    time_zone: str = "UTC",
+    on_progress: ProgressCallback = ignore_progress,
 ) -> Extract:
     """Write the extract as a new folder `target`, whole or not at all.
 
     It contains `usage`, `recordings` and `messages` as CSV (null is empty) and JSON lines, `files/`, and
-    `SHA256SUMS` for `sha256sum -c`. Each file is verified while it is copied.
+    `SHA256SUMS` for `sha256sum -c`. Times are in `time_zone` (IANA), with their offset. Each file is verified while it
+    is copied.
 
     Raises:
         NothingPublished: There is no snapshot.
@@ -68,7 +74,7 @@ def export(
         with scratch_folder(target.absolute().parent, _PRIVATE) as scratch:
             built = scratch / "extract"
             built.mkdir(mode=0o700)
-            extract = _write(folder, snapshot, selection, built, on_progress=on_progress)
+            extract = _write(folder, snapshot, selection, built, time_zone=time_zone, on_progress=on_progress)
             built.replace(target)
     except OSError as error:
         raise StorageFailed.during("write", target, error) from error
@@ -76,12 +82,18 @@ def export(
 
 
 def _write(
-    folder: DataFolder, snapshot: Path, selection: Selection, built: Path, *, on_progress: ProgressCallback
+    folder: DataFolder,
+    snapshot: Path,
+    selection: Selection,
+    built: Path,
+    *,
+    time_zone: str,
+    on_progress: ProgressCallback,
 ) -> Extract:
     rows: dict[str, int] = {}
     files: dict[str, str] = {}
     missing = 0
-    with read_snapshot(snapshot) as connection:
+    with read_snapshot(snapshot, time_zone=time_zone) as connection:
         for table in _TABLES:
             rows[table] = 0
             for record in _write_rows(built / table, *_select(connection, table, selection)):

@@ -24,8 +24,8 @@ class QueryResult:
     rows: Iterator[tuple[Any, ...]]
 
 
-def run_query(folder: DataFolder, sql: str) -> QueryResult:
-    """Run one SQL statement on the snapshot; instants are in UTC.
+def run_query(folder: DataFolder, sql: str, *, time_zone: str = "UTC") -> QueryResult:
+    """Run one SQL statement on the snapshot, in a session with this IANA time zone; instants have its offset.
 
     Raises:
         NothingPublished: There is no snapshot.
@@ -34,7 +34,7 @@ def run_query(folder: DataFolder, sql: str) -> QueryResult:
     """
     path = fetch_snapshot(folder)
     with _query_errors(), ExitStack() as stack:
-        connection = stack.enter_context(open_snapshot(path))
+        connection = stack.enter_context(open_snapshot(path, time_zone=time_zone))
         # A query must not turn on access to other files.
         connection.execute("SET lock_configuration = true")
         statements = connection.extract_statements(sql)
@@ -59,3 +59,5 @@ def _query_errors() -> Iterator[None]:
     except duckdb.Error as error:
         # After an empty line, DuckDB repeats the statement.
         raise QueryFailed(escape_for_terminal(" ".join(str(error).partition("\n\n")[0].split()))) from error
+    except OverflowError as error:
+        raise QueryFailed("a time is before the year 1 or after the year 9999 in the session's time zone") from error

@@ -212,8 +212,10 @@ def find_foreign_wal(path: Path) -> Path | None:
 
 
 @contextmanager
-def open_snapshot(path: Path, *, reads: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a read-only connection to a published file; instants are in UTC.
+def open_snapshot(
+    path: Path, *, reads: Path | None = None, time_zone: str = "UTC"
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a read-only connection to a published file; instants are in `time_zone` (IANA).
 
     Raises `duckdb.Error`, and `StorageFailed` if another program left a WAL.
 
@@ -226,17 +228,19 @@ def open_snapshot(path: Path, *, reads: Path | None = None) -> Iterator[duckdb.D
     ) as connection:
         attach_published(connection, path, "warehouse")
         connection.execute("USE warehouse")
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET TimeZone = $zone", {"zone": time_zone})
         connection.execute("SET enable_progress_bar = false")
         _forbid_other_files(connection, reads)
         yield connection
 
 
 @contextmanager
-def read_snapshot(path: Path, *, reads: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def read_snapshot(
+    path: Path, *, reads: Path | None = None, time_zone: str = "UTC"
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a published file as `open_snapshot` does; raises `SnapshotUnreadable` instead of `duckdb.Error`."""
     try:
-        with open_snapshot(path, reads=reads) as connection:
+        with open_snapshot(path, reads=reads, time_zone=time_zone) as connection:
             yield connection
     except duckdb.Error as error:
         # DuckDB's text may contain values.

@@ -163,6 +163,16 @@ def published(account: Account) -> Account:
 QUERY = "SELECT record_id, started_at, from_party, credits FROM usage ORDER BY 1"
 
 
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+@pytest.mark.usefixtures("published")
+def test_sql_prints_times_in_the_time_zone_of_the_account_with_their_offset(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setenv("IPLUM_TIMEZONE", "America/New_York")
+    assert run("sql", QUERY, "--format", form) == 0
+    assert "2023-03-23T20:00:00-04:00" in capsys.readouterr().out
+
+
 def test_sql_prints_json(published: Account, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sql", QUERY, "--format", "json") == 0
     first, second = json.loads(capsys.readouterr().out)

@@ -1,6 +1,8 @@
 """The download log: merged attempts, backlog, verification and export of downloads."""
 
+import csv
 import io
+import json
 import random
 import subprocess
 from dataclasses import asdict
@@ -282,6 +284,22 @@ def test_export_is_filtered_by_user_counterparty_and_date(archived: DataFolder, 
     assert export(archived, chosen, tmp_path / "case").rows == {"usage": 1, "recordings": 0, "messages": 1}
     later = Selection(since=MARCH.until, until=MARCH.until + timedelta(days=1))
     assert export(archived, later, tmp_path / "none").rows == {"usage": 0, "recordings": 0, "messages": 0}
+
+
+def test_export_writes_times_with_the_offset_of_the_time_zone(archived: DataFolder, tmp_path: Path) -> None:
+    export(archived, MARCH, tmp_path / "utc")
+    export(archived, MARCH, tmp_path / "local", time_zone="America/New_York")
+    times = {}
+    for name in ("utc", "local"):
+        with (tmp_path / name / "usage.csv").open(newline="") as file:
+            in_csv = [row["started_at"] for row in csv.DictReader(file)]
+        lines = (tmp_path / name / "usage.jsonl").read_text().splitlines()
+        assert [json.loads(line)["started_at"] for line in lines] == in_csv
+        times[name] = in_csv
+    assert {time[-6:] for time in times["utc"]} == {"+00:00"}
+    assert {time[-6:] for time in times["local"]} == {"-04:00"}
+    utc, local = ([datetime.fromisoformat(time) for time in times[name]] for name in ("utc", "local"))
+    assert utc == local
 
 
 def test_export_fails_if_a_file_is_damaged_or_missing_or_the_target_exists(

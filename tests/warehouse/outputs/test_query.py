@@ -28,6 +28,22 @@ def test_results_have_column_names_and_instants_in_utc(folder: DataFolder) -> No
     assert rows[0][1].isoformat() == "2023-03-24T00:00:00+00:00"
 
 
+def test_a_query_sees_days_and_instants_in_the_time_zone_of_the_session(folder: DataFolder) -> None:
+    query = "SELECT started_at, started_at::DATE::VARCHAR FROM usage WHERE record_id = 'a'"
+    ((instant, day),) = run_query(folder, query, time_zone="America/New_York").rows
+    assert (instant.isoformat(), day) == ("2023-03-23T20:00:00-04:00", "2023-03-23")
+    repeated = "SELECT unnest([TIMESTAMPTZ '2026-11-01 05:30Z', TIMESTAMPTZ '2026-11-01 06:30Z'])"
+    assert [row[0].isoformat() for row in run_query(folder, repeated, time_zone="America/New_York").rows] == [
+        "2026-11-01T01:30:00-04:00",
+        "2026-11-01T01:30:00-05:00",
+    ]
+
+
+def test_a_time_before_the_year_1_in_the_time_zone_fails_the_query(folder: DataFolder) -> None:
+    with pytest.raises(QueryFailed, match="before the year 1"):
+        list(run_query(folder, "SELECT TIMESTAMPTZ '0001-01-01 00:00:00Z'", time_zone="America/New_York").rows)
+
+
 @pytest.mark.parametrize(
     "sql",
     [
