@@ -4,6 +4,7 @@ Fetching a window completely lives in `iplum_resource.window_pull`.
 """
 
 import json
+import logging
 import random as random_numbers
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from iplum_resource.errors import (
 )
 from iplum_resource.http.responses import Content, WindowResponse, parse_content, parse_records, parse_url
 from iplum_resource.http.retry import LONGEST_WAIT, RetryPolicy, max_attempts
-from iplum_resource.http.status_errors import classify_status, compute_clock_offset
+from iplum_resource.http.status_errors import classify_status, compute_clock_correction, compute_clock_offset
 from iplum_resource.http.transport import Bounds, HttpResponse, Transport
 from iplum_resource.limits.circuit_breaker import CircuitBreaker
 from iplum_resource.limits.rate_limiter import RateLimiter
@@ -37,6 +38,7 @@ _CONTENT = "/usage/getcontent"
 _RECORDINGS = "/callrecordings/getrecordings"
 _RECORDING_FILE = "/callrecordings/getrecordingfile"
 
+_logger = logging.getLogger("iplum_resource")
 _T = TypeVar("_T")
 
 
@@ -94,6 +96,8 @@ class IPlumClient:
         self._clock, self._sleep, self._random = clock, sleep, random
         self._breaker = CircuitBreaker()
         self._clock_offset: timedelta | None = None
+        self._correction = timedelta(0)
+        self._has_warned = False
         self._transport = Transport(
             base_url,
             bounds=Bounds(connect_timeout, read_timeout, total_timeout, max_body_bytes),
@@ -106,6 +110,10 @@ class IPlumClient:
     def clock_offset(self) -> timedelta | None:
         """The difference between this machine's clock and iPlum's at the last response; None if unknown."""
         return self._clock_offset
+
+    def correct_time(self, instant: datetime) -> datetime:
+        """Convert a time of this machine's clock into iPlum's, if its responses show that this clock is wrong."""
+        return instant - self._correction
 
     def fetch_usage(
         self, window: Window, usage_types: Sequence[str], *, retry_server_errors: bool = True
@@ -190,7 +198,7 @@ class IPlumClient:
         body = json.dumps({"Lang": self._language, **call.parameters}).encode("ascii")
         auth = Signature(self._credentials, self._login_id, requested_at)
         response = self._transport.post(call.path, body, auth=auth, request=str(call))
-        self._clock_offset = compute_clock_offset(response)
+        self._note_clock(response)
         error = classify_status(response, str(call))
         if isinstance(error, WrongAddress) and call.window is None:
             # For a record, a 404 may mean that it does not exist; requests for windows show a wrong base URL.
@@ -204,4 +212,16 @@ class IPlumClient:
         if error is not None:
             raise error
         self._limiter.speed_up()
-        return parse(response, str(call)), requested_at, response.received_at
+        parsed = parse(response, str(call))
+        return parsed, self.correct_time(requested_at), self.correct_time(response.received_at)
+
+    def _note_clock(self, response: HttpResponse) -> None:
+        self._clock_offset = compute_clock_offset(response)
+        self._correction = compute_clock_correction(response)
+        if self._correction and not self._has_warned:
+            self._has_warned = True
+            _logger.warning(
+                "this machine's clock is %.0f s %s iPlum's, whose time is used. Set the clock (turn on NTP).",
+                abs(self._correction.total_seconds()),
+                "ahead of" if self._correction > timedelta(0) else "behind",
+            )

@@ -24,6 +24,9 @@ from iplum_resource.http.transport import HttpResponse
 
 #: Beyond this offset, the clock is a likelier cause of a 401 than a wrong key.
 CLOCK_TOLERANCE = timedelta(minutes=2)
+#: Bounds of a `Date` header that shows the time: older ones are wrong, as are those further ahead of this machine.
+_EARLIEST_DATE = datetime(2024, 1, 1, tzinfo=UTC)
+_LATEST_DATE = timedelta(days=366)
 #: Longer than any run waits, and short enough for datetime arithmetic.
 _LONGEST_WAIT = timedelta(days=365)
 
@@ -58,6 +61,18 @@ def compute_clock_offset(response: HttpResponse) -> timedelta | None:
     """
     sent_at = _parse_http_date(response.headers, "Date")
     return None if sent_at is None else response.received_at - sent_at
+
+
+def compute_clock_correction(response: HttpResponse) -> timedelta:
+    """Return what to subtract from this machine's time to get iPlum's; zero for a small or an implausible difference.
+
+    A `Date` of long ago or of the far future is not the time.
+    """
+    offset = compute_clock_offset(response)
+    if offset is None or abs(offset) <= CLOCK_TOLERANCE:
+        return timedelta(0)
+    is_plausible = response.received_at - offset >= _EARLIEST_DATE and offset >= -_LATEST_DATE
+    return offset if is_plausible else timedelta(0)
 
 
 def find_error_code(value: object) -> str | None:

@@ -138,7 +138,7 @@ def build_data_alert(accounts: Sequence[Settings]) -> dg.SensorDefinition:
 def _find_stale(accounts: Sequence[Settings], *, now: datetime) -> Iterator[tuple[str, datetime]]:
     """Yield the accounts with a pull that is too old. Accounts without data are reported by their failing runs."""
     for settings in accounts:
-        latest = find_latest_pull(open_folder(settings), USAGE, settings.account)
+        latest = find_latest_pull(open_folder(settings), USAGE, settings.account, now=now)
         if latest is not None and now - latest > settings.alerts.after:
             yield settings.account, latest
 

@@ -97,7 +97,7 @@ def diagnose_data(settings: Settings, now: datetime) -> Diagnosis:
     from warehouse.schema.tables import USAGE
 
     try:
-        latest = find_latest_pull(open_folder(settings), USAGE, settings.account)
+        latest = find_latest_pull(open_folder(settings), USAGE, settings.account, now=now)
     except StorageFailed as error:
         return _fail("data", error)
     if latest is None:

@@ -43,7 +43,7 @@ def find_audit_findings(
     before = fold.before
     was_complete = before is not None and before.complete_at is not None
     types = [name for name, at in fold.state.complete_types.items() if at == fold.state.complete_at]
-    if window.end + lookback > now or (was_complete and not is_settled(before, window, lookback, types)):
+    if window.end + lookback > now or (was_complete and not is_settled(before, window, lookback, types, now=now)):
         return NO_FINDINGS
     absent_before = 0 if before is None else before.absent
     return AuditFindings(fold.new, fold.changed, max(0, fold.state.absent - absent_before))

@@ -9,6 +9,9 @@ from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, windows_between
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_LATEST = datetime.max.replace(tzinfo=UTC)
+#: Clocks of several machines may differ by this much.
+_CLOCK_TOLERANCE = timedelta(hours=1)
 
 
 def read_states(
@@ -31,23 +34,30 @@ def find_due(
 
     A window is settled once a complete pull of each of the `usage_types` was made after it left the look-back. All
     others are due: the open window, the look-back, gaps after downtime, windows that were never pulled, and all of
-    history if a usage type is added. Usage types that iPlum refuses do not count. For an account without permission
+    history if a usage type is added. A pull that was recorded in the future, while the machine's clock was wrong, does
+    not count. Usage types that iPlum refuses do not count. For an account without permission
     for a dataset (no recording plan), only the newest window is due, whose pull shows when that changes.
     """
     windows = list(windows_between(since, now + timedelta(microseconds=1)))
     wanted = set(usage_types) - find_refused_types(states.values())
-    due = [window for window in windows if not is_settled(states.get(window), window, lookback, wanted)]
+    due = [window for window in windows if not is_settled(states.get(window), window, lookback, wanted, now=now)]
     return due[-1:] if is_refused(states.values()) else due
 
 
-def find_latest_pull(folder: DataFolder, table: Table, account: str) -> datetime | None:
+def find_latest_pull(folder: DataFolder, table: Table, account: str, *, now: datetime | None = None) -> datetime | None:
     """Return the instant (UTC) up to which complete pulls cover a table; None without any.
 
-    Pulling an old window again does not change it. The newest window counts up to its pull, not to its end.
+    Pulling an old window again does not change it. The newest window counts up to its pull, not to its end. With `now`,
+    pulls that were recorded in the future do not count.
     """
     listed = folder.with_cached_listings(account)
     states = read_states(listed, table, account, listed.lake_windows(table.name, account))
-    ends = (min(state.complete_at, window.end) for window, state in states.items() if state.complete_at)
+    latest = _LATEST if now is None else now + _CLOCK_TOLERANCE
+    ends = (
+        min(state.complete_at, window.end)
+        for window, state in states.items()
+        if state.complete_at and state.complete_at <= latest
+    )
     return max(ends, default=None)
 
 
@@ -85,14 +95,20 @@ def group_into_ranges(windows: Sequence[StorageWindow], *, at_most: int) -> Iter
 
 
 def is_settled(
-    state: WindowState | None, window: StorageWindow, lookback: timedelta, usage_types: Collection[str] = ()
+    state: WindowState | None,
+    window: StorageWindow,
+    lookback: timedelta,
+    usage_types: Collection[str] = (),
+    *,
+    now: datetime,
 ) -> bool:
-    """Whether a complete pull, of each usage type, was made after the window left the look-back."""
+    """Whether a complete pull, of each usage type, was made after the window left the look-back, and before `now`."""
     if state is None or state.complete_at is None:
         return False
     # A lake file of an earlier version has no types; the next publish folds it again.
     pulls = [state.complete_types.get(name, _NEVER) for name in usage_types] if state.complete_types else []
-    return min([state.complete_at, *pulls]) >= window.end + lookback
+    pulls.append(state.complete_at)
+    return min(pulls) >= window.end + lookback and max(pulls) <= now + _CLOCK_TOLERANCE
 
 
 def find_refused_types(states: Collection[WindowState]) -> set[str]:

@@ -101,7 +101,7 @@ def _build_loader(
         fetch_once=fetch_once,
         concurrency=settings.concurrency,
         verify="always" if is_audit else settings.verify,
-        clock=clock,
+        clock=lambda: client.correct_time(clock()),
         refusable=dataset.refusable,
         reason="audit" if is_audit else "pull",
         lookback=timedelta(days=settings.lookback_days),

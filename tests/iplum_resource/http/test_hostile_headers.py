@@ -4,13 +4,14 @@ import io
 import itertools
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
 from iplum_resource.errors import AccountError, IPlumError, MediaRefused, RateLimited, Unauthorized
 from iplum_resource.http.responses import parse_content, parse_records, parse_url
-from iplum_resource.http.status_errors import classify_status, compute_clock_offset
+from iplum_resource.http.status_errors import classify_status, compute_clock_correction, compute_clock_offset
 from iplum_resource.http.transport import HttpResponse, parse_content_length
 from iplum_resource.media.client import MediaClient
 from pipelines.settings import PROJECT
@@ -68,6 +69,17 @@ def test_dates_of_any_form_give_the_error_of_their_status(date: str, retry_after
         assert isinstance(error, kind)
         assert str(error)
         compute_clock_offset(response)
+        compute_clock_correction(response)
+
+
+@pytest.mark.parametrize(
+    ("days", "is_used"), [(0, False), (-30, True), (-400, True), (30, True), (3650, False), (-36500, False)]
+)
+def test_a_date_header_corrects_the_clock_within_plausible_bounds(days: int, is_used: bool) -> None:
+    difference = timedelta(days=days)
+    sent_at = format_datetime(datetime.now(UTC) + difference, usegmt=True)
+    correction = compute_clock_correction(build_response(200, Date=sent_at))
+    assert abs(correction + (difference if is_used else timedelta(0))) < timedelta(seconds=5)
 
 
 def test_a_date_in_the_year_9999_costs_one_request_of_a_run() -> None:

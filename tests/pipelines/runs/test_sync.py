@@ -1,5 +1,6 @@
 """Syncs from the stand-in over HTTP and through Dagster, to the published tables."""
 
+import logging
 import re
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ import pytest
 
 from iplum_resource.standin.options import Options
 from pipelines.dagster_home import open_instance
+from pipelines.defs.schedules import find_due_ranges
 from pipelines.doctor.machine import diagnose_types
 from tests.support.account import Account, now
 from warehouse.checks.data_problems import find_problems
@@ -127,6 +129,22 @@ def test_a_wrong_clock_is_distinguished_from_a_wrong_key(account: Account) -> No
     (failure,) = account.pull().failures
     assert "clock" in failure
     assert re.search(r"36\d\d s behind|35\d\d s behind", failure)
+
+
+def test_a_sync_with_the_clock_ahead_is_recorded_by_iplums_clock(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise nothing is due once the clock is set, until the date that it showed."""
+    account.set_options(clock_offset=timedelta(days=-40), max_epoch_age=timedelta(days=400))
+    with caplog.at_level(logging.WARNING, "iplum_resource"):
+        assert account.sync().failures == []
+    notes = {line for line in caplog.messages if "clock" in line}
+    assert len(notes) == 1
+    assert re.match(r"this machine's clock is 34\d{5} s ahead of iPlum's, whose time is used", notes.pop())
+    ((first, last),) = account.query("SELECT min(pulled_at), max(pulled_at) FROM pulls")
+    assert timedelta(days=39) < now() - last <= now() - first < timedelta(days=41)
+    due = [window for window_range in find_due_ranges(account.settings, now()) for window in window_range]
+    assert due[0].first_day == account.first_day, "no window is final"
 
 
 def test_a_missing_usage_permission_fails_after_one_request(account: Account) -> None:

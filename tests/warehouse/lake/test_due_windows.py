@@ -53,6 +53,13 @@ def test_open_window_and_look_back_are_due_after_a_sync() -> None:
     assert list_due(dict.fromkeys(WINDOWS, pulled(NOW))) == ["2024-03-06", "2024-03-11"]
 
 
+def test_a_pull_of_the_future_is_not_final() -> None:
+    """A machine whose clock is ahead records it, and "nothing is due" would hold until that date."""
+    states = dict.fromkeys(WINDOWS, pulled(NOW + timedelta(days=400)))
+    assert list_due(states) == list_due({})
+    assert list_due(dict.fromkeys(WINDOWS, pulled(NOW + timedelta(minutes=1)))) == ["2024-03-06", "2024-03-11"]
+
+
 def test_window_is_due_once_more_after_the_look_back() -> None:
     """Otherwise, a row that arrived on the look-back's last day would be missing."""
     window = window_of(datetime(2024, 2, 26, tzinfo=UTC))
@@ -194,5 +201,6 @@ def test_pulling_an_old_window_does_not_change_the_latest_pull(tmp_path: Path) -
     open_window = window_of(at(3))
     fold(folder, response([], 3, window=open_window), window=open_window)
     assert find_latest_pull(folder, USAGE, "default") == at(3)
+    assert find_latest_pull(folder, USAGE, "default", now=at(1)) != at(3), "a pull of the future does not count"
     fold(folder, response([call()], 50))
     assert find_latest_pull(folder, USAGE, "default") == at(3)
