@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check the packages of requirements.lock for known vulnerabilities.
+"""Check the packages of requirements-dev.lock for known vulnerabilities.
 
 pip-audit is installed separately, next to the packages it checks. Exit codes: 0 all packages were checked and none is
 vulnerable, 1 some are vulnerable, 75 some could not be checked, which pip-audit alone reports as success.
@@ -37,7 +37,7 @@ def run_pip_audit(service: str) -> dict:
     """Return pip-audit's report from one service, or an empty report if the service cannot be reached."""
     output = _HOME / f"{service}.json"
     output.unlink(missing_ok=True)
-    lock = ["--requirement", str(_ROOT / "requirements.lock"), "--require-hashes", "--disable-pip"]
+    lock = ["--requirement", str(_ROOT / "requirements-dev.lock"), "--require-hashes", "--disable-pip"]
     options = ["--format", "json", "--output", str(output), "--progress-spinner", "off"]
     command = [str(_HOME / "bin" / "pip-audit"), "--vulnerability-service", service, *lock, *options]
     try:

@@ -13,10 +13,11 @@ import pytest
 from tests.test_architecture import PACKAGES, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DECLARED, FOR_TESTS, FOR_CLUSTERS = (
-    [re.split(r"[><=\[ ]", line)[0] for line in lines]
+DECLARED, FOR_BUILDS, FOR_TESTS, FOR_CLUSTERS = (
+    [re.split(r"[><=\[ ]", line)[0] for line in lines if isinstance(line, str)]
     for lines in (
         PROJECT["project"]["dependencies"],
+        PROJECT["dependency-groups"]["build"],
         PROJECT["dependency-groups"]["dev"],
         PROJECT["project"]["optional-dependencies"]["cluster"],
     )
@@ -54,17 +55,34 @@ def _read_dependency_section() -> str:
     return guide.partition("## Dependencies\n")[2].partition("\n#")[0].lower()
 
 
-@pytest.mark.parametrize("name", [*DECLARED, *FOR_TESTS, *FOR_CLUSTERS])
+@pytest.mark.parametrize("name", [*DECLARED, *FOR_BUILDS, *FOR_TESTS, *FOR_CLUSTERS])
 def test_each_dependency_is_explained_in_the_guide(name: str) -> None:
     short_name = re.sub(r"-(bin|binary|python)$", "", name)
     assert re.search(rf"(?<![\w-]){re.escape(short_name)}\b", _read_dependency_section())
 
 
+def _read_lock(name: str) -> dict[str, str]:
+    """Return the locked version of each package that has a hash."""
+    line = r"^([a-z0-9-]+)(?:\[[^\]]*\])?==([^\s;]+)[^\n]*\\\n    --hash=sha256:"
+    return dict(re.findall(line, (ROOT / name).read_text(), re.MULTILINE))
+
+
 def test_each_dependency_is_locked_with_hashes() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
-    for name in (*DECLARED, *FOR_TESTS, *FOR_CLUSTERS):
-        line = rf"^{re.escape(name)}(\[[^\]]*\])?==[^\n]+\\\n    --hash=sha256:"
-        assert re.search(line, lock, re.MULTILINE), name
+    running, everything = _read_lock("requirements.lock"), _read_lock("requirements-dev.lock")
+    assert {*DECLARED, *FOR_BUILDS} <= set(running)
+    assert {*FOR_TESTS, *FOR_CLUSTERS} <= set(everything)
+    assert running.items() <= everything.items(), "both locks have the same versions"
+
+
+def test_running_needs_no_package_for_tests_or_clusters() -> None:
+    locked = _read_lock("requirements.lock")
+    # Dagster itself needs tabulate.
+    assert {*FOR_TESTS, *FOR_CLUSTERS, "celery", "pytest"} & set(locked) == {"tabulate"}
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_the_locks_name_no_package_index(name: str) -> None:
+    assert "://" not in (ROOT / name).read_text()
 
 
 @pytest.fixture(scope="module")
