@@ -47,6 +47,33 @@ if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each process begin with some of the end-to-end tests, which mostly wait; otherwise one runs all of them.
+
+    pytest-xdist gives each process an equal part of the list, in order, and moves tests later. A module stays whole.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    waiting: dict[Path, list[pytest.Item]] = {}
+    others = []
+    for item in items:
+        if item.path.parent.name == "end_to_end":
+            waiting.setdefault(item.path, []).append(item)
+        else:
+            others.append(item)
+    parts: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    for number, module in enumerate(waiting.values()):
+        parts[number % processes] += module
+    remaining = len(items)
+    for number, part in enumerate(parts):
+        size = remaining // (processes - number)
+        remaining -= size
+        room = max(0, size - len(part))
+        part += others[:room]
+        del others[:room]
+    parts[-1] += others
+    items[:] = [item for part in parts for item in part]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def network_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Install the network guard in subprocesses, and return the file that lists blocked connections."""

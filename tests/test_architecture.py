@@ -4,6 +4,7 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -42,7 +43,8 @@ class Module:
     tree: ast.Module
     is_package: bool
 
-    def find_imports(self) -> list[Import]:
+    @cached_property
+    def imports(self) -> list[Import]:
         """Return all imports, including those in functions and those for the type checker."""
         return [found for node in ast.walk(self.tree) for found in self._read(node)]
 
@@ -81,13 +83,17 @@ def _parse(source: str, name: str, *, is_package: bool = False) -> Module:
 
 
 def _load(*packages: str) -> list[Module]:
+    return [module for package in packages for module in _load_package(package)]
+
+
+@cache
+def _load_package(package: str) -> list[Module]:
     modules = []
-    for package in packages:
-        for file in sorted((ROOT / package).rglob("*.py")):
-            parts = file.relative_to(ROOT).with_suffix("").parts
-            is_package = parts[-1] == "__init__"
-            name = ".".join(parts[:-1] if is_package else parts)
-            modules.append(_parse(file.read_text(encoding="utf-8"), name, is_package=is_package))
+    for file in sorted((ROOT / package).rglob("*.py")):
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        name = ".".join(parts[:-1] if is_package else parts)
+        modules.append(_parse(file.read_text(encoding="utf-8"), name, is_package=is_package))
     return modules
 
 
@@ -99,7 +105,7 @@ def _find_violations(modules: list[Module], *forbidden: str) -> list[str]:
     return [
         f"{module.name}, line {found.line}, imports {found.name}"
         for module in modules
-        for found in module.find_imports()
+        for found in module.imports
         if found.is_of(*forbidden)
     ]
 
@@ -123,10 +129,10 @@ def test_all_packages_are_loaded() -> None:
     ],
 )
 def test_all_forms_of_import_are_found(source: str, names: list[str]) -> None:
-    assert [found.name for found in _parse(source, "own.inner.module").find_imports()] == names
+    assert [found.name for found in _parse(source, "own.inner.module").imports] == names
     # Relative imports in a package start one level deeper.
     if source.startswith("from .b"):
-        assert _parse(source, "own.inner", is_package=True).find_imports()[0].name == names[0]
+        assert _parse(source, "own.inner", is_package=True).imports[0].name == names[0]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +157,7 @@ def test_the_resource_imports_neither_warehouse_nor_pipelines() -> None:
 
 
 def test_lenient_json_imports_only_the_standard_library() -> None:
-    names = {found.name.partition(".")[0] for module in _load("lenient_json") for found in module.find_imports()}
+    names = {found.name.partition(".")[0] for module in _load("lenient_json") for found in module.imports}
     assert names <= sys.stdlib_module_names
 
 
@@ -171,7 +177,7 @@ def test_a_folder_of_the_warehouse_imports_only_the_folders_before_it() -> None:
         f"{module.name}, line {found.line}, imports {found.name}"
         for module in _load("warehouse")
         if (folder := _get_folder(module.name)) in FOLDERS
-        for found in module.find_imports()
+        for found in module.imports
         if FOLDERS.index(folder) < _rank(found.name)
     ]
     assert violations == []
@@ -182,7 +188,7 @@ def test_a_folder_of_the_warehouse_imports_only_the_folders_before_it() -> None:
 def test_there_are_no_import_cycles() -> None:
     modules = {module.name: module for module in _load(*PACKAGES)}
     imports = {
-        name: {found for imported in module.find_imports() if (found := _find_module(imported.name, modules)) != name}
+        name: {found for imported in module.imports if (found := _find_module(imported.name, modules)) != name}
         for name, module in modules.items()
     }
     TopologicalSorter({name: found - {None} for name, found in imports.items()}).prepare()
@@ -230,7 +236,7 @@ def test_the_standin_shares_no_code_with_the_client() -> None:
         f"{module.name}, line {found.line}, imports {found.name}"
         for module in _load("iplum_resource")
         if _is_standin(module)
-        for found in module.find_imports()
+        for found in module.imports
         if found.is_of(*PACKAGES) and not found.is_of(STANDIN)
     ]
     assert violations == []
@@ -240,7 +246,7 @@ def test_private_names_are_not_imported() -> None:
     violations = [
         f"{module.name}, line {found.line}, imports {found.name}"
         for module in _load(*PACKAGES, BENCHMARKS, "tests")
-        for found in module.find_imports()
+        for found in module.imports
         if any(part.startswith("_") and not part.endswith("__") for part in found.name.split("."))
     ]
     assert violations == []
@@ -254,7 +260,7 @@ def test_the_api_and_the_rivals_of_the_benchmarks_share_no_code_with_the_project
     modules = [m for m in _load(BENCHMARKS) if Import(m.name, 0).is_of("benchmarks.api", "benchmarks.rivals")]
     assert len(modules) > 3
     assert _find_violations(modules, *PACKAGES) == []
-    shared = {found.name for m in modules for found in m.find_imports() if found.is_of(BENCHMARKS)}
+    shared = {found.name for m in modules for found in m.imports if found.is_of(BENCHMARKS)}
     assert {name.rpartition(".")[0] for name in shared} == {"benchmarks.rivals.request"}
 
 

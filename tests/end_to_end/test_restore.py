@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from iplum_resource.standin.server import Running
-from pipelines.runs.archive import archive
 from pipelines.settings import PROJECT
-from pipelines.steps.progress import Progress
-from tests.support.account import Account, now
+from tests.support.account import Account
 
 PAGE = (PROJECT / "docs" / "operations.md").read_text()
 CONTENT = "SELECT record_id, status, body, sha256 FROM contents ORDER BY ALL"
@@ -32,9 +30,8 @@ def test_a_backup_restores_identical_tables_without_a_request(
     account.set_options(rows_per_day=4)
     for name, value in account.environ.items():
         monkeypatch.setenv(name, value)
-    assert account.sync().failures == []
-    report = archive(account.settings, environ=account.environ, since=account.first_day, progress=Progress(), clock=now)
-    assert report.failures == []
+    assert account.pull().failures == []
+    assert account.archive(since=account.first_day).failures == []
     (tmp_path / ".venv").symlink_to(PROJECT / ".venv")
     (tmp_path / ".env").write_text("IPLUM_ACCOUNT=default\n")
     usage, contents = account.query(USAGE), account.query(CONTENT)

@@ -92,7 +92,7 @@ def test_a_server_is_installed_and_moved_as_the_page_states(
 ) -> None:
     for name, value in clone.environ.items():
         monkeypatch.setenv(name, value)
-    assert clone.sync().failures == []
+    assert clone.pull().failures == []
     rows = clone.query("SELECT count(*) FROM usage")
     old = Server(tmp_path / "old", clone.path)
     for block in ("install", "move data", "cron"):

@@ -139,5 +139,8 @@ def test_generated_records_cannot_enter_another_folder(account: Account) -> None
 def test_the_demo_syncs_into_its_folder(demo: Account) -> None:
     environ = {**demo.environ, DEMO: "true"}
     settings = load_settings(environ, demo.path)
-    assert sync(settings, environ=environ, progress=Progress(), clock=now).failures == []
+    with dg.DagsterInstance.ephemeral() as instance:
+        report = sync(settings, environ=environ, progress=Progress(), clock=now, instance=instance, publishes=False)
+    assert report.failures == []
+    assert report.datasets["usage"].new > 0
     assert os.environ.get(DEMO) is None

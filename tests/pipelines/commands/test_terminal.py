@@ -55,7 +55,7 @@ def test_ctrl_c_cancels_the_run_without_a_traceback(account: Account, command: s
     account.changes["IPLUM_MEDIA_HOSTS"] = account.server.url.removeprefix("http://")
     if command == "archive":
         account.set_options(rows_per_day=4)
-        assert account.sync().failures == []
+        assert account.pull().failures == []
     account.set_options(latency=1.5, rows_per_day=4)
     with run_on_terminal(command, environ={**account.environ, "IPLUM_CONCURRENCY": "1"}, columns=120) as terminal:
         terminal.wait_for("s/s")
@@ -74,7 +74,7 @@ def test_a_closed_terminal_cancels_the_run(account: Account, command: str) -> No
     account.changes["IPLUM_MEDIA_HOSTS"] = account.server.url.removeprefix("http://")
     if command == "archive":
         account.set_options(rows_per_day=4)
-        assert account.sync().failures == []
+        assert account.pull().failures == []
     account.set_options(latency=1.5, rows_per_day=4)
     with run_on_terminal(command, environ={**account.environ, "IPLUM_CONCURRENCY": "1"}, columns=120) as terminal:
         terminal.wait_for("s/s")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -137,15 +138,18 @@ def test_revoked_keys_of_one_account_do_not_affect_the_sync_of_the_other(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     accounts = load_accounts(environ, tmp_path)
-    first_sync = sync(*accounts, environ=environ, progress=Progress(), clock=now)
-    assert first_sync.failures == []
-    assert sorted(first_sync.datasets) == ["east/recordings", "east/usage", "west/recordings", "west/usage"]
-    monkeypatch.setenv("EAST_SECRET", "revoked")
-    first.requests.clear()
-    west_only = sync(*accounts, environ=environ, only="west", progress=Progress(), clock=now)
-    assert list(west_only.datasets) == ["west/recordings", "west/usage"]
-    assert first.requests == []
-    after_revocation = sync(*accounts, environ={**environ, "EAST_SECRET": "revoked"}, progress=Progress(), clock=now)
+    with dg.DagsterInstance.ephemeral() as instance:
+        common: Any = {"instance": instance, "progress": Progress(), "clock": now}
+        first_sync = sync(*accounts, environ=environ, publishes=False, **common)
+        assert first_sync.failures == []
+        assert sorted(first_sync.datasets) == ["east/recordings", "east/usage", "west/recordings", "west/usage"]
+        monkeypatch.setenv("EAST_SECRET", "revoked")
+        first.requests.clear()
+        west_only = sync(*accounts, environ=environ, only="west", publishes=False, **common)
+        assert list(west_only.datasets) == ["west/recordings", "west/usage"]
+        assert first.requests == []
+        environ["EAST_SECRET"] = "revoked"
+        after_revocation = sync(*accounts, environ=environ, **common)
     (failure,) = after_revocation.failures
     assert failure.startswith("east: ")
     assert "401" in failure
