@@ -16,6 +16,7 @@ import requests
 import urllib3
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from iplum_resource.http.bounded_connections import BoundedAdapter
 from iplum_resource.http.transport import DirectSession
 from iplum_resource.http.url_rules import is_loopback_host
 from pipelines.settings import AlertSettings, Settings
@@ -133,7 +134,7 @@ def _post(alert: Alert, settings: AlertSettings) -> None:
     problem = ""
     try:
         with (
-            DirectSession() as session,
+            _open_session() as session,
             # The body of the response is not read.
             session.post(
                 settings.webhook,
@@ -150,6 +151,14 @@ def _post(alert: Alert, settings: AlertSettings) -> None:
     if problem:
         # Raised outside the except clause, so that the library's error with the URL is not chained.
         raise AlertFailed(f"cannot send the alert to the webhook: {problem}. Check IPLUM_ALERT_WEBHOOK.")
+
+
+def _open_session() -> DirectSession:
+    session = DirectSession()
+    # Ends the abandoned thread as well.
+    session.mount("https://", BoundedAdapter(headers_within=_SECONDS, connections=1))
+    session.mount("http://", BoundedAdapter(headers_within=_SECONDS, connections=1))
+    return session
 
 
 def _is_no_request(record: logging.LogRecord) -> bool:

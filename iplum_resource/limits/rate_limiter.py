@@ -21,7 +21,7 @@ _STEP_UP = 0.02
 _SAME_REJECTION_SECONDS = 1.0
 #: A state further ahead than this was left by a clock that has since been set back.
 _MAX_AHEAD_MS = 60_000
-#: A longer `Retry-After` is no rate limit, and holds for its own request only.
+#: A longer `Retry-After` is implausible and holds for its own request only.
 _LONGEST_PENALTY_US = 24 * 3600 * 1_000_000
 
 
@@ -33,7 +33,7 @@ class _Penalized(Decision):
 class _ClockTolerantGCRA(GCRA):
     """The generic cell rate algorithm, starting over when the stored time is impossibly far ahead.
 
-    The second number of its state is the end of iPlum's penalty, in microseconds since the epoch, or 0.
+    The second number of the state is the end of iPlum's penalty, in microseconds since the epoch, or 0.
     """
 
     def initial(self, rates: list[Rate]) -> tuple[float, ...]:  # noqa: ARG002 - overrides
@@ -95,6 +95,8 @@ class RateLimiter:
         self._rejected_at = float("-inf")
         self._clock, self._sleep = clock, sleep
         self._queue, self._tuning = threading.Lock(), threading.Lock()
+        # A store in a database has one connection, whose transactions must not mix.
+        self._storing = threading.Lock()
         self._algorithm = _ClockTolerantGCRA()
         self._store = store or InMemoryStateStore()
 
@@ -123,7 +125,8 @@ class RateLimiter:
         """Block all users of the store until iPlum accepts requests again; ignored if over a day ahead."""
         milliseconds = math.ceil(until.timestamp() * 1000)
         if milliseconds * 1000 - self._clock() * 1_000_000 <= _LONGEST_PENALTY_US:
-            self._store.check(_Penalty(), [self._rate], milliseconds, 1)
+            with self._storing:
+                self._store.check(_Penalty(), [self._rate], milliseconds, 1)
 
     def slow_down(self) -> None:
         """Halve this process's rate after HTTP 429, down to a tenth of the maximum.
@@ -150,4 +153,5 @@ class RateLimiter:
 
     def _check(self) -> Decision:
         # Our stores answer at once; the union with an awaitable is for asynchronous ones.
-        return cast("Decision", self._store.check(self._algorithm, [self._rate], int(self._clock() * 1000), 1))
+        with self._storing:
+            return cast("Decision", self._store.check(self._algorithm, [self._rate], int(self._clock() * 1000), 1))

@@ -12,6 +12,7 @@ from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
 from warehouse.errors import StorageFailed, WarehouseError
 from warehouse.storage.paths import DataFolder
+from warehouse.windows import window_of
 
 _GIGABYTE = 1 << 30
 #: Dagster's daemon reports twice a minute.
@@ -115,11 +116,13 @@ def diagnose_types(settings: Settings) -> Iterator[Diagnosis]:
 
     folder = open_folder(settings).with_cached_listings(settings.account)
     try:
-        states = read_states(folder, USAGE, settings.account, folder.lake_windows(USAGE.name, settings.account))
+        first = window_of(settings.start_date)
+        windows = [window for window in folder.lake_windows(USAGE.name, settings.account) if window >= first]
+        states = read_states(folder, USAGE, settings.account, windows)
     except StorageFailed:
         return  # reported by the check of the data
-    for name, windows in count_missing_types(list(states.values()), settings.usage_types).items():
-        found = f"{name}: not requested yet in {windows:,} of {len(states):,} windows"
+    for name, count in count_missing_types(list(states.values()), settings.usage_types).items():
+        found = f"{name}: not requested yet in {count:,} of {len(states):,} windows"
         yield Diagnosis("usage types", State.WARNING, found, "Run 'iplum sync': it requests them again.")
 
 

@@ -39,8 +39,8 @@ class _LimitExceeded(Exception):
 class _Transport:
     """A transport on which nothing happens once it is closing.
 
-    uvicorn does not tell the responses of pipelined requests that their connection is closed, and a write to a closed
-    connection is an error, which it logs with a traceback.
+    uvicorn also sends the responses of pipelined requests after their connection was closed. That is an error, which it
+    logs with a traceback.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, MutableMapping
 from urllib.parse import urlsplit
 
+from requests.utils import should_bypass_proxies
+
 from iplum_resource.http.url_rules import is_loopback_host
 from pipelines.settings.parsers import SettingsError
 
@@ -27,7 +29,8 @@ def exclude_loopback(environ: MutableMapping[str, str]) -> None:
 def check_proxy(environ: Mapping[str, str], base_url: str) -> None:
     """Raise `SettingsError` for a proxy to iPlum that cannot be used; its value may contain a password."""
     parts = urlsplit(base_url)
-    if is_loopback_host(parts.hostname or ""):
+    excluded = environ.get("no_proxy") or environ.get("NO_PROXY")
+    if is_loopback_host(parts.hostname or "") or (excluded and should_bypass_proxies(base_url, excluded)):
         return
     names = [name for kind in (parts.scheme, "all") for name in (f"{kind}_proxy", f"{kind.upper()}_PROXY")]
     name = next((name for name in names if environ.get(name)), None)

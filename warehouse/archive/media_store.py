@@ -16,7 +16,7 @@ _HEAD = 512
 
 # (offset, bytes at the offset, media type, extension); the first that matches.
 _MAGIC: tuple[tuple[int, bytes | tuple[bytes, ...], str, str], ...] = (
-    (0, (b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa"), "audio/mpeg", "mp3"),
+    (0, (b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa", b"\xff\xe3"), "audio/mpeg", "mp3"),
     (8, b"WAVE", "audio/wav", "wav"),
     (8, b"AVI ", "video/x-msvideo", "avi"),
     (0, b"OggS", "audio/ogg", "ogg"),
@@ -26,6 +26,7 @@ _MAGIC: tuple[tuple[int, bytes | tuple[bytes, ...], str, str], ...] = (
     (4, b"ftypM4A", "audio/mp4", "m4a"),
     (4, b"ftyp3g", "video/3gpp", "3gp"),
     (4, (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1"), "image/heic", "heic"),
+    (4, (b"ftypavif", b"ftypavis"), "image/avif", "avif"),
     (4, b"ftypqt", "video/quicktime", "mov"),
     (4, b"ftyp", "video/mp4", "mp4"),
     (0, b"\x1aE\xdf\xa3", "video/webm", "webm"),

@@ -246,3 +246,29 @@ def test_an_unreachable_database_blocks_requests_and_the_error_shows_no_password
     with pytest.raises(RateLimiterFailed, match="IPLUM_LIMITER_URL") as failure:
         RateLimiter(5, store=PostgresStateStore("postgresql://me:s3cret@127.0.0.1:1/none", "KEY")).acquire()
     assert "s3cret" not in str(failure.value)
+
+
+def test_penalties_of_many_threads_and_their_requests_do_not_mix_in_a_database(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    limiter = RateLimiter(10_000, store=PostgresStateStore(libpq_url(postgres_url), str(tmp_path)))
+    started = datetime.now(UTC)
+    failures: list[Exception] = []
+
+    def work(number: int) -> None:
+        try:
+            for step in range(20):
+                limiter.penalize(started + timedelta(milliseconds=10 * number + step))
+                limiter.acquire()
+        except (RateLimiterFailed, psycopg2.Error, ValueError) as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    limiter.penalize(datetime.now(UTC) + timedelta(hours=1))
+    with pytest.raises(RateLimited):
+        limiter.acquire(longest_penalty=900)

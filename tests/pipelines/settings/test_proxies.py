@@ -36,6 +36,7 @@ def _proxies(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         {"ALL_PROXY": "https://[::1]:3128"},
         {"HTTP_PROXY": "socks5://proxy:1080"},
         {"HTTPS_PROXY": "", "ALL_PROXY": ""},
+        {"ALL_PROXY": "socks5://proxy:1080", "NO_PROXY": "localhost,.iplum.com"},
     ],
 )
 def test_an_http_proxy_is_accepted(environ: dict[str, str]) -> None:
