@@ -50,7 +50,7 @@ def retention(
         _show_plan(deletion, dry_run=dry_run)
         for one in unfinished:
             typer.echo(f"An interrupted deletion is finished first: before {one.before}, {len(one.windows):,} windows.")
-        if dry_run or not (deletion.windows or deletion.inbox_events or unfinished):
+        if dry_run or not (deletion.windows or deletion.files or deletion.inbox_events or unfinished):
             continue
         if not yes and not typer.confirm("Delete this permanently?"):
             typer.echo("Nothing was deleted.")

@@ -130,9 +130,8 @@ class MediaStore:
         if sha256 not in (None, digest):
             raise FileRefused(DIFFERENT_FILE)
         key = self.folder.media_file(digest, extension)
-        # An existing file is checked, and replaced if it is damaged.
-        if not self.check(key, digest):
-            self.folder.store.move_in(incoming.path, key)
+        # An existing file is replaced too: it may be damaged, or so old that retention takes it for a leftover.
+        self.folder.store.move_in(incoming.path, key)
         return StoredFile(digest, size, media_type, key)
 
     def check(self, key: str, sha256: str) -> bool:

@@ -22,8 +22,9 @@ class DeletionRecord:
     """One deletion of an account's records before `before`, except held ones.
 
     It is written before anything is deleted, and again afterwards. `windows` maps a window key to the deleted rows
-    of each table (`rows`), the held rows (`held`) and the deleted raw files with size and hash (`raw`). `files`
-    are the media files to delete unless a remaining record refers to them; `files_kept` are those that were kept.
+    of each table (`rows`), the held rows (`held`) and the deleted raw files with size and hash (`raw`). `rewritten` are
+    the raw files of other windows that are written again without deleted records. `files` are the media files to delete
+    unless a remaining record refers to them; `files_kept` are those that were kept.
     `finished_at` is None until the deletion is complete.
     """
 
@@ -32,6 +33,7 @@ class DeletionRecord:
     older_than_days: int
     began_at: datetime
     windows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rewritten: list[dict[str, Any]] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
     files_kept: list[str] = field(default_factory=list)
     inbox_events: int = 0
@@ -128,10 +130,11 @@ def _is_consistent(folder: DataFolder, deletion: DeletionRecord) -> bool:
 
 def _has_media(folder: DataFolder, deletion: DeletionRecord) -> bool:
     """Whether all files to delete are media files, named by their hash."""
-    for file in deletion.files:
-        digest, extension = file["sha256"], file["path"].rpartition(".")[2]
-        if not re.fullmatch("[0-9a-f]{64}", digest) or not _EXTENSION.fullmatch(extension):
-            return False
-        if file["path"] != folder.media_file(digest, extension):
-            return False
-    return True
+    return all(find_media_hash(folder, file["path"]) == file["sha256"] for file in deletion.files)
+
+
+def find_media_hash(folder: DataFolder, path: str) -> str | None:
+    """Return the hash that a media file's name states; None for another file."""
+    digest, _, extension = path.rpartition("/")[2].partition(".")
+    is_named_by_hash = re.fullmatch("[0-9a-f]{64}", digest) and _EXTENSION.fullmatch(extension)
+    return digest if is_named_by_hash and path == folder.media_file(digest, extension) else None

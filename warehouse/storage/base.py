@@ -2,6 +2,8 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
@@ -12,6 +14,14 @@ Result = TypeVar("Result")
 
 
 _TEST_CONTENT = b"iplum write test"
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """Size and time of the last change (aware UTC) of a stored file."""
+
+    bytes: int
+    modified_at: datetime
 
 
 class Store(Protocol):
@@ -31,6 +41,9 @@ class Store(Protocol):
 
     def exists(self, key: str) -> bool:
         """Whether the file exists."""
+
+    def read_status(self, key: str) -> FileStatus:
+        """Return a file's size and age."""
 
     def read_version(self, key: str) -> str | None:
         """Return a text that changes with each write of the file; None if it does not exist."""

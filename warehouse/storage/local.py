@@ -4,11 +4,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from warehouse.errors import StorageFailed
 from warehouse.storage.atomic_files import Modes, create_folder, remove_abandoned, remove_file, replace_file, write_file
-from warehouse.storage.base import Item, Result
+from warehouse.storage.base import FileStatus, Item, Result
 
 _CHUNK = 1 << 20
 
@@ -42,6 +43,16 @@ class LocalStore:
     def exists(self, key: str) -> bool:
         """Whether the file exists."""
         return self._path(key).is_file()
+
+    def read_status(self, key: str) -> FileStatus:
+        """Return the size and the modification time."""
+        try:
+            found = self._path(key).stat()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StorageFailed.during("read", self._path(key), error) from error
+        return FileStatus(found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def read_version(self, key: str) -> str | None:
         """Return the modification time."""

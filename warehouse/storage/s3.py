@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from obstore.exceptions import GenericError
 from obstore.store import S3Store as ObstoreClient
 
-from warehouse.storage.base import Item, Result
+from warehouse.storage.base import FileStatus, Item, Result
 from warehouse.storage.s3_config import Bucket
 from warehouse.storage.s3_errors import translate_s3_errors
 
@@ -67,6 +67,12 @@ class S3Store:
     def exists(self, key: str) -> bool:
         """Whether the object exists."""
         return self.read_version(key) is not None
+
+    def read_status(self, key: str) -> FileStatus:
+        """Return the size, and the time of the upload."""
+        with self._errors("read", key):
+            found = obstore.head(self._remote, key)
+            return FileStatus(int(found["size"]), found["last_modified"])
 
     def read_version(self, key: str) -> str | None:
         """Return the ETag."""
