@@ -101,7 +101,7 @@ def _intermediate_tables(connection: duckdb.DuckDBPyConnection) -> Iterator[None
 def _write_settings(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -> None:
     for table in PUBLICATION_TABLES:
         connection.execute(f"CREATE OR REPLACE TABLE {table.name} ({render_ddl(table.columns)})")
-    for account, as_of in connection.execute(read_sql("intermediate", "accounts")).fetchall():
+    for account, as_of in connection.execute(read_sql("publication", "accounts")).fetchall():
         chosen = settings.of(account)
         connection.execute(
             "INSERT INTO publication.settings VALUES (?, ?, ?, ?, ?)",

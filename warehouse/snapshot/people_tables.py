@@ -48,7 +48,7 @@ def find_spellings(connection: duckdb.DuckDBPyConnection, directory: Directory) 
     endings = {key[-_COMPARED_DIGITS:] for key in keys}
     found: defaultdict[str, list[str]] = defaultdict(list)
     if keys:
-        for (party,) in connection.execute(read_sql("intermediate", "all_parties")).fetchall():
+        for (party,) in connection.execute(read_sql("publication", "all_parties")).fetchall():
             if _may_match(party, endings) and (key := build_party_key(party, directory.region)) in keys:
                 found[key].append(party)
     return {key: found.get(key, [key]) for key in keys}

@@ -1,4 +1,4 @@
-"""SQL statements, one SELECT per file: tables, views, marts, intermediate tables, checks, exports and report."""
+"""SQL statements, one SELECT per file, in folders: tables, views, marts, intermediate tables, checks and others."""
 
 from importlib.resources import files
 

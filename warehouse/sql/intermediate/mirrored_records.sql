@@ -21,10 +21,10 @@ WITH RECURSIVE internal AS (
 gaps AS (
     SELECT
         *,
-        lag(started_at) OVER (
-            PARTITION BY account, channel, from_party, to_party ORDER BY started_at, record_id
-        ) AS previous_start
+        lag(started_at) OVER in_order AS previous_start,
+        lead(started_at) OVER in_order AS next_start
     FROM internal
+    WINDOW in_order AS (PARTITION BY account, channel, from_party, to_party ORDER BY started_at, record_id)
 ),
 
 numbered AS (
@@ -34,6 +34,8 @@ numbered AS (
             PARTITION BY account, channel, from_party, to_party ORDER BY started_at, record_id
         ) AS burst
     FROM gaps
+    -- Most records have no other one within 5 seconds, and so no pair.
+    WHERE started_at <= previous_start + INTERVAL 5 SECONDS OR next_start <= started_at + INTERVAL 5 SECONDS
 ),
 
 bursts AS (

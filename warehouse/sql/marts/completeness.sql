@@ -14,6 +14,7 @@ covering AS (
         pull_id,
         request_start,
         request_end,
+        usage_types,
         max(request_end) OVER (
             PARTITION BY account, dataset, window_start, pull_id
             ORDER BY request_start, request_end
@@ -29,13 +30,13 @@ whole AS (
         account,
         dataset,
         window_start,
-        pull_id
+        pull_id,
+        count(usage_types) AS parts
     FROM covering
     GROUP BY ALL
     HAVING
         min(request_start) <= window_start::TIMESTAMP AT TIME ZONE 'UTC'
-        AND max(request_end)
-        >= window_end(window_start)
+        AND max(request_end) >= window_end(window_start)
         AND NOT bool_or(coalesce(request_start > reached, FALSE))
 ),
 
@@ -72,19 +73,18 @@ verified AS (
     GROUP BY ALL
 ),
 
--- Usage types of each whole pull that all of its parts requested.
-part_types AS (
+-- A whole pull requested a usage type if all of its complete responses did.
+requested_types AS (
     SELECT
         account,
         dataset,
         window_start,
         pull_id,
-        count(*) AS parts,
-        unnest(flatten(list(string_split(usage_types, ',')))) AS usage_type
+        parts,
+        unnest(string_split(usage_types, ',')) AS usage_type
     FROM window_responses
     INNER JOIN whole USING (account, dataset, window_start, pull_id)
-    WHERE complete AND usage_types IS NOT NULL
-    GROUP BY account, dataset, window_start, pull_id
+    WHERE complete
 ),
 
 whole_types AS (
@@ -93,7 +93,7 @@ whole_types AS (
         dataset,
         window_start,
         usage_type
-    FROM part_types
+    FROM requested_types
     GROUP BY account, dataset, window_start, pull_id, parts, usage_type
     HAVING count(*) = parts
 ),
