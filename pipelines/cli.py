@@ -143,6 +143,9 @@ def run(arguments: list[str]) -> int:
         return 2
     except BrokenPipeError:
         return 0
+    except MemoryError:
+        typer.echo("error: not enough memory. Free some, or set a lower IPLUM_CONCURRENCY, then run again.", err=True)
+        return 1
     except (SettingsError, WarehouseError, IPlumError, OSError) as error:
         if debug:
             raise

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from iplum_resource.errors import IPlumError
+from pipelines.settings import SettingsError
 from pipelines.steps.pull_windows import WindowOutcome
-from warehouse.errors import WarehouseError
+from warehouse.errors import QueryFailed, WarehouseError
 
 _SHOWN = 5
 
@@ -64,11 +66,31 @@ def describe_failure(event: dg.DagsterEvent) -> str:
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return str(data.user_failure_data.description)
-    error = data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    kind = "an unknown error" if error is None else error.cls_name
+    innermost = error = data.error
+    while error is not None:
+        if known := _describe_known(error.cls_name or "", error.message):
+            return f"{event.step_key}: {known}"
+        innermost, error = error, error.cause
+    kind = "an unknown error" if innermost is None else innermost.cls_name
     return f"{event.step_key}: {kind} in iplum itself. See its run in the Dagster UI (iplum ui)."
+
+
+def _describe_known(kind: str, message: str) -> str:
+    """Return the text of an error that a setting, file, disk or network caused, and an empty text for others."""
+    # Dagster stores the class and the text as Python prints them: "warehouse.errors.StorageFailed: cannot read …".
+    text = message.partition(": ")[2].strip()
+    if kind in _list_names(WarehouseError, IPlumError, SettingsError) - {QueryFailed.__name__}:
+        return text
+    if kind in _list_names(OSError):
+        return f"{text}. Check the disk and the folder, then run again."
+    if kind == MemoryError.__name__:
+        return "not enough memory. Free some, or set a lower IPLUM_CONCURRENCY, then run again."
+    return ""
+
+
+def _list_names(*kinds: type[Exception]) -> set[str]:
+    """Return the names of these kinds of errors and of all kinds derived from them."""
+    return {name for kind in kinds for name in (kind.__name__, *_list_names(*kind.__subclasses__()))}
 
 
 def _format_count(windows: int) -> str:
