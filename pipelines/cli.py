@@ -95,7 +95,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # So does SIGHUP, sent when a terminal is closed, unless `nohup` has set it to be ignored. It is passed on as
     # SIGTERM, because Dagster handles SIGTERM and SIGINT only.
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _stop_without_terminal)
     _show_start(arguments)
     code = run(arguments)

@@ -4,7 +4,6 @@ A killed process (`kill -9`, a power failure) leaves its run "started" in Dagste
 fill the queue of runs. Each run therefore holds a lock, which the operating system releases when the process ends.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -14,6 +13,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 #: The states of a run that has not ended.
 ACTIVE = (
@@ -42,7 +46,8 @@ def hold_run_lock(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     temporary = path.with_name(f"{_TEMPORARY}{run_id}")
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         # Renamed once it is held, so that nobody finds a lock that is not held yet.
         temporary.rename(path)
         yield
@@ -142,7 +147,9 @@ def _find_lock(instance: dg.DagsterInstance, run_id: str) -> Path:
 
 
 def _is_lock_free(path: Path) -> bool:
-    """Whether a lock exists that no process holds."""
+    """Whether a lock exists that no process holds. Without locks, as on Windows, no run is taken for dead."""
+    if fcntl is None:
+        return False
     try:
         descriptor = os.open(path, os.O_RDWR)
     except OSError:

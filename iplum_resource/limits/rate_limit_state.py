@@ -87,8 +87,8 @@ class FileStateStore(StateStore):
 
     def _open(self) -> int:
         """Open the file, never another one through a link, and only if it belongs to this user."""
-        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        if os.fstat(descriptor).st_uid != os.geteuid():
+        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        if hasattr(os, "geteuid") and os.fstat(descriptor).st_uid != os.geteuid():
             os.close(descriptor)
             raise RateLimitFileRefused("the next request", f"{self._file} belongs to another user")
         return descriptor

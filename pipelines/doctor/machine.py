@@ -32,8 +32,8 @@ def diagnose_folder(settings: Settings) -> Iterator[Diagnosis]:
         name = "local copy"
     existing = next(path for path in (folder.root, *folder.root.parents) if os.path.lexists(path))
     try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
+        with tempfile.TemporaryFile(dir=existing) as file:
+            has_modes = _has_modes(file.fileno())
     except OSError as error:
         yield _fail(name, StorageFailed.during("write to", existing, error))
         return
@@ -43,11 +43,25 @@ def diagnose_folder(settings: Settings) -> Iterator[Diagnosis]:
     else:
         yield Diagnosis(name, State.OK, f"{folder.root} is writable, {free}")
         mode, allowed = folder.root.stat().st_mode & 0o777, folder.modes.folder
-        if mode & ~allowed:
+        if not has_modes:
+            found = f"{folder.root} cannot have file modes: other users of this machine may read the data"
+            yield Diagnosis("data folder", State.WARNING, found, "Use a folder on a disk of Linux or macOS.")
+        elif mode & ~allowed:
             found = f"other users may read {folder.root} (mode {mode:04o})"
             yield Diagnosis("data folder", State.WARNING, found, f"Run: chmod {allowed:o} {folder.root}")
     if shutil.disk_usage(existing).free < _GIGABYTE:
         yield Diagnosis(name, State.WARNING, f"only {free}", "Free some space before a long backfill.")
+
+
+def _has_modes(descriptor: int) -> bool:
+    """Whether the filesystem of a file keeps modes: FAT, Windows and some network shares do not."""
+    try:
+        os.fchmod(descriptor, 0o640)
+        first = os.fstat(descriptor).st_mode & 0o777
+        os.fchmod(descriptor, 0o600)
+    except (AttributeError, OSError):  # Windows has no fchmod
+        return False
+    return (first, os.fstat(descriptor).st_mode & 0o777) == (0o640, 0o600)
 
 
 def _diagnose_bucket(folder: DataFolder) -> Diagnosis:

@@ -1,7 +1,6 @@
 """The callback receiver on a socket."""
 
 import logging
-import resource
 import signal
 import socket
 import sys
@@ -82,6 +81,10 @@ def list_mailboxes(accounts: Sequence[Settings], environ: Mapping[str, str]) -> 
 
 def _allow_open_files(count: int) -> None:
     """Raise this process's limit of open files to `count` if it is lower, as on macOS."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY != soft < count:
         most = count if hard == resource.RLIM_INFINITY else min(count, hard)

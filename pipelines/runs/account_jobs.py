@@ -20,7 +20,8 @@ from warehouse.windows import StorageWindow
 # The page of a job in Dagster's UI finds its runs by this tag, which runs started by the UI or the daemon have
 # too.
 _LOCATION_TAG = {".dagster/repository": "__repository__@pipelines.definitions"}
-_STOPPING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+# Windows has no SIGHUP.
+_STOPPING = frozenset({signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)})
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 

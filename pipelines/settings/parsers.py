@@ -155,10 +155,12 @@ def parse_business_hours(raw: Raw) -> str:
 
 def parse_group(raw: Raw) -> int | None:
     """Return the numeric ID of a group that this user may give files to; None for an empty text."""
-    import grp
-
     if not raw.text:
         return None
+    try:
+        import grp
+    except ImportError as error:
+        raise raw.fail("empty: this system has no groups") from error
     try:
         group = grp.getgrnam(raw.text).gr_gid
     except KeyError as error:

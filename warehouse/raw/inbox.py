@@ -264,7 +264,7 @@ def _create_sqlite_engine(url: sa.URL, modes: Modes) -> sa.Engine:
         require_own(path.with_name(name))
     try:
         # SQLite creates the write-ahead log with the file's mode.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, modes.file))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), modes.file))
     except OSError as error:
         raise StorageFailed.during("open the inbox", path, error) from error
     engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})

@@ -1,5 +1,6 @@
 """Atomic, durable and private writes of local files."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -15,6 +16,8 @@ from warehouse.errors import StorageFailed
 
 _TEMPORARY_PREFIX = ".tmp-"
 _ABANDONED_AFTER_SECONDS = 24 * 3600
+# What a filesystem without modes or without a sync of folders responds.
+_UNSUPPORTED = frozenset({errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def create_folder(path: Path, modes: Modes) -> None:
     create_folder(path.parent, modes)
     try:
         path.mkdir(mode=modes.folder, exist_ok=True)
-        path.chmod(modes.folder)  # the umask may have taken the group's bits away
+        _set_mode(path, modes.folder)  # the umask may have taken the group's bits away
         _set_group(path, modes)
         _sync_folder(path.parent)
     except OSError as error:
@@ -81,7 +84,7 @@ def open_temporary(path: Path, modes: Modes) -> tuple[Path, BinaryIO]:
 
 def replace_file(temporary: Path, path: Path, modes: Modes) -> None:
     """Sync a finished temporary file and rename it to `path`, durably; raises `OSError`."""
-    temporary.chmod(modes.file)
+    _set_mode(temporary, modes.file)
     _set_group(temporary, modes)
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
@@ -125,9 +128,24 @@ def _set_group(path: Path, modes: Modes) -> None:
         os.chown(path, -1, modes.group)
 
 
+def _set_mode(path: Path, mode: int) -> None:
+    """Set a mode where the filesystem has modes: FAT and some network shares do not."""
+    try:
+        path.chmod(mode)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+
+
 def _sync_folder(path: Path) -> None:
+    """Sync a folder where the system allows it: Windows cannot open folders, and some filesystems cannot sync them."""
+    if os.name == "nt":
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
     finally:
         os.close(descriptor)

@@ -5,7 +5,6 @@ as another user, such as root, the files it wrote can no longer be read or repla
 """
 
 import os
-import pwd
 import shlex
 import stat
 from collections.abc import Collection, Iterator
@@ -18,11 +17,16 @@ _NAME_FOLDER = "Set IPLUM_DATA or IPLUM_STATE to the folder itself, or replace t
 _REPLACE_LINK = "Replace the link by the file or folder itself. To use another disk, mount it there"
 
 
+def get_user() -> int:
+    """Return the numeric ID of the user who runs this: 0 on Windows, where all files have the owner 0."""
+    return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
 def require_own(path: Path) -> None:
     """Raise `FolderRefused` if a file or folder exists and is a symlink or belongs to another user."""
     found = _stat(path)
     if found is not None:
-        _check(path, found, owner=os.geteuid(), root=path, fix=_NAME_FOLDER)
+        _check(path, found, owner=get_user(), root=path, fix=_NAME_FOLDER)
 
 
 def require_own_tree(root: Path, names: Collection[str], *, readers: int | None = None) -> None:
@@ -34,7 +38,7 @@ def require_own_tree(root: Path, names: Collection[str], *, readers: int | None 
     found = _stat(root)
     if found is None:
         return
-    owner = found.st_uid if readers is not None and found.st_gid == readers else os.geteuid()
+    owner = found.st_uid if readers is not None and found.st_gid == readers else get_user()
     _check(root, found, owner=owner, root=root, fix=_NAME_FOLDER)
     for name in names:
         found = _stat(root / name)
@@ -85,6 +89,8 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 def _describe_user(uid: int) -> str:
     try:
+        import pwd
+
         return f"{pwd.getpwuid(uid).pw_name}, uid {uid}"
-    except KeyError:
+    except (ImportError, KeyError):  # Windows, or a user without an entry
         return f"uid {uid}"
