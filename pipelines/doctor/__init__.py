@@ -37,7 +37,7 @@ def run_diagnosis(
     yield from machine.diagnose_folder(accounts[0])
     yield from machine.diagnose_snapshot(accounts[0])
     for settings in accounts:
-        found = (machine.diagnose_data(settings, clock()), *machine.diagnose_types(settings))
+        found = (machine.diagnose_data(settings, clock()), *machine.diagnose_types(settings, clock()))
         for diagnosis in (*found, *machine.diagnose_records(settings)):
             yield _add_account(settings, diagnosis)
     yield from machine.diagnose_dagster(accounts, clock())

@@ -123,7 +123,7 @@ def diagnose_data(settings: Settings, now: datetime) -> Diagnosis:
     return Diagnosis("data", State.OK, found)
 
 
-def diagnose_types(settings: Settings) -> Iterator[Diagnosis]:
+def diagnose_types(settings: Settings, now: datetime) -> Iterator[Diagnosis]:
     """Check for usage types that windows of history were not pulled with."""
     from warehouse.lake.due_windows import count_missing_types, read_states
     from warehouse.schema.tables import USAGE
@@ -135,7 +135,7 @@ def diagnose_types(settings: Settings) -> Iterator[Diagnosis]:
         states = read_states(folder, USAGE, settings.account, windows)
     except StorageFailed:
         return  # reported by the check of the data
-    for name, count in count_missing_types(list(states.values()), settings.usage_types).items():
+    for name, count in count_missing_types(list(states.values()), settings.usage_types, now=now).items():
         found = f"{name}: not requested yet in {count:,} of {len(states):,} windows"
         yield Diagnosis("usage types", State.WARNING, found, "Run 'iplum sync': it requests them again.")
 

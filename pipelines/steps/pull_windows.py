@@ -3,7 +3,7 @@
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
@@ -33,7 +33,7 @@ class WindowOutcome:
 
     `again` marks a window that was reported before, or that only received out-of-window records. `refused` is
     whether the account may not request this dataset (HTTP 403); `refused_types` are the usage types that iPlum
-    rejects. `findings` are those of an audit.
+    rejects, with the time of the response. `findings` are those of an audit.
     """
 
     window: StorageWindow
@@ -42,7 +42,7 @@ class WindowOutcome:
     body_bytes: int = 0
     split_checked: bool = False
     refused: bool = False
-    refused_types: frozenset[str] = frozenset()
+    refused_types: dict[str, datetime] = field(default_factory=dict)
     again: bool = False
     findings: AuditFindings = NO_FINDINGS
     error: IPlumError | WarehouseError | None = None
@@ -153,11 +153,12 @@ class DatasetLoader:
 
     def _store_refused_types(self, outcome: WindowOutcome, stored_types: set[str]) -> None:
         """Store each refused usage type once per run, with the first window that shows it."""
-        new = outcome.refused_types - stored_types
+        new = outcome.refused_types.keys() - stored_types
         if outcome.error is None and new:
             try:
                 for usage_type in sorted(new):
-                    _append_refusal(self._log, outcome.window, uuid.uuid4().hex, self.clock(), usage_type)
+                    refused_at = outcome.refused_types[usage_type]
+                    _append_refusal(self._log, outcome.window, uuid.uuid4().hex, refused_at, usage_type)
                 stored_types |= new
             except WarehouseError as failure:
                 outcome.error = failure
@@ -220,7 +221,7 @@ class _ResponseRecorder:
             self.outcome.responses += 1
             self.outcome.body_bytes += len(response.body)
         self.outcome.split_checked |= pulled.reason == "halves"
-        self.outcome.refused_types |= frozenset(response.refused_types)
+        self.outcome.refused_types |= dict.fromkeys(response.refused_types, response.received_at)
 
     def record_refusal(self, refused_at: datetime) -> None:
         """Store that the account may not request this window."""

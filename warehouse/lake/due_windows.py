@@ -35,13 +35,13 @@ def find_due(
     A window is settled once a complete pull of each of the `usage_types` was made after it left the look-back. All
     others are due: the open window, the look-back, gaps after downtime, windows that were never pulled, and all of
     history if a usage type is added. A pull that was recorded in the future, while the machine's clock was wrong, does
-    not count. Usage types that iPlum refuses do not count. For an account without permission
-    for a dataset (no recording plan), only the newest window is due, whose pull shows when that changes.
+    not count. Usage types that iPlum refuses do not count. For an account without permission for a dataset (no
+    recording plan), only the newest window is due, whose pull shows when that changes.
     """
     windows = list(windows_between(since, now + timedelta(microseconds=1)))
-    wanted = set(usage_types) - find_refused_types(states.values())
+    wanted = set(usage_types) - find_refused_types(states.values(), now=now)
     due = [window for window in windows if not is_settled(states.get(window), window, lookback, wanted, now=now)]
-    return due[-1:] if is_refused(states.values()) else due
+    return due[-1:] if is_refused(states.values(), now=now) else due
 
 
 def find_latest_pull(folder: DataFolder, table: Table, account: str, *, now: datetime | None = None) -> datetime | None:
@@ -70,7 +70,7 @@ def find_audits(
     weekly audits cover all of history in turn, at a constant cost. The open window is left to the sync. `states`
     has one mapping per dataset; refused datasets are ignored.
     """
-    permitted = [dataset_states for dataset_states in states if not is_refused(dataset_states.values())]
+    permitted = [dataset_states for dataset_states in states if not is_refused(dataset_states.values(), now=now)]
     windows = [window for window in windows_between(since, now) if window.end <= now]
 
     def audited_at(window: StorageWindow) -> datetime:
@@ -111,30 +111,40 @@ def is_settled(
     return min(pulls) >= window.end + lookback and max(pulls) <= now + _CLOCK_TOLERANCE
 
 
-def find_refused_types(states: Collection[WindowState]) -> set[str]:
-    """Return the usage types that iPlum refused since their latest complete pull; `states` are of all windows."""
-    refused = _find_latest(state.refused_types for state in states)
-    complete = _find_latest(state.complete_types for state in states)
+def find_refused_types(states: Collection[WindowState], *, now: datetime) -> set[str]:
+    """Return the usage types that iPlum refused since their latest complete pull; `states` are of all windows.
+
+    Refusals and pulls that were recorded in the future do not count.
+    """
+    refused = _find_latest((state.refused_types for state in states), now)
+    complete = _find_latest((state.complete_types for state in states), now)
     return {name for name, at in refused.items() if at > complete.get(name, _NEVER)}
 
 
-def count_missing_types(states: Collection[WindowState], usage_types: Collection[str]) -> dict[str, int]:
+def count_missing_types(
+    states: Collection[WindowState], usage_types: Collection[str], *, now: datetime
+) -> dict[str, int]:
     """Count, per usage type, the completely pulled windows that lack it; types that iPlum refuses are left out."""
     pulled = [state for state in states if state.complete_types]
     counts = {name: sum(name not in state.complete_types for state in pulled) for name in usage_types}
-    refused = find_refused_types(states)
+    refused = find_refused_types(states, now=now)
     return {name: count for name, count in counts.items() if count and name not in refused}
 
 
-def _find_latest(times: Iterable[Mapping[str, datetime]]) -> dict[str, datetime]:
+def _find_latest(times: Iterable[Mapping[str, datetime]], now: datetime) -> dict[str, datetime]:
     latest: dict[str, datetime] = {}
     for name, at in (item for mapping in times for item in mapping.items()):
-        latest[name] = max(at, latest.get(name, at))
+        if at <= now + _CLOCK_TOLERANCE:
+            latest[name] = max(at, latest.get(name, at))
     return latest
 
 
-def is_refused(states: Collection[WindowState]) -> bool:
-    """Whether iPlum refused a dataset (HTTP 403) since its latest complete pull; `states` are of all its windows."""
-    refused = max((state.refused_at for state in states if state.refused_at), default=None)
-    complete = max((state.complete_at for state in states if state.complete_at), default=None)
+def is_refused(states: Collection[WindowState], *, now: datetime | None = None) -> bool:
+    """Whether iPlum refused a dataset (HTTP 403) since its latest complete pull; `states` are of all its windows.
+
+    With `now`, refusals and pulls that were recorded in the future do not count.
+    """
+    latest = _LATEST if now is None else now + _CLOCK_TOLERANCE
+    refused = max((s.refused_at for s in states if s.refused_at and s.refused_at <= latest), default=None)
+    complete = max((s.complete_at for s in states if s.complete_at and s.complete_at <= latest), default=None)
     return refused is not None and (complete is None or refused > complete)

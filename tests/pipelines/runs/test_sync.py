@@ -198,12 +198,12 @@ def test_a_usage_type_that_iplum_accepts_later_is_pulled_for_all_of_history(acco
     account.sync()
     account.sync()
     account.set_options()
-    assert list(diagnose_types(account.settings)) == [], "refused types are reported by the check of the API"
+    assert list(diagnose_types(account.settings, now())) == [], "refused types are reported by the check of the API"
     account.sync()
-    (line,) = diagnose_types(account.settings)
+    (line,) = diagnose_types(account.settings, now())
     assert line.found.startswith("iplumcall: not requested yet in ")
     assert account.sync().failures == []
-    assert list(diagnose_types(account.settings)) == []
+    assert list(diagnose_types(account.settings, now())) == []
     assert account.ids() == account.expected_ids()
     account.server.requests.clear()
     account.sync()

@@ -112,16 +112,25 @@ def test_all_of_history_is_due_for_an_added_usage_type() -> None:
 
 
 def test_a_refused_usage_type_is_not_due_until_a_pull_returns_it() -> None:
-    earlier, later = NOW - timedelta(days=1), NOW + timedelta(days=1)
+    earlier, later = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
     states = dict.fromkeys(WINDOWS, pulled_types(NOW, "fax"))
     states[WINDOWS[5]] = replace(states[WINDOWS[5]], refused_types={"iplumcall": earlier})
     assert list_due_types(states, "fax", "iplumcall") == ["2024-03-06", "2024-03-11"]
     states[WINDOWS[-1]] = pulled_types(later, "fax", "iplumcall")
     assert list_due_types(states, "fax", "iplumcall") == [window.key for window in WINDOWS]
-    assert count_missing_types(list(states.values()), ["fax", "iplumcall"]) == {"iplumcall": len(WINDOWS) - 1}
-    states[WINDOWS[0]] = replace(states[WINDOWS[0]], refused_types={"iplumcall": later + timedelta(hours=1)})
+    assert count_missing_types(list(states.values()), ["fax", "iplumcall"], now=NOW) == {"iplumcall": len(WINDOWS) - 1}
+    states[WINDOWS[0]] = replace(states[WINDOWS[0]], refused_types={"iplumcall": NOW})
     assert list_due_types(states, "fax", "iplumcall") == ["2024-03-06", "2024-03-11"]
-    assert count_missing_types(list(states.values()), ["fax", "iplumcall"]) == {}
+    assert count_missing_types(list(states.values()), ["fax", "iplumcall"], now=NOW) == {}
+
+
+def test_a_refusal_that_was_recorded_in_the_future_does_not_count() -> None:
+    """The machine's clock was ahead; otherwise the type, or the dataset, would be refused until then."""
+    ahead = NOW + timedelta(days=365)
+    states = dict.fromkeys(WINDOWS, pulled_types(NOW, "fax"))
+    states[WINDOWS[5]] = replace(states[WINDOWS[5]], refused_types={"iplumcall": ahead})
+    assert list_due_types(states, "fax", "iplumcall") == [window.key for window in WINDOWS]
+    assert list_due({WINDOWS[0]: replace(NEVER, refused_at=ahead)}) == [window.key for window in WINDOWS]
 
 
 def test_the_types_of_pulls_and_refusals_are_in_the_lake_file(tmp_path: Path) -> None:
