@@ -9,10 +9,11 @@ import os
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -65,6 +66,7 @@ app.add_typer(hold)
 app.add_typer(people)
 
 _INTERRUPTED = 130
+_RESEND_AFTER = 0.05
 _LOGGED = {"sync", "archive", "publish", "verify", "retention"}
 
 
@@ -91,6 +93,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     if "--debug" not in arguments:
         sys.excepthook = _print_bug
+    sys.unraisablehook = _resend_interrupt
     # SIGTERM, as sent by cron, systemd or `kill`, ends a command like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # So does SIGHUP, sent when a terminal is closed, unless `nohup` has set it to be ignored. It is passed on as
@@ -105,6 +108,14 @@ def main() -> None:
             sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _resend_interrupt(unraisable: Any) -> None:
+    """Send Ctrl-C again if it arrived in a destructor, where Python prints a traceback and continues."""
+    if isinstance(unraisable.exc_value, Exception | GeneratorExit | None):
+        sys.__unraisablehook__(unraisable)
+    else:
+        threading.Timer(_RESEND_AFTER, os.kill, (os.getpid(), signal.SIGINT)).start()
 
 
 def _stop_without_terminal(_number: int, _frame: FrameType | None) -> None:

@@ -1,12 +1,15 @@
 """Signals that arrive while a job runs, wherever they arrive."""
 
 import signal
+import sys
+import time
 from contextlib import suppress
 from typing import Any, cast
 
 import dagster as dg
 import pytest
 
+from pipelines import cli
 from pipelines.dagster_home import open_instance
 from pipelines.runs.account_jobs import run_job
 from tests.support.account import Account
@@ -71,3 +74,19 @@ def test_a_signal_after_the_last_step_stops_the_command_and_leaves_the_run(accou
         with pytest.raises(KeyboardInterrupt):
             run_job(cast("dg.Definitions", DroppingJob()), "nothing", instance)
         assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.SUCCESS]
+
+
+def test_a_signal_that_arrives_in_a_destructor_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python only prints "Exception ignored in", and the command would continue."""
+
+    class Interrupted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def work() -> None:
+        Interrupted()
+        time.sleep(10)
+
+    monkeypatch.setattr(sys, "unraisablehook", cli._resend_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        work()
