@@ -118,6 +118,10 @@ def test_texts_at_the_same_time_are_ordered_by_record_id(reply: str, open_blocks
         ("2026-03-07 05:00", "2026-03-09 04:00", 47.0, "sat-sun 00:00-24:00"),  # this Sunday has 23 hours
         ("2026-10-31 04:00", "2026-11-02 05:00", 49.0, "sat-sun 00:00-24:00"),  # this Sunday has 25 hours
         ("2026-03-08 05:00", "2026-03-08 12:00", 4.0, "sat 22:00-05:00"),  # midnight to 05:00, without the skipped hour
+        ("2026-03-08 05:00", "2026-03-08 14:00", 2.0, "sun 02:30-05:00"),  # opens at 03:00, because 02:30 is skipped
+        ("2026-03-08 05:00", "2026-03-08 14:00", 2.0, "sun 00:00-02:30"),  # closes at 02:00, which is 03:00
+        ("2026-11-01 04:00", "2026-11-01 14:00", 3.0, "sun 01:00-03:00"),  # the hour from 01:00 is repeated
+        ("2026-11-01 04:00", "2026-11-01 14:00", 1.0, "sun 01:15-01:45"),  # open twice
     ],
 )
 def test_business_wait_is_computed_in_local_time(
