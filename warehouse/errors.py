@@ -14,6 +14,7 @@
     ├── HoldsUnreadable      the file of legal holds cannot be read
     ├── NoSuchHold           there is no hold with this number
     ├── RecordUnreadable     a deletion record cannot be read
+    ├── RecordContradicted   a deletion record does not fit the data or the time
     ├── WindowDeleted        retention has deleted the window while it was pulled
     └── QueryFailed          DuckDB rejected a user's SQL
 
@@ -160,6 +161,17 @@ class RecordUnreadable(WarehouseError):
             f"cannot read the deletion record {path}",
             "it is damaged, or iplum did not write it",
             "Restore it from a backup, or remove it if its windows may be pulled again",
+        )
+
+
+class RecordContradicted(WarehouseError):
+    """A deletion record does not fit the data or the time, so windows would be skipped that were not deleted."""
+
+    def __init__(self, path: str, cause: str) -> None:
+        super().__init__(
+            f"cannot use the deletion record {path}",
+            cause,
+            "If iplum did not write it, remove it. If a backup brought the data back, run 'iplum retention' again",
         )
 
 

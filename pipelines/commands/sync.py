@@ -76,6 +76,8 @@ def _show_report(report: "SyncReport", settings: Settings) -> None:
         )
     if not report.datasets and not report.failures:
         typer.echo("nothing is due")
+    for note in report.notes:
+        typer.echo(f"note: {note}")
     for problem in report.problems:
         typer.echo(f"warning: {problem}", err=True)
     exit_on(report.failures)

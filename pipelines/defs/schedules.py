@@ -14,9 +14,8 @@ from pipelines.defs.partitions import MAX_WINDOWS_PER_RUN, build_range_tags
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
 from warehouse.archive.backlog import find_backlog
-from warehouse.errors import RecordUnreadable
 from warehouse.lake.due_windows import find_audits, find_due, group_into_ranges, read_states
-from warehouse.raw.deletion_log import find_first_kept_window
+from warehouse.retention.skipped_windows import check_effective_record
 from warehouse.schema.tables import FOLDED_TABLES, TABLES_WITH_ARCHIVE, USAGE
 from warehouse.windows import StorageWindow, window_of, windows_between
 
@@ -25,24 +24,26 @@ WINDOWS_PER_AUDIT = 80
 _AUDIT_HOURS_AFTER_SYNC = 3
 
 
-def find_first_window(settings: Settings) -> StorageWindow:
-    """Return the first window of an account: that of its start date, or the first one not deleted."""
-    first_kept = find_first_kept_window(open_folder(settings), settings.account)
+def find_first_window(settings: Settings, now: datetime) -> StorageWindow:
+    """Return the first window of an account: that of its start date, or the first one not deleted.
+
+    `now` is aware UTC. Raises `RecordUnreadable` and `RecordContradicted` for an unusable deletion record.
+    """
+    lookback = timedelta(days=settings.lookback_days)
+    record = check_effective_record(open_folder(settings), settings.account, now=now, lookback=lookback)
     start = window_of(settings.start_date)
-    return start if first_kept is None else max(start, first_kept)
+    return start if record is None else max(start, record.first_kept)
 
 
 def find_due_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List the due windows at `now` (aware UTC) as one range per run, newest first.
 
     A window is due if usage or recordings are: without a complete pull of a usage type, or in the look-back. Deleted
-    windows are not. Raises `RecordUnreadable` for a deletion record that is damaged or of the future.
+    windows are not. Raises as `find_first_window` does.
     """
-    since = find_first_window(settings).start
+    since = find_first_window(settings, now).start
     windows = list(windows_between(since, now + timedelta(microseconds=1)))
     folder = open_folder(settings).with_cached_listings(settings.account)
-    if not windows and window_of(settings.start_date).start <= now:
-        raise RecordUnreadable(folder.store.locate(folder.retention_folder(settings.account)))
     due = {
         window
         for table in FOLDED_TABLES
@@ -76,7 +77,7 @@ def find_backlog_ranges(settings: Settings, now: datetime) -> list[list[StorageW
 
 def find_audit_ranges(settings: Settings, now: datetime) -> list[list[StorageWindow]]:
     """List the windows of the weekly audit at `now` (aware UTC) as one range per run."""
-    since = find_first_window(settings).start
+    since = find_first_window(settings, now).start
     windows = list(windows_between(since, now))
     folder = open_folder(settings).with_cached_listings(settings.account)
     states = [read_states(folder, table, settings.account, windows) for table in FOLDED_TABLES]

@@ -37,9 +37,13 @@ def run_diagnosis(
     yield from machine.diagnose_folder(accounts[0])
     yield from machine.diagnose_snapshot(accounts[0])
     for settings in accounts:
-        found = (machine.diagnose_data(settings, clock()), *machine.diagnose_types(settings, clock()))
-        for diagnosis in (*found, *machine.diagnose_records(settings)):
-            yield _add_account(settings, diagnosis)
+        found = (
+            machine.diagnose_data(settings, clock()),
+            *machine.diagnose_types(settings, clock()),
+            *machine.diagnose_deletions(settings, clock()),
+            *machine.diagnose_records(settings),
+        )
+        yield from (_add_account(settings, diagnosis) for diagnosis in found)
     yield from machine.diagnose_dagster(accounts, clock())
     yield from machine.diagnose_alerts(accounts[0], send_test=try_alert)
 

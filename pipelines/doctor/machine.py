@@ -106,6 +106,21 @@ def diagnose_records(settings: Settings) -> Iterator[Diagnosis]:
         yield Diagnosis("records", State.WARNING if problem.is_damage else State.OK, str(problem), fix)
 
 
+def diagnose_deletions(settings: Settings, now: datetime) -> Iterator[Diagnosis]:
+    """Check the deletion record because of which windows are skipped."""
+    from warehouse.retention.skipped_windows import check_effective_record, describe_skipped_windows
+
+    folder, lookback = open_folder(settings), timedelta(days=settings.lookback_days)
+    try:
+        check_effective_record(folder, settings.account, now=now, lookback=lookback)
+        skipped = describe_skipped_windows(folder, settings.account, first=window_of(settings.start_date))
+    except WarehouseError as error:
+        yield _fail("retention", error)
+        return
+    if skipped:
+        yield Diagnosis("retention", State.OK, skipped)
+
+
 def diagnose_data(settings: Settings, now: datetime) -> Diagnosis:
     """Check how recent the newest data is."""
     from warehouse.lake.due_windows import find_latest_pull

@@ -24,9 +24,10 @@ from pipelines.warehouse_folder import check_folder, has_inbox, open_folder
 from warehouse.checks.data_problems import DataProblem, find_problems
 from warehouse.errors import StorageFailed
 from warehouse.lake.due_windows import group_into_ranges
+from warehouse.retention.skipped_windows import describe_skipped_windows
 from warehouse.snapshot.database import count_rows
 from warehouse.snapshot.pointer import find_snapshot
-from warehouse.windows import StorageWindow, windows_between
+from warehouse.windows import StorageWindow, window_of, windows_between
 
 
 @dataclass
@@ -48,12 +49,13 @@ class DatasetTally:
 
 @dataclass
 class SyncReport:
-    """The result of a sync: counts per dataset, published rows, one line per failure, and data problems."""
+    """The result of a sync: counts per dataset, published rows, one line per failure, data problems, and notes."""
 
     datasets: dict[str, DatasetTally] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     problems: list[DataProblem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class _TallyingProgress(Progress):
@@ -93,7 +95,7 @@ def choose_ranges(
     """
     if since is None and until is None:
         return find_due_ranges(settings, now)
-    begin = max(settings.start_date, find_first_window(settings).first_day)
+    begin = max(settings.start_date, find_first_window(settings, now).first_day)
     first = since or begin
     if settings.is_one_of_many or first == settings.start_date:
         first = max(first, begin)
@@ -167,6 +169,9 @@ def sync(
     if snapshot is not None:
         report.rows = count_rows(snapshot)
     report.problems = find_problems(folder, {settings.account for settings in chosen})
+    for settings in chosen:
+        skipped = describe_skipped_windows(folder, settings.account, first=window_of(settings.start_date))
+        report.notes += [] if skipped is None else [skipped]
     return report
 
 

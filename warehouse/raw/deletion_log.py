@@ -70,7 +70,7 @@ class DeletionRecord:
 def save_deletion_record(folder: DataFolder, deletion: DeletionRecord) -> None:
     """Write a record durably; raises `StorageFailed`."""
     content = json.dumps(asdict(deletion), default=datetime.isoformat, indent=1)
-    folder.store.write(f"{folder.retention_folder(deletion.account)}/{_name(deletion)}", content.encode())
+    folder.store.write(_key(folder, deletion), content.encode())
 
 
 def load_deletion_records(folder: DataFolder, account: str) -> list[DeletionRecord]:
@@ -78,13 +78,24 @@ def load_deletion_records(folder: DataFolder, account: str) -> list[DeletionReco
     return [_read(folder, account, name) for name in _names(folder, account)]
 
 
-def find_first_kept_window(folder: DataFolder, account: str) -> StorageWindow | None:
-    """Return the first window that was not deleted, or None if nothing was.
+def find_effective_record(folder: DataFolder, account: str) -> DeletionRecord | None:
+    """Return the record of the deletion that reaches furthest, or None if nothing was deleted.
 
-    Raises `RecordUnreadable` if the latest record is damaged: its name alone must not stop a sync.
+    Raises `RecordUnreadable` if it is damaged: its name alone must not stop a sync.
     """
     latest = max(_names(folder, account), key=lambda name: name.partition(_BEFORE)[2], default=None)
-    return None if latest is None else _read(folder, account, latest).first_kept
+    return None if latest is None else _read(folder, account, latest)
+
+
+def find_first_kept_window(folder: DataFolder, account: str) -> StorageWindow | None:
+    """Return the first window that was not deleted, or None if nothing was; raises `RecordUnreadable`."""
+    record = find_effective_record(folder, account)
+    return None if record is None else record.first_kept
+
+
+def locate_record(folder: DataFolder, deletion: DeletionRecord) -> str:
+    """Return the place of a record as users write it."""
+    return folder.store.locate(_key(folder, deletion))
 
 
 def is_deleted(folder: DataFolder, account: str, window: StorageWindow) -> bool:
@@ -95,6 +106,10 @@ def is_deleted(folder: DataFolder, account: str, window: StorageWindow) -> bool:
 
 def _name(deletion: DeletionRecord) -> str:
     return f"{format_file_time(deletion.began_at)}{_BEFORE}{deletion.before}{_SUFFIX}"
+
+
+def _key(folder: DataFolder, deletion: DeletionRecord) -> str:
+    return f"{folder.retention_folder(deletion.account)}/{_name(deletion)}"
 
 
 def _names(folder: DataFolder, account: str) -> list[str]:

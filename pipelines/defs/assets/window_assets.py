@@ -11,7 +11,7 @@ from iplum_resource.client import IPlumClient
 from iplum_resource.window_pull import FetchWindow
 from pipelines.clock import Clock
 from pipelines.defs.assets.catalog import build_column_schema
-from pipelines.defs.failures import fail_windows
+from pipelines.defs.failures import fail_windows, failing_step
 from pipelines.defs.partitions import AUDIT_TAG, FINDINGS_TAG, open_account, window_step
 from pipelines.defs.schedules import find_first_window
 from pipelines.settings import Settings
@@ -71,7 +71,8 @@ def build_window_assets(
     @window_step(settings, f"pull_{dataset.table.name}", specs)
     def pull(context: dg.AssetExecutionContext) -> tuple[None, None]:
         partitions = [window_of_key(key) for key in context.partition_keys]
-        first = find_first_window(settings)
+        with failing_step():
+            first = find_first_window(settings, clock())
         windows = [window for window in partitions if window >= first]
         for window in (window for window in partitions if window < first):
             for key in dataset.keys(settings):

@@ -11,6 +11,8 @@ from pipelines import cli
 from pipelines.defs.build import build_definitions
 from pipelines.defs.partitions import build_range_tags
 from pipelines.defs.schedules import find_audit_ranges, find_due_ranges, find_first_window
+from pipelines.doctor import machine
+from pipelines.doctor.diagnosis import State
 from pipelines.runs.account_jobs import run_job
 from pipelines.runs.retention import carry_out, plan_deletion
 from pipelines.steps.drain_inbox import Drain
@@ -20,6 +22,7 @@ from tests.support.raw_responses import call, fold, response
 from warehouse.outputs.report import write_report
 from warehouse.raw.deletion_log import load_deletion_records, save_deletion_record
 from warehouse.raw.inbox import Event
+from warehouse.retention.deletion import Retention
 from warehouse.snapshot.publish import publish
 from warehouse.windows import StorageWindow, window_of
 
@@ -102,7 +105,7 @@ def test_a_period_within_the_look_back_is_rejected(account: Account, arguments: 
 
 def test_deleted_windows_are_never_pulled_again(account: Account, old: StorageWindow) -> None:
     assert run(*DELETE, "--yes") == 0
-    first_window = find_first_window(account.settings)
+    first_window = find_first_window(account.settings, now())
     assert first_window > old
     assert min(windows[0] for windows in find_due_ranges(account.settings, now())) == first_window
     assert min(windows[0] for windows in find_audit_ranges(account.settings, now())) == first_window
@@ -182,5 +185,71 @@ def test_an_invented_or_empty_record_never_stops_the_sync_silently(
     later = plan_deletion(account.settings, older_than_days=12, now=now() + timedelta(days=365))
     save_deletion_record(account.folder, later)
     assert run("sync") == 1
-    assert f"cannot read the deletion record {folder}" in capsys.readouterr().err
+    (record_file,) = folder.glob("2*.json")
+    assert f"cannot use the deletion record {record_file}: it is of the future" in capsys.readouterr().err
     assert account.server.requests == []
+
+
+def write_record(account: Account, *, days: int, finished: bool = True) -> str:
+    """Save the record of a deletion that was never made, and return its path."""
+    deletion = Retention(account.folder, "default").plan(older_than_days=days, now=now())
+    deletion.windows = {}
+    deletion.finished_at = now() if finished else None
+    save_deletion_record(account.folder, deletion)
+    (path,) = (account.folder.root / account.folder.retention_folder("default")).glob("*.json")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("days", "cause"),
+    [
+        (1, "but retention keeps the last 7 days (IPLUM_LOOKBACK_DAYS)"),
+        (12, "was deleted, but 1 of these windows, such as {old}, have responses of iPlum"),
+    ],
+)
+def test_a_forged_record_that_does_not_fit_the_data_is_refused_before_any_request(
+    account: Account, old: StorageWindow, days: int, cause: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_record(account, days=days)
+    for arguments in (["sync"], ["sync", "--since", str(account.first_day)], ["verify"]):
+        assert run(*arguments) == 1
+        error = capsys.readouterr().err
+        assert f"cannot use the deletion record {path}: " in error
+        assert cause.format(old=old.key) in error
+    (found,) = machine.diagnose_deletions(account.settings, now())
+    assert (found.name, found.state) == ("retention", State.FAILED)
+    assert path in found.found
+    assert "If iplum did not write it, remove it" in found.fix
+    assert account.server.requests == []
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_sync_and_doctor_name_the_windows_that_a_record_skips(
+    account: Account, finished: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_record(account, days=12, finished=finished)
+    first = window_of(account.settings.start_date)
+    before = window_of(now() - timedelta(days=12))
+    skipped = f"the windows of account default from {first.key} to before {before.key} are skipped: the deletion of "
+    assert run("sync") == 0
+    output = capsys.readouterr().out
+    assert f"note: {skipped}" in output
+    assert f"({path})" in output
+    assert ("it is not finished" in output) is not finished
+    (found,) = machine.diagnose_deletions(account.settings, now())
+    assert found.state is State.OK
+    assert found.found.startswith(skipped)
+    assert run("sync", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == [found.found]
+
+
+def test_a_deletion_is_no_contradiction_of_itself_also_with_holds_and_late_callbacks(
+    account: Account, old: StorageWindow
+) -> None:
+    assert run("hold", "add", "--user", HELD) == 0
+    assert run(*DELETE, "--yes") == 0
+    late = json.dumps(record("held-late", old, HELD)).encode()
+    with open_inbox(account.settings, account.folder) as inbox:
+        inbox.append([Event(dataset="usage_callbacks", received_at=now(), body=late)])
+        Drain(folder=account.folder, account="default", inbox=inbox, clock=now).run()
+    assert find_first_window(account.settings, now()) > old
