@@ -149,5 +149,5 @@ def _decode_state(encoded: bytes) -> WindowState | None:
         for name in ("missing_fields", "unreadable_at"):
             fields[name] = tuple(fields.get(name, ()))
         return WindowState(**fields)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # missing, damaged, or of another version

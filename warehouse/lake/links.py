@@ -33,7 +33,7 @@ def _load_links(folder: DataFolder, key: str) -> Links:
     try:
         stored = json.loads(b"".join(folder.store.read_chunks(key)))
         return {record_id: frozenset(map(window_of_key, keys)) for record_id, keys in stored.items()}
-    except (FileNotFoundError, ValueError, AttributeError, TypeError):
+    except (FileNotFoundError, ValueError, AttributeError, TypeError, RecursionError):
         return {}
 
 

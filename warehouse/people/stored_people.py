@@ -79,7 +79,7 @@ def _read_stored(folder: DataFolder) -> dict[str, tuple[Entry, ...]] | None:
     try:
         stored = json.loads(content)
         return {source: tuple(map(_parse_entry, entries)) for source, entries in stored.items()}
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

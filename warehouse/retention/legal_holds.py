@@ -68,8 +68,12 @@ def read_hold_history(folder: DataFolder) -> list[Hold]:
     except FileNotFoundError:
         return []
     try:
-        return [_parse_hold(entry) for entry in json.loads(content)]
-    except (ValueError, TypeError, KeyError) as error:
+        entries = json.loads(content)
+        if not isinstance(entries, list):
+            # An object would read as no holds, and nothing would be kept.
+            raise TypeError("not a list")  # noqa: TRY301
+        return [_parse_hold(entry) for entry in entries]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise HoldsUnreadable(
             f"cannot read the legal holds in {folder.store.locate(HOLDS)}",
             "the file is damaged, so nothing is deleted",

@@ -47,7 +47,7 @@ def read_pointer(folder: DataFolder) -> Pointer | None:
     try:
         fields = json.loads(content)
         return Pointer(**{name: fields[name] for name in Pointer.__dataclass_fields__})
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         place = folder.store.locate(POINTER)
         raise StorageFailed(
             f"cannot read {place}", "it is not a snapshot pointer", "Delete it, then run 'iplum publish'"

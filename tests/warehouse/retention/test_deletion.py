@@ -422,6 +422,13 @@ def test_a_hold_matches_records_by_user_counterparty_and_account(
     assert Hold(number=1, since=date(2023, 4, 1), **terms).holds(record) is is_held
 
 
+@pytest.mark.parametrize("content", ["{}", "5", "null", "[1]", '[{"number": 1}]', "[" * 100_000, "[", ""])
+def test_a_damaged_file_of_holds_never_reads_as_no_holds(folder: DataFolder, content: str) -> None:
+    (folder.root / "holds.json").write_text(content)
+    with pytest.raises(HoldsUnreadable, match="nothing is deleted"):
+        read_holds(folder)
+
+
 def test_nothing_is_deleted_if_the_raw_log_or_the_holds_cannot_be_read(folder: DataFolder) -> None:
     declare_hold(folder, user=ANN)
     (name,) = folder.raw_files("usage", "default", OLDER)
