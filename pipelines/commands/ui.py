@@ -13,16 +13,21 @@ def ui(
     only: Annotated[
         Literal["webserver", "daemon"] | None, typer.Option(help="Start one of the two, for systemd or a container.")
     ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Show the UI without the buttons that change something.")
+    ] = False,
 ) -> None:
     """Run the Dagster UI and its daemon, which starts the scheduled syncs, until Ctrl-C.
 
     Requests that another web page sends, or that use another name than localhost, are refused. List the names of a
     proxy in IPLUM_UI_HOSTS.
 
-    Examples: `iplum ui` · `iplum ui --port 3001`
+    Examples: `iplum ui` · `iplum ui --only webserver --read-only --port 3001`
     """
     import os
 
+    if read_only and only != "webserver":
+        raise typer.BadParameter("--read-only needs --only webserver: the daemon always starts runs")
     from pipelines.dagster_home import build_daemon_command, build_ui_command, build_webserver_command, prepare_ui
 
     home, environ = prepare_ui(os.environ, find_home(os.environ).path)
@@ -30,7 +35,7 @@ def ui(
     if only == "daemon":
         command = build_daemon_command()
     elif only == "webserver":
-        command = build_webserver_command(*address)
+        command = build_webserver_command(*address, *(["--read-only"] if read_only else []))
     else:
         command = build_ui_command(*address)
     os.chdir(home)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from iplum_resource.standin.server import Running
+from pipelines import cli
 from pipelines.settings import PROJECT
 from tests.support.account import Account
 
@@ -18,10 +19,12 @@ PAGE = (PROJECT / "docs" / "operations.md").read_text()
 PROGRAMS = {
     "sudo": 'if [ "$1" = -u ]; then shift 2; fi; exec "$@"',
     "useradd": 'mkdir -p "$ROOT/opt" "$ROOT/var/lib" "$ROOT/var/log" "$ROOT/etc/logrotate.d"',
-    "git": 'mkdir -p "$3" && cp -R pipelines warehouse iplum_resource "$3"',
+    "git": '[ "$1" = -C ] || { mkdir -p "$3" && cp -R pipelines warehouse iplum_resource "$3"; }',
     "make": (
-        'mkdir -p "$2/.venv/bin" && echo "#!/bin/sh\nPYTHONPATH=\'$2\' exec $PYTHON -P -m pipelines.cli \\"\\$@\\"" '
-        '> "$2/.venv/bin/iplum" && chmod 755 "$2/.venv/bin/iplum"'
+        'bin="$2/.venv/bin"; mkdir -p "$bin"; for each in "iplum -m pipelines.cli" "dagster -m dagster" python; do '
+        "set -- $each; name=$1; shift; "
+        'echo "#!/bin/sh\nPYTHONPATH=\'$bin/../..\' exec $PYTHON -P $* \\"\\$@\\"" > "$bin/$name"; '
+        'chmod 755 "$bin/$name"; done'
     ),
     "systemctl": "exit 0",
     "chown": "exit 0",
@@ -48,7 +51,7 @@ class Server:
 
     def run(self, name: str) -> str:
         """Run a block of the page in the clone."""
-        (commands,) = re.findall(rf"<!-- run: {name} -->\n```sh\n(.+?)```", PAGE, re.DOTALL)
+        (commands,) = re.findall(rf"<!-- run: {name} -->\n *```sh\n(.+?)```", PAGE, re.DOTALL)
         return self.run_line(self._move(commands))
 
     def run_cron(self) -> None:
@@ -77,12 +80,13 @@ class Server:
 
 @pytest.fixture
 def clone(standin: Running, tmp_path: Path) -> Account:
-    """Return an account whose clone has a `.env` and synced data."""
-    account = Account(standin, tmp_path / "clone")
+    """Return an account on a desk with a `.env` and data; the folder `clone` is a clone on a server."""
+    account = Account(standin, tmp_path / "desk")
     for name in ("pipelines", "warehouse", "iplum_resource", "deploy"):
-        shutil.copytree(PROJECT / name, account.path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(PROJECT / name, tmp_path / "clone" / name, ignore=shutil.ignore_patterns("__pycache__"))
     account.set_options(rows_per_day=4)
     names = [name for name in account.environ if name != "IPLUM_DATA"]
+    account.path.mkdir()
     (account.path / ".env").write_text("\n".join(f"{name}={account.environ[name]}" for name in names))
     return account
 
@@ -94,9 +98,14 @@ def test_a_server_is_installed_and_moved_as_the_page_states(
         monkeypatch.setenv(name, value)
     assert clone.pull().failures == []
     rows = clone.query("SELECT count(*) FROM usage")
-    old = Server(tmp_path / "old", clone.path)
-    for block in ("install", "move data", "cron"):
+    assert cli.run(["hold", "add", "--user", "ann@clinic.example"]) == 0
+    desk = Server(tmp_path / "at-desk", clone.path)
+    desk.run("backup")
+    old = Server(tmp_path / "old", tmp_path / "clone")
+    (clone.path / "iplum-backup.tar.gz").rename(old.root / "iplum-backup.tar.gz")
+    for block in ("desk restore", "install", "move data", "cron"):
         old.run(block)
+    assert (old.root / "var" / "lib" / "iplum" / "holds.json").is_file()
     clone.server.requests.clear()
     old.run_cron()
     assert len(clone.server.requests) < 12, "the data was moved, so only the look-back is requested"
@@ -109,10 +118,13 @@ def test_a_server_is_installed_and_moved_as_the_page_states(
     environment.write_text(environment.read_text().replace(str(old.root), str(tmp_path / "new")))
     old.run("server backup")
     assert not (old.root / "crontab").exists()
-    new = Server(tmp_path / "new", clone.path)
+    new = Server(tmp_path / "new", tmp_path / "clone")
     install = re.findall(r"<!-- run: install -->\n```sh\n(.+?)```", PAGE, re.DOTALL)[0]
     new.run_line(new._move("".join(line for line in install.splitlines(keepends=True) if ".env" not in line)))
     shutil.rmtree(old.root / "var")
     assert new.run("server restore").rstrip().endswith("0 differences")
-    counted = new.run_line(f"{new.root}/opt/iplum/.venv/bin/iplum sql 'SELECT count(*) AS n FROM usage' --format csv")
+    assert new.run("server upgrade").rstrip().endswith("0 differences")
+    counted = new.run_line(
+        f"cd {new.root}/opt/iplum; .venv/bin/iplum sql 'SELECT count(*) AS n FROM usage' --format csv"
+    )
     assert int(counted.split()[-1]) == rows[0][0]

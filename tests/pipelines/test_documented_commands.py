@@ -26,12 +26,12 @@ PAGES = {page.name: page.read_text() for page in [*list_pages(PROJECT), PROJECT 
 EXEMPT = {
     r"make (setup|test)": "runs the tests themselves",
     r"make demo": "its parts are tested; test_generate_docs.py checks that the target exists",
-    r"sudo |printf |echo '15 2 ": "changes a server; tests/end_to_end/test_server.py runs it in a folder",
+    r"sudo |printf |echo '15 2 |cd /opt/iplum$": "changes a server; test_server.py runs it in a folder",
     r"(uv tool|pipx) install ": "needs the package index; .ci/wheel_walk.py installs the wheel with pip",
     r"git ": "needs the remote repository",
     r"\.venv/bin/pytest": "runs the tests themselves",
     r"\.venv/bin/python -m pipelines\.generate_docs": "test_generate_docs.py checks its output",
-    r"(export DAGSTER_HOME=\$\()?\.venv/bin/python -m pipelines\.dagster_(ui|home)": "run by test_dagster_(ui|home).py",
+    r"DAGSTER_HOME=\$\(\.venv/bin/python -m pipelines\.dagster_home\)": "run by test_server.py",
     r"\. \.venv/bin/activate|dagster-daemon |python -m pipelines\.dagster_ui |PYTHONPATH=\$PWD dagster-celery ": (
         "need a cluster; tests/end_to_end/test_cluster.py runs one"
     ),
