@@ -1,16 +1,20 @@
 """The data folder, mart settings and callback inbox that the settings describe."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.settings import Settings, SettingsError, check_account
 from warehouse.storage.atomic_files import Modes
-from warehouse.storage.paths import DataFolder
+from warehouse.storage.paths import DataFolder, is_in_demo
 from warehouse.storage.s3_config import Bucket
 
 if TYPE_CHECKING:
     from warehouse.raw.inbox import Inbox
     from warehouse.snapshot.marts import MartSettings
+
+
+_SQLITE = "sqlite:///"
 
 
 def open_folder(settings: Settings) -> DataFolder:
@@ -37,6 +41,10 @@ def check_origin(settings: Settings, folder: DataFolder) -> None:
             f"IPLUM_DATA is {folder.address}, the folder of the demo: records of an account are not added to generated "
             "ones. Choose another folder"
         )
+    inbox = Path(settings.inbox_url.removeprefix(_SQLITE)) if settings.inbox_url.startswith(_SQLITE) else None
+    if inbox is not None and is_in_demo(inbox) != settings.is_demo:
+        rule = "must be in the folder of the demo" if settings.is_demo else "is in the folder of the demo"
+        raise SettingsError(f"IPLUM_INBOX_URL {rule}: events of an account and generated ones do not mix. Change it")
     if settings.is_demo and not folder.is_of_demo:
         raise SettingsError(
             f"{folder.address} was not created by this version's demo and may hold records of an account: move it away "

@@ -9,6 +9,7 @@ timezone = "America/New_York"         # and any other of `ACCOUNT_OPTIONS`
 start_date = 2024-01-01
 """
 
+import difflib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -49,8 +50,10 @@ def choose_accounts(accounts: Sequence[Settings], name: str | None) -> tuple[Set
     """Return the account with this name, or all if `name` is None; raises `SettingsError` for an unknown name."""
     chosen = tuple(settings for settings in accounts if name in (None, settings.account))
     if not chosen:
-        names = ", ".join(settings.account for settings in accounts)
-        raise SettingsError(f"--account {name}: unknown account; known are {names}")
+        names = [settings.account for settings in accounts]
+        close = difflib.get_close_matches(str(name), names, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise SettingsError(f"--account {name}: unknown account; known are {', '.join(names)}.{hint}")
     return chosen
 
 

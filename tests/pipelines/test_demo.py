@@ -18,7 +18,7 @@ from pipelines.runs.account_jobs import run_job
 from pipelines.runs.sync import sync
 from pipelines.settings import DEMO, PROJECT, SettingsError, load_accounts, load_settings, read_environment
 from pipelines.steps.progress import Progress
-from pipelines.warehouse_folder import open_folder, open_inbox
+from pipelines.warehouse_folder import check_origin, open_folder, open_inbox
 from tests.support.account import Account, now
 from tests.support.raw_responses import call, fold, response
 from warehouse.raw.inbox import Event
@@ -103,6 +103,29 @@ def test_the_state_of_the_demo_is_refused_too(
     monkeypatch.setenv("IPLUM_DATA", str(demo.path / "elsewhere"))
     assert cli.run(["sync"]) == 2
     assert "demo" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("variable", ["IPLUM_DATA", "IPLUM_STATE", "IPLUM_INBOX_URL"])
+def test_a_place_below_the_demo_s_folder_is_refused_too(
+    demo: Account, variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = demo.path / "link"
+    link.symlink_to(demo.folder.root)
+    monkeypatch.setenv("IPLUM_DATA", str(demo.path / "real"))
+    for place in (demo.folder.root, link):
+        below = place / "deep" / "er"
+        monkeypatch.setenv(variable, f"sqlite:///{below}.sqlite" if variable == "IPLUM_INBOX_URL" else str(below))
+        assert cli.run(["sync"]) == 2
+        assert "the folder of the demo" in capsys.readouterr().err
+        assert not below.parent.exists()
+    assert demo.server.requests == []
+
+
+def test_the_demo_does_not_use_the_inbox_of_an_account(demo: Account) -> None:
+    environ = {**demo.environ, DEMO: "true", "IPLUM_INBOX_URL": f"sqlite:///{demo.path}/inbox.sqlite"}
+    settings = load_settings(environ, demo.path)
+    with pytest.raises(SettingsError, match="IPLUM_INBOX_URL must be in the folder of the demo"):
+        check_origin(settings, open_folder(settings))
 
 
 def test_a_run_of_dagster_cannot_mix_them_either(demo: Account) -> None:

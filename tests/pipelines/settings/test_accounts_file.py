@@ -231,3 +231,11 @@ def test_the_accounts_page_lists_all_options_and_its_example_is_valid(tmp_path: 
     assert (east.account, west.business_hours) == ("clinic-east", "mon-sat 08:00-18:00")
     listed = page.split("[variable](settings.md): ")[1].split(". An option")[0]
     assert [name.strip("`\n ") for name in listed.split(",")] == list(ACCOUNT_OPTIONS)
+
+
+def test_a_mistyped_account_suggests_the_closest_name(tmp_path: Path) -> None:
+    accounts = [replace(load_settings({}, tmp_path), account=name) for name in ("north", "south")]
+    with pytest.raises(SettingsError, match=r"nroth: unknown account; .*north, south\. Did you mean 'north'\?"):
+        choose_accounts(accounts, "nroth")
+    with pytest.raises(SettingsError, match=r"known are north, south\.$"):
+        choose_accounts(accounts, "xyz")
