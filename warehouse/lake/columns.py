@@ -44,15 +44,15 @@ def to_lake_rows(rows: pd.DataFrame, table: Table) -> pa.Table:
     return pa.table({name: rows[name].array for name in table.lake_schema.names}, schema=table.lake_schema)
 
 
-def repeat_value(value: object, dtype: pd.ArrowDtype, rows: int) -> pd.Series:
-    """Return a column with the same value, or None for null, in each row."""
-    return to_series(pa.repeat(pa.scalar(value, dtype.pyarrow_dtype), rows))
+def repeat_value(value: object, dtype: pd.ArrowDtype, rows: int) -> pd.arrays.ArrowExtensionArray:
+    """Return the same value, or None for null, for each row."""
+    return pd.arrays.ArrowExtensionArray(pa.repeat(pa.scalar(value, dtype.pyarrow_dtype), rows))
 
 
 def build_sparse_texts(texts: Mapping[int, str], rows: int) -> pd.Series:
     """Return a column with a text in some rows, by position; the others are null."""
     if not texts:
-        return repeat_value(None, TEXTS, rows)
+        return pd.Series(repeat_value(None, TEXTS, rows))
     return pd.Series([texts.get(row) for row in range(rows)], dtype=TEXTS)
 
 

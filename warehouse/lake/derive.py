@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from warehouse.lake.columns import INTEGERS, TEXTS, repeat_value
@@ -59,10 +60,9 @@ def classify_parties(parties: pd.Series) -> pd.Series:
     # Each is classified once: there are few.
     codes, distinct = parties.factorize()
     words = pd.Series(distinct, dtype=TEXTS)
-    kinds = pd.Series("other", index=words.index, dtype=TEXTS)
-    for kind, pattern in reversed(_KINDS):
-        kinds = kinds.mask(words.str.contains(pattern), kind)
-    return pd.Series(kinds.array.take(codes, allow_fill=True), index=parties.index)
+    is_kind = [words.str.contains(pattern).to_numpy(bool) for _, pattern in _KINDS]
+    kinds = pd.Series(np.select(is_kind, [kind for kind, _ in _KINDS], "other"), dtype=TEXTS).array
+    return pd.Series(kinds.take(codes, allow_fill=True), index=parties.index)
 
 
 def parse_length(text: str) -> int | None:
@@ -84,7 +84,7 @@ def _build_extra(rows: pd.DataFrame) -> pd.Series:
     """Return one JSON object per row with undocumented fields, unparsed values and conflicting payloads, or null."""
     has_objects = rows[UNKNOWN].notna() | rows[UNREAD].notna() | rows[CONFLICTS].notna()
     if not has_objects.any():
-        return repeat_value(None, TEXTS, len(rows))
+        return pd.Series(repeat_value(None, TEXTS, len(rows)), index=rows.index)
     objects = rows.loc[has_objects, list(OBJECT_COLUMNS)]
     texts = [_join_objects(texts) for texts in objects.itertuples(index=False)]
     return pd.Series(texts, index=objects.index, dtype=TEXTS).reindex(rows.index)

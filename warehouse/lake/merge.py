@@ -22,6 +22,7 @@ _WINDOW = "window"
 # How columns are aggregated over the versions of a record; all others take the strongest version's value.
 _MIN = frozenset(SEEN_COLUMNS["min"])
 _MAX = frozenset({*SEEN_COLUMNS["max"], _ABSENT, _PRESENT})
+_NOT_STRONGEST = frozenset({"record_id", *OBJECT_COLUMNS}) | _MIN | _MAX
 
 
 def merge_window(versions: WindowVersions) -> pd.DataFrame:
@@ -99,13 +100,16 @@ def merge_versions(versions: pd.DataFrame) -> pd.DataFrame:
         return versions
     repeated = versions[is_repeated]
     by_id = repeated.groupby("record_id", sort=False)
-    first = [name for name in versions.columns if name in _MIN]
-    largest = [name for name in versions.columns if name in _MAX]
-    strongest = versions.columns.difference(["record_id", *OBJECT_COLUMNS, *first, *largest], sort=False)
-    # `last` skips nulls. The objects are about one version, so theirs are the strongest version's, null or not.
-    merged = pd.concat([by_id[[*strongest]].last(), by_id[first].min(), by_id[largest].max()], axis="columns")
-    last = repeated.drop_duplicates("record_id", keep="last").set_index("record_id")
-    merged = merged.join(last[[UNREAD, CONFLICTS]])
+    merged = pd.concat(
+        [
+            by_id[[name for name in versions.columns if name not in _NOT_STRONGEST]].last(),  # skips nulls
+            by_id[[name for name in versions.columns if name in _MIN]].min(),
+            by_id[[name for name in versions.columns if name in _MAX]].max(),
+            # These are about one version: the strongest's, null or not.
+            by_id[[UNREAD, CONFLICTS]].last(skipna=False),
+        ],
+        axis="columns",
+    )
     merged[UNKNOWN] = _merge_unknown(repeated, merged.index)
     return pd.concat([versions[~is_repeated], merged.reset_index()[versions.columns]], ignore_index=True)
 
@@ -137,7 +141,7 @@ def sort_rows(rows: pd.DataFrame, table: Table, window: StorageWindow) -> pd.Dat
 def _merge_unknown(versions: pd.DataFrame, ids: pd.Index) -> pd.Series:
     """Return the undocumented fields of all versions of each record, as JSON or null."""
     merged: dict[str, dict[str, Any]] = {}
-    with_unknown = versions[versions[UNKNOWN].notna()]
+    with_unknown = versions.loc[versions[UNKNOWN].notna(), ["record_id", UNKNOWN]]
     for record_id, text in zip(with_unknown["record_id"], with_unknown[UNKNOWN], strict=True):
         fields = merged.setdefault(record_id, {})
         fields.update({name: v for name, v in json.loads(text).items() if v is not None or name not in fields})

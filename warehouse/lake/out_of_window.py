@@ -53,7 +53,10 @@ def _add_windows(
     known_windows: dict[str, set[StorageWindow]], rows: pd.DataFrame, table: Table, window: StorageWindow
 ) -> None:
     """Add the windows of the rows that start outside `window`, by record ID."""
-    outside = rows[~find_inside(rows, table, window).fillna(True)]
+    is_inside = find_inside(rows, table, window).fillna(True)
+    if is_inside.all():
+        return
+    outside = rows[~is_inside]
     for record_id, start in zip(outside["record_id"], outside[table.started], strict=True):
         known_windows.setdefault(record_id, set()).add(window_of(start))
 

@@ -105,7 +105,7 @@ def add_callback_times(records: pd.DataFrame, times: Sequence[datetime]) -> pd.D
 
 def compute_origins(rows: pd.DataFrame) -> pd.Series:
     """Return each row's origin: `pull`, `callback` or `both`."""
-    origins = repeat_value("pull", TEXTS, len(rows)).set_axis(rows.index)
+    origins = pd.Series(repeat_value("pull", TEXTS, len(rows)), index=rows.index)
     return origins.mask(rows["pushed"], "callback").mask(rows["pushed"] & rows["pulled"], "both")
 
 
@@ -115,7 +115,7 @@ def compute_absences(rows: pd.DataFrame, pulls: Sequence[CompletePull]) -> pd.Se
     Only pulls that requested the row's usage type count, and only after a request for the row's own window has
     returned it.
     """
-    absent_since = repeat_value(None, INSTANTS, len(rows)).set_axis(rows.index)
+    absent_since = pd.Series(repeat_value(None, INSTANTS, len(rows)), index=rows.index)
     for pull in pulls:
         is_missed = rows["is_own"] & absent_since.isna() & (rows["last_pulled_at"] < pull.at)
         if not is_missed.any():

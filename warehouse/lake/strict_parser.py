@@ -35,7 +35,7 @@ def parse_well_formed(records: Sequence[Any], table: Table, latest: pd.Timestamp
     """
     try:
         received = _read_columns(records, table)
-        rows = pd.DataFrame({c.name: _parse(received[c.name], c, latest) for c in table.vendor_columns}, copy=False)
+        rows = pd.DataFrame({c.name: _parse(received[c.name], c, latest).array for c in table.vendor_columns})
         if "ended_at" in rows:
             _require(~is_late_end(rows[table.started], rows["ended_at"]))
         _require(rows["record_id"].notna() & (rows["record_id"] != ""))
