@@ -76,8 +76,10 @@ def _parse_element(array: str, place: int, end: int) -> tuple[Any, int]:
     """Return an element and where it ends; its text up to the next object if it is not JSON."""
     try:
         element, after = _decode_at(array, place)
-        # A whole object is one, whatever follows it.
-        if isinstance(element, dict) or after == end or "," in array[after : _skip_separators(array, after)]:
+        # Other text after an object: it is quoted in a text that is not JSON, and no element of the array.
+        following = _skip_separators(array, after)
+        is_followed = isinstance(element, dict) and array[following : following + 1] == "{"
+        if is_followed or after == end or "," in array[after:following] or following == end:
             return element, after
     except (ValueError, RecursionError):
         pass  # taken as text

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -36,7 +37,7 @@ def find_readable(records: Sequence[Any], table: Table) -> list[int]:
     return [
         position
         for position, record_id in enumerate(ids)
-        if type(record_id) is int or (type(record_id) is str and record_id and _is_storable(record_id))
+        if type(record_id) is int or (type(record_id) is str and not _is_blank(record_id) and _is_storable(record_id))
     ]
 
 
@@ -85,6 +86,11 @@ def _to_text(value: Any) -> str | None:
     if type(value) is float:
         return str(int(value)) if value.is_integer() and abs(value) < TOO_LARGE else repr(value)
     return None
+
+
+def _is_blank(text: str) -> bool:
+    """Whether a text shows nothing: white space, control characters, and characters without width."""
+    return all(unicodedata.category(letter)[0] in "ZC" and not "\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _is_storable(text: str) -> bool:

@@ -19,6 +19,8 @@ from warehouse.lake.columns import (
 )
 from warehouse.schema.tables import Column, Table
 
+# Other IDs, such as one of white space only, are for the lenient parser.
+_ID = r"[!-~]+"
 _NUMBER = r"-?[0-9]{1,15}(\.[0-9]{1,9})?"
 _INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z"
 
@@ -38,7 +40,7 @@ def parse_well_formed(records: Sequence[Any], table: Table, latest: pd.Timestamp
         rows = pd.DataFrame({c.name: _parse(received[c.name], c, latest).array for c in table.vendor_columns})
         if "ended_at" in rows:
             _require(~is_late_end(rows[table.started], rows["ended_at"]))
-        _require(rows["record_id"].notna() & (rows["record_id"] != ""))
+        _require(rows["record_id"].str.fullmatch(_ID).fillna(False))
     except (_NotWellFormedError, pa.ArrowException, UnicodeEncodeError, TypeError, OverflowError):
         return None
     return rows

@@ -36,10 +36,12 @@ def build_party_key(party: str, region: str) -> str:
 
     """
     text = _strip(party)
-    if number := _NUMBER_AT_HOST.match(text):
+    # A login may begin with a number; in an address of SIP, that is the number.
+    is_address = bool(_SCHEME.match(party.strip()))
+    if is_address and (number := _NUMBER_AT_HOST.match(text)):
         text = number[1]
     elif "@" in text:
-        return text.partition(";")[0] if _SCHEME.match(party.strip()) else text
+        return text.partition(";")[0] if is_address else text
     number_text, _ = _split_extension(text.partition(";phone-context=")[0])
     if any(letter.isalpha() for letter in number_text) or not any(letter.isdecimal() for letter in number_text):
         return text

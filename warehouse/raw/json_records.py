@@ -113,5 +113,12 @@ def _spell_as_documented(records: list[Any]) -> list[Any]:
 
 
 def _rename_fields(record: dict[str, Any], documented: Mapping[str, str]) -> dict[str, Any]:
-    # The documented spelling wins if a record has both.
-    return {name if documented.get(name, name) in record else documented[name]: value for name, value in record.items()}
+    """Rename a record's fields. Of several spellings, the documented one wins, then the first by name; null never does.
+
+    The others keep their names, as undocumented fields do.
+    """
+    renamed = {name: value for name, value in record.items() if name not in documented}
+    for name in sorted(record.keys() & documented.keys()):
+        is_free = renamed.get(documented[name]) is None
+        renamed[documented[name] if is_free else name] = record[name]
+    return renamed

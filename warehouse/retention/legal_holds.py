@@ -1,8 +1,6 @@
 """Legal holds: records that are exempt from deletion, in `holds.json`. Removed holds are kept there with their day."""
 
 import json
-import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -13,6 +11,8 @@ from filelock import FileLock
 
 from warehouse.errors import HoldsUnreadable, NoSuchHold
 from warehouse.lake.files import read_table
+from warehouse.people.directory import DEFAULT_REGION
+from warehouse.people.party_key import build_party_key
 from warehouse.schema.tables import FOLDED_TABLES, Table
 from warehouse.storage.paths import HOLDS, DataFolder
 from warehouse.windows import StorageWindow
@@ -21,9 +21,9 @@ from warehouse.windows import StorageWindow
 _USER_FIELDS = ("userId", "from", "to")
 _PARTY_FIELDS = ("from", "to", "phonenumber")
 _SHORTEST_NUMBER = 7
+_SHORTEST_NATIONAL = 5
 # The rest may be an area code, a trunk zero or a country code, which people write or leave out.
 _COMPARED_DIGITS = 8
-_EXTENSION = re.compile(r"(?<=[0-9)])\s*(?:[,;]?\s*ext(?:ension|\.)?|[,;#xp]+)\s*[:=.]?\s*[0-9]{1,6}$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,28 +153,28 @@ def _matches_any(name: str | None, record: Mapping[str, Any], fields: Sequence[s
 
 
 def _is_same_party(one: str, other: str) -> bool:
-    one, other = (unicodedata.normalize("NFKC", text).strip().casefold() for text in (one, other))
-    if one == other:
+    keys = [build_party_key(text, DEFAULT_REGION) for text in (one, other)]
+    if keys[0] == keys[1]:
         return True
-    if "@" in one or "@" in other:
+    if any("@" in key for key in keys):
         return False
-    return _is_same_number(_parse_digits(one), _parse_digits(other))
+    return _is_same_number(*map(_parse_number, keys))
 
 
-def _parse_digits(number: str) -> str:
-    """Return the digits of a phone number or short code, without an extension and without leading zeros."""
-    without_extension = _EXTENSION.sub("", number)
-    digits = "".join(str(unicodedata.decimal(letter)) for letter in without_extension if letter.isdecimal())
-    return digits.lstrip("0")
+def _parse_number(party: str) -> tuple[str, bool]:
+    """Return the digits of a number without leading zeros, and whether it had any, as national numbers do."""
+    digits = "".join(letter for letter in party if "0" <= letter <= "9")
+    return digits.lstrip("0"), digits.startswith("0")
 
 
-def _is_same_number(one: str, other: str) -> bool:
+def _is_same_number(one: tuple[str, bool], other: tuple[str, bool]) -> bool:
     """Whether the last eight digits are equal, or one number is the end of the other.
 
-    So a number matches with a country code, with a trunk zero, or with neither.
+    So a number matches with a country code, with a trunk zero, or with neither, in any region. A number of less than
+    seven digits must have a trunk zero, which short codes do not have.
     """
-    shortest = min(len(one), len(other))
-    if shortest < _SHORTEST_NUMBER:
-        return one == other != ""
-    compared = min(shortest, _COMPARED_DIGITS)
-    return one[-compared:] == other[-compared:]
+    (short, has_trunk_zero), (long, _) = sorted((one, other), key=lambda number: len(number[0]))
+    if len(long) < _SHORTEST_NUMBER or len(short) < (_SHORTEST_NATIONAL if has_trunk_zero else _SHORTEST_NUMBER):
+        return one == other != ("", False)
+    compared = min(len(short), _COMPARED_DIGITS)
+    return short[-compared:] == long[-compared:]

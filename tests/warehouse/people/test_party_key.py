@@ -64,6 +64,7 @@ def test_national_spellings_are_read_in_the_region(party: str, region: str, key:
         (" Anonymous", "anonymous"),
         ("Ann@Clinic.Example", "ann@clinic.example"),
         ("mailto:ann@clinic.example", "ann@clinic.example"),
+        ("14085550100@clinic.example", "14085550100@clinic.example"),
         ("sip:Ann@Clinic.example;transport=udp", "ann@clinic.example"),
         ("5550123", "5550123"),
         ("+9991234567", "+9991234567"),

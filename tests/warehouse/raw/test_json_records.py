@@ -35,6 +35,9 @@ BAD = {
     "undefined": ('{"recordId":"x","duration":undefined}', None),
     "unclosed string": ('{"recordId":"x","from":"a}', None),
     "not an object": ("5", None),
+    "blank ID": ('{"recordId":" \t"}', None),
+    "ID without width": ('{"recordId":"\\u200b\\ufeff"}', None),
+    "quoted object": ('{"recordId":"x","to":"he said {"recordId":"phantom"} to me"}', None),
 }
 
 
@@ -57,6 +60,19 @@ def test_a_bad_record_does_not_affect_other_records(text: str, record_id: str | 
     assert (record_id in read_ids(body)) == (record_id is not None)
     assert list(normalize_response(body, USAGE).unreadable) == ([position] if record_id is None else [])
     assert parse_json(body) == load_records(body)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"recordId":"x","to":"hello, {"recordId":"phantom"} there"}',
+        '<script>var a = {"recordId":"phantom"}, {"recordId":"phantom"} </script>',
+    ],
+)
+def test_an_object_quoted_in_a_text_is_no_record(text: str) -> None:
+    body = build_body(GOOD % 1, text, GOOD % 2)
+    assert read_ids(body) == ["good-1", "good-2"]
+    assert "".join(split_records(body)).count("phantom") == text.count("phantom"), "the text is kept"
 
 
 def test_the_text_of_a_bad_record_is_kept_at_its_position() -> None:
@@ -169,3 +185,22 @@ def test_many_bad_records_are_parsed_in_linear_time() -> None:
     """Each error of the decoder counts the lines before it, from the start of the text."""
     body = build_body(*['{"recordId":"x","iPlumCredits":02,"from":"%s"}' % ("a" * 200)] * 20_000, GOOD % 1)
     assert read_ids(body) == ["good-1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"recordId":"x","from":null,"From":"+14085550100"}', {"from": "+14085550100"}),
+        ('{"recordId":"x","From":"+14085550100","from":null}', {"from": "+14085550100"}),
+        ('{"recordId":"x","from":"a","From":"b"}', {"from": "a", "From": "b"}),
+        ('{"recordId":"x","From":"b","from":"a"}', {"from": "a", "From": "b"}),
+        ('{"recordId":"x","FROM":"a","From":"b"}', {"from": "a", "From": "b"}),
+        ('{"recordId":"x","From":"b","FROM":"a"}', {"from": "a", "From": "b"}),
+        ('{"recordId":"x","FROM":null,"From":null}', {"from": None}),
+    ],
+)
+def test_of_several_spellings_of_a_field_the_same_one_wins_and_null_never_does(
+    text: str, expected: dict[str, str | None]
+) -> None:
+    (record,) = load_records(build_body(text))
+    assert {name: value for name, value in record.items() if name != "recordId"} == expected

@@ -11,7 +11,13 @@ from warehouse.people.entry import Entry
 from warehouse.people.party_key import build_party_key
 from warehouse.snapshot.people_tables import find_spellings, write_people
 
-SPELLINGS = ("+14085550100", "14085550100", "(408) 555-0100 x 199", "tel:+14085550100;ext=7", "4085550100@pbx.example")
+SPELLINGS = (
+    "+14085550100",
+    "14085550100",
+    "(408) 555-0100 x 199",
+    "tel:+14085550100;ext=7",
+    "sip:4085550100@pbx.example",
+)
 
 
 def test_each_spelling_in_the_records_is_a_row() -> None:
