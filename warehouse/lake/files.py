@@ -17,7 +17,7 @@ from warehouse.windows import StorageWindow
 
 _STATE_KEY = b"iplum.window_state"
 # Increase it when normalizing or folding changes: the next publish then folds every window again.
-_FOLD_VERSION = 5
+_FOLD_VERSION = 6
 
 
 @dataclass(frozen=True, kw_only=True)
