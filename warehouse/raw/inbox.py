@@ -268,15 +268,20 @@ def _create_sqlite_engine(url: sa.URL, modes: Modes) -> sa.Engine:
     except OSError as error:
         raise StorageFailed.during("open the inbox", path, error) from error
     engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
-    sa.event.listen(engine, "do_connect", partial(_require_file, path))
+    sa.event.listen(engine, "do_connect", partial(_require_file, path, path.parent.is_symlink()))
     sa.event.listen(engine, "connect", partial(_prepare_connection, url))
     return engine
 
 
-def _require_file(path: Path, *_: Any) -> None:
-    """Refuse to connect without a file: SQLite would create an empty one."""
-    if not path.exists():
+def _require_file(path: Path, is_folder_link: bool, *_: Any) -> None:
+    """Refuse to connect without a file, which SQLite would create empty, and to a link or a file of another user.
+
+    `is_folder_link` is whether its folder was a link at the start; a link that replaces the folder is refused.
+    """
+    if not path.is_file() or path.parent.is_symlink() != is_folder_link:
         raise sqlite3.OperationalError("no file")
+    for ending in ("", "-wal", "-shm"):
+        require_own(path.with_name(f"{path.name}{ending}"))
 
 
 def _prepare_connection(url: sa.URL, connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
@@ -290,11 +295,15 @@ def _prepare_connection(url: sa.URL, connection: sqlite3.Connection, record: Con
 
 
 def _identify_files(url: sa.URL) -> list[tuple[int, int] | None]:
-    """Return device and inode of an SQLite file and its write-ahead log, None for a missing one."""
-    files: list[tuple[int, int] | None] = [None, None]
-    for place, ending in enumerate(("", "-wal")):
+    """Return device and inode of an SQLite file, its write-ahead log and its folder; None for a missing one.
+
+    A link to the file is not the file.
+    """
+    path = Path(url.database or "")
+    files: list[tuple[int, int] | None] = [None, None, None]
+    for place, part in enumerate((path, path.with_name(f"{path.name}-wal"), path.parent)):
         with suppress(OSError):
-            found = Path(f"{url.database or ''}{ending}").stat()
+            found = part.lstat()
             files[place] = found.st_dev, found.st_ino
     return files
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from tests.pipelines.receiver.test_app import build_environ
 from tests.support.callbacks import RunningReceiver, run_receiver, usage_event
+from warehouse.raw.inbox import Inbox
 
 START = "2026-03-01T12:00:00Z"
 #: Two seconds, and what a busy test machine adds.
@@ -45,6 +46,31 @@ def test_a_deleted_inbox(receiver: RunningReceiver, tmp_path: Path) -> None:
 def test_an_event_is_not_acknowledged_after_the_inbox_was_deleted(receiver: RunningReceiver, tmp_path: Path) -> None:
     (tmp_path / "inbox.sqlite").unlink()
     assert receiver.push(usage_event("two", START)).status_code == 503
+
+
+@pytest.mark.parametrize("planted", ["link to itself", "link to another inbox", "folder", "empty file"])
+def test_a_replaced_inbox(receiver: RunningReceiver, tmp_path: Path, planted: str) -> None:
+    inbox, moved = tmp_path / "inbox.sqlite", tmp_path / "moved.sqlite"
+    inbox.rename(moved)
+    if planted == "folder":
+        inbox.mkdir()
+    elif planted == "empty file":
+        inbox.touch()
+    else:
+        other = tmp_path / "other" / "inbox.sqlite"
+        Inbox(f"sqlite:///{other}", "default")
+        inbox.symlink_to(moved if planted == "link to itself" else other)
+    for name in ("two", "three", "four"):
+        assert receiver.push(usage_event(name, START)).status_code == 503
+        assert check_health(receiver) == 503
+
+
+def test_a_folder_replaced_by_a_link(tmp_path: Path) -> None:
+    with run_receiver(build_environ(tmp_path / "data")) as running:
+        (tmp_path / "data").rename(tmp_path / "moved")
+        (tmp_path / "data").symlink_to(tmp_path / "moved")
+        assert running.push(usage_event("one", START)).status_code == 503
+        assert check_health(running) == 503
 
 
 def test_a_deleted_folder(tmp_path: Path) -> None:
