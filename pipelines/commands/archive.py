@@ -27,7 +27,7 @@ def archive(since: Since = None, until: Until = None, account: Account = None, a
 
     Examples: `iplum archive` · `iplum archive --since 2024-03-01` · `iplum archive --json`
     """
-    accounts, environ = read_accounts()
+    accounts, environ = read_accounts("archive")
     first, last = read_range(since, until)
     from pipelines.commands.progress_bar import ProgressBar
     from pipelines.runs.archive import archive as run_archive

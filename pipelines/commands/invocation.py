@@ -4,12 +4,14 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from pipelines.commands.failure_alert import alert_on_failure
 from pipelines.settings import (
     Settings,
     adopt_environment,
@@ -33,13 +35,15 @@ Account = Annotated[
 ]
 
 
-def read_accounts() -> tuple[tuple[Settings, ...], dict[str, str]]:
+def read_accounts(job: str | None = None) -> tuple[tuple[Settings, ...], dict[str, str]]:
     """Load the settings of all accounts and the environment with `.env`; set its variables in this process for Dagster.
 
-    Raises `SettingsError`, and `FolderRefused` for files that are symlinks or belong to another user.
+    A data folder that cannot be used sends an alert if `job` names a command that may run unattended. Raises
+    `SettingsError`, `StorageFailed`, and `FolderRefused` for files that are symlinks or belong to another user.
     """
     accounts, environ = _load()
-    open_folder(accounts[0]).require_own_files()
+    with alert_on_failure(accounts[0], job) if job else nullcontext():
+        open_folder(accounts[0]).require_own_files()
     return accounts, environ
 
 

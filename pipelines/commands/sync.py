@@ -26,7 +26,7 @@ def sync(since: Since = None, until: Until = None, account: Account = None, as_j
 
     Examples: `iplum sync` · `iplum sync --since 2024-03-01 --until 2024-04-01` · `iplum sync --json`
     """
-    accounts, environ = read_accounts()
+    accounts, environ = read_accounts("sync")
     first, last = read_range(since, until)
     sync_and_show(*accounts, environ=environ, only=account, since=first, until=last, as_json=as_json)
 

@@ -41,7 +41,7 @@ def verify(
 
     Examples: `iplum verify` · `iplum verify --since 2024-01-01 --until 2024-02-01` · `iplum verify --offline`
     """
-    accounts, environ = read_accounts()
+    accounts, environ = read_accounts("verify")
     first, last = read_range(since, until)
     from pipelines.commands.progress_bar import ProgressBar
 
