@@ -1,4 +1,4 @@
--- One row per account and number or login of its users: the side of a record that is not the counterparty.
+-- One row per account and number or login of the users: the side of a record that is not the counterparty.
 SELECT DISTINCT
     account,
     CASE direction WHEN 'in' THEN to_party ELSE from_party END AS party

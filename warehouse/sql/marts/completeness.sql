@@ -73,7 +73,7 @@ verified AS (
     GROUP BY ALL
 ),
 
--- A whole pull requested a usage type if all of its complete responses did.
+-- A whole pull requested a usage type if each complete response did.
 requested_types AS (
     SELECT
         account,
