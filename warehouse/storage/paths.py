@@ -16,7 +16,9 @@ A bucket has the same keys below its prefix, and the snapshot in another form (`
 """
 
 import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +43,9 @@ _INBOX = "inbox.sqlite"
 # What iplum writes in the data folder, and in the state folder. Other files there are none of its business.
 _DATA_FILES = ("raw", "lake", MEDIA, "retention", HOLDS, DEMO_MARK, _REPORT, *_SNAPSHOT)
 _STATE_FILES = ("locks", _INBOX, f"{_INBOX}-wal", f"{_INBOX}-shm")
+# Names that iplum gives. Copies of a file manager and its own files, such as `.DS_Store`, `x (1)` and `x copy`, differ.
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9_=-]+")
+_RAW_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.parquet")
 _ACCOUNT = "account="
 _WINDOW = "window_start="
 
@@ -200,7 +205,7 @@ class DataFolder:
     def raw_names(self, dataset: str, account: str, window: StorageWindow) -> list[str]:
         """List the names of a window's raw files, oldest pull first."""
         names = self.store.list_names(self.raw_folder(dataset, account, window))
-        return [name for name in names if name.endswith(RAW_SUFFIX) and not name.startswith(".")]
+        return [name for name in names if _RAW_NAME.fullmatch(name)]
 
     def raw_files(self, dataset: str, account: str, window: StorageWindow) -> list[str]:
         """List the keys of a window's raw files, oldest pull first."""
@@ -230,7 +235,7 @@ class DataFolder:
             account.removeprefix(_ACCOUNT)
             for dataset in self._children("raw")
             for account in self.store.list_names(dataset)
-            if account.startswith(_ACCOUNT)
+            if account.startswith(_ACCOUNT) and _FOLDER_NAME.fullmatch(account)
         }
         return sorted(names)
 
@@ -240,7 +245,8 @@ class DataFolder:
     def _windows_in(self, folder: str) -> Iterator[StorageWindow]:
         for name in self.store.list_names(folder):
             if name.startswith(_WINDOW):
-                yield window_of_key(name.removeprefix(_WINDOW))
+                with suppress(ValueError):  # a copied folder
+                    yield window_of_key(name.removeprefix(_WINDOW))
 
     def _children(self, folder: str) -> list[str]:
-        return [f"{folder}/{name}" for name in self.store.list_names(folder)]
+        return [f"{folder}/{name}" for name in self.store.list_names(folder) if _FOLDER_NAME.fullmatch(name)]
