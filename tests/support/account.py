@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def build_clock(start: datetime) -> Callable[[], datetime]:
+    """Return a clock that advances a millisecond per call, so that it passes midnight in no test."""
+    ticks = count()
+    return lambda: start + timedelta(milliseconds=next(ticks))
+
+
 @dataclass
 class Account:
     """An account with DAYS days of history.
@@ -42,12 +49,14 @@ class Account:
         path: The folder of the test; the data folder is `path/data`.
         changes: Environment variables that are added to or replace the defaults in `environ`.
         created_at: End of the account's history.
+        clock: Clock of `sync`, `pull` and `archive`. Commands read the clock of the machine.
     """
 
     server: Running
     path: Path
     changes: dict[str, str] = field(default_factory=dict)
     created_at: datetime = field(default_factory=now)
+    clock: Callable[[], datetime] = now
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -94,7 +103,7 @@ class Account:
                 since=since,
                 until=until,
                 progress=Progress(),
-                clock=now,
+                clock=self.clock,
                 instance=instance,
                 publishes=publishes,
             )
@@ -106,7 +115,7 @@ class Account:
         return report
 
     def archive(
-        self, *, since: date | None = None, clock: Callable[[], datetime] = now, publishes: bool = False
+        self, *, since: date | None = None, clock: Callable[[], datetime] | None = None, publishes: bool = False
     ) -> ArchiveReport:
         """Run an archive run as `iplum archive` does, with the same difference as `pull`, unless it `publishes`."""
         with dg.DagsterInstance.ephemeral() as history:
@@ -115,7 +124,7 @@ class Account:
                 environ=self.environ,
                 since=since,
                 progress=Progress(),
-                clock=clock,
+                clock=clock or self.clock,
                 instance=history,
                 publishes=publishes,
             )

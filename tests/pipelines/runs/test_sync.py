@@ -11,12 +11,19 @@ from iplum_resource.standin.options import Options
 from pipelines.dagster_home import open_instance
 from pipelines.defs.schedules import find_due_ranges
 from pipelines.doctor.machine import diagnose_types
-from tests.support.account import Account, now
+from tests.support.account import Account, build_clock
 from warehouse.checks.data_problems import find_problems
 from warehouse.windows import window_of, windows_between
 
 USAGE, RECORDINGS = "/usage/getusage", "/callrecordings/getrecordings"
 ALL_ROWS = "SELECT * EXCLUDE (first_seen_at, last_seen_at) FROM {} ORDER BY record_id"
+
+
+@pytest.fixture
+def account(account: Account) -> Account:
+    """An account whose clock stands at the end of its history."""
+    account.clock = build_clock(account.created_at)
+    return account
 
 
 def test_a_sync_publishes_every_row_and_a_second_sync_changes_none(account: Account) -> None:
@@ -32,7 +39,7 @@ def test_a_sync_publishes_every_row_and_a_second_sync_changes_none(account: Acco
     again = account.sync()
     assert (again.datasets["usage"].new, again.datasets["usage"].changed) == (0, 0)
     assert [account.query(ALL_ROWS.format(table)) for table in ("usage", "recordings")] == before
-    due_windows = len(list(windows_between(now() - timedelta(days=7), now())))
+    due_windows = len(list(windows_between(account.created_at - timedelta(days=7), account.created_at)))
     assert account.count_requests(USAGE) == account.count_requests(RECORDINGS) == due_windows
 
     account.server.requests.clear()
@@ -41,7 +48,7 @@ def test_a_sync_publishes_every_row_and_a_second_sync_changes_none(account: Acco
 
 
 def test_only_the_last_of_several_runs_publishes(account: Account) -> None:
-    _, settled, beyond, *_ = windows_between(window_of(account.first_day).start, now())
+    _, settled, beyond, *_ = windows_between(window_of(account.first_day).start, account.created_at)
     account.sync(since=settled.first_day, until=beyond.first_day, in_memory=False)
     assert account.sync(in_memory=False).failures == []
     assert account.ids() == account.expected_ids()
@@ -142,8 +149,8 @@ def test_a_sync_with_the_clock_ahead_is_recorded_by_iplums_clock(
     assert len(notes) == 1
     assert re.match(r"this machine's clock is 34\d{5} s ahead of iPlum's, whose time is used", notes.pop())
     ((first, last),) = account.query("SELECT min(pulled_at), max(pulled_at) FROM pulls")
-    assert timedelta(days=39) < now() - last <= now() - first < timedelta(days=41)
-    due = [window for window_range in find_due_ranges(account.settings, now()) for window in window_range]
+    assert timedelta(days=39) < account.created_at - last <= account.created_at - first < timedelta(days=41)
+    due = [window for window_range in find_due_ranges(account.settings, account.created_at) for window in window_range]
     assert due[0].first_day == account.first_day, "no window is final"
 
 
@@ -184,7 +191,7 @@ def test_rejected_usage_types_are_left_out_with_a_warning(account: Account, capl
     account.set_options(refuse_types=frozenset({"iplumcall"}))
     assert account.pull().failures == []
     assert [r.message for r in caplog.records if "usage types" in r.message and r.name == "iplum_resource"] != []
-    assert account.query("SELECT DISTINCT usage_types FROM pulls WHERE dataset = 'usage'") == [
+    assert account.query("SELECT DISTINCT usage_types FROM pulls WHERE dataset = 'usage' ORDER BY 1") == [
         ("iPlumtext,externalcall,externaltext,fax",),
         ("iplumcall",),
     ]
@@ -198,12 +205,12 @@ def test_a_usage_type_that_iplum_accepts_later_is_pulled_for_all_of_history(acco
     account.sync()
     account.sync()
     account.set_options()
-    assert list(diagnose_types(account.settings, now())) == [], "refused types are reported by the check of the API"
+    assert list(diagnose_types(account.settings, account.clock())) == [], "the check of the API reports refused types"
     account.sync()
-    (line,) = diagnose_types(account.settings, now())
+    (line,) = diagnose_types(account.settings, account.clock())
     assert line.found.startswith("iplumcall: not requested yet in ")
     assert account.sync().failures == []
-    assert list(diagnose_types(account.settings, now())) == []
+    assert list(diagnose_types(account.settings, account.clock())) == []
     assert account.ids() == account.expected_ids()
     account.server.requests.clear()
     account.sync()
@@ -233,7 +240,7 @@ def test_late_rows_are_synced_within_the_look_back(account: Account) -> None:
 def test_purged_rows_are_kept_with_absent_since(account: Account) -> None:
     account.pull()
     before = account.ids()
-    account.set_options(purge_before=now() - timedelta(days=3))
+    account.set_options(purge_before=account.created_at - timedelta(days=3))
     account.pull(since=account.first_day)
     assert account.ids() == before
     absent, total = account.query("SELECT count(absent_since), count(*) FROM usage")[0]
