@@ -5,8 +5,6 @@ import os
 import random
 import socket
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from pipelines import cli
 from pipelines.receiver.app import MAX_BODY
-from pipelines.settings import PROJECT
 from tests.support.callbacks import TOKEN, RunningReceiver, run_receiver, usage_event
 
 START = "2026-03-01T12:00:00Z"
@@ -168,16 +166,12 @@ def test_a_callback_that_cannot_be_stored_is_a_503(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "short", "fifteen-letters", "white space in it", "token/with/a-slash"])
-def test_the_receiver_does_not_start_with_an_invalid_token(tmp_path: Path, token: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "receiver", "--port", "0"],
-        capture_output=True,
-        text=True,
-        cwd=PROJECT,
-        env=build_environ(tmp_path, IPLUM_CALLBACK_TOKEN=token),
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "IPLUM_CALLBACK_TOKEN" in done.stderr
-    assert not token or token not in done.stderr
+def test_the_receiver_does_not_start_with_an_invalid_token(
+    tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in build_environ(tmp_path, IPLUM_CALLBACK_TOKEN=token).items():
+        monkeypatch.setenv(name, value)
+    assert cli.run(["receiver", "--port", "0"]) == 2
+    error = capsys.readouterr().err
+    assert "IPLUM_CALLBACK_TOKEN" in error
+    assert not token or token not in error
