@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from iplum_resource.errors import UnreadableCallback
 from iplum_resource.fields import get_field
-from lenient_json import parse_json
+from iplum_resource.http.responses import JsonParser
 
 _REQUEST = "callback"
 # iPlum's records are flat. Later parsers may have less stack left than this one.
@@ -29,7 +29,7 @@ class CallbackRecord:
     content: str | None = field(repr=False)
 
 
-def parse_callback(body: bytes, kind: CallbackKind) -> list[CallbackRecord]:
+def parse_callback(body: bytes, kind: CallbackKind, *, parse_json: JsonParser = json.loads) -> list[CallbackRecord]:
     """Parse the body of a callback: one record or an array of records.
 
     The text of a message is returned apart, so that it can be dropped; the URL of a file is dropped here.

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Literal, Self, TypeVar
 
 from iplum_resource.credentials import Credentials
@@ -23,7 +24,15 @@ from iplum_resource.errors import (
     Unreachable,
     WrongAddress,
 )
-from iplum_resource.http.responses import Content, WindowResponse, parse_content, parse_records, parse_url
+from iplum_resource.http.responses import (
+    Content,
+    JsonParser,
+    WindowResponse,
+    parse_content,
+    parse_records,
+    parse_url,
+    reject_invalid_json,
+)
 from iplum_resource.http.retry import LONGEST_WAIT, RetryPolicy, max_attempts
 from iplum_resource.http.status_errors import classify_status, compute_clock_correction, compute_clock_offset
 from iplum_resource.http.transport import Bounds, HttpResponse, Transport
@@ -64,6 +73,7 @@ class IPlumClient:
             "Signing").
         read_timeout: Seconds between two arrivals of data; `total_timeout` is for one whole attempt.
         max_body_bytes: Maximum size of a response after decompression.
+        parse_invalid: Parses a body that is not valid JSON; by default, it is rejected.
         clock: Returns the time (UTC); `monotonic` returns seconds, `random` numbers from 0 up to 1.
 
     Raises:
@@ -84,6 +94,7 @@ class IPlumClient:
         total_timeout: float = 900,
         max_body_bytes: int = 64 << 20,
         user_agent: str = "iplum-warehouse",
+        parse_invalid: JsonParser = reject_invalid_json,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -93,6 +104,7 @@ class IPlumClient:
         self._login_id = credentials.login_id.lower() if login_case == "lower" else credentials.login_id
         self._language = language
         self._limiter = limiter
+        self._parse_invalid = parse_invalid
         self._clock, self._sleep, self._random = clock, sleep, random
         self._breaker = CircuitBreaker()
         self._clock_offset: timedelta | None = None
@@ -144,7 +156,8 @@ class IPlumClient:
     def fetch_content(self, record_id: str, *, retry_server_errors: bool = True) -> Content:
         """Fetch a text, or the URL of an attachment or fax (docs/iplum-api.md, "Get Usage Content")."""
         return self._send(
-            _Call(_CONTENT, {"RecordID": record_id}, retry_server_errors=retry_server_errors), parse_content
+            _Call(_CONTENT, {"RecordID": record_id}, retry_server_errors=retry_server_errors),
+            partial(parse_content, parse_invalid=self._parse_invalid),
         )[0]
 
     def fetch_recording_url(self, record_id: str, *, retry_server_errors: bool = True) -> str:
@@ -169,8 +182,11 @@ class IPlumClient:
         start, end = window.request_dates
         usage = {} if usage_types is None else {"Usage": ",".join(usage_types)}
         call = _Call(path, {**usage, "StartDate": start, "EndDate": end}, window, retry_server_errors)
-        (body, rows), requested_at, received_at = self._send(call, parse_records)
-        return WindowResponse(window, usage_types, body, rows, requested_at, received_at)
+        parse = partial(parse_records, parse_invalid=self._parse_invalid)
+        (body, rows), requested_at, received_at = self._send(call, parse)
+        return WindowResponse(
+            window, usage_types, body, rows, requested_at, received_at, parse_invalid=self._parse_invalid
+        )
 
     def _send(self, call: _Call, parse: Callable[[HttpResponse, str], _T]) -> tuple[_T, datetime, datetime]:
         """Return the parsed response, when it was requested, and when it was received."""

@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr
 
 from iplum_resource.client import BASE_URL, IPlumClient
 from iplum_resource.credentials import Credentials
+from iplum_resource.http.responses import JsonParser, reject_invalid_json
 from iplum_resource.limits.rate_limit_state import open_state_store
 from iplum_resource.limits.rate_limiter import RateLimiter
 
@@ -33,8 +34,8 @@ class IPlumResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     _client: IPlumClient | None = PrivateAttr(default=None)
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
-    def get_client(self) -> IPlumClient:
-        """Return the run's client, the same for all threads.
+    def get_client(self, parse_invalid: JsonParser = reject_invalid_json) -> IPlumClient:
+        """Return the run's client, the same for all threads; `parse_invalid` is that of `IPlumClient`.
 
         Raises:
             ValueError: The credentials or the base URL cannot be used.
@@ -47,6 +48,7 @@ class IPlumResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                     base_url=self.base_url,
                     language=self.language,
                     login_case=self.login_case,
+                    parse_invalid=parse_invalid,
                     limiter=RateLimiter(
                         self.requests_per_second,
                         store=open_state_store(self.access_key, file=self.limiter_file, database=self.limiter_database),

@@ -1,7 +1,6 @@
 """Architecture rules: allowed imports, import time of the command line, and module docstrings."""
 
 import ast
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("lenient_json", "iplum_resource", "warehouse", "pipelines")
+PACKAGES = ("iplum_resource", "warehouse", "pipelines")
 BENCHMARKS = "benchmarks"
 STANDIN = "iplum_resource.standin"
 SETTINGS = "pipelines.settings"
@@ -154,11 +153,6 @@ def test_only_imports_that_run_at_import_time_are_found_at_start(source: str, na
 def test_the_resource_imports_neither_warehouse_nor_pipelines() -> None:
     storage = ("pandas", "numpy", "duckdb", "pyarrow", "obstore", "sqlalchemy")
     assert _find_violations(_load("iplum_resource"), "warehouse", "pipelines", *storage) == []
-
-
-def test_lenient_json_imports_only_the_standard_library() -> None:
-    names = {found.name.partition(".")[0] for module in _load("lenient_json") for found in module.imports}
-    assert names <= sys.stdlib_module_names
 
 
 def test_only_one_module_of_the_resource_imports_dagster() -> None:

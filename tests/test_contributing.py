@@ -89,7 +89,7 @@ def apply(step: re.Match[str], root: Path) -> None:
 
 
 def test_the_steps_add_a_mart_a_column_and_a_dataset(tmp_path: Path) -> None:
-    for name in ("iplum_resource", "lenient_json", "warehouse", "pipelines", "docs"):
+    for name in ("iplum_resource", "warehouse", "pipelines", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "images"))
     shutil.copy(ROOT / "README.md", tmp_path)
     steps = list(STEP.finditer(GUIDE))

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import Message
@@ -15,7 +15,6 @@ from iplum_resource.fields import get_field
 from iplum_resource.http.status_errors import find_error_code
 from iplum_resource.http.transport import HttpResponse
 from iplum_resource.window import Window
-from lenient_json import parse_json
 
 _BOM = b"\xef\xbb\xbf"
 #: The charsets that are decoded, by Python's names: those of text, each in linear time. `punycode` takes hours.
@@ -36,13 +35,22 @@ _TOO_MANY = "too many values"
 _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 
+#: Parses a body that is not valid JSON; raises `ValueError` and `RecursionError`.
+JsonParser = Callable[[bytes], Any]
+
+
+def reject_invalid_json(_body: bytes) -> Any:
+    """Raise `ValueError`: the default `JsonParser`."""
+    raise ValueError("not JSON")
+
+
 @dataclass(frozen=True)
 class WindowResponse:
     """One response for a window, with its body verbatim, transcoded to UTF-8 if the server declared another charset.
 
     `usage_types` is None for recordings; `rows` counts the elements of the body's array. `requested_at` is when the
     attempt was signed, `received_at` when the last byte arrived (UTC). `refused_types` are wanted usage types that
-    were not sent because iPlum rejects them.
+    were not sent because iPlum rejects them. `parse_invalid` parses a body that is not valid JSON.
     """
 
     window: Window
@@ -52,11 +60,12 @@ class WindowResponse:
     requested_at: datetime
     received_at: datetime
     refused_types: tuple[str, ...] = ()
+    parse_invalid: JsonParser = field(default=reject_invalid_json, repr=False, compare=False)
 
     @property
     def records(self) -> list[object]:
         """The array, parsed at each access: a million records take several times the body's memory."""
-        value, _ = _parse(self.body)
+        value, _ = _parse(self.body, self.parse_invalid)
         return value if isinstance(value, list) else []
 
 
@@ -72,10 +81,12 @@ class Content:
     declared_json: bool
 
 
-def parse_records(response: HttpResponse, request: str) -> tuple[bytes, int]:
+def parse_records(
+    response: HttpResponse, request: str, *, parse_invalid: JsonParser = reject_invalid_json
+) -> tuple[bytes, int]:
     """Return the body of a window's response and the number of records in it.
 
-    `request` names the request in errors.
+    `request` names the request in errors; `parse_invalid` parses a body that is not valid JSON.
 
     Raises:
         BrokenJson: The body is not JSON, as when it is truncated.
@@ -88,7 +99,7 @@ def parse_records(response: HttpResponse, request: str) -> tuple[bytes, int]:
         raise UnreadableResponse(request, _TOO_MANY)
     if (rows := _count_large_array(body)) is not None:
         return body, rows
-    value, problem = _parse(body)
+    value, problem = _parse(body, parse_invalid)
     if problem:
         raise (UnreadableResponse if problem == _TOO_DEEP else BrokenJson)(request, problem)
     if not isinstance(value, list):
@@ -126,10 +137,11 @@ def _count_large_array(body: bytes) -> int | None:
         return None
 
 
-def parse_content(response: HttpResponse, request: str) -> Content:
+def parse_content(response: HttpResponse, request: str, *, parse_invalid: JsonParser = reject_invalid_json) -> Content:
     """Parse a content response (docs/iplum-api.md, "Get Usage Content").
 
     A JSON type with a body that is not a JSON string is plain text, because a message may contain anything.
+    `parse_invalid` is as in `parse_records`.
 
     Raises:
         BrokenJson: A web page instead of a content.
@@ -143,7 +155,7 @@ def parse_content(response: HttpResponse, request: str) -> Content:
         raise BrokenJson(request, "a web page")
     if not declared_json:
         return Content(text, declared_json)
-    value, problem = _parse(text.encode())
+    value, problem = _parse(text.encode(), parse_invalid)
     code = find_error_code(value)
     if code is not None:
         raise UnreadableResponse(request, f"an error object, {code}")
@@ -163,7 +175,7 @@ def parse_url(response: HttpResponse, request: str) -> str:
     return url
 
 
-def _parse(body: bytes) -> tuple[object, str]:
+def _parse(body: bytes, parse_invalid: JsonParser) -> tuple[object, str]:
     """Return the value and no problem, or no value and the problem. No exception keeps the body alive."""
     body = body.removeprefix(_BOM)
     if _has_too_many_values(body):
@@ -174,7 +186,7 @@ def _parse(body: bytes) -> tuple[object, str]:
         if _DEPTH.search(error.msg):
             return None, _TOO_DEEP
     try:
-        return parse_json(body), ""
+        return parse_invalid(body), ""
     except RecursionError:
         return None, _TOO_DEEP
     except ValueError:

@@ -11,6 +11,7 @@ from iplum_resource.resource import IPlumResource
 from pipelines.defs.failures import failing_step
 from pipelines.settings import Settings, SettingsError
 from pipelines.warehouse_folder import check_folder, open_folder
+from warehouse.raw.lenient_json import parse_json
 from warehouse.storage.paths import DataFolder
 from warehouse.windows import StorageWindow, window_of
 
@@ -58,7 +59,7 @@ def open_account(context: dg.AssetExecutionContext, settings: Settings) -> tuple
     with failing_step(SettingsError, ValueError):
         check_folder(settings, folder)
         folder.create_locks_folder()
-        return folder, iplum.get_client()
+        return folder, iplum.get_client(parse_json)
 
 
 def build_range_tags(window_range: Sequence[StorageWindow]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from iplum_resource.window import Window
 from pipelines.doctor.diagnosis import Diagnosis, State
 from pipelines.settings import Settings
 from pipelines.warehouse_folder import open_folder
+from warehouse.raw.lenient_json import parse_json
 from warehouse.windows import StorageWindow, window_of, windows_between
 
 #: The width of a request that is only made for its status.
@@ -34,6 +35,7 @@ def open_client(settings: Settings, environ: Mapping[str, str]) -> IPlumClient:
         base_url=settings.base_url,
         language=settings.language,
         login_case=settings.login_case,
+        parse_invalid=parse_json,
         # The doctor creates no folder: before the first sync, no other process sends requests.
         limiter=RateLimiter(
             settings.requests_per_second,

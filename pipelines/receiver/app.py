@@ -23,6 +23,7 @@ from pipelines.clock import Clock
 from pipelines.receiver.group_commit import GroupCommit, Overloaded
 from warehouse.errors import WarehouseError
 from warehouse.raw.inbox import Event, Inbox
+from warehouse.raw.lenient_json import parse_json
 
 MAX_BODY = 1_000_000
 _HEALTH_SECONDS = 1.8
@@ -74,7 +75,7 @@ async def _receive(receiver: Receiver, commit: GroupCommit, kind: CallbackKind, 
         body = await _read_body(request)
         if body is None:
             return _build_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_BODY} bytes")
-        records = parse_callback(body, kind)
+        records = parse_callback(body, kind, parse_json=parse_json)
         now = receiver.clock()
         events = [
             Event(

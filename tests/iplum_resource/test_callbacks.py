@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from iplum_resource.callbacks import parse_callback
 from iplum_resource.errors import IPlumError, UnreadableCallback
+from warehouse.raw.lenient_json import parse_json
 
 # The two examples in the vendor's documentation, "Callback Example".
 USAGE = (
@@ -140,6 +141,8 @@ def test_field_names_are_case_insensitive() -> None:
 
 
 def test_control_characters_and_nan_are_accepted() -> None:
-    (record,) = parse_callback(b'{"recordId":"a","usage":"text","content":"tab\there","iPlumCredits":NaN}', "usage")
+    (record,) = parse_callback(
+        b'{"recordId":"a","usage":"text","content":"tab\there","iPlumCredits":NaN}', "usage", parse_json=parse_json
+    )
     assert record.content == "tab\there"
     assert json.loads(record.body)["iPlumCredits"] == "NaN"

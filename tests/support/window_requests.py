@@ -8,6 +8,7 @@ from iplum_resource.client import IPlumClient
 from iplum_resource.credentials import Credentials
 from iplum_resource.limits.rate_limiter import RateLimiter
 from iplum_resource.window import Window
+from warehouse.raw.lenient_json import parse_json
 
 CREDENTIALS = Credentials("CANARY-access-4711", "CANARY-secret-0815", "Canary.Login@Clinic.example")
 WIDE = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 6, tzinfo=UTC))
@@ -44,5 +45,6 @@ def build_client(base_url: str, clock: Clock | None = None, **options: Any) -> I
         "sleep": clock.sleep,
         "random": lambda: 1.0,
         "read_timeout": 20,
+        "parse_invalid": parse_json,
     }
     return IPlumClient(CREDENTIALS, **{**defaults, **options})

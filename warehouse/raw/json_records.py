@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from lenient_json import decode_body, parse_elements, parse_value
+from warehouse.raw.lenient_json import decode_body, parse_elements, parse_value
 from warehouse.schema.tables import FOLDED_TABLES
 
 _64_BITS = range(-(2**63), 2**64)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lenient_json import parse_json
 from tests.support.raw_responses import call
 from warehouse.lake.normalize import normalize_response
 from warehouse.raw.json_records import load_records, split_records
+from warehouse.raw.lenient_json import parse_json
 from warehouse.schema.tables import USAGE
 
 GOOD = '{"recordId":"good-%d","duration":"2"}'

@@ -1,7 +1,7 @@
 """Lenient parsing of JSON: one bad token costs at most its record.
 
-`iplum_resource`, which counts the records of a response, and `warehouse`, which stores them, both read JSON by these
-rules. It imports nothing but the standard library.
+The warehouse reads stored bodies by these rules. `pipelines` gives `parse_json` to the client and the receiver too, so
+that they accept the same.
 """
 
 import json
