@@ -28,6 +28,7 @@ def ui(
 
     if read_only and only != "webserver":
         raise typer.BadParameter("--read-only needs --only webserver: the daemon always starts runs")
+    from pipelines.container_init import is_first_process, run_as_first_process
     from pipelines.dagster_home import build_daemon_command, build_ui_command, build_webserver_command, prepare_ui
 
     home, environ = prepare_ui(os.environ, find_home(os.environ).path)
@@ -39,4 +40,6 @@ def ui(
     else:
         command = build_ui_command(*address)
     os.chdir(home)
+    if is_first_process():
+        raise typer.Exit(run_as_first_process(command, environ))
     os.execve(command[0], command, environ)  # noqa: S606 the project's own program

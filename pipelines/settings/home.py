@@ -8,6 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
+from pipelines import NO_HOME
 from pipelines.settings.parsers import Raw, SettingsError, parse_folder
 
 HOME = "IPLUM_HOME"
@@ -43,12 +44,9 @@ def find_home(environ: Mapping[str, str]) -> Home:
                 return Home(current, f"the current folder, which holds {name}")
     if IS_CHECKOUT:
         return Home(PROJECT, "the checkout")
-    try:
-        return Home(platformdirs.user_data_path("iplum", appauthor=False), "the folder for user data")
-    except RuntimeError as error:
-        raise SettingsError(
-            f"no folder for .env and data: this user has no home folder. Set {HOME} to a folder"
-        ) from error
+    if os.environ.get("HOME") == NO_HOME:
+        raise SettingsError(f"no folder for .env and data: this user has no home folder. Set {HOME} to a folder")
+    return Home(platformdirs.user_data_path("iplum", appauthor=False), "the folder for user data")
 
 
 def _find_current_folder() -> Path | None:

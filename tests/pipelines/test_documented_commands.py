@@ -28,6 +28,7 @@ EXEMPT = {
     r"make demo": "its parts are tested; test_generate_docs.py checks that the target exists",
     r"sudo |printf |echo '15 2 |cd /opt/iplum$": "changes a server; test_server.py runs it in a folder",
     r"(uv tool|pipx) install ": "needs the package index; .ci/wheel_walk.py installs the wheel with pip",
+    r"podman ": "needs an image; test_container.py builds it and runs its commands",
     r"git ": "needs the remote repository",
     r"\.venv/bin/pytest": "runs the tests themselves",
     r"\.venv/bin/python -m pipelines\.generate_docs": "test_generate_docs.py checks its output",

@@ -56,10 +56,9 @@ def test_without_a_checkout_it_is_the_folder_for_user_data(folder: Path, monkeyp
 def test_a_user_without_a_home_folder_is_told_to_set_the_variable(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a container with an arbitrary user ID."""
+    """In a container with an arbitrary user ID, pipelines/__init__.py sets HOME to this folder."""
     monkeypatch.setattr("pipelines.settings.home.IS_CHECKOUT", False)
-    monkeypatch.delenv("HOME")
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.setenv("HOME", "/nonexistent")
     with pytest.raises(SettingsError, match=f"Set {HOME} to a folder"):
         find_home({})
     assert find_home({HOME: str(folder)}).path == folder
