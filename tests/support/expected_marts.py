@@ -246,13 +246,21 @@ class ExpectedMarts(ExpectedDataQualityMarts):
             }
 
     def unanswered_texts(self) -> Iterator[Row]:
+        calls = group_by(
+            (r for r in self.usage if r["started_at"] and r["channel"] == "call" and r["direction"] == "out"),
+            lambda r: (r["account"], r["counterparty"]),
+        )
         for block in self.text_responses():
             if block["is_open"]:
                 names = ("account", "user_id", "counterparty", "block_start", "texts", "last_text_at")
                 start, as_of = block["block_start"], self.as_of[block["account"]]
+                called = [call["started_at"] for call in calls.get((block["account"], block["counterparty"]), [])]
+                business_seconds = compute_business_seconds(block["account"], start, as_of)
                 yield {name: block[name] for name in names} | {
                     "waiting_seconds": (as_of - start).total_seconds(),
-                    "waiting_business_seconds": compute_business_seconds(block["account"], start, as_of),
+                    "waiting_business_seconds": business_seconds,
+                    "called_since": min((at for at in called if at > block["last_text_at"]), default=None),
+                    "business_hours_waited": business_seconds / 3600,
                 }
 
     def missed_follow_ups(self) -> Iterator[Row]:

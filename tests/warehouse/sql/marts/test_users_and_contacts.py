@@ -103,6 +103,18 @@ def test_a_block_ends_at_the_first_reply_and_is_open_without_one() -> None:
     assert database.read_mart("unanswered_texts", *waiting) == [(CLIENT, 1, 23.0, 7.0)]
 
 
+def test_called_since_is_the_first_outbound_call_of_any_user_after_the_last_text() -> None:
+    rows = [
+        text("a", "2026-03-02 15:00"),
+        usage("early", "2026-03-02 15:00", direction="out"),
+        usage("inbound", "2026-03-02 15:30"),
+        usage("first", "2026-03-02 16:00", direction="out", user_id=BOB),
+        usage("second", "2026-03-02 17:00", direction="out"),
+    ]
+    assert MartDatabase(rows).read_mart("unanswered_texts", "called_since") == [(utc("2026-03-02 16:00"),)]
+    assert MartDatabase(rows[:3]).read_mart("unanswered_texts", "called_since") == [(None,)]
+
+
 @pytest.mark.parametrize(("reply", "open_blocks"), [("z", 0), ("a", 1)])
 def test_texts_at_the_same_time_are_ordered_by_record_id(reply: str, open_blocks: int) -> None:
     database = MartDatabase([text("m", "2026-03-02 15:00"), text(reply, "2026-03-02 15:00", "out")])
