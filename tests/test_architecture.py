@@ -18,7 +18,19 @@ SETTINGS = "pipelines.settings"
 STANDIN_COMMAND = "pipelines.commands.standin"
 #: The folders of warehouse/ in the order of the data flow; a folder imports only those before it. Every folder
 #: reads sql/.
-FOLDERS = ("schema", "storage", "people", "raw", "lake", "archive", "snapshot", "retention", "checks", "outputs")
+FOLDERS = (
+    "schema",
+    "storage",
+    "people",
+    "raw",
+    "lake",
+    "archive",
+    "snapshot",
+    "retention",
+    "evidence",
+    "checks",
+    "outputs",
+)
 #: Libraries that import too slowly for `iplum --help`.
 HEAVY = ("dagster", "pandas", "duckdb", "pyarrow")
 

@@ -16,6 +16,9 @@
     ├── RecordUnreadable     a deletion record cannot be read
     ├── RecordContradicted   a deletion record does not fit the data or the time
     ├── WindowDeleted        retention has deleted the window while it was pulled
+    ├── ChainDamaged         the evidence chain cannot be read or continued
+    ├── SealRefused          an entry cannot be added to the evidence chain now
+    ├── SealKeyUnusable      the key that signs the evidence chain cannot be used
     └── QueryFailed          DuckDB rejected a user's SQL
 
 Texts contain no row's content.
@@ -147,6 +150,27 @@ class ExportFailed(WarehouseError):
 
 class HoldsUnreadable(WarehouseError):
     """The file of legal holds cannot be read, so nothing may be deleted."""
+
+
+class ChainDamaged(WarehouseError):
+    """The evidence chain cannot be read, so nothing is added to it."""
+
+    def __init__(self, place: str, cause: str) -> None:
+        super().__init__(f"cannot read {place}", cause, "Run 'iplum verify --offline', and restore it from a backup")
+
+
+class SealRefused(WarehouseError):
+    """An entry cannot be added to the evidence chain now."""
+
+    def __init__(self, cause: str, fix: str) -> None:
+        super().__init__("cannot seal", cause, fix)
+
+
+class SealKeyUnusable(WarehouseError):
+    """The key that signs the evidence chain cannot be used."""
+
+    def __init__(self, path: Path, cause: str, fix: str = "Restore the key from a backup") -> None:
+        super().__init__(f"cannot use the key {path}", cause, fix)
 
 
 class NoSuchHold(WarehouseError):

@@ -4,6 +4,8 @@
     lake/<table>/account=<a>/window_start=<key>/part-0.parquet
     media/<first two of sha256>/<sha256>.<ext>
     holds.json
+    evidence/chain.jsonl        one entry per line
+    evidence/lists/<sequence>.jsonl
     people.json                 what the people files said last
     DEMO.txt                    in the demo's folder only
     retention/account=<a>/<began_at>-before-<key>.json
@@ -35,6 +37,9 @@ MEDIA = "media"
 SNAPSHOTS = "snapshots"
 POINTER = "warehouse.json"
 HOLDS = "holds.json"
+EVIDENCE = "evidence"
+CHAIN = f"{EVIDENCE}/chain.jsonl"
+EVIDENCE_EVENTS = f"{EVIDENCE}/events"
 PEOPLE = "people.json"
 DEMO_MARK = "DEMO.txt"
 _SNAPSHOT = ("warehouse.duckdb", "warehouse.duckdb.wal")
@@ -166,6 +171,11 @@ class DataFolder:
     def publish_lock(self) -> Path:
         """The lock on which publishers wait."""
         return self.locks / "publish.lock"
+
+    @property
+    def seal_key(self) -> Path:
+        """The private key that signs the evidence chain, unless another file is set."""
+        return self.state / "keys" / "seal.pem"
 
     @property
     def report(self) -> Path:
