@@ -31,6 +31,7 @@ from pipelines.commands.publish import publish
 from pipelines.commands.receiver import receiver
 from pipelines.commands.report import report
 from pipelines.commands.retention import retention
+from pipelines.commands.seal import seal
 from pipelines.commands.sql import sql
 from pipelines.commands.standin import standin
 from pipelines.commands.sync import sync
@@ -59,9 +60,8 @@ def _add_commands(*commands: Callable[..., None]) -> None:
         app.command()(command)
 
 
-_add_commands(
-    init, doctor, sync, archive, publish, verify, export, retention, report, receiver, sql, fetch, standin, ui, demo
-)
+_add_commands(init, doctor, sync, archive, publish, verify, seal, export)
+_add_commands(retention, report, receiver, sql, fetch, standin, ui, demo)
 app.add_typer(hold)
 app.add_typer(people)
 

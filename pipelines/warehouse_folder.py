@@ -25,6 +25,11 @@ def open_folder(settings: Settings) -> DataFolder:
     return DataFolder(settings.data, settings.state, modes)
 
 
+def find_seal_key(settings: Settings) -> Path:
+    """Return the file of the key that signs the evidence chain."""
+    return settings.seal_key or open_folder(settings).seal_key
+
+
 def check_folder(settings: Settings, folder: DataFolder) -> None:
     """Raise `SettingsError` if the account's records must not be added to the folder.
 

@@ -1,14 +1,15 @@
 """`iplum hold`: legal holds."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from pipelines.clock import now
-from pipelines.commands.invocation import read_accounts, read_settings, read_settings_of_reader
-from pipelines.settings import SettingsError
-from pipelines.warehouse_folder import open_folder
+from pipelines.commands.invocation import find_user, read_accounts, read_settings, read_settings_of_reader
+from pipelines.settings import Settings, SettingsError
+from pipelines.warehouse_folder import find_seal_key, open_folder
 from warehouse.outputs.escaping import escape_for_terminal
+from warehouse.storage.paths import CHAIN
 
 hold = typer.Typer(
     name="hold",
@@ -43,6 +44,8 @@ def add(user: User = None, counterparty: Counterparty = None, account: Account =
     from warehouse.retention.legal_holds import add_hold, count_matches
 
     added = add_hold(folder, account=account, user=user, counterparty=counterparty, since=now().date(), note=note)
+    named = {"account": account, "user": user, "counterparty": counterparty}
+    _record(accounts[0], "hold-added", added.number, note, **named)
     matches = count_matches(folder, added)
     found = ", ".join(f"{rows:,} {name}" for name, rows in matches.items())
     typer.echo(f"Added hold {added.number}. Records that match it now: {found}.")
@@ -67,7 +70,9 @@ def list_holds() -> None:
 
 
 @hold.command()
-def remove(number: Annotated[int, typer.Argument(help="Number of the hold, as shown by 'iplum hold list'.")]) -> None:
+def remove(
+    number: Annotated[int, typer.Argument(help="Number of the hold, as shown by 'iplum hold list'.")], note: Note = None
+) -> None:
     """Remove a hold. Its records can be deleted again, unless another hold covers them.
 
     Its record is kept in `holds.json`, and its number is not used again.
@@ -76,4 +81,18 @@ def remove(number: Annotated[int, typer.Argument(help="Number of the hold, as sh
     from warehouse.retention.legal_holds import remove_hold
 
     remove_hold(open_folder(settings), number, on=now().date())
+    _record(settings, "hold-removed", number, note)
     typer.echo(f"Removed hold {number}.")
+
+
+def _record(
+    settings: Settings, kind: Literal["hold-added", "hold-removed"], number: int, note: str | None, **named: str | None
+) -> None:
+    """Record the change for the evidence chain, and seal it if there is a chain."""
+    from warehouse.evidence.events import record_event
+    from warehouse.evidence.seal import seal
+
+    folder, key_file = open_folder(settings), find_seal_key(settings)
+    record_event(folder, kind, at=now(), by=find_user(), hold=number, note=note, **named)
+    if folder.store.exists(CHAIN):
+        seal(folder, key_file, now=now())

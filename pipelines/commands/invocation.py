@@ -1,5 +1,6 @@
 """Settings, day options, clock, console and exit codes shared by all commands."""
 
+import getpass
 import json
 import math
 import os
@@ -68,6 +69,14 @@ def _load() -> tuple[tuple[Settings, ...], dict[str, str]]:
     for settings in accounts:
         check_given_secrets(environ, settings.secrets)
     return accounts, environ
+
+
+def find_user() -> str:
+    """Return the name of the user who runs the command, or the numeric ID of one without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def read_range(since: str | None, until: str | None) -> tuple[date | None, date | None]:

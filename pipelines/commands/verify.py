@@ -1,5 +1,6 @@
 """`iplum verify`: comparison with iPlum, and verification of files, lake and tables."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
@@ -20,19 +21,28 @@ from pipelines.commands.invocation import (
     start_of_day,
     write_json,
 )
-from pipelines.settings import Settings
+from pipelines.settings import Settings, SettingsError
 from warehouse.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from pipelines.runs.sync import SyncReport
 
+Expect = Annotated[
+    str | None,
+    typer.Option(metavar="SEQ:HASH", help="An entry of the evidence chain that was kept elsewhere; it must be there."),
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Verify local data only, without requests to iPlum.")]
 
 
 def verify(
-    since: Since = None, until: Until = None, offline: Offline = False, account: Account = None, as_json: AsJson = False
+    since: Since = None,
+    until: Until = None,
+    offline: Offline = False,
+    account: Account = None,
+    expect: Expect = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Compare records with iPlum, files with their hashes, and tables with a fresh rebuild.
+    """Compare records with iPlum, files with their hashes, tables with a fresh rebuild, and all with what was sealed.
 
     Each window is requested again, whole and in halves, so that truncated responses are found. Missing records are
     stored and published. Missing or damaged files are marked, and 'iplum archive' downloads them again. The command
@@ -43,6 +53,8 @@ def verify(
     """
     accounts, environ = read_accounts("verify")
     first, last = read_range(since, until)
+    if expect is not None and not re.fullmatch("[0-9]+:[0-9a-f]{64}", expect):
+        raise SettingsError("--expect must be an entry as 'iplum seal' prints it: NUMBER:HASH")
     from pipelines.commands.progress_bar import ProgressBar
 
     with alert_on_failure(accounts[0], "verify") as mismatches, ProgressBar() as bar:
@@ -59,6 +71,7 @@ def verify(
         sizes = _verify_here(
             accounts, since=first, until=last, on_progress=on_progress, mismatches=mismatches, notes=notes
         )
+        mismatches += _verify_evidence(accounts[0], expect, notes)
     if as_json:
         write_json({"files": len(sizes), "bytes": sum(sizes), "differences": mismatches, "notes": notes})
     else:
@@ -103,6 +116,20 @@ def _verify_here(
         mark_lost(verification.folder, losses, at=now())
         publish(verification.folder, verification.settings)
     return sizes
+
+
+def _verify_evidence(settings: Settings, expect: str | None, notes: list[str]) -> list[str]:
+    """Return what does not fit in the evidence chain; add its last entry to the notes."""
+    from pipelines.warehouse_folder import find_seal_key, open_folder
+    from warehouse.evidence.chain_verification import find_chain_problems
+    from warehouse.evidence.seal import read_chain
+
+    folder = open_folder(settings)
+    problems = [str(problem) for problem in find_chain_problems(folder, find_seal_key(settings), expect=expect)]
+    if not problems:
+        _, entries = read_chain(folder)
+        notes.append(f"evidence: last entry {entries[-1].reference}" if entries else "evidence: nothing is sealed yet")
+    return problems
 
 
 def _show_audit(report: "SyncReport") -> None:

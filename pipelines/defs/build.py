@@ -10,11 +10,12 @@ from pipelines.defs.assets.archive import ARCHIVES, build_archive_assets
 from pipelines.defs.assets.callbacks import build_callbacks_asset
 from pipelines.defs.assets.catalog import add_catalog_entries
 from pipelines.defs.assets.datasets import DATASETS
+from pipelines.defs.assets.evidence import build_evidence_asset
 from pipelines.defs.assets.report import build_report_asset
 from pipelines.defs.assets.warehouse_tables import build_tables_assets
 from pipelines.defs.assets.window_assets import build_window_assets
 from pipelines.defs.jobs import DRAIN, JOBS
-from pipelines.defs.schedules import build_schedules
+from pipelines.defs.schedules import build_schedules, build_seal_schedule
 from pipelines.defs.sensors import build_callback_inbox, build_stale_snapshot
 from pipelines.run_locks import locking_executor
 from pipelines.settings import Settings
@@ -47,12 +48,19 @@ def build_definitions(
         selection=dg.AssetSelection.assets(tables, report),
         description="Update warehouse.duckdb and the report from the lake, without requests to iPlum.",
     )
+    evidence = build_evidence_asset(accounts, clock=clock)
+    seal = dg.define_asset_job(
+        "seal", selection=dg.AssetSelection.assets(evidence), description="Add an entry to the evidence chain."
+    )
     owner = accounts[0].account if len(accounts) == 1 else "all_accounts"
     return dg.Definitions(
-        assets=[*account_assets, add_catalog_entries(tables, owner=owner), add_catalog_entries(report, owner=owner)],
+        assets=[*account_assets, *(add_catalog_entries(one, owner=owner) for one in (tables, report, evidence))],
         asset_checks=build_checks(accounts[0]),
-        jobs=[*jobs.values(), publish],
-        schedules=[schedule for settings in accounts for schedule in build_schedules(settings, jobs, clock=clock)],
+        jobs=[*jobs.values(), publish, seal],
+        schedules=[
+            *(schedule for settings in accounts for schedule in build_schedules(settings, jobs, clock=clock)),
+            build_seal_schedule(accounts[0], seal),
+        ],
         sensors=[
             build_stale_snapshot(accounts, publish, clock=clock),
             build_callback_inbox(accounts, jobs[DRAIN.name], clock=clock),

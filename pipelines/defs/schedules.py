@@ -22,6 +22,7 @@ from warehouse.windows import StorageWindow, window_of, windows_between
 #: About a year: five minutes at five requests per second.
 WINDOWS_PER_AUDIT = 80
 _AUDIT_HOURS_AFTER_SYNC = 3
+_SEAL_HOURS_AFTER_SYNC = 4
 
 
 def find_first_window(settings: Settings, now: datetime) -> StorageWindow:
@@ -122,6 +123,18 @@ def build_schedules(
             "audited or audited longest ago. Five years take five weeks.",
         ),
     ]
+
+
+def build_seal_schedule(settings: Settings, job: "dg.UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:
+    """Build `daily_seal`, for all accounts: they share the data folder."""
+    return dg.ScheduleDefinition(
+        name="daily_seal",
+        job=job,
+        cron_schedule=f"{settings.sync_at.minute} {(settings.sync_at.hour + _SEAL_HOURS_AFTER_SYNC) % 24} * * *",
+        execution_timezone=settings.time_zone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Daily, after the sync and the archive: adds an entry to the evidence chain.",
+    )
 
 
 def _build_schedule(

@@ -236,6 +236,14 @@ def parse_people(raw: Raw) -> tuple[Path, ...]:
     return tuple(raw.root / Path(word).expanduser() for word in _split(raw))
 
 
+def parse_optional_file(raw: Raw) -> Path | None:
+    """Parse a file, relative to the folder of `.env`; None for an empty text."""
+    if not raw.text:
+        return None
+    _check_path(raw)
+    return raw.root / Path(raw.text).expanduser()
+
+
 def parse_region(raw: Raw) -> str:
     """Parse the two letters of a region that has phone numbers."""
     from warehouse.people.party_key import REGIONS

@@ -239,6 +239,13 @@ class Settings:
         "responds only as localhost.",
         parsers.parse_optional_hosts,
     )
+    seal_key: Path | None = _setting(
+        "IPLUM_SEAL_KEY",
+        "",
+        "File of the key that signs the evidence chain. Default: keys/seal.pem in IPLUM_STATE. The first seal creates "
+        "it.",
+        parsers.parse_optional_file,
+    )
     file_group: int | None = _setting(
         "IPLUM_FILE_GROUP", "", "Group that may read the files. Default: only their owner may.", parsers.parse_group
     )

@@ -10,9 +10,9 @@ from warehouse.storage.hashing import hash_chunks
 from warehouse.storage.paths import EVIDENCE_EVENTS, DataFolder
 
 _COVERED = {
-    "raw": re.compile(r"raw/[a-z_]+/account=[^/]+/window_start=[0-9-]+/[^/.][^/]*\.parquet"),
+    "raw": re.compile(r"raw/[a-z_]+/account=[A-Za-z0-9_-]+/window_start=[0-9-]+/[A-Za-z0-9_][A-Za-z0-9_.-]*\.parquet"),
     "media": re.compile(r"media/[0-9a-f]{2}/[0-9a-f]{64}\.[a-z0-9]+"),
-    "retention": re.compile(r"retention/account=[^/]+/[^/.][^/]*\.json"),
+    "retention": re.compile(r"retention/account=[A-Za-z0-9_-]+/[0-9TZ.]+-before-[0-9-]+\.json"),
     EVIDENCE_EVENTS: re.compile(r"evidence/events/[^/.][^/]*\.json"),
 }
 
@@ -54,10 +54,10 @@ def list_deleted_files(folder: DataFolder) -> dict[str, str]:
         for record in load_deletion_records(folder, account):
             if record.finished_at is None:
                 continue
-            for window, content in record.windows.items():
-                for raw in content["raw"]:
-                    key = f"raw/{raw['dataset']}/account={account}/window_start={window}/{raw['name']}"
-                    deleted[key] = str(raw.get("sha256", ""))
+            listed = [(window, raw) for window, content in record.windows.items() for raw in content["raw"]]
+            for window, raw in [*listed, *((raw["window"], raw) for raw in record.rewritten)]:
+                key = f"raw/{raw['dataset']}/account={account}/window_start={window}/{raw['name']}"
+                deleted[key] = str(raw.get("sha256", ""))
             kept = set(record.files_kept)
             deleted |= {file["path"]: file["sha256"] for file in record.files if file["sha256"] not in kept}
     return deleted

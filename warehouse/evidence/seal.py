@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,7 +15,7 @@ from warehouse.evidence.chain import FIRST_PREVIOUS, Entry, Item, compute_root, 
 from warehouse.evidence.inventory import describe_file, list_covered_files
 from warehouse.evidence.signing_keys import SealKey, create_key, load_key, load_or_create_key
 from warehouse.storage.atomic_files import Modes, replace_file
-from warehouse.storage.paths import CHAIN, EVIDENCE, DataFolder
+from warehouse.storage.paths import CHAIN, EVIDENCE, VERIFIER, DataFolder
 
 _TRIES = 5
 _LOCK_SECONDS = 60
@@ -41,14 +42,22 @@ def seal(folder: DataFolder, key_file: Path, *, now: datetime) -> Entry | None:
     with _hold_lock(folder):
         for _ in range(_TRIES):
             content, entries = read_chain(folder)
-            key = _load_expected_key(key_file, entries)
             items = _describe_new_files(folder, entries)
             if not items:
                 return None
+            key = _load_expected_key(key_file, entries)
             entry = _sign(_build_entry(folder, entries, key, items=items, now=now), key)
             if _append(folder, content, entry):
+                _copy_verifier(folder)
                 return entry
     raise SealRefused("another machine seals at the same time", "Run 'iplum seal' again")
+
+
+def _copy_verifier(folder: DataFolder) -> None:
+    """Put verify.py next to the chain, where an auditor finds it."""
+    content = (files("warehouse.evidence") / "verify.py").read_bytes()
+    if not folder.store.exists(VERIFIER) or b"".join(folder.store.read_chunks(VERIFIER)) != content:
+        folder.store.write(VERIFIER, content)
 
 
 def exchange_key(folder: DataFolder, key_file: Path, *, now: datetime) -> Entry:
@@ -158,7 +167,9 @@ def _build_entry(
         )
     sequence = last.sequence + 1 if last else 1
     content = format_items(items)
-    name = f"lists/{sequence:08}.jsonl" if items else ""
+    digest = hashlib.sha256(content).hexdigest()
+    # With its hash in the name, another machine that builds the same entry does not replace it.
+    name = f"lists/{sequence:08}-{digest[:12]}.jsonl" if items else ""
     if items:
         folder.store.write(f"{EVIDENCE}/{name}", content)
     return Entry(
@@ -167,7 +178,7 @@ def _build_entry(
         sealed_at=now.astimezone(UTC).isoformat(timespec="seconds"),
         previous=last.hash if last else FIRST_PREVIOUS,
         list=name,
-        list_sha256=hashlib.sha256(content).hexdigest(),
+        list_sha256=digest,
         items=len(items),
         root=compute_root(content.splitlines()),
         public_key=key.public,

@@ -85,10 +85,11 @@ def read_deleted(folder: Path) -> dict[str, str]:
     deleted = {}
     for path in sorted(folder.glob("retention/account=*/*.json")):
         record = json.loads(path.read_bytes())
-        for window, content in record["windows"].items() if record["finished_at"] else ():
-            for raw in content["raw"]:
-                place = f"raw/{raw['dataset']}/{path.parent.name}/window_start={window}/{raw['name']}"
-                deleted[place] = raw.get("sha256")
+        listed = [(window, raw) for window, content in record["windows"].items() for raw in content["raw"]]
+        listed += [(raw["window"], raw) for raw in record.get("rewritten", [])]
+        for window, raw in listed if record["finished_at"] else ():
+            place = f"raw/{raw['dataset']}/{path.parent.name}/window_start={window}/{raw['name']}"
+            deleted[place] = raw.get("sha256")
         for file in record["files"] if record["finished_at"] else ():
             if file["sha256"] not in record["files_kept"]:
                 deleted[file["path"]] = file["sha256"]

@@ -5,7 +5,7 @@
     media/<first two of sha256>/<sha256>.<ext>
     holds.json
     evidence/chain.jsonl        one entry per line
-    evidence/lists/<sequence>.jsonl
+    evidence/lists/<sequence>-<first of sha256>.jsonl
     people.json                 what the people files said last
     DEMO.txt                    in the demo's folder only
     retention/account=<a>/<began_at>-before-<key>.json
@@ -39,6 +39,7 @@ POINTER = "warehouse.json"
 HOLDS = "holds.json"
 EVIDENCE = "evidence"
 CHAIN = f"{EVIDENCE}/chain.jsonl"
+VERIFIER = f"{EVIDENCE}/verify.py"
 EVIDENCE_EVENTS = f"{EVIDENCE}/events"
 PEOPLE = "people.json"
 DEMO_MARK = "DEMO.txt"
@@ -46,8 +47,8 @@ _SNAPSHOT = ("warehouse.duckdb", "warehouse.duckdb.wal")
 _REPORT = "report.html"
 _INBOX = "inbox.sqlite"
 # What iplum writes in the data folder, and in the state folder. Other files there are none of its business.
-_DATA_FILES = ("raw", "lake", MEDIA, "retention", HOLDS, DEMO_MARK, _REPORT, *_SNAPSHOT)
-_STATE_FILES = ("locks", _INBOX, f"{_INBOX}-wal", f"{_INBOX}-shm")
+_DATA_FILES = ("raw", "lake", MEDIA, "retention", EVIDENCE, HOLDS, PEOPLE, DEMO_MARK, _REPORT, *_SNAPSHOT)
+_STATE_FILES = ("locks", "keys", _INBOX, f"{_INBOX}-wal", f"{_INBOX}-shm")
 # Names that iplum gives. Copies of a file manager and its own files, such as `.DS_Store`, `x (1)` and `x copy`, differ.
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9_=-]+")
 _RAW_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.parquet")

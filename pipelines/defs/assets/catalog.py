@@ -18,6 +18,7 @@ _PAGES = {
     "marts": "docs/marts.md",
     "report": "README.md",
     "people": "docs/people.md",
+    "evidence": "docs/evidence.md",
 }
 #: Classes of privacy, the most private first, with columns that imply them; other tables hold counts.
 _PRIVACY = {

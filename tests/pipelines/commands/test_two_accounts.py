@@ -37,6 +37,7 @@ COMMANDS: dict[str, list[tuple[list[str], int]]] = {
     "verify": [(["--account", "west"], 0), (["--offline"], 0)],
     "sql": [(["SELECT account, count(*) FROM usage GROUP BY 1"], 0)],
     "report": [([], 0)],
+    "seal": [([], 0), (["--new-key"], 0)],
     "fetch": [([], 0)],
     "export": [(["there", "--since", "2024-01-01", "--until", "2099-01-01"], 0)],
     "people": [(["template"], 0), (["unknown"], 0), (["check"], 2)],
