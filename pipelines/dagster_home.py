@@ -15,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 from filelock import FileLock
 from sqlalchemy.exc import SQLAlchemyError
-from yaml import YAMLError  # type: ignore[import-untyped]
+from yaml import YAMLError
 
 from pipelines.run_locks import fail_dead_runs
 from pipelines.settings import (
