@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import requests
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from iplum_resource.standin.server import Running
 from pipelines.settings import PROJECT
