@@ -1,6 +1,7 @@
 """The container: its files, the conditions that it gives the commands, and the image where one can be built."""
 
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -135,7 +136,8 @@ def create_base_image(folder: Path) -> None:
     if shutil.which("mmdebstrap") is None:
         pytest.skip("neither the image python:3.12-slim nor mmdebstrap is installed")
     packages = "--include=python3,python3-venv,ca-certificates"
-    subprocess.run(["mmdebstrap", "--variant=minbase", packages, "stable", str(folder / "base.tar")], check=True)
+    suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
+    subprocess.run(["mmdebstrap", "--variant=minbase", packages, suite, str(folder / "base.tar")], check=True)
     (folder / "Containerfile").write_text("FROM scratch\nADD base.tar /\n")
     subprocess.run([BUILDAH, "build", *OPTIONS, "--tag", base, str(folder)], check=True)
 

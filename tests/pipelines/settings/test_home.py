@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from iplum_resource.standin.server import Running
+from pipelines import cli
 from pipelines.settings import HOME, PROJECT, SettingsError, find_home, read_environment
+from tests.support.account import Account
 
 
 @pytest.fixture
@@ -89,3 +92,23 @@ def test_the_variable_is_refused_in_the_env_file(folder: Path) -> None:
     (folder / ".env").write_text(f"{HOME}=/srv/iplum\n")
     with pytest.raises(SettingsError, match="Set it in the environment instead"):
         read_environment({}, folder)
+
+
+def test_two_installations_share_a_data_folder_of_one_account_only(
+    standin: Running, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their locks are in the data folder, so they take turns; another account's name is refused."""
+    account = Account(standin, folder)
+    account.set_options(rows_per_day=2)
+    for name, value in account.environ.items():
+        monkeypatch.setenv(name, value)
+    assert account.pull().failures == []
+    standin.requests.clear()
+    (folder / "other").mkdir()
+    monkeypatch.setenv(HOME, str(folder / "other"))
+    monkeypatch.setenv("IPLUM_ACCOUNT", "west")
+    assert cli.run(["sync"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "belongs to 'default'" in error
+    assert standin.requests == []
