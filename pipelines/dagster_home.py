@@ -148,7 +148,7 @@ def _build_refusal(home: Path, cause: str) -> FolderRefused:
     return FolderRefused(
         f"cannot open Dagster's history in {home}",
         cause,
-        f"Move it away (mv {home} {home}.damaged) and run again: the history of runs starts anew, and no data is lost",
+        f"Move it away (mv {home} {home}.damaged) and run again: the history of runs starts again, and no data is lost",
     )
 
 

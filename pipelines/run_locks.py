@@ -48,7 +48,7 @@ def hold_run_lock(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Renamed once it is held, so that nobody finds a lock that is not held yet.
+        # Renamed once it is held, so that each lock that another process finds is held.
         temporary.rename(path)
         yield
     finally:

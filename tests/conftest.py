@@ -48,7 +48,7 @@ if threading.current_thread() is threading.main_thread():
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each process begin with some of the end-to-end tests, which mostly wait; otherwise one runs all of them.
+    """Distribute the end-to-end tests, which mostly wait, over the processes; otherwise one runs all of them.
 
     pytest-xdist gives each process an equal part of the list, in order, and moves tests later. A module stays whole.
     """

@@ -195,7 +195,7 @@ class RecordContradicted(WarehouseError):
         super().__init__(
             f"cannot use the deletion record {path}",
             cause,
-            "If iplum did not write it, remove it. If a backup brought the data back, run 'iplum retention' again",
+            "If iplum did not write it, remove it. If a backup restored the data, run 'iplum retention' again",
         )
 
 

@@ -55,7 +55,7 @@ def create_key(path: Path) -> SealKey:
 
 
 def load_key(path: Path) -> SealKey:
-    """Load a key; raises `SealKeyUnusable` for a file that is no Ed25519 key or that others can read."""
+    """Load a key; raises `SealKeyUnusable` for a file without an Ed25519 key, or one that others can read."""
     try:
         mode = path.stat().st_mode
         private = load_pem_private_key(path.read_bytes(), password=None)

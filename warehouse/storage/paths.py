@@ -46,7 +46,7 @@ DEMO_MARK = "DEMO.txt"
 _SNAPSHOT = ("warehouse.duckdb", "warehouse.duckdb.wal")
 _REPORT = "report.html"
 _INBOX = "inbox.sqlite"
-# What iplum writes in the data folder, and in the state folder. Other files there are none of its business.
+# Files and folders that iplum writes in the data folder and in the state folder. It leaves others alone.
 _DATA_FILES = ("raw", "lake", MEDIA, "retention", EVIDENCE, HOLDS, PEOPLE, DEMO_MARK, _REPORT, *_SNAPSHOT)
 _STATE_FILES = ("locks", "keys", _INBOX, f"{_INBOX}-wal", f"{_INBOX}-shm")
 # Names that iplum gives. Copies of a file manager and its own files, such as `.DS_Store`, `x (1)` and `x copy`, differ.

@@ -205,7 +205,7 @@ def test_texts_are_downloaded_without_a_recording_plan(synced: Account) -> None:
     synced.set_options(recording_plan=False)
     assert synced.archive().failures == []
     most = 20 + 2 * synced.settings.concurrency
-    assert synced.count_requests(RECORDING) <= most, "one record with 403 is no refused right; the first twenty are"
+    assert synced.count_requests(RECORDING) <= most, "a 403 of one record says nothing about the others; twenty do"
     assert synced.query("SELECT count(*) FROM recording_files") == [(0,)]
     assert count(synced, "contents") == {"verified": count_expected(synced)["contents"]}
 

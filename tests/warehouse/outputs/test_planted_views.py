@@ -1,4 +1,4 @@
-"""Views that another program planted in the published file: none of them brings a local file into an output."""
+"""Views that another program planted in the published file: none of them copies a local file into an output."""
 
 from collections.abc import Callable
 from pathlib import Path

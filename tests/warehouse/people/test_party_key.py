@@ -1,4 +1,4 @@
-"""Which spellings are one party, and which are two."""
+"""Party keys: spellings of one party, and of different ones."""
 
 import phonenumbers
 import pytest
