@@ -227,7 +227,7 @@ def test_each_setting_of_the_stand_in_has_an_option() -> None:
     command = typer.main.get_command(cli.app).commands["standin"]  # type: ignore[attr-defined]
     options = {parameter.name for parameter in command.params}
     without_option = {"clock", "now", "max_epoch_age"}
-    assert {field.name for field in fields(Options)} - without_option == options - {"host", "port", "help"}
+    assert {field.name for field in fields(Options)} - without_option == options - {"host", "port", "help", "people"}
 
 
 def test_the_stand_in_prints_its_url_and_exits_on_sigterm() -> None:
