@@ -2,20 +2,42 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from tests.support.mart_calculations import LOOKBACK, ZONES, Key, compute_quantile, group_by, to_local_date
-from tests.support.mart_database import Row
+from tests.support.mart_database import NOBODY, Row
+from warehouse.people.directory import Directory, PartyName, list_party_names
+
+NO_OWNER = PartyName(party="", valid_from=date.min, valid_until=date.max, name="", team=None, reference=None)
 
 
 class ExpectedDataQualityMarts:
     """The rows of each data-quality mart, by a method with its name. `as_of` is the latest pull of each account."""
 
-    def __init__(self, usage: list[Row], recordings: list[Row], pulls: list[Row]) -> None:
+    def __init__(self, usage: list[Row], recordings: list[Row], pulls: list[Row], people: Directory = NOBODY) -> None:
         self.usage = usage
         self.recordings = recordings
         self.pulls = pulls
         self.as_of = {account: max(row["pulled_at"] for row in pulls if row["account"] == account) for account in ZONES}
+
+        self.names: dict[str, list[PartyName]] = defaultdict(list)
+        for name in list_party_names(people):
+            self.names[name.party].append(name)
+
+    def find_owner(self, party: str | None, day: date | None) -> PartyName:
+        """Return the name of a party on a local day, or one without name, team and reference."""
+        names = self.names.get(party or "", [])
+        return next((name for name in names if day and name.valid_from <= day <= name.valid_until), NO_OWNER)
+
+    def describe_user(self, row: Row) -> Row:
+        """Return name and team of a record's user."""
+        owner = self.find_owner(row["user_id"], to_local_date(row["account"], row["started_at"]))
+        return {"user_name": owner.name or None, "team": owner.team}
+
+    def describe_parties(self, row: Row) -> Row:
+        """Return the names of a record's user and counterparty, and the team."""
+        owner = self.find_owner(row["counterparty"], to_local_date(row["account"], row["started_at"]))
+        return {**self.describe_user(row), "counterparty_name": owner.name or None}
 
     def _find_candidates(self) -> Iterator[tuple[Row, Row, float]]:
         def side(row: Row, party: str) -> Key:
@@ -83,6 +105,8 @@ class ExpectedDataQualityMarts:
                 "recorded_calls": sum((r["account"], r["record_id"]) in recorded for r in calls.get(key, [])),
                 "recordings": len(matches_by_day.get(key, [])),
                 "unmatched_recordings": sum(match["status"] == "unmatched" for match in matches_by_day.get(key, [])),
+                "user_name": self.find_owner(*key[1:]).name or None,
+                "team": self.find_owner(*key[1:]).team,
             }
 
     def arrival_lag(self) -> Iterator[Row]:

@@ -16,6 +16,7 @@ from tests.support.mart_calculations import (
     compute_quantile,
     count_by_channel,
     count_distinct,
+    find_latest,
     group_by,
     is_open,
     list_days,
@@ -26,6 +27,8 @@ from tests.support.mart_calculations import (
     to_local_date,
 )
 from tests.support.mart_database import Row
+
+NAMES = ("user_name", "counterparty_name", "team")
 
 
 class ExpectedMarts(ExpectedDataQualityMarts):
@@ -49,7 +52,51 @@ class ExpectedMarts(ExpectedDataQualityMarts):
                 "minutes": sum_minutes(rows),
                 "credits": sum_credits(rows),
                 "counterparties": count_distinct(rows, "counterparty"),
+                **self.describe_user(rows[0]),
             }
+
+    def team_daily(self) -> Iterator[Row]:
+        names = ("account", "team", "local_date", "channel", "direction")
+        groups = group_by(
+            self.usage,
+            lambda r: (
+                r["account"],
+                self.describe_user(r)["team"],
+                to_local_date(r["account"], r["started_at"]),
+                r["channel"],
+                r["direction"],
+            ),
+        )
+        for key, rows in groups.items():
+            yield dict(zip(names, key, strict=True)) | {
+                "records": len(rows),
+                "minutes": sum_minutes(rows),
+                "credits": sum_credits(rows),
+                "users": count_distinct(rows, "user_id"),
+                "counterparties": count_distinct(rows, "counterparty"),
+            }
+
+    def reference_time(self) -> Iterator[Row]:
+        groups = group_by(
+            self.usage,
+            lambda r: (
+                r["account"],
+                self.find_owner(r["counterparty"], to_local_date(r["account"], r["started_at"])).reference,
+                to_local_date(r["account"], r["started_at"]),
+                r["user_id"],
+            ),
+        )
+        for (account, reference, day, user), rows in groups.items():
+            if reference is not None:
+                yield {
+                    "account": account,
+                    "reference": reference,
+                    "local_date": day,
+                    "user_id": user,
+                    "minutes": sum_minutes(rows),
+                    **{name: sum(r["channel"] == channel for r in rows) for channel, name in CHANNELS.items()},
+                    "user_name": self.describe_user(rows[0])["user_name"],
+                }
 
     def daily_totals(self) -> Iterator[Row]:
         mirrors = self._find_mirrors()
@@ -139,6 +186,7 @@ class ExpectedMarts(ExpectedDataQualityMarts):
                     "first_at": min(starts, default=None),
                     "last_at": max(starts, default=None),
                     "after_hours_share": len(after_hours) / len(starts) if starts else None,
+                    **self.describe_user(find_latest(rows)),
                 }
             )
 
@@ -168,6 +216,7 @@ class ExpectedMarts(ExpectedDataQualityMarts):
                 "users": count_distinct(rows, "user_id"),
                 "days_since": (today - last_day).days if today and last_day else None,
                 "is_new": first >= self.as_of[account] - month if known and first else None,
+                **self.describe_parties(find_latest(rows)),
             }
 
     def _group_chats(self, rows: Iterable[Row]) -> dict[Key, list[Row]]:
@@ -196,6 +245,7 @@ class ExpectedMarts(ExpectedDataQualityMarts):
                     **{name: sum(r["channel"] == channel for r in thread) for channel, name in CHANNELS.items()},
                     "opened_by": thread[0]["direction"],
                     "closed_by": thread[-1]["direction"],
+                    **self.describe_parties(thread[-1]),
                 }
 
     def text_responses(self) -> Iterator[Row]:
@@ -225,6 +275,7 @@ class ExpectedMarts(ExpectedDataQualityMarts):
                         "is_open": reply is None,
                         "first_record_id": block[0]["record_id"],
                         "reply_record_id": None if row is None else row["record_id"],
+                        **self.describe_parties(block[0]),
                     }
                 block = []
 
@@ -236,6 +287,7 @@ class ExpectedMarts(ExpectedDataQualityMarts):
 
         for key, blocks in group_by(self.text_responses(), lambda r: (r["account"], r["user_id"], week(r))).items():
             waits = [block["wait_seconds"] for block in blocks if not block["is_open"]]
+            latest = max(blocks, key=lambda block: (block["block_start"], block["first_record_id"]))
             yield dict(zip(("account", "user_id", "local_week"), key, strict=True)) | {
                 "blocks": len(blocks),
                 "replied": len(waits),
@@ -243,6 +295,7 @@ class ExpectedMarts(ExpectedDataQualityMarts):
                 "p90_seconds": compute_quantile(waits, 0.9),
                 "within_15_min": sum(wait <= 15 * 60 for wait in waits) / len(blocks),
                 "within_1_h": sum(wait <= 60 * 60 for wait in waits) / len(blocks),
+                **{name: latest[name] for name in ("user_name", "team")},
             }
 
     def unanswered_texts(self) -> Iterator[Row]:
@@ -252,7 +305,7 @@ class ExpectedMarts(ExpectedDataQualityMarts):
         )
         for block in self.text_responses():
             if block["is_open"]:
-                names = ("account", "user_id", "counterparty", "block_start", "texts", "last_text_at")
+                names = ("account", "user_id", "counterparty", "block_start", "texts", "last_text_at", *NAMES)
                 start, as_of = block["block_start"], self.as_of[block["account"]]
                 called = [call["started_at"] for call in calls.get((block["account"], block["counterparty"]), [])]
                 business_seconds = compute_business_seconds(block["account"], start, as_of)
@@ -293,6 +346,7 @@ class ExpectedMarts(ExpectedDataQualityMarts):
                     "last_out_at": last_out,
                     "inbound_since_last_out": len(missed),
                     "business_hours_waited": seconds / 3600,
+                    **self.describe_parties(last),
                 }
 
     def client_daily(self) -> Iterator[Row]:

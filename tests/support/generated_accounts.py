@@ -1,9 +1,12 @@
 """Generated rows of two accounts: 30,000 usage records from October to March, with both clock changes in New York."""
 
 import random
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 
 from tests.support.mart_database import Row, pull
+from warehouse.people.directory import build_directory
+from warehouse.people.entry import Entry
 from warehouse.windows import window_of, windows_between
 
 BEGIN = datetime(2025, 10, 20, tzinfo=UTC)
@@ -13,6 +16,30 @@ ROWS = 30_000
 PULLED_AFTER = (1, 4, 9)
 _USERS = [f"user{number}@clinic.example" for number in range(9)]
 _CLIENTS = [f"+1408555{number:04d}" for number in range(100, 400)]
+
+#: Names of most parties. Every third number changes hands, and every third user the team, on 10 January.
+_CHANGE = date(2026, 1, 10)
+
+
+def _invent_people() -> Iterator[Entry]:
+    for number, party in enumerate([*_USERS, *_CLIENTS]):
+        parties = {"logins": (party,)} if "@" in party else {"numbers": (party,)}
+        for turn, (first, last) in enumerate([(None, _CHANGE - timedelta(days=1)), (_CHANGE, None)]):
+            if number % 7:
+                yield Entry(
+                    name=f"Person {number}.{turn if number % 3 == 0 else 0}",
+                    team=f"Team {(number + turn * (number % 3 == 0)) % 4}" if number % 5 else None,
+                    reference=f"C-{number % 50}" if number % 2 else None,
+                    valid_from=first,
+                    valid_until=last,
+                    source="people.csv",
+                    line=number,
+                    numbers=parties.get("numbers", ()),
+                    logins=parties.get("logins", ()),
+                )
+
+
+PEOPLE = build_directory(list(_invent_people()), "US")
 
 
 def generate_rows(seed: int = 7) -> tuple[list[Row], list[Row], list[Row]]:

@@ -57,6 +57,12 @@ def sort_by_start(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row["started_at"], row["record_id"]))
 
 
+def find_latest(rows: Iterable[Row]) -> Row:
+    """Return the latest record with a start, or any if none has one."""
+    dated = [row for row in rows if row["started_at"]]
+    return sort_by_start(dated)[-1] if dated else next(iter(rows))
+
+
 def list_days(first: date, last: date) -> Iterator[date]:
     yield from (first + timedelta(days=step) for step in range((last - first).days + 1))
 

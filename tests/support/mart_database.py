@@ -6,7 +6,8 @@ from typing import Any
 
 import duckdb
 
-from warehouse.schema.tables import PULLS, RECORDINGS, USAGE, Table, render_ddl
+from warehouse.people.directory import Directory
+from warehouse.schema.tables import CONTENTS, PULLS, RECORDINGS, USAGE, Table, render_ddl
 from warehouse.snapshot.marts import AccountSettings, MartSettings, build_marts
 from warehouse.windows import window_of
 
@@ -14,6 +15,7 @@ NEW_YORK = AccountSettings(time_zone="America/New_York")
 SYDNEY = AccountSettings(time_zone="Australia/Sydney", business_hours="mon-sat 08:30-18:00", lookback_days=3)
 ANN, BOB = "ann@clinic.example", "bob@clinic.example"
 CLIENT = "+14085550100"
+NOBODY = Directory()
 
 Row = dict[str, Any]
 
@@ -102,12 +104,13 @@ class MartDatabase:
         *,
         settings: AccountSettings = NEW_YORK,
         others: Mapping[str, AccountSettings] | None = None,
+        people: Directory = NOBODY,
     ) -> None:
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
-        for table, rows in ((USAGE, usage_rows), (RECORDINGS, recordings), (PULLS, pulls)):
+        for table, rows in ((USAGE, usage_rows), (RECORDINGS, recordings), (PULLS, pulls), (CONTENTS, ())):
             fill(self.connection, table, rows)
-        build_marts(self.connection, MartSettings(default=settings, accounts=others or {}))
+        build_marts(self.connection, MartSettings(default=settings, accounts=others or {}, people=people))
 
     def query(self, query: str) -> list[tuple[Any, ...]]:
         """Run a query and return all rows."""

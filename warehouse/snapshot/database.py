@@ -11,7 +11,7 @@ import duckdb
 from warehouse.errors import SnapshotUnreadable, StorageFailed
 from warehouse.people.directory import Directory
 from warehouse.schema.marts import MARTS
-from warehouse.schema.tables import ACTIVITY, FOLDED_TABLES, PUBLISHED_TABLES, VIEWS, Table, render_ddl
+from warehouse.schema.tables import FOLDED_TABLES, PUBLISHED_TABLES, VIEWS, Table, render_ddl
 from warehouse.snapshot.marts import MartSettings, build_marts, describe_marts
 from warehouse.sql import read_sql
 from warehouse.windows import StorageWindow, WindowKey, window_of, window_of_key
@@ -85,7 +85,7 @@ class Snapshot:
         self._connection.close()
 
     def create(self) -> None:
-        """Create the empty tables, with comments on tables and columns."""
+        """Create the empty tables, with comments on tables and columns. Views are created with the marts."""
         self._connection.begin()
         self._connection.execute("CREATE SCHEMA publication")
         self._connection.execute(
@@ -98,10 +98,6 @@ class Snapshot:
         for table in PUBLISHED_TABLES:
             self._connection.execute(f"CREATE TABLE {table.name} ({render_ddl(table.columns)})")
             self._add_comments(table, "TABLE")
-        # `activity` reads the settings of the accounts, which are written together with the marts.
-        for view in (view for view in VIEWS if view is not ACTIVITY):
-            self._connection.execute(f"CREATE VIEW {view.name} AS {read_select(view)}")
-            self._add_comments(view, "VIEW")
         self._connection.commit()
 
     def replace_windows(self, table: Table, to_remove: Sequence[WindowKey], *, to_replace: Fingerprints) -> None:

@@ -8,7 +8,7 @@ import duckdb
 
 from warehouse.people.directory import Directory
 from warehouse.schema.marts import MARTS, Mart
-from warehouse.schema.tables import ACTIVITY, PEOPLE_TABLES, PUBLICATION_TABLES, Table, render_ddl
+from warehouse.schema.tables import PEOPLE_TABLES, PUBLICATION_TABLES, VIEWS, Table, render_ddl
 from warehouse.snapshot.business_hours import parse_business_hours
 from warehouse.snapshot.people_tables import write_people
 from warehouse.sql import read_sql
@@ -60,7 +60,7 @@ def describe_marts() -> list[str]:
 
 
 def build_marts(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -> None:
-    """Rebuild schema `marts` and view `activity` in the current database, with comments; raises `duckdb.Error`.
+    """Rebuild schema `marts` and the views in the current database, with comments; raises `duckdb.Error`.
 
     `publication.settings` has one row per account with its settings and `as_of`, its latest pull. Marts depend on
     it and on the tables only, never on the clock.
@@ -70,7 +70,8 @@ def build_marts(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -
         connection.execute(read_sql("macros", name))
     _write_settings(connection, settings)
     write_people(connection, settings.people)
-    connection.execute(f"CREATE OR REPLACE VIEW {ACTIVITY.name} AS {read_sql('views', ACTIVITY.name)}")
+    for view in VIEWS:
+        connection.execute(f"CREATE OR REPLACE VIEW {view.name} AS {read_sql('views', view.name)}")
     connection.execute("DROP SCHEMA IF EXISTS marts CASCADE")
     connection.execute("CREATE SCHEMA marts")
     # Trying these compressions takes a fifth of the time of writing short texts, and they are rarely chosen.
@@ -115,7 +116,8 @@ def _write_settings(connection: duckdb.DuckDBPyConnection, settings: MartSetting
 def _add_comments(connection: duckdb.DuckDBPyConnection) -> None:
     # In one transaction, two hundred comments are synced once.
     connection.begin()
-    _add_comment(connection, "VIEW", ACTIVITY.name, ACTIVITY)
+    for view in VIEWS:
+        _add_comment(connection, "VIEW", view.name, view)
     for table in PEOPLE_TABLES:
         _add_comment(connection, "TABLE", table.name, table)
     for mart in MARTS:

@@ -24,7 +24,11 @@ contacts AS (
         count(*) AS records,
         sum(duration_minutes) FILTER (WHERE channel = 'call') AS minutes,
         exact_sum(credits) AS credits,
-        count(DISTINCT user_id) AS users
+        count(DISTINCT user_id) AS users,
+        -- The names at the latest record.
+        arg_max_null(user_name, {'started_at': started_at, 'record_id': record_id}) FILTER (WHERE started_at IS NOT NULL) AS user_name,
+        arg_max_null(counterparty_name, {'started_at': started_at, 'record_id': record_id}) FILTER (WHERE started_at IS NOT NULL) AS counterparty_name,
+        arg_max_null(team, {'started_at': started_at, 'record_id': record_id}) FILTER (WHERE started_at IS NOT NULL) AS team
     FROM activity
     GROUP BY account, counterparty
 )

@@ -8,6 +8,9 @@ WITH records AS (
         counterparty,
         channel,
         direction,
+        user_name,
+        counterparty_name,
+        team,
         started_at,
         greatest(started_at, ended_at) AS ended_at
     FROM activity
@@ -44,6 +47,9 @@ SELECT
     count(*) FILTER (WHERE channel = 'text') AS texts,
     count(*) FILTER (WHERE channel = 'fax') AS faxes,
     arg_min_null(direction, position) AS opened_by,
-    arg_max_null(direction, position) AS closed_by
+    arg_max_null(direction, position) AS closed_by,
+    arg_max_null(user_name, position) AS user_name,
+    arg_max_null(counterparty_name, position) AS counterparty_name,
+    arg_max_null(team, position) AS team
 FROM numbered
 GROUP BY account, user_id, counterparty, thread

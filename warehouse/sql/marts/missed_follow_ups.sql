@@ -9,7 +9,10 @@ WITH records AS (
         direction,
         user_id,
         record_id,
-        started_at
+        started_at,
+        user_name,
+        counterparty_name,
+        team
     FROM activity
     ANTI JOIN own_parties
         ON own_parties.account = activity.account
@@ -41,7 +44,10 @@ missed AS (
         -- Of several at the same time, the one with the highest record ID counts as the last.
         arg_max(channel, {'started_at': started_at, 'record_id': record_id}) AS channel,
         arg_max_null(user_id, {'started_at': started_at, 'record_id': record_id}) AS user_id,
-        count(*) AS inbound_since_last_out
+        count(*) AS inbound_since_last_out,
+        arg_max_null(user_name, {'started_at': started_at, 'record_id': record_id}) AS user_name,
+        arg_max_null(counterparty_name, {'started_at': started_at, 'record_id': record_id}) AS counterparty_name,
+        arg_max_null(team, {'started_at': started_at, 'record_id': record_id}) AS team
     FROM records
     LEFT JOIN followed_up
         ON followed_up.account = records.account
@@ -61,7 +67,10 @@ SELECT
     (
         business_seconds_before(as_of, at_end.opens_at, at_end.closes_at, at_end.seconds_before)
         - business_seconds_before(last_in_at, at_start.opens_at, at_start.closes_at, at_start.seconds_before)
-    ) / 3600 AS business_hours_waited
+    ) / 3600 AS business_hours_waited,
+    user_name,
+    counterparty_name,
+    team
 FROM missed
 INNER JOIN publication.settings AS settings
     ON settings.account = missed.account

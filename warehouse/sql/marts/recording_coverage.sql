@@ -42,9 +42,15 @@ SELECT
     coalesce(calls, 0) AS calls,
     coalesce(recorded_calls, 0) AS recorded_calls,
     coalesce(recordings, 0) AS recordings,
-    coalesce(unmatched_recordings, 0) AS unmatched_recordings
+    coalesce(unmatched_recordings, 0) AS unmatched_recordings,
+    party_names.name AS user_name,
+    party_names.team
 FROM call_counts
 FULL JOIN recording_counts
     ON recording_counts.account = call_counts.account
     AND recording_counts.user_id IS NOT DISTINCT FROM call_counts.user_id
     AND recording_counts.local_date IS NOT DISTINCT FROM call_counts.local_date
+LEFT JOIN party_names
+    ON party_names.party = coalesce(call_counts.user_id, recording_counts.user_id)
+    AND coalesce(call_counts.local_date, recording_counts.local_date)
+    BETWEEN party_names.valid_from AND party_names.valid_until

@@ -9,6 +9,9 @@ WITH texts AS (
         direction,
         started_at,
         record_id,
+        user_name,
+        counterparty_name,
+        team,
         row_number() OVER in_order AS position,
         count(*) FILTER (WHERE direction = 'out') OVER (
             in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
@@ -30,7 +33,10 @@ blocks AS (
         count(*) FILTER (WHERE direction = 'in') AS texts,
         arg_min(record_id, position) FILTER (WHERE direction = 'in') AS first_record_id,
         min(started_at) FILTER (WHERE direction = 'out') AS replied_at,
-        min(record_id) FILTER (WHERE direction = 'out') AS reply_record_id
+        min(record_id) FILTER (WHERE direction = 'out') AS reply_record_id,
+        arg_min_null(user_name, position) AS user_name,
+        arg_min_null(counterparty_name, position) AS counterparty_name,
+        arg_min_null(team, position) AS team
     FROM texts
     GROUP BY account, user_id, counterparty, outbound_before
 ),
@@ -58,7 +64,10 @@ SELECT
         AS business_wait_seconds,
     replied_at IS NULL AS is_open,
     first_record_id,
-    reply_record_id
+    reply_record_id,
+    user_name,
+    counterparty_name,
+    team
 FROM numbered
 ASOF LEFT JOIN open_hours AS at_start
     ON at_start.account = numbered.account

@@ -37,7 +37,10 @@ SELECT
     - business_seconds_before(block_start, at_start.opens_at, at_start.closes_at, at_start.seconds_before)
         AS waiting_business_seconds,
     called_since,
-    waiting_business_seconds / 3600 AS business_hours_waited
+    waiting_business_seconds / 3600 AS business_hours_waited,
+    waiting.user_name,
+    waiting.counterparty_name,
+    waiting.team
 FROM waiting
 LEFT JOIN called
     ON called.account = waiting.account

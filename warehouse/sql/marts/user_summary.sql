@@ -36,7 +36,10 @@ totals AS (
         count(DISTINCT counterparty) AS counterparties,
         min(started_at) AS first_at,
         max(started_at) AS last_at,
-        count(*) FILTER (WHERE NOT in_business_hours) / nullif(count(started_at), 0) AS after_hours_share
+        count(*) FILTER (WHERE NOT in_business_hours) / nullif(count(started_at), 0) AS after_hours_share,
+        -- The name and team at the latest record.
+        arg_max_null(user_name, {'started_at': started_at, 'record_id': record_id}) FILTER (WHERE started_at IS NOT NULL) AS user_name,
+        arg_max_null(team, {'started_at': started_at, 'record_id': record_id}) FILTER (WHERE started_at IS NOT NULL) AS team
     FROM activity
     GROUP BY ALL
 )

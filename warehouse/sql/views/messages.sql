@@ -1,26 +1,29 @@
 -- One row per text or fax, with its content if the archive has it.
 SELECT
-    usage.account,
-    usage.record_id,
-    usage.started_at,
-    usage.channel,
-    usage.type,
-    usage.direction,
-    usage.user_id,
-    usage.from_party,
-    usage.to_party,
-    usage.counterparty,
+    activity.account,
+    activity.record_id,
+    activity.started_at,
+    activity.channel,
+    activity.type,
+    activity.direction,
+    activity.user_id,
+    activity.from_party,
+    activity.to_party,
+    activity.counterparty,
     contents.kind,
     contents.body,
     contents.path,
     contents.media_type,
     contents.bytes,
     coalesce(contents.status, 'not fetched') AS status,
-    usage.client_reference_id,
-    usage.credits,
-    usage.absent_since,
-    usage.window_start
-FROM usage
+    activity.client_reference_id,
+    activity.credits,
+    activity.absent_since,
+    activity.window_start,
+    activity.user_name,
+    activity.counterparty_name,
+    activity.team
+FROM activity
 LEFT JOIN contents
-    ON usage.account = contents.account AND usage.record_id = contents.record_id
-WHERE usage.channel IN ('text', 'fax')
+    ON activity.account = contents.account AND activity.record_id = contents.record_id
+WHERE activity.channel IN ('text', 'fax')

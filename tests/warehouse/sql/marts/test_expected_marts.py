@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from tests.support.expected_marts import ExpectedMarts
-from tests.support.generated_accounts import ROWS, generate_rows
-from tests.support.mart_database import NEW_YORK, SYDNEY, Row
+from tests.support.generated_accounts import PEOPLE, ROWS, generate_rows
+from tests.support.mart_database import NEW_YORK, SYDNEY, Row, fill
 from warehouse.schema.marts import MARTS, Mart
-from warehouse.schema.tables import PULLS, RECORDINGS, USAGE
+from warehouse.schema.tables import CONTENTS, PULLS, RECORDINGS, USAGE
 from warehouse.snapshot.marts import MartSettings, build_marts
 
 
@@ -23,7 +23,7 @@ def rows() -> tuple[list[Row], list[Row], list[Row]]:
 
 @pytest.fixture(scope="module")
 def expected_marts(rows: tuple[list[Row], list[Row], list[Row]]) -> ExpectedMarts:
-    return ExpectedMarts(*rows)
+    return ExpectedMarts(*rows, people=PEOPLE)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,8 @@ def database(rows: tuple[list[Row], list[Row], list[Row]]) -> Iterator[duckdb.Du
             connection.register("frame", frame)
             connection.execute(f"CREATE TABLE {table.name} AS SELECT {columns} FROM frame")
             connection.unregister("frame")
-        build_marts(connection, MartSettings(default=NEW_YORK, accounts={"second": SYDNEY}))
+        fill(connection, CONTENTS, ())
+        build_marts(connection, MartSettings(default=NEW_YORK, accounts={"second": SYDNEY}, people=PEOPLE))
         yield connection
 
 
