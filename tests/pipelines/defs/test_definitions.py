@@ -91,8 +91,8 @@ def test_every_asset_has_an_owner_a_privacy_tag_and_a_documentation_link(tmp_pat
     assert all(spec.group_name and spec.kinds for spec in specs.values())
     assert set(holds.values()) == {"content", "names", "numbers", "logins", "counts"}
     assert {holds[name] for name in ("contents", "warehouse/messages", "recording_files")} == {"content"}
-    assert (holds["raw_usage"], holds["report"], holds["marts/unanswered_texts"]) == ("numbers",) * 3
-    assert (holds["marts/user_summary"], holds["marts/daily_totals"]) == ("logins", "counts")
+    assert (holds["raw_usage"], holds["report"], holds["marts/unanswered_texts"]) == ("numbers", "numbers", "names")
+    assert (holds["marts/user_summary"], holds["marts/daily_totals"]) == ("names", "counts")
 
 
 def test_tables_have_a_column_schema_with_descriptions(tmp_path: Path) -> None:
