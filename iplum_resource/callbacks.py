@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from iplum_resource.errors import UnreadableCallback
-from iplum_resource.fields import get_field
+from iplum_resource.fields import get_field, is_record_id
 from iplum_resource.http.responses import JsonParser
 
 _REQUEST = "callback"
@@ -48,7 +48,7 @@ def parse_callback(body: bytes, kind: CallbackKind, *, parse_json: JsonParser = 
 
 
 def _parse_record(value: Any, kind: CallbackKind) -> CallbackRecord:
-    if not isinstance(value, dict) or not _is_id(get_field(value, "recordId")):
+    if not isinstance(value, dict) or not is_record_id(get_field(value, "recordId")):
         raise UnreadableCallback(_REQUEST, "a record has no recordId")
     if _is_deeper(value, _MAX_DEPTH):
         raise UnreadableCallback(_REQUEST, "it is nested too deeply")
@@ -64,10 +64,3 @@ def _is_deeper(value: Any, levels: int) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
-
-
-def _is_id(value: Any) -> bool:
-    if type(value) is str:
-        # Half of a surrogate pair is not valid Unicode and cannot be stored.
-        return value.strip() != "" and not any("\ud800" <= letter <= "\udfff" for letter in value)
-    return type(value) is int

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from iplum_resource.errors import BrokenJson, UnreadableResponse
-from iplum_resource.fields import get_field
+from iplum_resource.fields import get_field, is_record_id
 from iplum_resource.http.status_errors import find_error_code
 from iplum_resource.http.transport import HttpResponse
 from iplum_resource.window import Window
@@ -110,7 +110,7 @@ def parse_records(
 
 
 def _has_id(elements: Iterable[Any]) -> bool:
-    return any(isinstance(element, dict) and get_field(element, "recordId") for element in elements)
+    return any(isinstance(element, dict) and is_record_id(get_field(element, "recordId")) for element in elements)
 
 
 def _has_too_many_values(body: bytes) -> bool:
