@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Annotated, Any
 
@@ -90,6 +91,7 @@ def _callback(
 
 def main() -> None:
     """Run the command line, and turn every error into one line and an exit code."""
+    _open_closed_streams()
     arguments = sys.argv[1:]
     if "--debug" not in arguments:
         sys.excepthook = _print_bug
@@ -108,6 +110,16 @@ def main() -> None:
             sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Point standard streams that were closed before the start to the null device.
+
+    Python sets such a stream to None, and the next opened file, such as a lock, would get its descriptor.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _resend_interrupt(unraisable: Any) -> None:

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pipelines.commands.progress_bar import ProgressBar
 from pipelines.dagster_home import open_instance
 from tests.support.account import Account
 from tests.support.terminal import run_on_terminal
+from warehouse.snapshot.publish import publish
 
 COLOR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
 
@@ -127,3 +129,16 @@ def test_the_log_of_an_unattended_run_has_dates(account: Account) -> None:
     wrong = subprocess.run(command, env={**environ, "IPLUM_LANG": "x"}, capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert re.fullmatch(rf"{date}iplum sync\nerror: IPLUM_LANG must be .*\n", wrong.stderr)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["retention --list", "sql 'select 1'"])
+def test_a_closed_standard_stream_changes_nothing(account: Account, command: str, closed: str) -> None:
+    """Some supervisors start programs with closed streams, where Python has None for them."""
+    account.pull()
+    publish(account.folder)
+    script = f"exec {shlex.quote(sys.executable)} -m pipelines.cli {command} {closed}"
+    done = subprocess.run(["sh", "-c", script], env={**os.environ, **account.environ}, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert b"error" not in done.stderr
+    assert bool(done.stdout) == (">&-" not in closed.split())
