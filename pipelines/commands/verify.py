@@ -128,7 +128,7 @@ def _verify_evidence(settings: Settings, expect: str | None, notes: list[str]) -
     problems = [str(problem) for problem in find_chain_problems(folder, find_seal_key(settings), expect=expect)]
     if not problems:
         _, entries = read_chain(folder)
-        notes.append(f"evidence: last entry {entries[-1].reference}" if entries else "evidence: nothing is sealed yet")
+        notes += [f"evidence: last entry {entries[-1].reference}"] if entries else []
     return problems
 
 

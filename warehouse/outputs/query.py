@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from warehouse.errors import QueryFailed
+from warehouse.errors import QueryFailed, SnapshotUnreadable
 from warehouse.outputs.escaping import escape_for_terminal
 from warehouse.snapshot.database import open_snapshot
 from warehouse.snapshot.pointer import fetch_snapshot
@@ -29,12 +30,13 @@ def run_query(folder: DataFolder, sql: str, *, time_zone: str = "UTC") -> QueryR
 
     Raises:
         NothingPublished: There is no snapshot.
+        SnapshotUnreadable: The snapshot is damaged.
         QueryFailed: DuckDB rejected the statement, or it is not exactly one, changes something, or reads a file.
 
     """
     path = fetch_snapshot(folder)
     with _query_errors(), ExitStack() as stack:
-        connection = stack.enter_context(open_snapshot(path, time_zone=time_zone))
+        connection = stack.enter_context(_open(path, time_zone))
         # A query must not turn on access to other files.
         connection.execute("SET lock_configuration = true")
         statements = connection.extract_statements(sql)
@@ -44,6 +46,17 @@ def run_query(folder: DataFolder, sql: str, *, time_zone: str = "UTC") -> QueryR
         columns = tuple(str(column[0]) for column in result.description or ())
         opened = stack.pop_all()
     return QueryResult(columns, _read_rows(result, opened))
+
+
+@contextmanager
+def _open(path: Path, time_zone: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the snapshot as `open_snapshot` does; raises `SnapshotUnreadable` only if it cannot be opened."""
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(open_snapshot(path, time_zone=time_zone))
+        except duckdb.Error as error:
+            raise SnapshotUnreadable(str(path), type(error).__name__) from error
+        yield connection
 
 
 def _read_rows(result: duckdb.DuckDBPyConnection, opened: ExitStack) -> Iterator[tuple[Any, ...]]:

@@ -11,8 +11,16 @@ import duckdb
 from warehouse.errors import SnapshotUnreadable, StorageFailed
 from warehouse.people.directory import Directory
 from warehouse.schema.marts import MARTS
-from warehouse.schema.tables import FOLDED_TABLES, PUBLISHED_TABLES, VIEWS, Table, render_ddl
-from warehouse.snapshot.marts import MartSettings, build_marts, describe_marts
+from warehouse.schema.tables import (
+    FOLDED_TABLES,
+    PEOPLE_TABLES,
+    PUBLICATION_TABLES,
+    PUBLISHED_TABLES,
+    VIEWS,
+    Table,
+    render_ddl,
+)
+from warehouse.snapshot.marts import MACROS, MartSettings, build_marts, describe_marts
 from warehouse.sql import read_sql
 from warehouse.windows import StorageWindow, WindowKey, window_of, window_of_key
 
@@ -265,6 +273,29 @@ def read_published_windows(path: Path, settings: MartSettings) -> dict[Table, di
     for name, account, day, fingerprint in rows:
         published[tables[name]][account, window_of_key(str(day))] = fingerprint
     return published
+
+
+def has_own_objects(path: Path) -> bool:
+    """Whether a published file has exactly the tables, views and macros that a publish creates.
+
+    Raises `duckdb.Error` and `StorageFailed`.
+    """
+    with open_snapshot(path) as connection:
+        return {
+            name for (name,) in connection.execute(read_sql("publication", "objects")).fetchall()
+        } == _list_objects()
+
+
+def _list_objects() -> set[str]:
+    """Return the names of all tables, views and macros of a published file."""
+    main = [table.name for table in (*PUBLISHED_TABLES, *PEOPLE_TABLES, *VIEWS)] + list(MACROS)
+    return {
+        *(f"main.{name}" for name in main),
+        *(f"marts.{mart.name}" for mart in MARTS),
+        *(table.name for table in PUBLICATION_TABLES),
+        "publication.build",
+        "publication.windows",
+    }
 
 
 def has_people(path: Path, people: Directory) -> bool:

@@ -13,7 +13,7 @@ from warehouse.snapshot.business_hours import parse_business_hours
 from warehouse.snapshot.people_tables import write_people
 from warehouse.sql import read_sql
 
-_MACROS = ("window_end", "exact_sum", "seconds_between", "business_seconds_before")
+MACROS = ("window_end", "exact_sum", "seconds_between", "business_seconds_before")
 #: Tables that several marts read; in memory and not published, in the order in which they are built.
 _INTERMEDIATE_TABLES = ("own_parties", "open_hours", "mirrored_records")
 
@@ -51,7 +51,7 @@ def read_mart(mart: Mart) -> str:
 
 def describe_marts() -> list[str]:
     """List everything that shapes the marts, for a fingerprint."""
-    parts = [read_sql("macros", name) for name in _MACROS]
+    parts = [read_sql("macros", name) for name in MACROS]
     parts += [read_sql("intermediate", name) for name in _INTERMEDIATE_TABLES]
     for mart in MARTS:
         parts += [mart.name, mart.description, read_mart(mart)]
@@ -66,7 +66,7 @@ def build_marts(connection: duckdb.DuckDBPyConnection, settings: MartSettings) -
     it and on the tables only, never on the clock.
     """
     connection.execute("CREATE SCHEMA IF NOT EXISTS publication")
-    for name in _MACROS:
+    for name in MACROS:
         connection.execute(read_sql("macros", name))
     _write_settings(connection, settings)
     write_people(connection, settings.people)

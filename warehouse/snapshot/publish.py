@@ -23,6 +23,7 @@ from warehouse.snapshot.database import (
     count_mart_rows,
     count_rows,
     find_foreign_wal,
+    has_own_objects,
     has_people,
     read_published_windows,
 )
@@ -174,6 +175,8 @@ def _update_snapshot(
         listed = folder.with_cached_listings()
         lake_windows = _read_lake(listed, without=damaged)
         published_windows = None if full else read_published_windows(folder.snapshot, settings)
+        if published_windows is not None and not has_own_objects(folder.snapshot):
+            published_windows = None
         plan = _make_plan(lake_windows, published_windows or {})
         if published_windows is not None and plan.is_empty and has_people(folder.snapshot, settings.people):
             break

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.raw_responses import call, create_folder, fold, response
-from warehouse.errors import NothingPublished, QueryFailed
+from warehouse.errors import NothingPublished, QueryFailed, SnapshotUnreadable
 from warehouse.outputs.query import run_query
 from warehouse.snapshot.publish import publish
 from warehouse.storage.paths import DataFolder
@@ -132,3 +132,9 @@ def test_a_running_query_keeps_its_snapshot_and_the_next_query_uses_the_new_one(
 def test_tables_can_be_named_with_and_without_their_schema(folder: DataFolder) -> None:
     for name in ("usage", "main.usage", "warehouse.main.usage", "pulls"):
         assert list(run_query(folder, f"SELECT count(*) > 0 FROM {name}").rows) == [(True,)]
+
+
+def test_a_damaged_snapshot_is_named_with_the_fix(folder: DataFolder) -> None:
+    folder.snapshot.write_bytes(b"no database")
+    with pytest.raises(SnapshotUnreadable, match="publish --full"):
+        run_query(folder, "SELECT 1")
