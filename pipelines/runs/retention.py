@@ -13,6 +13,7 @@ from warehouse.outputs.report import write_report
 from warehouse.raw.deletion_log import DeletionRecord, load_deletion_records, save_deletion_record
 from warehouse.raw.inbox import Inbox
 from warehouse.retention.deletion import Retention
+from warehouse.retention.legal_holds import holds_account
 from warehouse.snapshot.pointer import remove_superseded
 from warehouse.snapshot.publish import hold_publish_lock, publish
 from warehouse.windows import StorageWindow, window_of
@@ -29,7 +30,7 @@ def plan_deletion(settings: Settings, *, older_than_days: int, now: datetime) ->
         )
     folder = open_folder(settings)
     deletion = Retention(folder, settings.account).plan(older_than_days=older_than_days, now=now)
-    if has_inbox(settings, folder):
+    if has_inbox(settings, folder) and not holds_account(folder, settings.account):
         with open_inbox(settings, folder) as inbox:
             deletion.inbox_events = sum(map(len, _find_events(inbox, before=deletion.first_kept)))
     return deletion
@@ -59,7 +60,7 @@ def carry_out(accounts: Sequence[Settings], settings: Settings, deletion: Deleti
         for one in (*unfinished, deletion):
             retention.carry_out(one)
             save_deletion_record(folder, one)
-    if has_inbox(settings, folder):
+    if has_inbox(settings, folder) and not holds_account(folder, settings.account):
         with open_inbox(settings, folder) as inbox:
             for numbers in filter(None, _find_events(inbox, before=deletion.first_kept)):
                 inbox.remove(numbers)

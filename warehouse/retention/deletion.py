@@ -11,7 +11,7 @@ from warehouse.lake.links import find_siblings, list_raw, read_links
 from warehouse.lake.normalize import normalize_response
 from warehouse.raw.deletion_log import DeletionRecord, find_media_hash
 from warehouse.raw.log import RawLog
-from warehouse.retention.legal_holds import Hold, read_holds
+from warehouse.retention.legal_holds import Hold, holds_account, read_holds
 from warehouse.retention.redaction import (
     build_held_filter,
     find_held,
@@ -51,9 +51,9 @@ class Retention:
         deletion = DeletionRecord(
             account=self.account, before=first_kept.key, older_than_days=older_than_days, began_at=now
         )
-        holds = read_holds(self.folder, self.account)
-        if any(hold.covers_account for hold in holds):
+        if holds_account(self.folder, self.account):
             return deletion
+        holds = read_holds(self.folder, self.account)
         for window in self._list_windows():
             if window < first_kept:
                 self._plan_window(window, holds, deletion)
@@ -98,9 +98,9 @@ class Retention:
 
         Running it again continues an interrupted deletion.
         """
-        holds = read_holds(self.folder, self.account)
-        if any(hold.covers_account for hold in holds):
+        if holds_account(self.folder, self.account):
             return
+        holds = read_holds(self.folder, self.account)
         for key in deletion.windows:
             window = window_of_key(key)
             if window < deletion.first_kept:

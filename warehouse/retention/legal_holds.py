@@ -61,6 +61,11 @@ def read_holds(folder: DataFolder, account: str | None = None) -> list[Hold]:
     return [hold for hold in holds if account is None or hold.account in (None, account)]
 
 
+def holds_account(folder: DataFolder, account: str) -> bool:
+    """Whether a hold covers an entire account; raises `HoldsUnreadable`."""
+    return any(hold.covers_account for hold in read_holds(folder, account))
+
+
 def read_hold_history(folder: DataFolder) -> list[Hold]:
     """List all holds, also removed ones, in the order of their numbers; raises `HoldsUnreadable`."""
     try:

@@ -141,6 +141,23 @@ def test_late_callbacks_of_a_deleted_window_are_dropped_unless_held(account: Acc
     assert list_published_ids(account) == ["held", "held-after", "held-before", "recent"]
 
 
+def test_a_hold_on_the_account_keeps_its_inbox_events(account: Account, old: StorageWindow) -> None:
+    with open_inbox(account.settings, account.folder) as inbox:
+        body = json.dumps(record("drained", old)).encode()
+        inbox.append([Event(dataset="usage_callbacks", received_at=now(), body=body)])
+        Drain(folder=account.folder, account="default", inbox=inbox, clock=now).run()
+    planned = plan_deletion(account.settings, older_than_days=12, now=now())
+    assert planned.inbox_events == 1
+    assert run("hold", "add", "--account", "default") == 0
+    assert run(*DELETE, "--yes") == 0
+    assert load_deletion_records(account.folder, "default") == []
+    # The hold was added between the plan and the deletion.
+    carry_out([account.settings], account.settings, planned, clock=now)
+    with open_inbox(account.settings, account.folder) as inbox:
+        assert len(inbox.read_drained(after=0, at_most=9)) == 1
+    assert "drained" in list_published_ids(account)
+
+
 def test_an_interrupted_deletion_is_finished_by_the_next_one(
     account: Account, old: StorageWindow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
