@@ -73,9 +73,9 @@ class Retention:
         """Yield media files without a record, such as those of an archive run that overlapped a deletion.
 
         An archive run stores a file before it logs the attempt, so younger files are left alone. With a legal hold,
-        all are: whose they are is not known.
+        all are: whose they are is not known. A row of the lake counts as well, because a download log may be lost.
         """
-        referenced = {*planned, *self._list_referenced_files()}
+        referenced = {*planned, *self._list_referenced_files(), *self._list_files_in_lake()}
         for key in self.folder.store.list_keys(MEDIA):
             digest = find_media_hash(self.folder, key)
             if key in referenced or digest is None:
@@ -224,6 +224,16 @@ class Retention:
         for file in deletion.files:
             if file["path"] not in referenced:
                 self.folder.store.remove(file["path"])
+
+    def _list_files_in_lake(self) -> Iterator[str]:
+        """Yield the files that the lake rows of any account refer to."""
+        for table in ARCHIVE_TABLES:
+            for name in self.folder.store.list_names(f"lake/{table.name}"):
+                account = name.removeprefix("account=")
+                for window in self.folder.lake_windows(table.name, account):
+                    rows = read_rows(self.folder, table, account, window)
+                    if rows is not None:
+                        yield from map(str, rows["path"].dropna())
 
     def _list_referenced_files(self) -> Iterator[str]:
         """Yield the files that any download log of any account refers to; the lake may be behind it."""

@@ -68,6 +68,14 @@ def test_a_file_that_gets_a_record_after_the_plan_is_kept(folder: DataFolder) ->
     assert deletion.files_kept == [file["sha256"] for file in deletion.files] != []
 
 
+def test_a_file_whose_download_log_is_lost_is_kept_while_a_row_has_it(folder: DataFolder) -> None:
+    kept = folder.root / archive(folder, FIRST_KEPT, "recent", CONTENT)
+    os.utime(kept, (0, 0))
+    for name in folder.raw_files("contents", "default", FIRST_KEPT):
+        (folder.root / name).unlink()
+    assert Retention(folder, "default").plan(older_than_days=10, now=NOW).files == []
+
+
 def test_with_a_legal_hold_of_any_account_no_such_file_is_deleted(folder: DataFolder) -> None:
     leftover = store(folder)
     declare_hold(folder, account="other", user="ann@clinic.example")
